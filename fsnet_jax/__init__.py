@@ -1,0 +1,1 @@
+"""FSNet: a segmentation network and the network that flags its errors."""
