@@ -1,0 +1,302 @@
+"""What all data sets share: the request, the TFDS builder, preparation.
+
+The protocol of a data set
+--------------------------
+A data set is one module (or package) of `input_pipeline.datasets` and one line
+in the table of `datasets/__init__.py`. The module holds
+
+  SPECS: str
+    One line for error messages: the specs that the data set understands, for
+    example "camvid[/SEQUENCE][:train|val|test]".
+
+  open_source(variant: str, split: str, request: DataRequest) -> Source
+    Opens `<dataset>/<variant>:<split>`. A part that the spec leaves out
+    arrives as '': the module fills in its default. Unknown variants and splits
+    raise `UserError` that lists those which exist. Everything that can be
+    checked without reading images is checked before anything is written.
+
+Most modules do that in three steps: list the scenes (`Scene`), subclass
+`SceneBuilder` with a `load(scene)` that returns the arrays of one scene, and
+return `open_prepared(builder)`:
+
+  class Streets(SceneBuilder):
+    VERSION = tfds.core.Version('1.0.0')  # raise it when the pixels change
+
+    def load(self, scene):
+      image, label, depth = draw(scene.origin, self.request.image_size)
+      return {'image': image, 'label': label, 'depth': depth}
+
+  def open_source(variant, split, request):
+    ...
+    scenes = [Scene(id=f'{i:06d}', sequence=variant, origin=(seed, i))
+              for i in range(count)]
+    name = f'{variant}-{split}'
+    return open_prepared(Streets.create(name, {split: scenes}, request))
+
+What is prepared
+----------------
+One folder `<cache_dir>/<dataset>/<name>-<h>x<w>-<digest>/<version>/` with
+ArrayRecord files. The digest covers everything that the data depend on: the
+scenes (for files: relative path, size, time of change), their order and number,
+the size, depth or not, `on_error` and the builder's version. A changed folder
+or request therefore opens another copy: no copy is ever out of date, and none
+is written twice. Moving `root` as a whole keeps the copy. Old copies stay until
+the user deletes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from input_pipeline.datasets import loading, prepared
+from input_pipeline.errors import UserError
+
+# Raise it when the stored features change in a way all data sets share.
+_FORMAT_VERSION = 1
+
+
+class Source(Protocol):
+  """Random access to the scenes of one spec; picklable, in a fixed order.
+
+  `source[i]` is a dict with
+    image: uint8 [h, w, 3], RGB.
+    label: uint8 [h, w], trainIds 0..18, 255 = void.
+    id: str, unique within the source (the file's stem).
+    sequence: str, the clip, city or domain that the scene belongs to.
+    depth: float32 [h, w], metres, NaN = no measurement; only when the request
+      asks for depth.
+  Arrays may be read-only.
+  """
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class DataRequest:
+  """What the caller wants of a data set, whichever it is.
+
+  Attributes:
+    image_size: (h, w) of every image and label, pixels.
+    root: folder of the original files (`data.root`); unused by drawn data.
+    cache_dir: folder that receives the prepared copies.
+    on_error: what a damaged file does: 'stop' ends preparation with its name,
+      'skip' leaves the scene out and lists it (`skipped_files`).
+    num_examples: split name to number of scenes. Drawn data sets draw that
+      many; those of files take that many, evenly spaced over the sorted files
+      (all, if there are fewer). A split that is not named has its default
+      number, which is all of them for files.
+    depth: whether scenes carry depth. A data set without any raises
+      `UserError`.
+  """
+
+  image_size: tuple[int, int]
+  root: str = ""
+  cache_dir: str = "data"
+  on_error: Literal["stop", "skip"] = "stop"
+  num_examples: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  depth: bool = False
+
+  def __post_init__(self):
+    if len(self.image_size) != 2 or min(self.image_size) < 1:
+      raise UserError(
+        f"image_size is {self.image_size}; give (height, width) in pixels"
+      )
+    if self.on_error not in ("stop", "skip"):
+      raise UserError(
+        f"data.on_error is {self.on_error!r}; use 'stop' or 'skip'"
+      )
+    for split, count in self.num_examples.items():
+      if count < 1:
+        raise UserError(
+          f"data.num_examples of {split!r} is {count}; give at least 1"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+  """One scene that a builder can load.
+
+  Attributes:
+    id: unique within the data set, kept in the prepared copy.
+    sequence: the clip, city or domain.
+    origin: whatever `load` needs, made of values that JSON can write (paths
+      relative to the root, seeds); part of the digest.
+    stamps: (size, time of change) of each file behind the scene; part of the
+      digest.
+  """
+
+  id: str
+  sequence: str
+  origin: Any
+  stamps: tuple[tuple[int, int], ...] = ()
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class SceneConfig(tfds.core.BuilderConfig):
+  """Configuration of one prepared copy; `name` identifies its content.
+
+  Attributes:
+    request: what was asked for.
+    scenes: TFDS split name to its scenes, in the order in which they are kept.
+  """
+
+  request: DataRequest
+  scenes: Mapping[str, Sequence[Scene]] = dataclasses.field(repr=False)
+
+
+class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """TFDS builder of street scenes of one size. Subclasses implement `load`."""
+
+  VERSION = tfds.core.Version("1.0.0")
+
+  @classmethod
+  def create(
+    cls,
+    name: str,
+    scenes: Mapping[str, Sequence[Scene]],
+    request: DataRequest,
+  ) -> SceneBuilder:
+    """Makes the builder for these scenes; reads and writes no image.
+
+    Args:
+      name: readable start of the copy's folder name, `[A-Za-z0-9_.-]+`.
+      scenes: TFDS split name (`\\w+`, not 'all') to its scenes.
+      request: what the caller wants.
+
+    Returns:
+      The builder, ready for `prepare`.
+    """
+    content = {
+      "format": _FORMAT_VERSION,
+      "builder": [cls.name, str(cls.VERSION)],
+      "image_size": list(request.image_size),
+      "depth": request.depth,
+      "on_error": request.on_error,
+      "scenes": {
+        split: [dataclasses.astuple(scene) for scene in group]
+        for split, group in scenes.items()
+      },
+    }
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    height, width = request.image_size
+    config = SceneConfig(
+      name=f"{name}-{height}x{width}-{digest}", request=request, scenes=scenes
+    )
+    return cls(
+      config=config, data_dir=request.cache_dir, file_format="array_record"
+    )
+
+  @property
+  def request(self) -> DataRequest:
+    """What the caller asked for."""
+    return self.builder_config.request
+
+  def load(self, scene: Scene) -> dict[str, np.ndarray]:
+    """Reads or draws one scene at `request.image_size`.
+
+    It may be called from several threads at once.
+
+    Args:
+      scene: one of those given to `create`.
+
+    Returns:
+      'image', 'label' and, if requested, 'depth', as `Source` describes them.
+
+    Raises:
+      UserError: a file of the scene is damaged (see `readers`); the message
+        starts with the file's name.
+    """
+    raise NotImplementedError
+
+  def _create_builder_config(self, builder_config, version):
+    # TFDS warns about each config that is not in a class attribute, and prints
+    # it whole. Ours are all made on request.
+    del version
+    return builder_config
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    height, width = self.request.image_size
+    encoding = tfds.features.Encoding
+    features = {
+      # Raw bytes: PNG would cost more time at each reading than it saves disk.
+      "image": tfds.features.Tensor(
+        shape=(height, width, 3), dtype=np.uint8, encoding=encoding.BYTES
+      ),
+      "label": tfds.features.Tensor(
+        shape=(height, width), dtype=np.uint8, encoding=encoding.ZLIB
+      ),
+      "id": tfds.features.Text(),
+      "sequence": tfds.features.Text(),
+    }
+    if self.request.depth:
+      features["depth"] = tfds.features.Tensor(
+        shape=(height, width), dtype=np.float32, encoding=encoding.ZLIB
+      )
+    return tfds.core.DatasetInfo(
+      builder=self,
+      features=tfds.features.FeaturesDict(features),
+      disable_shuffling=True,  # the source's order is the scenes' order
+    )
+
+  def _split_generators(self, dl_manager):
+    del dl_manager  # nothing is ever downloaded
+    scenes = self.builder_config.scenes
+    total = sum(len(group) for group in scenes.values())
+    run = loading.LoadingRun(
+      what=f"{self.name} {self.builder_config.name}",
+      total=total,
+      skip=self.request.on_error == "skip",
+    )
+    return {
+      split: self._generate_examples(split, group, run)
+      for split, group in scenes.items()
+    }
+
+  def _generate_examples(
+    self, split: str, scenes: Sequence[Scene], run: loading.LoadingRun
+  ) -> Iterator[tuple[int, dict[str, Any]]]:
+    # TFDS sorts by key through 1000 buckets over the 128-bit range. Keys that
+    # rise evenly over that range keep the order and small buckets; small
+    # integers would put the whole data set into the memory of one bucket.
+    stride = 2**128 // max(len(scenes), 1)
+    for index, arrays in run.load(split, scenes, self.load):
+      scene = scenes[index]
+      yield (
+        index * stride,
+        {**arrays, "id": scene.id, "sequence": scene.sequence},
+      )
+    # TFDS writes to a folder that it renames when all splits are complete, so
+    # the list appears together with the data or not at all.
+    path = pathlib.Path(self.data_dir) / prepared.SKIPPED_FILE
+    path.write_text(json.dumps(run.skipped, indent=2))
+
+
+def open_prepared(
+  builder: SceneBuilder, splits: Sequence[str] | None = None
+) -> Source:
+  """Prepares the builder's copy unless it is there, and opens it.
+
+  Args:
+    builder: of `SceneBuilder.create`.
+    splits: the TFDS splits wanted, in this order; all by default.
+
+  Returns:
+    The scenes of those splits, one after the other.
+
+  Raises:
+    UserError: a damaged file, or a `cache_dir` that cannot be written.
+  """
+  folder = prepared.prepare(builder)
+  if splits is None:
+    splits = tuple(builder.builder_config.scenes)
+  return prepared.PreparedSource(((str(folder), tuple(splits)),))

@@ -1,0 +1,113 @@
+"""Loads the scenes of one preparation: threads ahead, skips, progress."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from absl import logging
+
+from input_pipeline.errors import UserError
+
+_PROGRESS_SECS = 10.0
+
+
+class LoadingRun:
+  """Goes through the scenes of all splits of one copy, in order.
+
+  Attributes:
+    skipped: {'id', 'split', 'reason'} of each scene left out so far.
+  """
+
+  def __init__(self, what: str, total: int, skip: bool):
+    """Starts the clock.
+
+    Args:
+      what: name of the copy, for messages.
+      total: number of scenes of all splits.
+      skip: whether a damaged scene is left out or ends the preparation.
+    """
+    self._what = what
+    self._total = total
+    self._skip = skip
+    self._done = 0
+    self._start = self._last_line = time.monotonic()
+    self.skipped: list[dict[str, str]] = []
+
+  def load(
+    self,
+    split: str,
+    scenes: Sequence[Any],
+    load: Callable[[Any], dict[str, Any]],
+  ) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields (index, arrays) in order, without the skipped scenes.
+
+    Decoding and resizing release the interpreter lock, so threads load the
+    next few scenes while this one is written.
+
+    Args:
+      split: name of the split.
+      scenes: its scenes, each with an `id`.
+      load: reads one scene; raises `UserError` for a damaged one.
+
+    Yields:
+      Position within `scenes` and what `load` returned.
+
+    Raises:
+      UserError: a damaged scene that is not to be skipped, or no scene left.
+    """
+    workers = min(8, os.cpu_count() or 1)
+    ahead: collections.deque = collections.deque()
+    kept = 0
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+      try:
+        for index, scene in enumerate(scenes):
+          while len(ahead) < workers and index + len(ahead) < len(scenes):
+            ahead.append(pool.submit(load, scenes[index + len(ahead)]))
+          try:
+            arrays = ahead.popleft().result()
+          except UserError as error:
+            self._leave_out(split, scene, error)
+            continue
+          self._report()
+          kept += 1
+          yield index, arrays
+      finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    if not kept:
+      reason = self.skipped[-1]["reason"] if self.skipped else "none was found"
+      raise UserError(
+        f"{self._what}: none of the {len(scenes)} scenes of {split!r} can be"
+        f" used; the last: {reason}"
+      )
+
+  def _leave_out(self, split: str, scene: Any, error: UserError) -> None:
+    """Notes a damaged scene, or ends the preparation."""
+    if not self._skip:
+      raise UserError(
+        f"{error}; or leave it out with data.on_error=skip"
+      ) from error
+    self.skipped.append({"id": scene.id, "split": split, "reason": str(error)})
+    logging.warning("%s: left out %s: %s", self._what, scene.id, error)
+    self._report()
+
+  def _report(self) -> None:
+    """Counts one scene and logs a line every few seconds."""
+    self._done += 1
+    now = time.monotonic()
+    if now - self._last_line < _PROGRESS_SECS and self._done < self._total:
+      return
+    self._last_line = now
+    rate = self._done / max(now - self._start, 1e-9)
+    logging.info(
+      "%s: %d of %d scenes, %.1f/s, %.0f s left",
+      self._what,
+      self._done,
+      self._total,
+      rate,
+      (self._total - self._done) / rate,
+    )

@@ -1,0 +1,158 @@
+"""Prepared copies on disk: written once, locked, opened for random access."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import errno
+import fcntl
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow_datasets as tfds
+from absl import logging
+from tensorflow_datasets.core import constants as tfds_constants
+
+from input_pipeline.errors import UserError
+
+SKIPPED_FILE = "skipped.json"
+_DISK_ERRORS = (
+  errno.EACCES,
+  errno.EPERM,
+  errno.EROFS,
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.ENOTDIR,
+  errno.EEXIST,
+)
+
+
+def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
+  """Writes the builder's copy unless it is there.
+
+  The copy is written to a temporary folder and renamed when it is complete, so
+  a copy that exists is whole. What a killed preparation left behind is removed
+  by the next one. Of several processes that start at once on a shared disk,
+  one writes and the others wait.
+
+  Args:
+    builder: a builder whose config name identifies the content.
+
+  Returns:
+    The copy's folder.
+
+  Raises:
+    UserError: a damaged file, or a `cache_dir` that cannot be written.
+  """
+  folder = pathlib.Path(builder.data_dir)
+  if folder.exists():
+    return folder
+  with _disk_errors(folder), _lock(folder.parent):
+    if folder.exists():  # another process wrote it while we waited
+      return folder
+    for leftover in folder.parent.glob(f"{tfds_constants.INCOMPLETE_PREFIX}*"):
+      logging.info("Removing the unfinished copy %s.", leftover)
+      shutil.rmtree(leftover)
+    total = sum(len(group) for group in builder.builder_config.scenes.values())
+    logging.info("Preparing %d scenes, once, in %s.", total, folder)
+    tfds.disable_progress_bar()  # our own lines tell more
+    builder.download_and_prepare(
+      download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+      file_format="array_record",
+    )
+  return folder
+
+
+@contextlib.contextmanager
+def _lock(folder: pathlib.Path) -> Iterator[None]:
+  """Holds the exclusive lock of a folder; a killed holder releases it."""
+  folder.mkdir(parents=True, exist_ok=True)
+  with (folder / "lock").open("w") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      logging.info("Waiting for another process that prepares %s.", folder)
+      fcntl.flock(file, fcntl.LOCK_EX)
+    # The file stays: removing it would let a third process lock a new one.
+    yield
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: pathlib.Path) -> Iterator[None]:
+  """Turns a full or protected disk into a `UserError`."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno not in _DISK_ERRORS:
+      raise
+    raise UserError(
+      f"cannot write the prepared data to {folder} ({error.strerror}); set"
+      " data.cache_dir to a folder with space that you may write to"
+    ) from error
+
+
+class PreparedSource:
+  """The scenes of one or more prepared splits; see `base.Source`.
+
+  It pickles as a list of folders, so that loader processes open the files
+  themselves.
+  """
+
+  def __init__(self, parts: tuple[tuple[str, tuple[str, ...]], ...]):
+    """Opens the files.
+
+    Args:
+      parts: (folder of a copy, TFDS splits wanted of it), in order.
+    """
+    self._parts = parts
+    self._readers = [
+      tfds.builder_from_directory(folder).as_data_source(split=split)
+      for folder, splits in parts
+      for split in splits
+    ]
+    self._ends = []
+    for reader in self._readers:
+      self._ends.append(len(reader) + (self._ends[-1] if self._ends else 0))
+
+  @property
+  def folders(self) -> tuple[str, ...]:
+    """The folders of the copies that this source reads."""
+    return tuple(folder for folder, _ in self._parts)
+
+  def __len__(self) -> int:
+    return self._ends[-1]
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    if not 0 <= index < len(self):
+      raise IndexError(f"scene {index} of {len(self)}")
+    part = bisect.bisect_right(self._ends, index)
+    start = self._ends[part - 1] if part else 0
+    scene = dict(self._readers[part][int(index) - start])
+    for key in ("id", "sequence"):
+      scene[key] = scene[key].decode()
+    return scene
+
+  def __reduce__(self):
+    return PreparedSource, (self._parts,)
+
+  def __repr__(self) -> str:
+    return f"PreparedSource({self._parts!r})"
+
+
+def skipped_files(source: PreparedSource) -> list[dict[str, str]]:
+  """Lists the scenes that preparation left out (`on_error='skip'`).
+
+  Args:
+    source: an opened source.
+
+  Returns:
+    {'id', 'split', 'reason'} for each, in the order of the scenes; the reason
+    starts with the file's name. Other splits of the same copies are included.
+  """
+  skipped = []
+  for folder in source.folders:
+    skipped += json.loads((pathlib.Path(folder) / SKIPPED_FILE).read_text())
+  return skipped
