@@ -1,0 +1,1 @@
+"""Networks: segmentation, failure detection, and the two joined (FSNet)."""

@@ -1,0 +1,43 @@
+"""What the failure-detection network reads off the logits (paper table I)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def softmax_features(
+  logits: Float[Array, 'b h w c'], raw_class_index: bool = False
+) -> dict[str, Float[Array, 'b h w 1']]:
+  """The features w2, w3 and w4, all from one log-softmax.
+
+  With p = softmax(logits) over c classes:
+
+  * w2 = max p, in [1/c, 1];
+  * w3 = sigmoid(H), H = -sum p ln p in nats, so for 19 classes w3 is in
+    [0.5, 0.95]. The paper does not name the base of the logarithm;
+  * w4 = argmax / (c - 1), in [0, 1], without a gradient. The paper names the
+    bare class index, whose range is some ten times that of the other
+    features: `raw_class_index` gives it.
+
+  w1, the learned 1x1 convolution, belongs to the network: `FailureNet`.
+
+  Args:
+    logits: [b h w c] class scores, float32, finite.
+    raw_class_index: whether w4 is the bare index, 0 .. c - 1.
+
+  Returns:
+    'w2', 'w3' and 'w4', each [b h w 1] float32.
+  """
+  log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
+  probs = jnp.exp(log_probs)
+  entropy = -jnp.sum(probs * log_probs, -1, keepdims=True)
+  index = jax.lax.stop_gradient(
+    jnp.argmax(logits, -1, keepdims=True).astype(jnp.float32)
+  )
+  if not raw_class_index:
+    index = index / max(logits.shape[-1] - 1, 1)
+  return {
+    'w2': jnp.exp(jnp.max(log_probs, -1, keepdims=True)),
+    'w3': jax.nn.sigmoid(entropy),
+    'w4': index,
+  }

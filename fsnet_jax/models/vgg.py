@@ -1,0 +1,54 @@
+"""VGG16's convolutions (configuration D), the encoder of FCN8."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsnet_jax.models import layers, pooling
+
+# Convolutions and their channels, stage by stage.
+STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+
+class VGG16(nn.Module):
+  """Thirteen 3x3 convolutions with ReLU and five max-pools, no batch norm.
+
+  The layers are named `conv1_1` ... `conv5_3`.
+
+  Reference: Simonyan and Zisserman, Very Deep Convolutional Networks, 2015.
+
+  Attributes:
+    width: multiplier of the channels.
+    ceil_mode: whether pooling rounds odd sizes up.
+    dtype: of the computation.
+  """
+
+  width: float = 1.0
+  ceil_mode: bool = True
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, 'b h w k']) -> dict[str, Array]:
+    """Encodes normalised images.
+
+    Args:
+      x: [b h w 3] images, already normalised and padded.
+
+    Returns:
+      'pool3', 'pool4' and 'pool5', at strides 8, 16 and 32.
+    """
+    pools = {}
+    for stage, (channels, depth) in enumerate(STAGES, 1):
+      for index in range(1, depth + 1):
+        x = layers.conv(
+          layers.scaled(channels, self.width),
+          3,
+          dtype=self.dtype,
+          name=f'conv{stage}_{index}',
+        )(x)
+        x = nn.relu(x)
+      x = pooling.max_pool_2x2(x, self.ceil_mode)
+      pools[f'pool{stage}'] = x
+    return {name: pools[name] for name in ('pool3', 'pool4', 'pool5')}
