@@ -24,25 +24,25 @@ VOID = 255
 UNDEFINED = 254
 
 CLASS_NAMES = (
-  "road",
-  "sidewalk",
-  "building",
-  "wall",
-  "fence",
-  "pole",
-  "traffic light",
-  "traffic sign",
-  "vegetation",
-  "terrain",
-  "sky",
-  "person",
-  "rider",
-  "car",
-  "truck",
-  "bus",
-  "train",
-  "motorcycle",
-  "bicycle",
+  'road',
+  'sidewalk',
+  'building',
+  'wall',
+  'fence',
+  'pole',
+  'traffic light',
+  'traffic sign',
+  'vegetation',
+  'terrain',
+  'sky',
+  'person',
+  'rider',
+  'car',
+  'truck',
+  'bus',
+  'train',
+  'motorcycle',
+  'bicycle',
 )
 
 # RGB, row = trainId.
@@ -89,7 +89,7 @@ def lookup_table(
   table[list(void_ids)] = VOID
   for data_id, train_id in classes.items():
     if not 0 <= train_id < NUM_CLASSES:
-      raise ValueError(f"id {data_id} is mapped to {train_id}, not to 0..18")
+      raise ValueError(f'id {data_id} is mapped to {train_id}, not to 0..18')
     table[data_id] = train_id
   table.setflags(write=False)
   return table
@@ -125,18 +125,18 @@ CITYSCAPES = lookup_table(
 )
 
 CAMVID_NAMES = (
-  "Sky",
-  "Building",
-  "Pole",
-  "Road",
-  "Pavement",
-  "Tree",
-  "SignSymbol",
-  "Fence",
-  "Car",
-  "Pedestrian",
-  "Bicyclist",
-  "Unlabelled",
+  'Sky',
+  'Building',
+  'Pole',
+  'Road',
+  'Pavement',
+  'Tree',
+  'SignSymbol',
+  'Fence',
+  'Car',
+  'Pedestrian',
+  'Bicyclist',
+  'Unlabelled',
 )
 
 # The 12 ids of the SegNet tutorial. Where its merged classes straddle ours we
@@ -180,19 +180,19 @@ def remap(ids: np.ndarray, table: np.ndarray, source: object) -> np.ndarray:
   Raises:
     UserError: an id that the data set does not define.
   """
-  present = np.unique(ids)
-  legal = present == -1
-  inside = (present >= 0) & (present < 256)
-  legal[inside] = table[present[inside].astype(np.intp)] != UNDEFINED
-  if not legal.all():
-    wrong = ", ".join(str(i) for i in present[~legal][:5])
-    count = int(np.isin(ids, present[~legal]).sum())
+  if ids.dtype == np.uint8:
+    mapped = table[ids]
+  else:
+    inside = (ids >= 0) & (ids < 256)
+    mapped = np.where(inside, table[np.where(inside, ids, 0)], UNDEFINED)
+    mapped = np.where(ids == -1, VOID, mapped).astype(np.uint8)
+  wrong = mapped == UNDEFINED
+  if wrong.any():
+    values = ', '.join(str(i) for i in np.unique(ids[wrong])[:5])
     raise UserError(
-      f"{source}: label id {wrong} is not defined for this data set"
-      f" ({count} pixels); restore the file from the original data set"
+      f'{source}: label id {values} is not defined for this data set'
+      f' ({wrong.sum()} pixels); restore the file from the original data set'
     )
-  mapped = table[np.clip(ids, 0, 255).astype(np.uint8)]
-  mapped[np.asarray(ids) == -1] = VOID
   return mapped
 
 

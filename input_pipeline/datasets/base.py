@@ -49,6 +49,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -100,25 +101,25 @@ class DataRequest:
   """
 
   image_size: tuple[int, int]
-  root: str = ""
-  cache_dir: str = "data"
-  on_error: Literal["stop", "skip"] = "stop"
+  root: str = ''
+  cache_dir: str = 'data'
+  on_error: Literal['stop', 'skip'] = 'stop'
   num_examples: Mapping[str, int] = dataclasses.field(default_factory=dict)
   depth: bool = False
 
   def __post_init__(self):
     if len(self.image_size) != 2 or min(self.image_size) < 1:
       raise UserError(
-        f"image_size is {self.image_size}; give (height, width) in pixels"
+        f'image_size is {self.image_size}; give (height, width) in pixels'
       )
-    if self.on_error not in ("stop", "skip"):
+    if self.on_error not in ('stop', 'skip'):
       raise UserError(
         f"data.on_error is {self.on_error!r}; use 'stop' or 'skip'"
       )
     for split, count in self.num_examples.items():
       if count < 1:
         raise UserError(
-          f"data.num_examples of {split!r} is {count}; give at least 1"
+          f'data.num_examples of {split!r} is {count}; give at least 1'
         )
 
 
@@ -157,7 +158,9 @@ class SceneConfig(tfds.core.BuilderConfig):
 class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """TFDS builder of street scenes of one size. Subclasses implement `load`."""
 
-  VERSION = tfds.core.Version("1.0.0")
+  VERSION = tfds.core.Version('1.0.0')
+  # TFDS would search the folder of the class for checksums of downloads.
+  code_path = None
 
   @classmethod
   def create(
@@ -177,12 +180,12 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       The builder, ready for `prepare`.
     """
     content = {
-      "format": _FORMAT_VERSION,
-      "builder": [cls.name, str(cls.VERSION)],
-      "image_size": list(request.image_size),
-      "depth": request.depth,
-      "on_error": request.on_error,
-      "scenes": {
+      'format': _FORMAT_VERSION,
+      'builder': [cls.name, str(cls.VERSION)],
+      'image_size': list(request.image_size),
+      'depth': request.depth,
+      'on_error': request.on_error,
+      'scenes': {
         split: [dataclasses.astuple(scene) for scene in group]
         for split, group in scenes.items()
       },
@@ -190,11 +193,14 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     height, width = request.image_size
     config = SceneConfig(
-      name=f"{name}-{height}x{width}-{digest}", request=request, scenes=scenes
+      name=f'{name}-{height}x{width}-{digest}', request=request, scenes=scenes
     )
-    return cls(
-      config=config, data_dir=request.cache_dir, file_format="array_record"
-    )
+    with prepared.quiet_tfds():
+      return cls(
+        config=config,
+        data_dir=os.path.expanduser(request.cache_dir),
+        file_format='array_record',
+      )
 
   @property
   def request(self) -> DataRequest:
@@ -224,22 +230,28 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     del version
     return builder_config
 
+  def _log_download_bytes(self):
+    pass  # TFDS prints "Downloading ..." here, which we never do.
+
+  def _log_download_done(self):
+    pass
+
   def _info(self) -> tfds.core.DatasetInfo:
     height, width = self.request.image_size
     encoding = tfds.features.Encoding
     features = {
       # Raw bytes: PNG would cost more time at each reading than it saves disk.
-      "image": tfds.features.Tensor(
+      'image': tfds.features.Tensor(
         shape=(height, width, 3), dtype=np.uint8, encoding=encoding.BYTES
       ),
-      "label": tfds.features.Tensor(
+      'label': tfds.features.Tensor(
         shape=(height, width), dtype=np.uint8, encoding=encoding.ZLIB
       ),
-      "id": tfds.features.Text(),
-      "sequence": tfds.features.Text(),
+      'id': tfds.features.Text(),
+      'sequence': tfds.features.Text(),
     }
     if self.request.depth:
-      features["depth"] = tfds.features.Tensor(
+      features['depth'] = tfds.features.Tensor(
         shape=(height, width), dtype=np.float32, encoding=encoding.ZLIB
       )
     return tfds.core.DatasetInfo(
@@ -253,9 +265,9 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     scenes = self.builder_config.scenes
     total = sum(len(group) for group in scenes.values())
     run = loading.LoadingRun(
-      what=f"{self.name} {self.builder_config.name}",
+      what=f'{self.name} {self.builder_config.name}',
       total=total,
-      skip=self.request.on_error == "skip",
+      skip=self.request.on_error == 'skip',
     )
     return {
       split: self._generate_examples(split, group, run)
@@ -273,7 +285,7 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       scene = scenes[index]
       yield (
         index * stride,
-        {**arrays, "id": scene.id, "sequence": scene.sequence},
+        {**arrays, 'id': scene.id, 'sequence': scene.sequence},
       )
     # TFDS writes to a folder that it renames when all splits are complete, so
     # the list appears together with the data or not at all.

@@ -79,20 +79,20 @@ class LoadingRun:
       finally:
         pool.shutdown(wait=False, cancel_futures=True)
     if not kept:
-      reason = self.skipped[-1]["reason"] if self.skipped else "none was found"
+      reason = self.skipped[-1]['reason'] if self.skipped else 'none was found'
       raise UserError(
-        f"{self._what}: none of the {len(scenes)} scenes of {split!r} can be"
-        f" used; the last: {reason}"
+        f'{self._what}: none of the {len(scenes)} scenes of {split!r} can be'
+        f' used; the last: {reason}'
       )
 
   def _leave_out(self, split: str, scene: Any, error: UserError) -> None:
     """Notes a damaged scene, or ends the preparation."""
     if not self._skip:
       raise UserError(
-        f"{error}; or leave it out with data.on_error=skip"
+        f'{error}; or leave it out with data.on_error=skip'
       ) from error
-    self.skipped.append({"id": scene.id, "split": split, "reason": str(error)})
-    logging.warning("%s: left out %s: %s", self._what, scene.id, error)
+    self.skipped.append({'id': scene.id, 'split': split, 'reason': str(error)})
+    logging.warning('%s: left out %s: %s', self._what, scene.id, error)
     self._report()
 
   def _report(self) -> None:
@@ -104,7 +104,7 @@ class LoadingRun:
     self._last_line = now
     rate = self._done / max(now - self._start, 1e-9)
     logging.info(
-      "%s: %d of %d scenes, %.1f/s, %.0f s left",
+      '%s: %d of %d scenes, %.1f/s, %.0f s left',
       self._what,
       self._done,
       self._total,

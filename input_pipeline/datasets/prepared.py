@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging as standard_logging
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tensorflow_datasets.core import constants as tfds_constants
 
 from input_pipeline.errors import UserError
 
-SKIPPED_FILE = "skipped.json"
+SKIPPED_FILE = 'skipped.json'
 _DISK_ERRORS = (
   errno.EACCES,
   errno.EPERM,
@@ -53,16 +54,22 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
   with _disk_errors(folder), _lock(folder.parent):
     if folder.exists():  # another process wrote it while we waited
       return folder
-    for leftover in folder.parent.glob(f"{tfds_constants.INCOMPLETE_PREFIX}*"):
-      logging.info("Removing the unfinished copy %s.", leftover)
+    for leftover in folder.parent.glob(f'{tfds_constants.INCOMPLETE_PREFIX}*'):
+      logging.info('Removing the unfinished copy %s.', leftover)
       shutil.rmtree(leftover)
     total = sum(len(group) for group in builder.builder_config.scenes.values())
-    logging.info("Preparing %d scenes, once, in %s.", total, folder)
-    tfds.disable_progress_bar()  # our own lines tell more
-    builder.download_and_prepare(
-      download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-      file_format="array_record",
-    )
+    logging.info('Preparing %d scenes, once, in %s.', total, folder)
+    downloads = folder.parent / f'{tfds_constants.INCOMPLETE_PREFIX}downloads'
+    try:
+      with quiet_tfds():
+        builder.download_and_prepare(
+          # TFDS makes this folder in any case; nothing is downloaded to it.
+          download_dir=downloads,
+          download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+          file_format='array_record',
+        )
+    finally:
+      shutil.rmtree(downloads, ignore_errors=True)
   return folder
 
 
@@ -70,11 +77,11 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
 def _lock(folder: pathlib.Path) -> Iterator[None]:
   """Holds the exclusive lock of a folder; a killed holder releases it."""
   folder.mkdir(parents=True, exist_ok=True)
-  with (folder / "lock").open("w") as file:
+  with (folder / 'lock').open('w') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      logging.info("Waiting for another process that prepares %s.", folder)
+      logging.info('Waiting for another process that prepares %s.', folder)
       fcntl.flock(file, fcntl.LOCK_EX)
     # The file stays: removing it would let a third process lock a new one.
     yield
@@ -89,9 +96,26 @@ def _disk_errors(folder: pathlib.Path) -> Iterator[None]:
     if error.errno not in _DISK_ERRORS:
       raise
     raise UserError(
-      f"cannot write the prepared data to {folder} ({error.strerror}); set"
-      " data.cache_dir to a folder with space that you may write to"
+      f'cannot write the prepared data to {folder} ({error.strerror}); set'
+      ' data.cache_dir to a folder with space that you may write to'
     ) from error
+
+
+@contextlib.contextmanager
+def quiet_tfds() -> Iterator[None]:
+  """Hides TFDS's progress bars and its notes on each file it opens."""
+
+  def keep(record):
+    inside = 'tensorflow_datasets' in record.pathname
+    return not inside or record.levelno > standard_logging.INFO
+
+  tfds.disable_progress_bar()  # the lines of `loading` tell more
+  logger = logging.get_absl_logger()
+  logger.addFilter(keep)
+  try:
+    yield
+  finally:
+    logger.removeFilter(keep)
 
 
 class PreparedSource:
@@ -108,11 +132,12 @@ class PreparedSource:
       parts: (folder of a copy, TFDS splits wanted of it), in order.
     """
     self._parts = parts
-    self._readers = [
-      tfds.builder_from_directory(folder).as_data_source(split=split)
-      for folder, splits in parts
-      for split in splits
-    ]
+    with quiet_tfds():
+      self._readers = [
+        tfds.builder_from_directory(folder).as_data_source(split=split)
+        for folder, splits in parts
+        for split in splits
+      ]
     self._ends = []
     for reader in self._readers:
       self._ends.append(len(reader) + (self._ends[-1] if self._ends else 0))
@@ -127,11 +152,11 @@ class PreparedSource:
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     if not 0 <= index < len(self):
-      raise IndexError(f"scene {index} of {len(self)}")
+      raise IndexError(f'scene {index} of {len(self)}')
     part = bisect.bisect_right(self._ends, index)
     start = self._ends[part - 1] if part else 0
     scene = dict(self._readers[part][int(index) - start])
-    for key in ("id", "sequence"):
+    for key in ('id', 'sequence'):
       scene[key] = scene[key].decode()
     return scene
 
@@ -139,7 +164,7 @@ class PreparedSource:
     return PreparedSource, (self._parts,)
 
   def __repr__(self) -> str:
-    return f"PreparedSource({self._parts!r})"
+    return f'PreparedSource({self._parts!r})'
 
 
 def skipped_files(source: PreparedSource) -> list[dict[str, str]]:

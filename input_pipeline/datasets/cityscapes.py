@@ -1,0 +1,108 @@
+"""Cityscapes in its official folders (fine annotations).
+
+Cordts et al., "The Cityscapes Dataset", CVPR 2016; layout and ids: the package
+`cityscapesscripts`.
+
+  root/leftImg8bit/{train,val}/<city>/<name>_leftImg8bit.png
+  root/gtFine/{train,val}/<city>/<name>_gtFine_labelIds.png
+  root/disparity/{train,val}/<city>/<name>_disparity.png   only for depth
+  root/camera/{train,val}/<city>/<name>_camera.json        only for depth
+
+Images are 1024x2048 (2975 train, 500 val). SynthCP and FSNet work at 256x512.
+The test split has no public labels, so it is not offered.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from input_pipeline import labels
+from input_pipeline.datasets import base, folders, readers
+from input_pipeline.errors import UserError
+
+SPECS = 'cityscapes[/CITY[+CITY...]][:train|val]'
+SPLITS = ('train', 'val')
+_LAYOUT = 'leftImg8bit/{train,val}/ and gtFine/{train,val}/'
+_DEPTH_LAYOUT = _LAYOUT + ' and, for depth, disparity/ and camera/'
+
+
+class Cityscapes(base.SceneBuilder):
+  """TFDS builder of one official split."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
+    """Reads one image; see `SceneBuilder.load`."""
+    root = pathlib.Path(self.request.root).expanduser()
+    files = {role: root / path for role, path in scene.origin.items()}
+    size = self.request.image_size
+    image, label = readers.read_scene(
+      files['image'], files['label'], size, labels.CITYSCAPES
+    )
+    arrays = {'image': image, 'label': label}
+    if self.request.depth:
+      arrays['depth'] = readers.read_disparity_depth(
+        files['disparity'], files['camera'], size
+      )
+    return arrays
+
+
+def open_source(
+  variant: str, split: str, request: base.DataRequest
+) -> base.Source:
+  """Opens images of Cityscapes.
+
+  Args:
+    variant: '' for all cities, or their names joined by '+'.
+    split: 'train' or 'val' (default).
+    request: `root` is the folder described above.
+
+  Returns:
+    The images, sorted by name; `sequence` is the city.
+
+  Raises:
+    UserError: a missing folder, an unknown split or city, a damaged file.
+  """
+  split = split or 'val'
+  if split not in SPLITS:
+    raise UserError(
+      f'cityscapes has no split {split!r} with public labels; use one of'
+      f' {", ".join(SPLITS)}'
+    )
+  root = folders.check_root(
+    request, _DEPTH_LAYOUT if request.depth else _LAYOUT
+  )
+  scenes = _scenes(root, split, request.depth)
+  return folders.open_splits(Cityscapes, {split: scenes}, variant, request)
+
+
+def _scenes(root: pathlib.Path, split: str, depth: bool) -> list[base.Scene]:
+  """Lists the images of a split, those without a partner included."""
+  layout = _DEPTH_LAYOUT if depth else _LAYOUT
+  kinds = {
+    'image': ('leftImg8bit', '_leftImg8bit.png'),
+    'label': ('gtFine', '_gtFine_labelIds.png'),
+  }
+  if depth:
+    kinds['disparity'] = ('disparity', '_disparity.png')
+    kinds['camera'] = ('camera', '_camera.json')
+  for folder, _ in kinds.values():
+    folders.check_folder(root / folder / split, layout)
+  # An image without label and a label without image are both found.
+  names = set()
+  for role in ('image', 'label'):
+    folder, ending = kinds[role]
+    for path in (root / folder / split).glob(f'*/*{ending}'):
+      if not path.name.startswith('.'):
+        names.add((path.parent.name, path.name.removesuffix(ending)))
+  scenes = []
+  for city, name in sorted(names):
+    files = {
+      role: root / folder / split / city / f'{name}{ending}'
+      for role, (folder, ending) in kinds.items()
+    }
+    scenes.append(folders.scene_of_files(root, name, city, files))
+  return scenes
