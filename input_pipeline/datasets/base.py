@@ -52,7 +52,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -64,6 +64,7 @@ from input_pipeline.errors import UserError
 _FORMAT_VERSION = 1
 
 
+@runtime_checkable
 class Source(Protocol):
   """Random access to the scenes of one spec; picklable, in a fixed order.
 

@@ -1,0 +1,273 @@
+"""Batches from a source: shuffled and endless, or each scene exactly once.
+
+The order of training is a pure function of (seed, step): scene k of the run
+has the k-th place of the shuffled epochs, and its augmentation depends on the
+seed and on k. Which process, thread or worker reads it does not matter. So
+
+- the state of an iterator is one number, the next step;
+- it can be restored with another number of workers or processes;
+- the global batch, the rows of all processes one after the other, is the same
+  for every number of processes.
+
+Everything is grain; images and labels stay uint8 until they are on the device.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from input_pipeline import transforms
+from input_pipeline.datasets.base import Source
+from input_pipeline.errors import UserError
+from input_pipeline.labels import VOID
+
+Batch = dict[str, np.ndarray]
+
+
+class BatchIterator(grain.DatasetIterator[Batch]):
+  """Iterates over batches; its whole state is `{'next_step': n}`."""
+
+  def __init__(self, batches: grain.MapDataset, num_workers: int):
+    """Opens nothing yet: the first `next` starts threads or workers.
+
+    Args:
+      batches: batch k at index k.
+      num_workers: processes that read and augment; 0 = threads of this one.
+    """
+    super().__init__()
+    self._batches = batches
+    self._num_workers = num_workers
+    self._next_step = 0
+    self._running: grain.DatasetIterator | None = None
+
+  def __next__(self) -> Batch:
+    self._assert_not_closed()
+    if self._running is None:
+      self._running = _start(
+        self._batches[self._next_step :], self._num_workers
+      )
+    batch = next(self._running)
+    self._next_step += 1
+    return batch
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns what `set_state` needs to continue with the next batch."""
+    return {'next_step': self._next_step}
+
+  def set_state(self, state: dict[str, Any]) -> None:
+    """Continues where another iterator of the same seed and batch size was.
+
+    Args:
+      state: of `get_state`; the numbers of workers and of processes may differ.
+    """
+    self._stop()
+    self._next_step = int(state['next_step'])
+
+  def close(self) -> None:
+    """Ends threads and workers."""
+    self._stop()
+    super().close()
+
+  def _stop(self) -> None:
+    if self._running is not None:
+      self._running.close()
+      self._running = None
+
+
+def train_loader(
+  source: Source,
+  *,
+  batch_size: int,
+  seed: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  augment: Sequence[str | transforms.Transform] = (),
+  num_workers: int = 0,
+) -> BatchIterator:
+  """Endless shuffled batches of this process.
+
+  Every epoch has a new order and drops its last, incomplete batch; the scenes
+  dropped are others in each epoch.
+
+  Args:
+    source: the scenes.
+    batch_size: of all processes together.
+    seed: decides order and augmentation, 0 <= seed < 2**32.
+    process_index: this process.
+    process_count: how many share each batch.
+    augment: names of `transforms.TRANSFORMS` or functions, in order.
+    num_workers: processes that read and augment; 0 = threads of this one,
+      enough where reading is raw bytes and augmentation is cheap. Workers need
+      absl's flags to be parsed.
+
+  Returns:
+    Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w]} with
+    b = batch_size / process_count, and `get_state` / `set_state`.
+
+  Raises:
+    UserError: a batch size that the processes cannot share or the source
+      cannot fill, an unknown transform.
+  """
+  _check(batch_size, process_index, process_count, num_workers)
+  changes = transforms.resolve(augment)
+  usable = len(source) // batch_size * batch_size
+  if usable == 0:
+    raise UserError(
+      f'batch_size is {batch_size} but there are only {len(source)} training'
+      ' images; lower batch_size or add images'
+    )
+  rows = (
+    grain.MapDataset.source(source)
+    .seed(seed)
+    .shuffle()[:usable]
+    .repeat()
+    .map(_image_and_label)
+  )
+  if changes:
+    rows = rows.random_map(_Chain(changes))
+  local = _LocalRows(rows, batch_size, process_index, process_count)
+  batches = local.batch(batch_size // process_count)
+  return BatchIterator(batches, num_workers)
+
+
+def eval_loader(
+  source: Source,
+  *,
+  batch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  num_workers: int = 0,
+) -> BatchIterator:
+  """One pass over the scenes, each exactly once over all processes.
+
+  Every process gets ceil(n / batch_size) batches, so none waits for another
+  that has finished. What is missing to full batches is padding: image 0, label
+  255, mask False, index -1.
+
+  Args:
+    source: the scenes.
+    batch_size: of all processes together.
+    process_index: this process.
+    process_count: how many share each batch.
+    num_workers: as in `train_loader`.
+
+  Returns:
+    Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w],
+    'mask': bool [b], 'index': int32 [b]}; index is the place in the source.
+
+  Raises:
+    UserError: a batch size that the processes cannot share.
+  """
+  _check(batch_size, process_index, process_count, num_workers)
+  rows = grain.MapDataset.source(_PaddedRows(source, batch_size))
+  local = _LocalRows(rows, batch_size, process_index, process_count)
+  batches = local.batch(batch_size // process_count)
+  return BatchIterator(batches, num_workers)
+
+
+def _check(
+  batch_size: int, process_index: int, process_count: int, num_workers: int
+) -> None:
+  if batch_size < 1 or batch_size % process_count:
+    raise UserError(
+      f'batch_size is {batch_size}; give a positive multiple of the'
+      f' {process_count} processes'
+    )
+  if num_workers < 0:
+    raise UserError(f'data.num_workers is {num_workers}; give 0 or more')
+  if not 0 <= process_index < process_count:
+    raise ValueError(f'process {process_index} of {process_count}')
+
+
+def _start(
+  batches: grain.MapDataset, num_workers: int
+) -> grain.DatasetIterator[Batch]:
+  """Begins to read ahead, from the first of these batches on."""
+  # Each thread makes a whole batch; the buffers count batches. grain's own
+  # defaults, 500 of them, would fill the memory.
+  threads = 1 if num_workers else min(8, os.cpu_count() or 1)
+  dataset = batches.to_iter_dataset(
+    grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
+  )
+  if num_workers:
+    dataset = dataset.mp_prefetch(
+      grain.MultiprocessingOptions(
+        num_workers=num_workers, per_worker_buffer_size=2
+      )
+    )
+  return iter(dataset)
+
+
+def _image_and_label(scene: dict[str, Any]) -> Batch:
+  return {'image': scene['image'], 'label': scene['label']}
+
+
+class _Chain:
+  """Transforms one after the other, with one generator."""
+
+  def __init__(self, changes: tuple[transforms.Transform, ...]):
+    self._changes = changes
+
+  def __call__(self, element: Batch, generator: np.random.Generator) -> Batch:
+    for change in self._changes:
+      element = change(element, generator)
+    return element
+
+
+class _LocalRows(grain.MapDataset):
+  """This process's block of each global batch of rows.
+
+  Blocks, not every n-th row: a batch-sharded global array is the blocks of the
+  processes one after the other.
+  """
+
+  def __init__(
+    self,
+    rows: grain.MapDataset,
+    batch_size: int,
+    process_index: int,
+    process_count: int,
+  ):
+    super().__init__(rows)
+    self._batch_size = batch_size
+    self._block = batch_size // process_count
+    self._first = process_index * self._block
+
+  def __len__(self) -> int:
+    return len(self._parent) // self._batch_size * self._block
+
+  def __getitem__(self, index):
+    if isinstance(index, slice):
+      return self.slice(index)
+    batch, row = divmod(index, self._block)
+    return self._parent[batch * self._batch_size + self._first + row]
+
+
+class _PaddedRows:
+  """Scenes in order with mask and index, padded to whole batches."""
+
+  def __init__(self, source: Source, batch_size: int):
+    self._source = source
+    self._length = -(-len(source) // batch_size) * batch_size
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __getitem__(self, index: int) -> Batch:
+    real = index < len(self._source)
+    scene = _image_and_label(self._source[index if real else 0])
+    if not real:
+      scene = {
+        'image': np.zeros_like(scene['image']),
+        'label': np.full_like(scene['label'], VOID),
+      }
+    return {
+      **scene,
+      'mask': np.bool_(real),
+      'index': np.int32(index if real else -1),
+    }
