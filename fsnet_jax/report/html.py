@@ -1,0 +1,299 @@
+"""The report as one HTML file that needs nothing beside it."""
+
+import base64
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from fsnet_jax.report import measures, paper_numbers, schema, summary
+from input_pipeline import labels
+
+_VERDICTS: Mapping[str, str] = {
+  'ahead': 'FSNet ahead',
+  'behind': 'FSNet behind',
+  'level': 'level',
+  'mixed': 'mixed',
+  'open': 'no comparison',
+}
+
+
+def render_html(
+  metrics: Mapping[str, Any],
+  plots: Mapping[str, bytes],
+  examples: Mapping[str, bytes],
+) -> str:
+  """Renders the report.
+
+  Args:
+    metrics: a valid metrics dictionary.
+    plots: PNG files "risk_coverage" and "detectors".
+    examples: a PNG file for each data set that has example pictures.
+
+  Returns:
+    The HTML file, with style and pictures inside and no reference to the
+    network.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  datasets = metrics['datasets']
+  return environment.get_template('template.html').render(
+    run=_run(metrics),
+    summaries=[_summary(name, entry) for name, entry in datasets.items()],
+    failure_columns=measures.FAILURE_MEASURES,
+    pooled=_failure_table(datasets, 'pooled'),
+    class_macro=_failure_table(datasets, 'class_macro'),
+    segmentation_columns=measures.SEGMENTATION_MEASURES,
+    segmentation=_segmentation_table(datasets),
+    risks=[_risk_table(name, entry) for name, entry in datasets.items()],
+    classes=[_class_table(name, entry) for name, entry in datasets.items()],
+    plots={name: _data_url(png) for name, png in plots.items()},
+    examples={name: _data_url(png) for name, png in examples.items()},
+    paper_rows=paper_numbers.FSNET_TABLE_III_FCN8,
+    undefined=measures.UNDEFINED,
+    schema_version=schema.SCHEMA,
+  )
+
+
+def _data_url(png: bytes) -> str:
+  """Returns a PNG file as an address that holds it."""
+  return 'data:image/png;base64,' + base64.b64encode(png).decode('ascii')
+
+
+def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what was run: name, command, facts and the whole config."""
+  environment = dict(metrics['environment'])
+  config = metrics['config']
+  name = environment.pop('config_name', None) or config.get('name')
+  return {
+    'name': name or _name_from_fields(config),
+    'task': config.get('task'),
+    'date': environment.pop('date'),
+    'device': environment.pop('device'),
+    'command': environment.pop('command', None),
+    'facts': list(environment.items()),
+    'config': _flat(config),
+    'detectors': list(
+      dict.fromkeys(
+        measures.detector_title(detector)
+        for dataset in metrics['datasets'].values()
+        for detector in dataset['failure']
+      )
+    ),
+    'images': sum(d['images'] for d in metrics['datasets'].values()),
+  }
+
+
+def _name_from_fields(config: Mapping[str, Any]) -> str:
+  """Returns a name for a run whose config file is not known."""
+  data = config.get('data')
+  parts = [
+    config.get('task'),
+    data.get('name') if isinstance(data, Mapping) else None,
+  ]
+  return ' on '.join(str(part) for part in parts if part) or 'unnamed run'
+
+
+def _flat(config: Mapping[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
+  """Returns the config's fields with dotted names."""
+  fields = []
+  for key, value in config.items():
+    if isinstance(value, Mapping):
+      fields += _flat(value, f'{prefix}{key}.')
+    else:
+      fields.append((prefix + key, value))
+  return fields
+
+
+def _summary(name: str, dataset: Mapping[str, Any]) -> dict[str, str]:
+  """Returns the plain words for one data set."""
+  words = summary.summarize(dataset)
+  return {
+    'dataset': name,
+    'verdict': words.verdict,
+    'verdict_title': _VERDICTS[words.verdict],
+    'headline': words.headline,
+    'text': words.text,
+  }
+
+
+def _cells(
+  rows: Sequence[Mapping[str, float | None]],
+  columns: Sequence[measures.Measure],
+) -> list[list[dict[str, Any]]]:
+  """Returns the texts of a table, the best of each column marked."""
+  best = [
+    measures.best_in_column([row[column.key] for row in rows], column)
+    for column in columns
+  ]
+  return [
+    [
+      {
+        'text': measures.format_value(row[column.key], column),
+        'defined': row[column.key] is not None,
+        'best': best[position][index],
+      }
+      for position, column in enumerate(columns)
+    ]
+    for index, row in enumerate(rows)
+  ]
+
+
+def _failure_table(
+  datasets: Mapping[str, Any], group: str
+) -> list[dict[str, Any]]:
+  """Returns a table of failure measures, the detectors by data set."""
+  return [
+    {
+      'dataset': name,
+      'anchor': f'classes-{index}',
+      'images': dataset['images'],
+      'error_rate': measures.format_percent(
+        dataset['segmentation']['base_error_rate']
+      ),
+      'pixel_acc': measures.format_percent(
+        dataset['segmentation']['pixel_acc']
+      ),
+      'rows': [
+        {'detector': measures.detector_title(detector), 'cells': cells}
+        for detector, cells in zip(
+          dataset['failure'],
+          _cells(
+            [entry[group] for entry in dataset['failure'].values()],
+            measures.FAILURE_MEASURES,
+          ),
+        )
+      ],
+    }
+    for index, (name, dataset) in enumerate(datasets.items())
+  ]
+
+
+def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Returns the table of the segmentation network.
+
+  Nothing is marked as best: data sets do not compete.
+  """
+  return [
+    {
+      'dataset': name,
+      'images': f'{dataset["images"]:,}',
+      'pixels': f'{dataset["pixels"]:,}',
+      'cells': [
+        {
+          'text': measures.format_value(
+            dataset['segmentation'][column.key], column
+          ),
+          'defined': dataset['segmentation'][column.key] is not None,
+          'best': False,
+        }
+        for column in measures.SEGMENTATION_MEASURES
+      ],
+    }
+    for name, dataset in datasets.items()
+  ]
+
+
+def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the numbers behind one panel of the risk-coverage plot."""
+  failure = dataset['failure']
+  coverages = sorted(
+    {c for entry in failure.values() for c in entry['risk_at_coverage']},
+    key=float,
+  )
+  return {
+    'dataset': name,
+    'coverages': [f'{100 * float(coverage):g}%' for coverage in coverages],
+    'rows': [
+      {
+        'detector': measures.detector_title(detector),
+        'risks': [
+          measures.UNDEFINED
+          if (risk := entry['risk_at_coverage'].get(coverage)) is None
+          else f'{100 * risk:.2f}'
+          for coverage in coverages
+        ],
+      }
+      for detector, entry in failure.items()
+    ],
+  }
+
+
+def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the per-class table of one data set.
+
+  A column stands only where the file has its numbers: share of pixels and
+  the AUROC of each detector are optional keys.
+  """
+  detectors = [
+    detector
+    for detector, entry in dataset['failure'].items()
+    if 'per_class' in entry
+  ]
+  pixels = _class_pixels(dataset, detectors)
+  total = sum(pixels.values())
+  auroc = measures.BY_KEY['auroc']
+  rows = []
+  for class_name, iou in dataset['segmentation']['iou'].items():
+    values = [
+      dataset['failure'][detector]['per_class'].get(class_name, {}).get('auroc')
+      for detector in detectors
+    ]
+    share = pixels.get(class_name, 0) / total if total else None
+    best = measures.best_in_column(values, auroc)
+    rows.append(
+      {
+        'name': class_name,
+        'color': _class_color(class_name),
+        'share': measures.format_percent(share),
+        'iou': measures.format_value(iou, measures.BY_KEY['miou']),
+        'iou_percent': None if iou is None else round(100 * iou, 1),
+        'aurocs': [
+          {
+            'text': measures.format_value(value, auroc),
+            'defined': value is not None,
+            'best': is_best,
+          }
+          for value, is_best in zip(values, best)
+        ],
+      }
+    )
+  return {
+    'dataset': name,
+    'detectors': [measures.detector_title(name) for name in detectors],
+    'has_share': bool(total),
+    'rows': rows,
+  }
+
+
+def _class_pixels(
+  dataset: Mapping[str, Any], detectors: Sequence[str]
+) -> Mapping[str, int]:
+  """Returns the labelled pixels of each class, empty where not known.
+
+  Every detector judges the same pixels, so any of them can tell.
+  """
+  if 'class_pixels' in dataset:
+    return dataset['class_pixels']
+  if not detectors:
+    return {}
+  per_class = dataset['failure'][detectors[0]]['per_class']
+  return {
+    name: measured['pixels']
+    for name, measured in per_class.items()
+    if 'pixels' in measured
+  }
+
+
+def _class_color(class_name: str) -> str | None:
+  """Returns the class's colour for CSS, or None for an unknown class."""
+  if class_name not in labels.CLASS_NAMES:
+    return None
+  red, green, blue = labels.PALETTE[labels.CLASS_NAMES.index(class_name)]
+  return f'rgb({red} {green} {blue})'

@@ -1,0 +1,228 @@
+"""How each measure is named, scaled, compared and explained in a report."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+UNDEFINED = '\N{EM DASH}'
+
+
+class Measure(NamedTuple):
+  """A column of a table.
+
+  Attributes:
+    key: its key in `metrics.json`.
+    title: the head of its column.
+    meaning: what it says, for a reader who has not met it.
+    lower_is_better: the direction, for the best value of a column.
+    scale: what the fraction is multiplied by: 100, or 1000 for the AURC
+      family as in the literature.
+  """
+
+  key: str
+  title: str
+  meaning: str
+  lower_is_better: bool
+  scale: int = 100
+
+
+FAILURE_MEASURES: tuple[Measure, ...] = (
+  Measure(
+    'ap_error',
+    'AP-Err',
+    'Average precision of finding wrong pixels: the area under the'
+    ' precision-recall curve with the errors as positives. A blind guess'
+    ' scores the base error rate, so it is higher where the network errs'
+    ' more: compare it only between detectors of the same network on the'
+    ' same data set.',
+    False,
+  ),
+  Measure(
+    'ap_success',
+    'AP-Suc',
+    'The same with the right pixels as positives. It is close to 100'
+    ' wherever errors are rare, and lower where the network errs more.',
+    False,
+  ),
+  Measure(
+    'auroc',
+    'AUROC',
+    'Chance that a wrong pixel gets a higher failure score than a right one;'
+    ' 50 is guessing. It does not depend on how many errors there are.',
+    False,
+  ),
+  Measure(
+    'fpr95_error',
+    'FPR95',
+    'Positive = wrong pixel, as in the FSNet paper: the share of right pixels'
+    ' that is flagged in vain where 95% of the wrong pixels are flagged.',
+    True,
+  ),
+  Measure(
+    'fpr95_success',
+    'FPR95-Suc',
+    'Positive = right pixel, as in ConfidNet: the share of wrong pixels that'
+    ' slips through where 95% of the right pixels are accepted. A different'
+    ' number from FPR95; papers use the one name for both.',
+    True,
+  ),
+  Measure(
+    'aurc',
+    'AURC',
+    'Area under the risk-coverage curve, times 1000: the mean error rate'
+    ' among the kept pixels as more and more of the least trusted ones are'
+    ' set aside.',
+    True,
+    1000,
+  ),
+  Measure(
+    'e_aurc',
+    'E-AURC',
+    'AURC minus that of a perfect ranking of the same errors, times 1000:'
+    ' what the detector itself costs.',
+    True,
+    1000,
+  ),
+  Measure(
+    'augrc',
+    'AUGRC',
+    'Area under the generalised risk curve, times 1000: the mean share of'
+    ' all pixels that is wrong and yet accepted. Less ruled by the few most'
+    ' trusted pixels than AURC.',
+    True,
+    1000,
+  ),
+  Measure(
+    'ece',
+    'ECE',
+    'Expected calibration error: the mean gap between the stated probability'
+    ' and what comes true. Defined only for scores that are probabilities.',
+    True,
+  ),
+)
+
+SEGMENTATION_MEASURES: tuple[Measure, ...] = (
+  Measure(
+    'miou',
+    'mIoU',
+    'Intersection over union of each class from one confusion matrix of all'
+    ' pixels, averaged over the classes that occur. The usual convention.',
+    False,
+  ),
+  Measure(
+    'miou_image_mean',
+    'mIoU, image mean',
+    'IoU of each image by itself, averaged over images and classes; a class'
+    " that an image lacks counts as 0. SynthCP's per-image convention: much"
+    ' lower than mIoU, and not comparable with it.',
+    False,
+  ),
+  Measure(
+    'cls_acc',
+    'Cls-Acc',
+    "Share of each class's pixels that is labelled right, averaged over the"
+    ' classes that occur.',
+    False,
+  ),
+  Measure(
+    'cls_acc_image_mean',
+    'Cls-Acc, image mean',
+    'The same in the image-mean convention, absent classes counted as 0.',
+    False,
+  ),
+  Measure(
+    'pixel_acc',
+    'Pixel acc.',
+    'Share of all labelled pixels that is labelled right.',
+    False,
+  ),
+  Measure(
+    'base_error_rate',
+    'Base error rate',
+    '100 minus pixel accuracy: the errors that a detector has to find. AP-Err'
+    ' and the AURC family move with it.',
+    True,
+  ),
+)
+
+BY_KEY: Mapping[str, Measure] = {
+  measure.key: measure
+  for measure in (*FAILURE_MEASURES, *SEGMENTATION_MEASURES)
+}
+
+_DETECTOR_TITLES: Mapping[str, str] = {
+  'fsnet': 'FSNet',
+  'msp': 'MSP',
+  'entropy': 'Entropy',
+  'max_logit': 'Max logit',
+  'mc_dropout': 'MC-Dropout',
+  'tcp': 'TCP',
+  'direct': 'Direct',
+  'synthcp': 'SynthCP',
+  'ensemble': 'Ensemble',
+}
+
+
+def detector_title(name: str) -> str:
+  """Returns a detector's name as the literature writes it.
+
+  Args:
+    name: its key in `metrics.json`; an unknown one is shown as it is.
+  """
+  return _DETECTOR_TITLES.get(name, name)
+
+
+def format_value(value: float | None, measure: Measure, digits: int = 2) -> str:
+  """Returns a fraction as it is shown in a table, without a unit.
+
+  Args:
+    value: the fraction, or None where it is not defined.
+    measure: gives the scale.
+    digits: digits after the point.
+
+  Returns:
+    The scaled number, or a dash for None: never 0 for a missing value.
+  """
+  if value is None:
+    return UNDEFINED
+  # Adding 0.0 turns "-0.00" into "0.00".
+  return f'{round(float(value) * measure.scale, digits) + 0.0:.{digits}f}'
+
+
+def format_percent(value: float | None, digits: int = 1) -> str:
+  """Returns a fraction in percent with its sign, or a dash for None.
+
+  A share that is not zero but rounds to zero is shown as "<0.1%".
+  """
+  if value is None:
+    return UNDEFINED
+  smallest = 10.0**-digits
+  if 0.0 < value * 100 < smallest / 2:
+    return f'<{smallest:.{digits}f}%'
+  return f'{float(value) * 100:.{digits}f}%'
+
+
+def best_in_column(
+  values: Sequence[float | None], measure: Measure, digits: int = 2
+) -> list[bool]:
+  """Marks the best values of a column.
+
+  Values that look the same in the table are the same here, so that a table
+  never marks one of two equal numbers. A value without a rival is not marked.
+
+  Args:
+    values: one for each row, None where not defined.
+    measure: gives direction and scale.
+    digits: digits after the point in the table.
+
+  Returns:
+    One bool for each row.
+  """
+  shown = [
+    None if value is None else round(float(value) * measure.scale, digits)
+    for value in values
+  ]
+  rivals = [value for value in shown if value is not None]
+  if len(rivals) < 2:
+    return [False] * len(shown)
+  best = min(rivals) if measure.lower_is_better else max(rivals)
+  return [value == best for value in shown]

@@ -1,0 +1,375 @@
+"""The shape of `metrics.json`: every key, what it means, and the checks.
+
+The file is read by other programs, so its keys are stable: keys are added,
+never renamed. Rates are fractions in [0, 1]; a value that is not defined
+(AUROC of a class without errors, ECE of a score that is no probability) is
+`null`, never NaN and never 0.
+"""
+
+import json
+import math
+import numbers
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fsnet_jax.report import atomic
+
+SCHEMA = 1
+
+
+class Key(NamedTuple):
+  """One key of the file: what it holds, and whether it must be there."""
+
+  meaning: str
+  required: bool = True
+
+
+RUN_KEYS: Mapping[str, Key] = {
+  'schema': Key(f'version of this layout, the integer {SCHEMA}'),
+  'config': Key('the frozen config of the run, as nested mappings'),
+  'environment': Key('where and when the run was made'),
+  'datasets': Key('one entry for each evaluated data set, by its name'),
+}
+
+ENVIRONMENT_KEYS: Mapping[str, Key] = {
+  'jax': Key('version of jax'),
+  'device': Key('kind of device, in words'),
+  'date': Key('date of the evaluation, ISO 8601'),
+  'command': Key('command line that repeats the run', required=False),
+  'config_name': Key('name of the config file and argument', required=False),
+  # Any further key is allowed here: a version, a count, a time.
+}
+
+DATASET_KEYS: Mapping[str, Key] = {
+  'images': Key('images evaluated, each exactly once'),
+  'pixels': Key('labelled pixels, that is without void'),
+  'segmentation': Key('how good the segmentation network S is'),
+  'failure': Key("how well each detector finds S's errors, by its name"),
+  'class_pixels': Key(
+    'labelled pixels of each class, if per_class has no `pixels`',
+    required=False,
+  ),
+}
+
+SEGMENTATION_KEYS: Mapping[str, Key] = {
+  'miou': Key(
+    'mean over classes of the IoU from one confusion matrix of all pixels;'
+    ' classes without IoU are left out'
+  ),
+  'miou_image_mean': Key(
+    'IoU of each image, absent classes counted as 0, averaged over images and'
+    " classes (SynthCP's convention)"
+  ),
+  'cls_acc': Key('mean over classes of the share of its pixels found'),
+  'cls_acc_image_mean': Key(
+    'the same in the image-mean convention, absent classes counted as 0'
+  ),
+  'pixel_acc': Key('share of labelled pixels with the right class'),
+  'base_error_rate': Key('1 - pixel_acc: what every detector has to find'),
+  'iou': Key('IoU of each class, null where the class does not occur'),
+  'class_acc': Key("share of each class's pixels found", required=False),
+}
+
+DETECTOR_KEYS: Mapping[str, Key] = {
+  'pooled': Key('measures over all labelled pixels together (primary)'),
+  'class_macro': Key(
+    'measures of each true class by itself, averaged over the classes where'
+    ' they are defined'
+  ),
+  'risk_at_coverage': Key(
+    'error rate among the most trusted share of pixels, by that share'
+  ),
+  'per_class': Key('measures of each true class by itself', required=False),
+  'class_macro_classes': Key(
+    'number of classes behind each class_macro value', required=False
+  ),
+  'risk_at_coverage_class_macro': Key(
+    'risk_at_coverage of each true class, averaged over classes',
+    required=False,
+  ),
+}
+
+MEASURE_KEYS: Mapping[str, Key] = {
+  'ap_error': Key('average precision, positive = wrong pixel'),
+  'ap_success': Key('average precision, positive = right pixel'),
+  'auroc': Key('area under the ROC curve of wrong against right pixels'),
+  'fpr95_error': Key(
+    'share of right pixels flagged where 95% of wrong pixels are flagged'
+  ),
+  'fpr95_success': Key(
+    'share of wrong pixels accepted where 95% of right pixels are accepted'
+  ),
+  'aurc': Key('area under the risk-coverage curve'),
+  'e_aurc': Key('aurc minus that of a perfect ranking of the same errors'),
+  'augrc': Key('area under the generalised risk (wrong and accepted) curve'),
+  'ece': Key('expected calibration error; null unless a probability'),
+}
+
+# Stand beside the measures of all pixels and of each class.
+COUNT_KEYS: Mapping[str, Key] = {
+  'pixels': Key('labelled pixels measured', required=False),
+  'errors': Key('wrong pixels among them', required=False),
+  'base_error_rate': Key('errors / pixels', required=False),
+}
+
+_GROUPS: Mapping[str, Mapping[str, Key]] = {
+  'pooled': {**MEASURE_KEYS, **COUNT_KEYS},
+  'class_macro': MEASURE_KEYS,
+  'per_class': {
+    **{key: Key(value.meaning, False) for key, value in MEASURE_KEYS.items()},
+    **COUNT_KEYS,
+  },
+}
+
+# Histograms approximate: E-AURC of a near-perfect ranking may fall a little
+# below 0, and sums of floats a little above 1.
+_RANGE_TOLERANCE = 1e-3
+_COUNT_KEYS = frozenset({'images', 'pixels', 'errors'})
+
+
+def validate(metrics: Mapping[str, Any]) -> None:
+  """Checks that a metrics dictionary has exactly the documented layout.
+
+  Args:
+    metrics: what would be written to `metrics.json`; numbers may be Python or
+      numpy scalars, `config` must be plain mappings, sequences and scalars.
+
+  Raises:
+    ValueError: an unknown or missing key, a value of the wrong kind, a number
+      that is not finite, or a rate outside [0, 1]; the message names the key
+      with its path.
+  """
+  _check_keys(metrics, RUN_KEYS, 'metrics')
+  if metrics['schema'] != SCHEMA or isinstance(metrics['schema'], bool):
+    raise ValueError(f'schema is {metrics["schema"]!r}, expected {SCHEMA}.')
+  _check_json(metrics['config'], 'config')
+  if not isinstance(metrics['config'], Mapping):
+    raise ValueError('config is not a mapping.')
+  _check_environment(metrics['environment'])
+  for name, dataset in _named(metrics['datasets'], 'datasets'):
+    _check_dataset(dataset, f'datasets.{name}')
+
+
+def write_metrics_json(
+  path: str | os.PathLike[str], metrics: Mapping[str, Any]
+) -> None:
+  """Writes `metrics.json`: checked, strict JSON, in the documented key order.
+
+  The file appears whole or not at all: it is written beside its place and
+  moved there.
+
+  Args:
+    path: the file; its folder must exist.
+    metrics: see `validate`. `None` becomes `null`.
+
+  Raises:
+    ValueError: see `validate`. Nothing is written then.
+  """
+  validate(metrics)
+  text = json.dumps(
+    _ordered(metrics), indent=2, allow_nan=False, default=_to_python
+  )
+  atomic.write_bytes(path, (text + '\n').encode())
+
+
+def _check_environment(environment: Any) -> None:
+  """Checks the environment: required texts, any further scalars."""
+  if not isinstance(environment, Mapping):
+    raise ValueError('environment is not a mapping.')
+  _check_json(environment, 'environment')
+  for key, spec in ENVIRONMENT_KEYS.items():
+    if spec.required and key not in environment:
+      raise ValueError(f'environment: missing key {key!r}.')
+    if key in environment and not isinstance(environment[key], str):
+      raise ValueError(f'environment.{key} is not a text.')
+
+
+def _check_dataset(dataset: Any, where: str) -> None:
+  """Checks the entry of one data set."""
+  _check_keys(dataset, DATASET_KEYS, where)
+  for key in ('images', 'pixels'):
+    _check_count(dataset[key], f'{where}.{key}')
+  for name, count in _named(dataset.get('class_pixels'), f'{where}', True):
+    _check_count(count, f'{where}.class_pixels.{name}')
+  segmentation = dataset['segmentation']
+  where_segmentation = f'{where}.segmentation'
+  _check_keys(segmentation, SEGMENTATION_KEYS, where_segmentation)
+  for key, value in segmentation.items():
+    if key in ('iou', 'class_acc'):
+      for name, rate in _named(value, f'{where_segmentation}.{key}'):
+        _check_rate(rate, f'{where_segmentation}.{key}.{name}')
+    else:
+      _check_rate(value, f'{where_segmentation}.{key}')
+  for name, detector in _named(dataset['failure'], f'{where}.failure'):
+    _check_detector(detector, f'{where}.failure.{name}')
+
+
+def _check_detector(detector: Any, where: str) -> None:
+  """Checks the entry of one failure detector."""
+  _check_keys(detector, DETECTOR_KEYS, where)
+  for group in ('pooled', 'class_macro'):
+    _check_measures(detector[group], _GROUPS[group], f'{where}.{group}')
+  for name, measures in _named(
+    detector.get('per_class'), f'{where}.per_class', True
+  ):
+    _check_measures(measures, _GROUPS['per_class'], f'{where}.per_class.{name}')
+  for key, count in _named(
+    detector.get('class_macro_classes'), f'{where}.class_macro_classes', True
+  ):
+    if key not in MEASURE_KEYS:
+      raise ValueError(f'{where}.class_macro_classes: unknown key {key!r}.')
+    _check_count(count, f'{where}.class_macro_classes.{key}')
+  _check_risks(detector['risk_at_coverage'], f'{where}.risk_at_coverage')
+  if 'risk_at_coverage_class_macro' in detector:
+    key = 'risk_at_coverage_class_macro'
+    _check_risks(detector[key], f'{where}.{key}')
+
+
+def _check_measures(measures: Any, keys: Mapping[str, Key], where: str) -> None:
+  """Checks measures: known keys, rates or counts."""
+  _check_keys(measures, keys, where)
+  for key, value in measures.items():
+    check = _check_count if key in _COUNT_KEYS else _check_rate
+    check(value, f'{where}.{key}')
+
+
+def _check_risks(risks: Any, where: str) -> None:
+  """Checks risks by coverage: keys are decimals in (0, 1]."""
+  for coverage, risk in _named(risks, where):
+    try:
+      share = float(coverage)
+    except ValueError:
+      share = math.nan
+    if not 0.0 < share <= 1.0:
+      raise ValueError(f'{where}: {coverage!r} is not a share in (0, 1].')
+    _check_rate(risk, f'{where}.{coverage}')
+
+
+def _check_keys(entry: Any, keys: Mapping[str, Key], where: str) -> None:
+  """Raises for a missing required key or an unknown key."""
+  if not isinstance(entry, Mapping):
+    raise ValueError(f'{where} is not a mapping.')
+  for key, spec in keys.items():
+    if spec.required and key not in entry:
+      raise ValueError(f'{where}: missing key {key!r}.')
+  for key in entry:
+    if key not in keys:
+      raise ValueError(f'{where}: unknown key {key!r}.')
+
+
+def _named(
+  entry: Any, where: str, optional: bool = False
+) -> list[tuple[str, Any]]:
+  """Returns the items of a mapping by name, which must not be empty."""
+  if optional and entry is None:
+    return []
+  if not isinstance(entry, Mapping) or not entry:
+    raise ValueError(f'{where} is not a mapping with at least one entry.')
+  for name in entry:
+    if not isinstance(name, str) or not name:
+      raise ValueError(f'{where}: {name!r} is not a name.')
+  return list(entry.items())
+
+
+def _check_rate(value: Any, where: str) -> None:
+  """Raises unless the value is None or a fraction."""
+  if value is None:
+    return
+  _check_finite(value, where)
+  if not -_RANGE_TOLERANCE <= value <= 1.0 + _RANGE_TOLERANCE:
+    raise ValueError(f'{where} is {value}, not a fraction in [0, 1].')
+
+
+def _check_count(value: Any, where: str) -> None:
+  """Raises unless the value is a whole number of things."""
+  if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    raise ValueError(f'{where} is {value!r}, not a whole number.')
+  if value < 0:
+    raise ValueError(f'{where} is {value}, below 0.')
+
+
+def _check_finite(value: Any, where: str) -> None:
+  """Raises unless the value is a finite number."""
+  if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    raise ValueError(f'{where} is {value!r}, not a number or None.')
+  if not math.isfinite(value):
+    raise ValueError(f'{where} is {value}: an undefined value must be None.')
+
+
+def _check_json(value: Any, where: str) -> None:
+  """Raises unless the value can be written as strict JSON."""
+  if isinstance(value, Mapping):
+    for key, entry in value.items():
+      if not isinstance(key, str):
+        raise ValueError(f'{where}: key {key!r} is not a text.')
+      _check_json(entry, f'{where}.{key}')
+  elif isinstance(value, list | tuple):
+    for index, entry in enumerate(value):
+      _check_json(entry, f'{where}[{index}]')
+  elif not (value is None or isinstance(value, str | bool)):
+    _check_finite(value, where)
+
+
+def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the metrics with known keys in documented order.
+
+  Data sets, detectors and classes keep their order (that of the evaluation);
+  the free keys of config and environment are sorted.
+  """
+  ordered = _in_order(metrics, RUN_KEYS)
+  ordered['config'] = _sorted(metrics['config'])
+  ordered['environment'] = _sorted(metrics['environment'])
+  ordered['datasets'] = {}
+  for name, dataset in metrics['datasets'].items():
+    entry = ordered['datasets'][name] = _in_order(dataset, DATASET_KEYS)
+    entry['segmentation'] = _in_order(
+      dataset['segmentation'], SEGMENTATION_KEYS
+    )
+    entry['failure'] = {
+      detector: _ordered_detector(values)
+      for detector, values in dataset['failure'].items()
+    }
+  return ordered
+
+
+def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns one detector's entry in documented order."""
+  ordered = _in_order(detector, DETECTOR_KEYS)
+  for group in ('pooled', 'class_macro'):
+    ordered[group] = _in_order(detector[group], _GROUPS[group])
+  for key in ('risk_at_coverage', 'risk_at_coverage_class_macro'):
+    if key in detector:
+      ordered[key] = dict(sorted(detector[key].items(), key=_by_share))
+  if 'per_class' in detector:
+    ordered['per_class'] = {
+      name: _in_order(measures, _GROUPS['per_class'])
+      for name, measures in detector['per_class'].items()
+    }
+  return ordered
+
+
+def _in_order(
+  entry: Mapping[str, Any], keys: Mapping[str, Key]
+) -> dict[str, Any]:
+  """Returns the entry with its keys in the order of the documentation."""
+  return {key: entry[key] for key in keys if key in entry}
+
+
+def _sorted(value: Any) -> Any:
+  """Returns the value with the keys of all mappings sorted."""
+  if isinstance(value, Mapping):
+    return {key: _sorted(value[key]) for key in sorted(value)}
+  if isinstance(value, list | tuple):
+    return [_sorted(entry) for entry in value]
+  return value
+
+
+def _by_share(item: tuple[str, Any]) -> float:
+  """Sorts risks by coverage."""
+  return float(item[0])
+
+
+def _to_python(value: Any) -> Any:
+  """Turns a numpy scalar into the Python number that JSON knows."""
+  return value.item()

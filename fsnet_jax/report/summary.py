@@ -1,0 +1,218 @@
+"""What the numbers of one data set say, in plain words.
+
+Every word is computed: FSNet is called ahead only where the numbers shown say
+so, and level where they look the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from fsnet_jax.report import measures
+
+# The measures that do not move with the base error rate decide.
+_JUDGES = (measures.BY_KEY['auroc'], measures.BY_KEY['fpr95_error'])
+_SUBJECT = 'fsnet'
+
+Verdict = Literal['ahead', 'behind', 'level', 'mixed', 'open']
+
+
+class Summary(NamedTuple):
+  """The plain words for one data set.
+
+  Attributes:
+    verdict: `ahead`, `behind` or `level` where FSNet is so against every
+      other detector on AUROC and FPR95, `mixed` otherwise, `open` where there
+      is nothing to compare.
+    headline: the verdict in a sentence.
+    text: the numbers behind it, in up to three sentences.
+  """
+
+  verdict: Verdict
+  headline: str
+  text: str = ''
+
+
+def summarize(dataset: Mapping[str, Any]) -> Summary:
+  """Says how FSNet does on one data set against the other detectors.
+
+  Args:
+    dataset: one entry of `datasets` in `metrics.json`.
+
+  Returns:
+    The verdict and its words. Differences count at the one digit after the
+    point that the words show.
+  """
+  error_rate = dataset['segmentation']['base_error_rate']
+  if error_rate is None:
+    return Summary('open', 'No pixel of this data set is labelled.')
+  if error_rate == 0:
+    return Summary(
+      'open',
+      'The segmentation network makes no error here, so there is nothing to'
+      ' detect.',
+    )
+  failure = dataset['failure']
+  verdict, headline = _verdict(failure)
+  sentences = [
+    _judged(failure),
+    'The segmentation network labels'
+    f' {measures.format_percent(error_rate)} of the pixels wrongly.',
+    _caught(failure, error_rate),
+  ]
+  return Summary(verdict, headline, ' '.join(filter(None, sentences)))
+
+
+def caught_share(
+  risk_at_coverage: Mapping[str, float | None], coverage: str
+) -> float | None:
+  """Returns the share of all errors among the pixels that are set aside.
+
+  With error rate risk(c) among the kept share c, the kept pixels hold
+  c risk(c) / risk(1) of all errors, and those set aside hold the rest.
+
+  Args:
+    risk_at_coverage: error rate of the kept pixels by kept share; needs
+      "1.0".
+    coverage: the kept share, one of the keys.
+
+  Returns:
+    A fraction, or None where there is no error or a risk is missing.
+  """
+  kept = risk_at_coverage.get(coverage)
+  everything = risk_at_coverage.get('1.0')
+  if kept is None or not everything:
+    return None
+  return min(1.0, max(0.0, 1.0 - float(coverage) * kept / everything))
+
+
+def _caught(failure: Mapping[str, Any], error_rate: float) -> str:
+  """Says how many errors are caught by setting the least trusted aside.
+
+  The share set aside is the smallest of the levels that could hold all the
+  errors, so a perfect detector would catch them all.
+  """
+  subject = _subject(failure)
+  levels = sorted(failure[subject]['risk_at_coverage'], key=float)
+  roomy = [level for level in levels if _aside(level) >= error_rate]
+  if not roomy:
+    return ''
+  coverage = roomy[-1]
+  caught = {
+    name: caught_share(detector['risk_at_coverage'], coverage)
+    for name, detector in failure.items()
+  }
+  if caught[subject] is None:
+    return ''
+  aside = measures.format_percent(_aside(coverage), 0)
+  others = [
+    f'{measures.detector_title(name)} {measures.format_percent(share)}'
+    for name, share in caught.items()
+    if name != subject and share is not None
+  ]
+  others.append(f'a blind choice {aside}')
+  return (
+    f'Setting aside the {aside} of the pixels that'
+    f' {measures.detector_title(subject)} trusts least catches'
+    f' {measures.format_percent(caught[subject])} of these errors'
+    f' ({", ".join(others)}).'
+  )
+
+
+def _aside(coverage: str) -> float:
+  """Returns the share set aside, without the noise of 1 - 0.9."""
+  return round(1.0 - float(coverage), 6)
+
+
+def _subject(failure: Mapping[str, Any]) -> str:
+  """Returns the detector that the words are about."""
+  return _SUBJECT if _SUBJECT in failure else next(iter(failure))
+
+
+def _judged(failure: Mapping[str, Any]) -> str:
+  """States both judges of the subject, its rivals' in brackets."""
+  subject = _subject(failure)
+  parts = []
+  for judge in _JUDGES:
+    shown = {name: _shown(failure[name], judge) for name in failure}
+    mine = shown.pop(subject)
+    if mine is None:
+      continue
+    rivals = [
+      f'{measures.detector_title(name)} {value:.1f}'
+      for name, value in shown.items()
+      if value is not None
+    ]
+    listed = f' ({", ".join(rivals)})' if rivals else ''
+    parts.append(f'{judge.title} {mine:.1f}{listed}')
+  if not parts:
+    return ''
+  return f'{measures.detector_title(subject)}: {", ".join(parts)}.'
+
+
+def _shown(
+  detector: Mapping[str, Any], measure: measures.Measure
+) -> float | None:
+  """Returns a pooled measure as the words show it."""
+  value = detector['pooled'][measure.key]
+  return None if value is None else round(float(value) * measure.scale, 1)
+
+
+def _verdict(failure: Mapping[str, Any]) -> tuple[Verdict, str]:
+  """Says where FSNet stands, in one word and in one sentence."""
+  if _SUBJECT not in failure:
+    return 'open', 'FSNet is not among the detectors of this run.'
+  clauses: dict[str, list[str]] = {}
+  outcomes = set()
+  for judge in _JUDGES:
+    ranks = _ranks(failure, judge)
+    outcomes |= set(ranks.values())
+    groups = [
+      f'{_relation(outcome)} {_listed(names)}'
+      for outcome in ('ahead', 'level', 'behind')
+      if (names := [name for name in ranks if ranks[name] == outcome])
+    ]
+    if groups:
+      # Measures on which the same holds share a clause.
+      clauses.setdefault(' and '.join(groups), []).append(judge.title)
+  if not clauses:
+    return 'open', 'There is nothing to compare FSNet with.'
+  words = '; '.join(
+    f'{clause} on {" and ".join(titles)}' for clause, titles in clauses.items()
+  )
+  verdict = outcomes.pop() if len(outcomes) == 1 else 'mixed'
+  return verdict, f'FSNet is {words}.'
+
+
+def _ranks(
+  failure: Mapping[str, Any], judge: measures.Measure
+) -> dict[str, Verdict]:
+  """Compares FSNet with each rival on one measure, where both have it."""
+  mine = _shown(failure[_SUBJECT], judge)
+  ranks: dict[str, Verdict] = {}
+  for name, detector in failure.items():
+    other = _shown(detector, judge)
+    if name == _SUBJECT or mine is None or other is None:
+      continue
+    if mine == other:
+      ranks[name] = 'level'
+    else:
+      better = (mine < other) == judge.lower_is_better
+      ranks[name] = 'ahead' if better else 'behind'
+  return ranks
+
+
+def _relation(outcome: str) -> str:
+  """Returns the words between FSNet and a rival."""
+  return {
+    'ahead': 'ahead of',
+    'level': 'level with',
+    'behind': 'behind',
+  }[outcome]
+
+
+def _listed(names: Sequence[str]) -> str:
+  """Returns names joined as in a sentence."""
+  titles = [measures.detector_title(name) for name in names]
+  if len(titles) == 1:
+    return titles[0]
+  return ', '.join(titles[:-1]) + ' and ' + titles[-1]

@@ -1,0 +1,76 @@
+"""The main table of a report for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fsnet_jax.report import measures
+
+TEXT_WIDTH = 100
+_DETECTOR_WIDTH = 16
+_NUMBER_WIDTH = 8
+
+
+def text_table(metrics: Mapping[str, Any]) -> str:
+  """Returns the main table for a terminal, ASCII but for the names.
+
+  Args:
+    metrics: a valid metrics dictionary.
+
+  Returns:
+    Lines of at most 100 characters: for each data set a heading with the
+    base error rate, then a line for each detector; `*` marks the best of a
+    column, `-` what is not defined.
+  """
+  columns = measures.FAILURE_MEASURES
+  lines = [
+    _cut('  Detector', _DETECTOR_WIDTH)
+    + ''.join(f'{column.title:>{_width(column)}}' for column in columns)
+  ]
+  for name, dataset in metrics['datasets'].items():
+    segmentation = dataset['segmentation']
+    facts = (
+      f'{dataset["images"]} images,'
+      f' error rate {_plain(segmentation["base_error_rate"], "pixel_acc")}%,'
+      f' mIoU {_plain(segmentation["miou"], "miou")}'
+    )
+    room = TEXT_WIDTH - len(facts) - 2
+    lines += ['', f'{_cut(name, min(room, len(name)))}: {facts}']
+    failure = dataset['failure']
+    marks = {
+      column.key: measures.best_in_column(
+        [entry['pooled'][column.key] for entry in failure.values()], column
+      )
+      for column in columns
+    }
+    for index, (detector, entry) in enumerate(failure.items()):
+      line = _cut(f'  {measures.detector_title(detector)}', _DETECTOR_WIDTH)
+      for column in columns:
+        number = _plain(entry['pooled'][column.key], column.key)
+        mark = '*' if marks[column.key][index] else ' '
+        line += f'{number:>{_width(column) - 1}}{mark}'
+      lines.append(line.rstrip())
+  lines += [
+    '',
+    'Pooled over all labelled pixels; rates in %, AURC family x 1000;'
+    ' * best, - not defined.',
+  ]
+  return '\n'.join(lines)
+
+
+def _width(column: measures.Measure) -> int:
+  """Returns the width of a column of the terminal's table."""
+  return max(_NUMBER_WIDTH, len(column.title) + 2)
+
+
+def _plain(value: float | None, key: str) -> str:
+  """Returns a number for the terminal, `-` where it is not defined."""
+  if value is None:
+    return '-'
+  return measures.format_value(value, measures.BY_KEY[key])
+
+
+def _cut(text: str, width: int) -> str:
+  """Brings a text to exactly the width."""
+  if len(text) > width:
+    text = text[: width - 3] + '...'
+  return text.ljust(width)

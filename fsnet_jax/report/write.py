@@ -1,0 +1,115 @@
+"""Writes a report folder."""
+
+import io
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from fsnet_jax.report import atomic, plots, schema
+from fsnet_jax.report import examples as example_pictures
+from fsnet_jax.report import html as html_report
+
+
+def write_report(
+  report_dir: str | os.PathLike[str],
+  metrics: Mapping[str, Any],
+  examples: Mapping[str, Sequence[example_pictures.Example]],
+) -> list[pathlib.Path]:
+  """Writes metrics.json, report.html and the pictures of a run.
+
+  Args:
+    report_dir: the folder; made if it is not there. Files of an earlier
+      report are replaced.
+    metrics: see `schema.validate`.
+    examples: example images by data set; a data set without any may be left
+      out. Each example carries a failure map of at least one of the data
+      set's detectors; those it carries are shown.
+
+  Returns:
+    The files written: metrics.json, report.html, risk_coverage.png,
+    detectors.png and one examples_<data set>.png for each data set with
+    examples.
+
+  Raises:
+    ValueError: metrics of the wrong layout, or examples of a data set or
+      without a detector that the metrics know. Nothing is written then.
+  """
+  schema.validate(metrics)
+  sheets = {
+    name: _png(_sheet(name, group, metrics))
+    for name, group in examples.items()
+    if group
+  }
+  pictures = {
+    'risk_coverage': plots.risk_coverage_plot(metrics),
+    'detectors': plots.detectors_plot(metrics),
+  }
+  html = html_report.render_html(metrics, pictures, sheets)
+  report_dir = pathlib.Path(report_dir)
+  report_dir.mkdir(parents=True, exist_ok=True)
+  files = {f'{name}.png': png for name, png in pictures.items()}
+  for (_, png), name in zip(sheets.items(), file_names(sheets)):
+    files[f'examples_{name}.png'] = png
+  schema.write_metrics_json(report_dir / 'metrics.json', metrics)
+  for name, content in {'report.html': html.encode(), **files}.items():
+    atomic.write_bytes(report_dir / name, content)
+  return [report_dir / name for name in ('metrics.json', 'report.html', *files)]
+
+
+def file_names(datasets: Iterable[str]) -> list[str]:
+  """Returns a name for each data set that is safe as part of a file name.
+
+  Args:
+    datasets: names such as `streets/fog:test`.
+
+  Returns:
+    The names with everything but letters, digits, `.`, `-` and `_` replaced
+    by `_`; a number is added where two would be equal (also on file systems
+    that ignore case).
+  """
+  names, taken = [], set()
+  for dataset in datasets:
+    name = safe = re.sub(r'[^A-Za-z0-9.-]+', '_', dataset)
+    number = 2
+    while name.lower() in taken:
+      name, number = f'{safe}_{number}', number + 1
+    taken.add(name.lower())
+    names.append(name)
+  return names
+
+
+def _sheet(
+  dataset: str,
+  examples: Sequence[example_pictures.Example],
+  metrics: Mapping[str, Any],
+) -> UInt8[np.ndarray, 'ph pw 3']:
+  """Draws the examples of one data set with the detectors that they carry."""
+  if dataset not in metrics['datasets']:
+    raise ValueError(
+      f'Examples of {dataset!r}, which the metrics do not contain.'
+    )
+  failure = metrics['datasets'][dataset]['failure']
+  detectors = [
+    name
+    for name in failure
+    if any(name in example.failure for example in examples)
+  ]
+  if not detectors:
+    raise ValueError(
+      f'Examples of {dataset!r} carry a failure map of none of its detectors:'
+      f' {", ".join(failure)}.'
+    )
+  return example_pictures.example_sheet(examples, detectors)
+
+
+def _png(picture: UInt8[np.ndarray, 'h w 3']) -> bytes:
+  """Returns a picture as a PNG file."""
+  buffer = io.BytesIO()
+  Image.fromarray(picture).save(buffer, format='png', optimize=True)
+  return buffer.getvalue()
