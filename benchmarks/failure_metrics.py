@@ -1,0 +1,135 @@
+"""Rate and error of the failure metrics against scikit-learn, in one run.
+
+`python -m benchmarks.failure_metrics [--pixels=10000000] [--repeats=5]`
+
+Scores are drawn like the logits of a failure network: right pixels N(-3, 2),
+wrong ones N(0, 2), a tenth of the pixels wrong, 19 classes of the uneven sizes
+of street scenes, a twentieth void. scikit-learn (and numpy for AURC, which it
+lacks) computes the five metrics AP-Err, AP-Suc, AUROC, FPR95 and AURC of all
+pixels together; ours are those, AUGRC, FPR95 the other way round and the
+risks, pooled and for each of the 19 classes. All times are medians, after one
+run to compile.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from fsnet_jax.metrics.exact import ExactFailure
+from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
+
+NUM_CLASSES = 19
+METRICS = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')
+
+
+def draw_pixels(count: int, seed: int) -> tuple[np.ndarray, ...]:
+  """Scores, wrong, valid and group of `count` pixels."""
+  rng = np.random.default_rng(seed)
+  wrong = rng.random(count) < 0.1
+  score = rng.normal(-3 + 3 * wrong, 2).astype(np.float32)
+  valid = rng.random(count) < 0.95
+  shares = 0.65 ** np.arange(NUM_CLASSES)
+  group = rng.choice(NUM_CLASSES, count, p=shares / shares.sum())
+  return score, wrong, valid, group.astype(np.uint8)
+
+
+def reference_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+  """The five metrics by scikit-learn and numpy."""
+  false_rate, true_rate, _ = roc_curve(wrong, score, drop_intermediate=False)
+  failures = np.cumsum(wrong[np.argsort(score, kind='stable')])
+  return {
+    'ap_error': average_precision_score(wrong, score),
+    'ap_success': average_precision_score(~wrong, -score),
+    'auroc': roc_auc_score(wrong, score),
+    'fpr95_error': false_rate[np.argmax(true_rate >= 0.95)],
+    'aurc': np.mean(failures / np.arange(1, len(wrong) + 1)),
+  }
+
+
+def timed(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+  """Median seconds of a call, and its last result."""
+  seconds = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    result = jax.block_until_ready(function())
+    seconds.append(time.perf_counter() - start)
+  return float(np.median(seconds)), result
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+  parser.add_argument('--pixels', type=int, default=2_000_000)
+  parser.add_argument('--batch', type=int, default=1_000_000)
+  parser.add_argument('--repeats', type=int, default=5)
+  parser.add_argument('--seed', type=int, default=0)
+  args = parser.parse_args()
+  pixels = draw_pixels(args.pixels, args.seed)
+  batches = [
+    jax.device_put(tuple(array[start : start + args.batch] for array in pixels))
+    for start in range(0, args.pixels, args.batch)
+  ]
+  score, wrong, valid, _ = pixels
+  print(f'{args.pixels} pixels in {len(batches)} batches, {jax.devices()[0]}')
+
+  seconds, reference = timed(
+    lambda: reference_metrics(score[valid], wrong[valid]), 1
+  )
+  peer_rate = args.pixels / seconds
+  print(f'scikit-learn: {seconds:.3f} s, {peer_rate / 1e6:.2f} Mpx/s')
+
+  count = jax.jit(failure_counts, static_argnums=(4, 6))
+  for title, empty, keep in (
+    ('histogram', FailureHistogram.empty(NUM_CLASSES, 0), False),
+    ('histogram + small classes', FailureHistogram.empty(NUM_CLASSES), True),
+    ('every score kept', ExactFailure.empty(NUM_CLASSES), True),
+  ):
+    report(title, empty, keep, batches, count, args, reference, peer_rate)
+
+
+def report(title, empty, keep, batches, count, args, reference, peer_rate):
+  """Times one accumulator and prints its rate, errors and bounds."""
+
+  def accumulate():
+    total = empty
+    for batch in batches:
+      if isinstance(empty, ExactFailure):
+        total = total.update(*batch)
+      else:
+        total = total.add(count(*batch, NUM_CLASSES, None, keep))
+    return total
+
+  accumulate()
+  summing, total = timed(accumulate, args.repeats)
+  computing, result = timed(total.compute, args.repeats)
+  seconds = summing + computing
+  rate = args.pixels / seconds
+  print(
+    f'{title}: {seconds:.3f} s ({summing:.3f} to sum, {computing:.3f} to '
+    f'compute), {rate / 1e6:.1f} Mpx/s, {rate / peer_rate:.1f}x'
+  )
+  if not isinstance(empty, ExactFailure):
+    counting, _ = timed(
+      lambda: [count(*batch, NUM_CLASSES, None, keep) for batch in batches],
+      args.repeats,
+    )
+    print(
+      f'  of that on the device: {counting:.3f} s, '
+      f'{args.pixels / counting / 1e6:.0f} Mpx/s'
+    )
+  bounds = {} if keep else total.intervals()['pooled']
+  for metric in METRICS:
+    value = result['pooled'][metric]
+    line = f'  {metric:12s} {value:.6f} error {value - reference[metric]:+.1e}'
+    if metric in bounds:
+      low, high = bounds[metric]
+      line += f', certified width {high - low:.1e}'
+    print(line)
+
+
+if __name__ == '__main__':
+  main()

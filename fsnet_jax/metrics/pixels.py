@@ -1,0 +1,209 @@
+"""Pixels packed for ranking: on device for a batch, on the host for many."""
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+from fsnet_jax.metrics.calibration import Calibration
+from fsnet_jax.metrics.ranking import Ranking
+from fsnet_jax.metrics.score_keys import finite_scores, score_keys
+
+# Code of a pixel: twice its group, plus one if it is wrong. This one: the
+# pixel does not count.
+_NOT_COUNTED = 0xFFFF
+_MAX_GROUPS = _NOT_COUNTED // 2
+
+
+@flax.struct.dataclass
+class PixelKeys:
+  """Pixels of one batch, ready to be ranked.
+
+  Attributes:
+    keys: uint32 [n], `score_keys` of the scores.
+    codes: uint16 [n], 2 group + wrong, or 65535 where not counted.
+    faults: int32 [2], valid pixels whose score is not finite, and those whose
+      group is not one of the groups; neither is counted.
+  """
+
+  keys: Any
+  codes: Any
+  faults: Any
+
+
+def pixel_keys(
+  score: Float[Array, '*p'],
+  wrong: Bool[Array, '*p'],
+  valid: Bool[Array, '*p'],
+  group: Integer[Array, '*p'],
+  num_groups: int,
+) -> PixelKeys:
+  """Packs the pixels of a batch; runs under jit.
+
+  Args:
+    score: higher = more likely wrong; any finite float32.
+    wrong: whether the segmentation of the pixel is wrong.
+    valid: whether the pixel counts; elsewhere anything may stand.
+    group: 0..`num_groups` - 1, usually the true class.
+    num_groups: number of groups.
+
+  Returns:
+    The pixels.
+
+  Raises:
+    ValueError: if the arrays differ in shape, or there are too many groups.
+  """
+  shapes = {np.shape(array) for array in (score, wrong, valid, group)}
+  if len(shapes) > 1:
+    raise ValueError(
+      f'score, wrong, valid and group differ in shape: {sorted(shapes)}'
+    )
+  if not 0 < num_groups <= _MAX_GROUPS:
+    raise ValueError(f'{num_groups} groups are not in 1..{_MAX_GROUPS}')
+  score, wrong, valid = score.reshape(-1), wrong.reshape(-1), valid.reshape(-1)
+  group = group.reshape(-1).astype(jnp.int32)
+  finite = finite_scores(score)
+  known = (group >= 0) & (group < num_groups)
+  codes = jnp.where(valid & finite & known, 2 * group + wrong, _NOT_COUNTED)
+  faults = [jnp.sum(valid & ~finite), jnp.sum(valid & ~known)]
+  return PixelKeys(
+    keys=score_keys(score),
+    codes=codes.astype(jnp.uint16),
+    faults=jnp.stack(faults).astype(jnp.int32),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelStore:
+  """Packed pixels on the host, without those that do not count.
+
+  Attributes:
+    num_groups: number of groups.
+    keys: chunks of uint32, `score_keys` of the scores.
+    codes: chunks of uint16 of the same lengths, 2 group + wrong.
+  """
+
+  num_groups: int
+  keys: tuple[np.ndarray, ...] = ()
+  codes: tuple[np.ndarray, ...] = ()
+
+  def add(
+    self,
+    keys: Array | np.ndarray,
+    codes: Array | np.ndarray,
+    keep: np.ndarray | None = None,
+  ) -> 'PixelStore':
+    """Returns the store with the counted pixels of one batch added.
+
+    Args:
+      keys: `PixelKeys.keys`.
+      codes: `PixelKeys.codes`.
+      keep: bool [g], the groups to keep; None keeps all.
+    """
+    keys, codes = _select(
+      np.asarray(keys), np.asarray(codes), self._table(keep)
+    )
+    if not len(keys):
+      return self
+    return PixelStore(self.num_groups, (*self.keys, keys), (*self.codes, codes))
+
+  def only(self, keep: np.ndarray) -> 'PixelStore':
+    """Returns the pixels of the groups where `keep`, bool [g], is true."""
+    store = PixelStore(self.num_groups)
+    for keys, codes in zip(self.keys, self.codes):
+      store = store.add(keys, codes, keep)
+    return store
+
+  def merge(self, other: 'PixelStore') -> 'PixelStore':
+    """Returns the pixels of both."""
+    return PixelStore(
+      self.num_groups, self.keys + other.keys, self.codes + other.codes
+    )
+
+  def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+    """All keys and all codes, each in one array."""
+    return (
+      np.concatenate([np.zeros(0, np.uint32), *self.keys]),
+      np.concatenate([np.zeros(0, np.uint16), *self.codes]),
+    )
+
+  def rankings(self) -> tuple[Ranking, list[Ranking]]:
+    """Ranks all pixels together, and those of each group."""
+    keys, codes = self.arrays()
+    # Group, key and wrongness from the highest to the lowest bits: one sort
+    # ranks every group.
+    packed = codes.astype(np.uint64) >> np.uint64(1) << np.uint64(33)
+    packed |= keys.astype(np.uint64) << np.uint64(1)
+    packed |= codes.astype(np.uint64) & np.uint64(1)
+    packed.sort()
+    starts = np.arange(self.num_groups + 1, dtype=np.uint64) << np.uint64(33)
+    limits = np.searchsorted(packed, starts)
+    packed &= np.uint64((1 << 33) - 1)
+    groups = [
+      _ranking(packed[start:stop]) for start, stop in zip(limits, limits[1:])
+    ]
+    packed.sort()
+    return _ranking(packed), groups
+
+  def _table(self, keep: np.ndarray | None) -> np.ndarray:
+    """Whether to keep a pixel, by its code."""
+    table = np.zeros(_NOT_COUNTED + 1, bool)
+    known = np.ones(self.num_groups, bool) if keep is None else keep
+    table[: 2 * self.num_groups] = np.repeat(known, 2)
+    return table
+
+
+def _select(
+  keys: np.ndarray, codes: np.ndarray, table: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """The pixels whose code is in the table."""
+  kept = table[codes]
+  return (keys, codes) if kept.all() else (keys[kept], codes[kept])
+
+
+def _ranking(packed: np.ndarray) -> Ranking:
+  """Steps from sorted uint64 of key and wrongness."""
+  size = len(packed)
+  # Whether pixel i starts a new score, and whether it is alone with it.
+  fresh = np.ones(size + 1, bool)
+  fresh[1:size] = (packed[1:] ^ packed[:-1]) > np.uint64(1)
+  alone = fresh[:-1] & fresh[1:]
+  # Neighbours alone with their scores, all right or all wrong, make one
+  # untied step: with a single kind of pixel their order is no question.
+  wrong = (packed & np.uint64(1)).astype(bool)
+  fresh[1:size] &= ~(alone[1:] & alone[:-1] & (wrong[1:] == wrong[:-1]))
+  ends = np.flatnonzero(fresh)
+  total = np.diff(ends)
+  errors = np.concatenate([[0], np.cumsum(wrong, dtype=np.int64)])
+  errors = np.diff(errors[ends])
+  tied = ~alone[ends[:-1]]
+  return Ranking((total - errors)[::-1], errors[::-1], tied[::-1], exact=True)
+
+
+def raise_for_faults(faults: np.ndarray, calibration: Calibration) -> None:
+  """Refuses to compute metrics of pixels that could not be counted.
+
+  Args:
+    faults: int64 [2], as `PixelKeys.faults`.
+    calibration: sums of the same pixels.
+
+  Raises:
+    ValueError: if there is any fault, with how many pixels it concerns.
+  """
+  non_finite, foreign = (int(count) for count in faults)
+  if non_finite:
+    raise ValueError(
+      f'{non_finite} valid pixels have a failure score that is NaN or infinite'
+    )
+  if foreign:
+    raise ValueError(
+      f'{foreign} valid pixels are in none of the groups: mark void as invalid'
+    )
+  if calibration.invalid:
+    raise ValueError(
+      f'{calibration.invalid} valid pixels have a probability of being wrong '
+      'that is not in [0, 1]'
+    )

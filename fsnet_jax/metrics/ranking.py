@@ -1,0 +1,275 @@
+"""Ranking metrics of failure scores from counts of right and wrong pixels.
+
+Everything here is numpy on the host, float64, and knows pixels only as
+steps: how many right and wrong pixels there are at each score, or in each
+narrow range of scores. Two kinds of step occur:
+
+* A tied step is one score that its pixels share. No threshold separates
+  them, so all metrics treat them as scikit-learn does: average precision
+  takes them in one step, ROC-AUC counts a tied pair one half.
+* An untied step is a range of different scores of which only the counts are
+  known. Metrics take their expected value over all orders of its pixels.
+
+With exact data, the untied steps are runs of pixels that are all right or all
+wrong, where any order gives the same.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+#: The metrics of `ranking_metrics` that compare right with wrong pixels.
+METRICS = (
+  'ap_error',
+  'ap_success',
+  'auroc',
+  'fpr95_error',
+  'fpr95_success',
+  'aurc',
+  'e_aurc',
+  'augrc',
+)
+
+#: Kept fractions at which the risk is reported, as keys of `metrics.json`.
+COVERAGES = tuple(f'{tenth / 10:.1f}' for tenth in range(1, 11))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+  """Pixels in the order of a failure score, most suspicious first.
+
+  Attributes:
+    correct: int64 [s], rightly segmented pixels of each step.
+    wrong: int64 [s], wrongly segmented pixels of each step.
+    tied: bool [s], whether the pixels of a step all have the same score.
+    exact: whether each untied step holds right or wrong pixels alone, all of
+      different scores, so that no order is unknown.
+  """
+
+  correct: np.ndarray
+  wrong: np.ndarray
+  tied: np.ndarray
+  exact: bool = False
+
+  @property
+  def pixels(self) -> int:
+    """Number of pixels."""
+    return int(self.correct.sum() + self.wrong.sum())
+
+  @property
+  def errors(self) -> int:
+    """Number of wrongly segmented pixels."""
+    return int(self.wrong.sum())
+
+  def swapped(self) -> 'Ranking':
+    """The same pixels, most trusted first, right and wrong exchanged."""
+    return Ranking(
+      self.wrong[::-1], self.correct[::-1], self.tied[::-1], self.exact
+    )
+
+
+def ranking_metrics(ranking: Ranking) -> dict[str, float | int | None]:
+  """Computes every ranking metric.
+
+  With e the error rate, n the number of pixels, and E(k) the wrong ones among
+  the k most trusted, linear in k within a step, which is its expected value
+  over the orders of pixels that share a score:
+
+  * `ap_error`, `ap_success`: average precision, sum of (R_i - R_{i-1}) P_i
+    over the thresholds, positive = wrong and positive = right.
+  * `auroc`: chance that a wrong pixel is more suspicious than a right one,
+    equal scores counted one half.
+  * `fpr95_error`: positive = wrong; the false positive rate at the highest
+    threshold with a true positive rate of at least 0.95. (SynthCP takes the
+    threshold whose rate is closest to 0.95, per image, and averages over
+    images.) `fpr95_success`: the same with positive = right (ConfidNet).
+  * `aurc`: area under the risk-coverage curve, the integral over k from 0 to n
+    of E(k) / k dk / n (Geifman & El-Yaniv 2017). The mean over k = 1..n of
+    the risks differs by O(1/n); the integral is what makes the next one 0 for
+    a perfect ranking at any n.
+  * `e_aurc`: `aurc` - (e + (1 - e) ln(1 - e)), the excess over a perfect
+    ranking (Geifman, Uziel & El-Yaniv 2019).
+  * `augrc`: the integral of E(k) dk / n^2, the mean chance that a pixel is
+    wrong and accepted (Traub et al. 2024); 0.5 e^2 for a perfect ranking.
+
+  Args:
+    ranking: the pixels.
+
+  Returns:
+    Those metrics, fractions in [0, 1], and `base_error_rate` (e), `pixels`,
+    `errors`. Without a single wrong or without a single right pixel there is
+    nothing to rank: all metrics are None. Without pixels so is e.
+  """
+  pixels, errors = ranking.pixels, ranking.errors
+  values: dict[str, float | int | None] = dict.fromkeys(METRICS)
+  values['base_error_rate'] = errors / pixels if pixels else None
+  values['pixels'] = pixels
+  values['errors'] = errors
+  if not 0 < errors < pixels:
+    return values
+  swapped = ranking.swapped()
+  failures, total = trusted_steps(ranking)
+  error_rate = errors / pixels
+  aurc = risk_area(failures, total)
+  values['ap_error'] = _average_precision(ranking)
+  values['ap_success'] = _average_precision(swapped)
+  values['auroc'] = _auroc(ranking)
+  values['fpr95_error'] = _fpr95(ranking)
+  values['fpr95_success'] = _fpr95(swapped)
+  values['aurc'] = aurc
+  # No ranking beats the perfect one: below 0 is rounding.
+  values['e_aurc'] = max(aurc - optimal_aurc(error_rate), 0.0)
+  values['augrc'] = generalised_risk_area(failures, total)
+  return values
+
+
+def risk_at_coverage(ranking: Ranking) -> dict[str, float | None]:
+  """Error rate among the most trusted pixels, at ten coverages.
+
+  Args:
+    ranking: the pixels.
+
+  Returns:
+    For each coverage c of '0.1' to '1.0' the risk E(cn) / (cn), with E as in
+    `ranking_metrics`: the expected risk if pixels that share a score are kept
+    in random order. The risk at '1.0' is the base error rate. None without
+    pixels.
+  """
+  pixels = ranking.pixels
+  if not pixels:
+    return dict.fromkeys(COVERAGES)
+  failures, total = trusted_steps(ranking)
+  kept = np.arange(1, 11) * pixels / 10
+  ends = np.concatenate([[0], np.cumsum(total)])
+  failures = np.concatenate([[0], np.cumsum(failures)])
+  risks = np.interp(kept, ends, failures) / kept
+  return {name: float(risk) for name, risk in zip(COVERAGES, risks)}
+
+
+def harmonic_difference(start: np.ndarray, count: np.ndarray) -> np.ndarray:
+  """Sums 1/k over k = start + 1 .. start + count.
+
+  Args:
+    start: int64 [s], at least 0.
+    count: int64 [s], at least 0.
+
+  Returns:
+    float64 [s], to a relative error of about 1e-14: summed up to 64, by the
+    asymptotic series of the harmonic numbers above.
+  """
+  small = 64
+  table = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, small + 1))])
+  stop = start + count
+  head = table[np.minimum(stop, small)] - table[np.minimum(start, small)]
+  low = np.maximum(start, small).astype(np.float64)
+  high = np.maximum(stop, small).astype(np.float64)
+  tail = np.log1p((high - low) / low) + _series(high) - _series(low)
+  return head + tail
+
+
+def _series(n: np.ndarray) -> np.ndarray:
+  """Harmonic number n less ln n and Euler's constant, to 1e-17 from 64 on."""
+  square = 1 / (n * n)
+  return 1 / (2 * n) - square / 12 + square * square / 120
+
+
+def before(counts: np.ndarray) -> np.ndarray:
+  """How many pixels lie in the steps before each step."""
+  return np.cumsum(counts) - counts
+
+
+def _average_precision(ranking: Ranking) -> float:
+  """Average precision with the wrong pixels as positives."""
+  wrong, total = ranking.wrong, ranking.wrong + ranking.correct
+  wrong_before, total_before = before(wrong), before(total)
+  gain = wrong * ((wrong_before + wrong) / np.maximum(total_before + total, 1))
+  mixed = np.flatnonzero(~ranking.tied & (wrong > 0) & (total > 1))
+  w, m = wrong[mixed].astype(np.float64), total[mixed].astype(np.float64)
+  # In random order, place k of the step holds a wrong pixel with chance w/m,
+  # and then (k - 1) (w - 1) / (m - 1) wrong ones are expected before it.
+  slope = (w - 1) / (m - 1)
+  rest = wrong_before[mixed] + 1 - slope * (total_before[mixed] + 1)
+  harmonic = harmonic_difference(total_before[mixed], total[mixed])
+  gain[mixed] = w / m * (slope * m + rest * harmonic)
+  return float(gain.sum() / ranking.errors)
+
+
+def _auroc(ranking: Ranking) -> float:
+  """Chance that a wrong pixel precedes a right one, ties one half."""
+  wrong = ranking.wrong.astype(np.float64)
+  pairs = before(wrong) @ ranking.correct.astype(np.float64)
+  pairs += wrong @ ranking.correct.astype(np.float64) / 2
+  return float(pairs / wrong.sum() / ranking.correct.sum())
+
+
+def fpr95_step(ranking: Ranking) -> tuple[int, int]:
+  """Where 95% of the wrong pixels are found.
+
+  Returns:
+    The step, and how many of its wrong pixels are needed. Whole numbers, so
+    that exactly 95% is never missed by rounding.
+  """
+  needed = -(-19 * ranking.errors // 20)
+  step = int(np.searchsorted(np.cumsum(ranking.wrong), needed))
+  return step, needed - int(ranking.wrong[:step].sum())
+
+
+def _fpr95(ranking: Ranking) -> float:
+  """Share of right pixels flagged where 95% of the wrong ones are."""
+  step, needed = fpr95_step(ranking)
+  flagged = float(ranking.correct[step])
+  if not ranking.tied[step]:
+    # In random order, the right pixels fall evenly into the gaps that the
+    # wrong ones leave.
+    flagged *= needed / (int(ranking.wrong[step]) + 1)
+  flagged += float(ranking.correct[:step].sum())
+  return flagged / float(ranking.correct.sum())
+
+
+def optimal_aurc(error_rate: float) -> float:
+  """AURC of a perfect ranking, e + (1 - e) ln(1 - e), for e below 1."""
+  return error_rate + (1 - error_rate) * math.log1p(-error_rate)
+
+
+def trusted_steps(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+  """Wrong pixels and all pixels of each step, most trusted first.
+
+  Returns:
+    Two arrays int64 [s], of the steps that hold a pixel.
+  """
+  total = ranking.correct + ranking.wrong
+  occupied = np.flatnonzero(total)[::-1]
+  return ranking.wrong[occupied], total[occupied]
+
+
+def risk_area(failures: np.ndarray, total: np.ndarray) -> float:
+  """Integral of E(k) / k dk / n over steps in which E is linear.
+
+  Args:
+    failures: int64 [s], wrong pixels of each step, most trusted first.
+    total: int64 [s], all pixels of each step, at least 1.
+
+  Returns:
+    The area under the risk-coverage curve.
+  """
+  start = before(total).astype(np.float64)
+  done = before(failures).astype(np.float64)
+  # A first step from k = 0 contributes its failures; avoid its logarithm.
+  growth = np.log1p(total / np.maximum(start, 1.0)) * (start > 0)
+  area = failures + (done - failures * start / total) * growth
+  return float(area.sum() / total.sum())
+
+
+def generalised_risk_area(failures: np.ndarray, total: np.ndarray) -> float:
+  """Integral of E(k) dk / n^2 over steps in which E is linear.
+
+  Args:
+    failures: int64 [s], wrong pixels of each step, most trusted first.
+    total: int64 [s], all pixels of each step.
+
+  Returns:
+    The area under the generalised risk curve.
+  """
+  area = (before(failures) + failures / 2) @ total.astype(np.float64)
+  return float(area / float(total.sum()) ** 2)
