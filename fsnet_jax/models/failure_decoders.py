@@ -182,7 +182,7 @@ class FourScaleDecoder(nn.Module):
         dtype=self.dtype,
         name=f'score{scale}',
       )(x)
-      share = share.astype(jnp.float32)
+      share = layers.at_least_float32(share)
       total = total + resizing.resize_bilinear(share, pixels.shape[1:3])
     return total
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fsnet_jax.models import layers
+
 
 def softmax_features(
   logits: Float[Array, 'b h w c'], raw_class_index: bool = False
@@ -28,11 +30,11 @@ def softmax_features(
   Returns:
     'w2', 'w3' and 'w4', each [b h w 1] float32.
   """
-  log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
+  log_probs = jax.nn.log_softmax(layers.at_least_float32(logits))
   probs = jnp.exp(log_probs)
   entropy = -jnp.sum(probs * log_probs, -1, keepdims=True)
   index = jax.lax.stop_gradient(
-    jnp.argmax(logits, -1, keepdims=True).astype(jnp.float32)
+    jnp.argmax(logits, -1, keepdims=True).astype(log_probs.dtype)
   )
   if not raw_class_index:
     index = index / max(logits.shape[-1] - 1, 1)

@@ -92,12 +92,13 @@ class FailureNet(nn.Module):
     )
     stages = list(zip(*encoded))
     logits = decoder(jnp.concatenate(z, -1), stages, pixels, train)
-    return logits[..., 0].astype(jnp.float32)
+    return layers.at_least_float32(logits[..., 0])
 
   def _maps(self, images: Array, seg_logits: Array) -> dict[str, Array]:
     """The chosen inputs at image size, by name, in the order of `INPUTS`."""
     maps = failure_features.softmax_features(seg_logits, self.raw_class_index)
-    mean, std = jnp.array(_MEAN_RGB), jnp.array(_STD_RGB)
+    mean = jnp.array(_MEAN_RGB, images.dtype)
+    std = jnp.array(_STD_RGB, images.dtype)
     maps['x'] = (images / 255 - mean) / std
     if 'w1' in self.inputs:
       classes = seg_logits.shape[-1]
@@ -106,6 +107,7 @@ class FailureNet(nn.Module):
         1,
         kernel_init=initializers.uniform_fan_in(),
         bias_init=initializers.uniform_fan_in(classes),
+        dtype=seg_logits.dtype,
         name='w1',
       )(seg_logits)
     return {name: maps[name] for name in INPUTS[:5] if name in self.inputs}

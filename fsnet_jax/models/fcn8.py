@@ -133,7 +133,7 @@ class FCN8(nn.Module):
       The deterministic part of the network.
     """
     self.check_image_size(images.shape[1:3])
-    x = (images - jnp.array(MEAN_RGB)) * self.input_scale
+    x = (images - jnp.array(MEAN_RGB, images.dtype)) * self.input_scale
     if self.padding == 'pad99':
       x = jnp.pad(x, ((0, 0), (_PAD, _PAD), (_PAD, _PAD), (0, 0)))
     pools = self.vgg(x.astype(self.dtype))
@@ -163,7 +163,7 @@ class FCN8(nn.Module):
     x = self.dropout(encoded.fc6, deterministic=not train)
     fc7 = nn.relu(self.fc7(x))
     x = self.dropout(fc7, deterministic=not train)
-    coarse = self.score_fr(x).astype(jnp.float32)
+    coarse = layers.at_least_float32(self.score_fr(x))
     if self.features == 'fc7':
       # Cell j of fc7 sees pool5 around cell j + 3.
       return coarse, _crop(fc7, 0, encoded.features.shape[1:3])
@@ -186,8 +186,9 @@ class FCN8(nn.Module):
       Logits at image size, float32.
     """
     scale4, scale3 = self.skip_scale
-    skip4 = self.score_pool4(scale4 * encoded.pool4).astype(jnp.float32)
-    skip3 = self.score_pool3(scale3 * encoded.pool3).astype(jnp.float32)
+    skip4 = self.score_pool4(scale4 * encoded.pool4)
+    skip3 = self.score_pool3(scale3 * encoded.pool3)
+    skip4, skip3 = map(layers.at_least_float32, (skip4, skip3))
     if self.padding == 'pad99':
       x = resizing.bilinear_transposed(coarse, 2) + skip4
       x = resizing.bilinear_transposed(x, 2) + skip3

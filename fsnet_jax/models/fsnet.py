@@ -46,9 +46,8 @@ class FSNet:
     self.segmentation.check_image_size(image_size)
     images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
     s = initializers.host_init(self.segmentation, seed, images)
-    output = jax.eval_shape(self.segmentation.apply, s, images)
     f = initializers.host_init(
-      self.failure, seed, images, output.logits, output.features
+      self.failure, seed, images, *self._output_shapes(s, images)
     )
     return (
       {'segmentation': s['params'], 'failure': f['params']},
@@ -57,6 +56,15 @@ class FSNet:
         'failure': f.get('batch_stats', {}),
       },
     )
+
+  def _output_shapes(self, variables: Tree, images: Any) -> tuple[Any, Any]:
+    """Shapes of S's logits and features, as a plain pair."""
+
+    def outputs(variables, images):
+      output = self.segmentation.apply(variables, images)
+      return output.logits, output.features
+
+    return jax.eval_shape(outputs, variables, images)
 
   def segment(
     self,

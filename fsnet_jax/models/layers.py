@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from fsnet_jax.models import conv_forms, initializers
 
@@ -22,6 +23,18 @@ def scaled(channels: int, width: float) -> int:
   if width == 1:
     return channels
   return max(8, 8 * round(channels * width / 8))
+
+
+def at_least_float32(x: Array) -> Array:
+  """`x` as float32, or unchanged where it is wider (float64 checks).
+
+  Args:
+    x: an array of any floating type.
+
+  Returns:
+    The same values, in float32 or wider.
+  """
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def conv(

@@ -84,7 +84,7 @@ def _lerp(
   x = jnp.pad(x, pads, mode=mode)
   before = jax.lax.slice_in_dim(x, first, last + 1, axis=axis)
   after = jax.lax.slice_in_dim(x, first + 1, last + 2, axis=axis)
-  weight = (np.arange(factor, dtype=np.float32) + 0.5) / factor
+  weight = (np.arange(factor) + 0.5) / factor
   shape = [1] * (x.ndim + 1)
   shape[axis + 1] = factor
   weight = weight.reshape(shape).astype(x.dtype)

@@ -1,0 +1,198 @@
+"""Our networks against the same networks written in PyTorch.
+
+Values and gradients are compared in float64, where a wrong connection cannot
+hide behind rounding and rounding cannot flip a ReLU or the winner of a
+max-pool. Outputs are compared in float32 as well.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import torch_models, torch_weights
+from fsnet_jax.models import conv_forms, failure_net, fcn8, resnet
+from tests.parity import comparison
+
+EXACT = 1e-9
+SINGLE = 1e-4
+WIDTH = 0.125
+
+
+@pytest.fixture(autouse=True)
+def _double():
+  with jax.enable_x64(True):
+    yield
+
+
+@pytest.mark.parametrize(
+  ('padding', 'size', 'forms'),
+  [
+    ('pad99', (64, 32), 'plain'),
+    ('pad99', (37, 51), 'cpu'),
+    ('same', (64, 96), 'cpu'),
+  ],
+)
+def test_fcn8(padding, size, forms):
+  settings = {
+    'num_classes': 5,
+    'width': WIDTH,
+    'head_width': 32,
+    'padding': padding,
+    'dropout_rate': 0.0,
+    'skip_scale': (0.01, 0.003),
+    'input_scale': 1 / 64,
+  }
+  network = fcn8.FCN8(**settings, dtype=jnp.float64)
+  images = jnp.asarray(comparison.images(*size))
+  params = comparison.variables_of(network, images)['params']
+  model = torch_models.FCN8(**settings).double()
+  torch_weights.load(model, params)
+  logits, features = model(comparison.nchw(images))
+  weights = comparison.noise(2, *size, 5)
+  (logits * comparison.nchw(weights)).sum().backward()
+
+  def loss(params):
+    output = network.apply({'params': params}, images, train=True)
+    return (output.logits * weights).sum(), output
+
+  with conv_forms.use(forms):
+    gradients, output = jax.jit(jax.grad(loss, has_aux=True))(params)
+  logits, features = comparison.nhwc(logits), comparison.nhwc(features)
+  comparison.assert_close(output.logits, logits, 'logits', EXACT)
+  comparison.assert_close(output.features, features, 'features', EXACT)
+  comparison.assert_gradients_close(gradients, model, EXACT)
+
+  with conv_forms.use(forms):
+    single = fcn8.FCN8(**settings).apply(
+      {'params': comparison.as_float32(params)}, images.astype(jnp.float32)
+    )
+  assert single.logits.dtype == jnp.float32
+  comparison.assert_close(single.logits, logits, 'float32', SINGLE)
+
+
+@pytest.mark.parametrize(
+  ('size', 'channels', 'train', 'forms'),
+  [
+    ((64, 32), 4, True, 'cpu'),
+    ((49, 71), 3, True, 'plain'),
+    ((49, 71), 7, False, 'cpu'),
+  ],
+)
+def test_resnet18(size, channels, train, forms):
+  network = resnet.ResNet18(WIDTH, jnp.float64)
+  x = jnp.asarray(comparison.noise(2, *size, channels))
+  variables = comparison.variables_of(network, x)
+  model = torch_models.ResNet18(channels, WIDTH).double().train(train)
+  torch_weights.load(model, variables['params'], variables['batch_stats'])
+  stages = model(comparison.nchw(x))
+  weights = [comparison.noise(*comparison.nhwc(s).shape) for s in stages]
+  sum(
+    (s * comparison.nchw(w)).sum() for s, w in zip(stages, weights)
+  ).backward()
+
+  def loss(params):
+    output, updated = network.apply(
+      {**variables, 'params': params}, x, train, mutable=['batch_stats']
+    )
+    total = sum((s * w).sum() for s, w in zip(output, weights))
+    return total, (output, updated['batch_stats'])
+
+  with conv_forms.use(forms):
+    gradients, (ours, statistics) = jax.jit(jax.grad(loss, has_aux=True))(
+      variables['params']
+    )
+  for index, (mine, theirs) in enumerate(zip(ours, stages)):
+    theirs = comparison.nhwc(theirs)
+    comparison.assert_close(mine, theirs, f'stage {index}', EXACT)
+  comparison.assert_gradients_close(gradients, model, EXACT)
+  # Of the stages' sizes follows how many values each variance is over.
+  counts = [2 * w.shape[1] * w.shape[2] for w in weights]
+  counts.insert(0, 2 * -(-size[0] // 2) * -(-size[1] // 2))
+  assert_statistics_close(variables, statistics, model, counts, train)
+
+
+def assert_statistics_close(variables, ours, model, counts, train):
+  """PyTorch records the unbiased variance, we the biased one."""
+  before = torch_weights.to_torch(variables['batch_stats'])
+  after = torch_weights.to_torch(ours)
+  theirs = model.state_dict()
+  for name, value in after.items():
+    expected = theirs[name]
+    if not train:
+      assert torch.equal(value, before[name]), name
+      continue
+    if name.endswith('running_var'):
+      stage = int(name[5]) if name.startswith('layer') else 0
+      n = counts[stage]
+      batch = (expected - 0.9 * before[name]) / 0.1
+      expected = 0.9 * before[name] + 0.1 * batch * (n - 1) / n
+    comparison.assert_close(value, expected, name, EXACT)
+
+
+ALL = failure_net.INPUTS
+
+
+@pytest.mark.parametrize(
+  ('settings', 'size', 'stride', 'train'),
+  [
+    ({'decoder': 'skips'}, (64, 96), 32, True),
+    ({'decoder': 'skips'}, (50, 73), 32, True),
+    ({'decoder': 'skips', 'branches': 'single'}, (64, 96), 8, False),
+    ({'decoder': 'literal'}, (64, 96), 32, True),
+    ({'decoder': 'four_scale', 'inputs': ALL[1:5]}, (64, 96), 32, True),
+    ({'decoder': 'literal', 'inputs': ('w1', 'w2')}, (64, 64), 8, False),
+  ],
+)
+def test_failure_net(settings, size, stride, train):
+  classes, channels = 5, 12
+  grid = [-(-n // stride) for n in size]
+  images = jnp.asarray(comparison.images(*size))
+  seg_logits = jnp.asarray(3 * comparison.noise(2, *size, classes))
+  seg_features = jnp.asarray(comparison.noise(2, *grid, channels))
+  network = failure_net.FailureNet(WIDTH, **settings, dtype=jnp.float64)
+  inputs = (images, seg_logits, seg_features)
+  variables = comparison.variables_of(network, *inputs)
+  model = torch_models.FailureNet(
+    channels, classes, WIDTH, **settings, z_stride=stride
+  )
+  model = model.double().train(train)
+  torch_weights.load(model, variables['params'], variables['batch_stats'])
+  theirs = [comparison.nchw(x).requires_grad_() for x in inputs]
+  logits = model(*theirs)
+  weights = comparison.noise(2, *size)
+  (logits * torch.tensor(weights)).sum().backward()
+
+  def loss(params, seg_logits, seg_features):
+    output, updated = network.apply(
+      {**variables, 'params': params},
+      images,
+      seg_logits,
+      seg_features,
+      train,
+      mutable=['batch_stats'],
+    )
+    return (output * weights).sum(), (output, updated['batch_stats'])
+
+  step = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
+  gradients, (output, _) = step(variables['params'], *inputs[1:])
+  logits = logits.detach().numpy()
+  comparison.assert_close(output, logits, 'logits', EXACT)
+  comparison.assert_gradients_close(gradients[0], model, EXACT)
+  # What flows back into the segmentation network.
+  comparison.assert_close(
+    gradients[1], comparison.nhwc(theirs[1].grad), 'to logits', EXACT
+  )
+  if 'seg_features' in network.inputs:
+    comparison.assert_close(
+      gradients[2], comparison.nhwc(theirs[2].grad), 'to features', EXACT
+    )
+  else:
+    assert not np.any(gradients[2])
+
+  single = failure_net.FailureNet(WIDTH, **settings)
+  arguments = comparison.as_float32((variables, *inputs))
+  output = single.apply(*arguments[:4], train, mutable=['batch_stats'])[0]
+  assert output.dtype == jnp.float32
+  comparison.assert_close(output, logits, 'float32', SINGLE)
