@@ -1,0 +1,127 @@
+"""Fields that every FSNet config has, at the paper's values.
+
+A config file changes what its protocol needs; `--config.field=value` on the
+command line changes the rest. Sizes are (height, width) in pixels.
+"""
+
+import ml_collections
+
+
+def _data() -> ml_collections.ConfigDict:
+  data = ml_collections.ConfigDict()
+  data.name = 'streets'
+  # Folder of the images as downloaded; empty for data that are drawn.
+  data.root = ''
+  # Where prepared copies are kept; empty: $TFDS_DATA_DIR or
+  # ~/tensorflow_datasets.
+  data.cache_dir = ''
+  # A damaged file: 'stop' with its name, or 'skip' and list it.
+  data.on_error = 'stop'
+  # [variant]:split of `data.name`; no validation_split = no validation.
+  data.train_split = 'day:train'
+  data.validation_split = 'day:validation'
+  # How many scenes of each split are drawn (streets only).
+  data.num_train = 400
+  data.num_validation = 40
+  data.num_test = 60
+  # Names of input_pipeline.transforms, in order.
+  data.augment = ('flip',)
+  # Reader processes; 0 reads in threads.
+  data.num_workers = 0
+  return data
+
+
+def _networks(config: ml_collections.ConfigDict) -> None:
+  segmentation = ml_collections.ConfigDict()
+  segmentation.name = 'fcn8'
+  segmentation.padding = 'pad99'
+  segmentation.head_width = 0  # 0: 4096 * width
+  segmentation.features = 'pool5'
+  segmentation.dropout_rate = 0.5
+  # Factors before score_pool4 and score_pool3.
+  segmentation.skip_scale = (0.01, 0.0001)
+  # Of the mean-free 0..255 image; about 1/64 suits random weights.
+  segmentation.input_scale = 1.0
+  config.segmentation = segmentation
+
+  failure = ml_collections.ConfigDict()
+  failure.decoder = 'skips'  # or 'literal' (the paper), 'four_scale'
+  failure.branches = 'multi'  # or 'single'
+  failure.inputs = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
+  failure.w4 = 'scaled'  # or 'raw'
+  failure.width = 0.0  # 0: as `width`
+  config.failure = failure
+
+  config.init = ml_collections.ConfigDict()
+  # .npz with VGG16's convolutions; empty: random weights.
+  config.init.backbone = ''
+
+
+def _optimizer() -> ml_collections.ConfigDict:
+  optimizer = ml_collections.ConfigDict()
+  # S: SGD as SynthCP trains FCN8.
+  optimizer.learning_rate = 2e-4
+  optimizer.momentum = 0.99
+  optimizer.weight_decay = 5e-4
+  optimizer.schedule = 'constant'  # or 'poly'
+  optimizer.poly_steps = 250_000
+  optimizer.poly_power = 0.9
+  optimizer.clip_norm = 0.0  # 0: off
+  # F: Adam (paper IV).
+  optimizer.failure_learning_rate = 2e-4
+  return optimizer
+
+
+def _phases(config: ml_collections.ConfigDict) -> None:
+  config.phase1_steps = 20_000
+  config.phase2_steps = 10_000
+  # When S counts as converged: after phase1_steps ('steps'), or once the
+  # validation loss has not fallen by min_delta for `patience` validations
+  # ('plateau'; phase1_steps is then the upper bound).
+  config.switch = 'steps'
+  config.plateau = ml_collections.ConfigDict()
+  config.plateau.patience = 3
+  config.plateau.min_delta = 0.001
+
+  config.loss = ml_collections.ConfigDict()
+  config.loss.form = 'balanced'  # or 'pos_weight'
+  config.loss.beta_range = (0.5, 0.99)
+  config.loss.l2_weight = 1.0
+  config.loss.l2_warmup_steps = 0
+  config.stop_gradient_to_segmentation = False
+
+
+def _evaluation() -> ml_collections.ConfigDict:
+  evaluation = ml_collections.ConfigDict()
+  evaluation.datasets = ('streets/day',)
+  # Folder by data set, for those that are not `data.name`.
+  evaluation.roots = ml_collections.ConfigDict({'cityscapes': '', 'camvid': ''})
+  evaluation.detectors = ('fsnet', 'msp', 'entropy')
+  evaluation.batch_size = 8
+  evaluation.checkpoint = 'last'  # or 'best'
+  evaluation.num_examples = 4
+  # Data sets up to this many pixels are ranked exactly, larger ones in
+  # histograms whose error is about 1e-6.
+  evaluation.exact_max_pixels = 4_000_000
+  return evaluation
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The paper's protocol, with no data set chosen."""
+  config = ml_collections.ConfigDict()
+  config.task = 'fsnet'
+  config.seed = 0
+  config.batch_size = 8
+  config.image_size = (256, 512)
+  config.width = 1.0
+  config.data = _data()
+  _networks(config)
+  config.optimizer = _optimizer()
+  _phases(config)
+  config.eval = _evaluation()
+  config.log_every_steps = 50
+  # Validation happens with each checkpoint.
+  config.checkpoint_every_steps = 1000
+  # Compiled programs kept between runs; empty: ~/.cache/fsnet_jax; 'off'.
+  config.compilation_cache_dir = ''
+  return config

@@ -1,0 +1,83 @@
+"""FSNet on FCN8-VGG16.
+
+    python main.py --config=configs/fsnet_fcn8.py            # streets, laptop
+    python main.py --config=configs/fsnet_fcn8.py:camvid \
+        --config.data.root=CamVid --config.init.backbone=vgg16.npz
+    python main.py --config=configs/fsnet_fcn8.py:cityscapes \
+        --config.data.root=cityscapes
+
+Times and results: docs/results.md.
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def _streets(config: ml_collections.ConfigDict) -> None:
+  """Drawn scenes, from random weights, in minutes on two CPU cores."""
+  config.image_size = (64, 128)
+  config.width = 0.25
+  config.segmentation.padding = 'same'
+  # SynthCP's 0.01 and 0.0001 suit a pretrained encoder and 100,000 steps.
+  config.segmentation.skip_scale = (1.0, 1.0)
+  config.segmentation.input_scale = 1 / 64
+  config.optimizer.learning_rate = 0.01
+  config.optimizer.momentum = 0.9
+  config.optimizer.clip_norm = 1.0
+  config.phase1_steps = 400
+  config.phase2_steps = 200
+  config.checkpoint_every_steps = 100
+  config.log_every_steps = 20
+  config.eval.datasets = (
+    'streets/day',
+    'streets/fog',
+    'streets/night',
+    'streets/rain',
+    'streets/other_city',
+  )
+
+
+def _camvid(config: ml_collections.ConfigDict) -> None:
+  """Train on one sequence, test on another place and on dusk."""
+  config.data.name = 'camvid'
+  config.data.train_split = '0016E5:train'
+  config.data.validation_split = ':val'
+  config.image_size = (96, 128)
+  config.segmentation.padding = 'same'
+  config.segmentation.head_width = 512
+  config.optimizer.momentum = 0.9
+  config.optimizer.learning_rate = 2e-3
+  config.batch_size = 4
+  config.phase1_steps = 600
+  config.phase2_steps = 300
+  config.checkpoint_every_steps = 100
+  config.log_every_steps = 20
+  config.data.augment = ('flip', 'color_jitter')
+  config.eval.datasets = ('camvid/0006R0', 'camvid/0001TP')
+
+
+def _cityscapes(config: ml_collections.ConfigDict) -> None:
+  """The paper's protocol: 256x512, 20,000 + 10,000 steps, batch 8."""
+  config.data.name = 'cityscapes'
+  config.data.train_split = ':train'
+  config.data.validation_split = ':val'
+  config.eval.datasets = ('cityscapes:val',)
+
+
+_PROTOCOLS = {
+  'streets': _streets,
+  'camvid': _camvid,
+  'cityscapes': _cityscapes,
+}
+
+
+def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
+  """The config of one protocol: streets (default), camvid or cityscapes."""
+  if arg not in _PROTOCOLS:
+    raise ValueError(
+      f'unknown argument {arg!r}: choose one of {", ".join(_PROTOCOLS)}'
+    )
+  config = common.get_config()
+  _PROTOCOLS[arg](config)
+  return config

@@ -1,0 +1,158 @@
+"""From a config to the objects it describes; models never see a config."""
+
+from typing import Any
+
+import jax
+import optax
+
+from fsnet_jax import optimizers
+from fsnet_jax.models.failure_net import FailureNet
+from fsnet_jax.models.fcn8 import FCN8
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.train_step import LossOptions
+from input_pipeline import labels, transforms
+from input_pipeline.datasets import open_source
+from input_pipeline.datasets.base import DataRequest, Source
+from input_pipeline.errors import UserError
+from input_pipeline.loader import eval_loader, train_loader
+
+
+def model(config: Any) -> FSNet:
+  """S and F.
+
+  Raises:
+    UserError: if S cannot work on images of `config.image_size`.
+  """
+  seg = config.segmentation
+  segmentation = FCN8(
+    num_classes=labels.NUM_CLASSES,
+    width=config.width,
+    head_width=seg.head_width or None,
+    padding=seg.padding,
+    dropout_rate=seg.dropout_rate,
+    features=seg.features,
+    skip_scale=tuple(seg.skip_scale),
+    input_scale=seg.input_scale,
+  )
+  segmentation.check_image_size(tuple(config.image_size))
+  failure = FailureNet(
+    width=config.failure.width or config.width,
+    decoder=config.failure.decoder,
+    branches=config.failure.branches,
+    inputs=tuple(config.failure.inputs),
+    raw_class_index=config.failure.w4 == 'raw',
+  )
+  return FSNet(segmentation=segmentation, failure=failure)
+
+
+def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
+  """SGD for S, Adam for F."""
+  options = config.optimizer
+  return optimizers.make_optimizer(
+    segmentation_lr=optimizers.segmentation_schedule(
+      options.learning_rate,
+      options.schedule,
+      options.poly_steps,
+      options.poly_power,
+    ),
+    momentum=options.momentum,
+    weight_decay=options.weight_decay,
+    failure_lr=options.failure_learning_rate,
+    clip_norm=options.clip_norm,
+  )
+
+
+def loss_options(config: Any) -> LossOptions:
+  """How L2 is formed."""
+  return LossOptions(
+    form=config.loss.form,
+    beta_range=tuple(config.loss.beta_range),
+    l2_weight=config.loss.l2_weight,
+    l2_warmup_steps=config.loss.l2_warmup_steps,
+    stop_gradient_to_segmentation=config.stop_gradient_to_segmentation,
+  )
+
+
+def source(config: Any, spec: str) -> Source:
+  """Opens (and, the first time, prepares) a data set.
+
+  Args:
+    config: the run's config.
+    spec: `<dataset>[/<variant>][:<split>]`.
+
+  Raises:
+    UserError: for an unknown name, a missing folder or a damaged file.
+  """
+  name = spec.split(':')[0].split('/')[0]
+  roots = config.eval.roots
+  root = config.data.root if name == config.data.name else ''
+  request = DataRequest(
+    image_size=tuple(config.image_size),
+    root=root or roots.get(name, ''),
+    cache_dir=config.data.cache_dir,
+    on_error=config.data.on_error,
+    num_examples={
+      'train': config.data.num_train,
+      'validation': config.data.num_validation,
+      'test': config.data.num_test,
+    },
+  )
+  return open_source(spec, request)
+
+
+def _own_spec(config: Any, split: str) -> str:
+  """`variant:split` or `:split` of the run's own data set as a full spec."""
+  separator = '' if split.startswith(':') else '/'
+  return f'{config.data.name}{separator}{split}'
+
+
+def training_batches(config: Any):
+  """Endless, checkpointable iterator over this process's share."""
+  return train_loader(
+    source(config, _own_spec(config, config.data.train_split)),
+    batch_size=config.batch_size,
+    seed=config.seed,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    augment=transforms.resolve(config.data.augment),
+    num_workers=config.data.num_workers,
+  )
+
+
+def validation_source(config: Any) -> Source | None:
+  """The validation split, or None if the config names none."""
+  if not config.data.validation_split:
+    return None
+  return source(config, _own_spec(config, config.data.validation_split))
+
+
+def evaluation_batches(config: Any, data: Source):
+  """One padded pass over `data`, the same number of batches everywhere."""
+  return eval_loader(
+    data,
+    batch_size=config.eval.batch_size,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    num_workers=config.data.num_workers,
+  )
+
+
+def open_all(config: Any) -> None:
+  """Opens every data set the run needs, so that a mistake shows at once.
+
+  Raises:
+    UserError: as `source`.
+  """
+  source(config, _own_spec(config, config.data.train_split))
+  validation_source(config)
+  for spec in config.eval.datasets:
+    source(config, spec)
+
+
+def check_backbone(config: Any) -> None:
+  """Raises UserError if initial weights are named that do not fit."""
+  if config.init.backbone and config.width != 1.0:
+    raise UserError(
+      f'config.init.backbone needs config.width=1.0, not {config.width}: the '
+      "file holds the full network's weights."
+    )

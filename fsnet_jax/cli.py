@@ -1,0 +1,91 @@
+"""What `main.py` does between its flags and its exit code."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import logging
+
+from fsnet_jax import build, config_check
+from fsnet_jax.runtime import mesh
+from fsnet_jax.runtime.workdir import open_workdir
+
+_OVERRIDE = re.compile(r'--?(?:no)?config\.([^=]+)')
+
+
+def _fields(config: Any, prefix: str = '') -> list[str]:
+  """Dotted names of every field."""
+  names = []
+  for key, value in config.items():
+    names.append(prefix + key)
+    if hasattr(value, 'items'):
+      names += _fields(value, f'{prefix}{key}.')
+  return names
+
+
+def flag_problem(error: Exception, argv: Sequence[str], flags: Any) -> str:
+  """One sentence for whatever parsing the flags raised."""
+  text = str(error).strip().splitlines()
+  last = text[-1] if text else type(error).__name__
+  config = flags['config'].value if flags['config'].present else None
+  known = _fields(config) if config is not None else []
+  for argument in argv[1:]:
+    match = _OVERRIDE.match(argument)
+    if match and known and match.group(1) not in known:
+      field = match.group(1)
+      hint = config_check.suggestion(field, known)
+      return f'config has no field {field!r}.{hint}'
+  if isinstance(error, OSError):
+    return f'the config file cannot be read: {last}'
+  if 'config file' in str(error):
+    return f'the config file stops with {last}'
+  return last.removeprefix('FATAL Flags parsing error:').strip()
+
+
+def _use_compilation_cache(folder: str) -> None:
+  """Keeps compiled programs between runs, so that a resume starts at once."""
+  if folder == 'off':
+    return
+  default = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache'))
+  path = Path(folder) if folder else default / 'fsnet_jax' / 'compiled'
+  jax.config.update('jax_compilation_cache_dir', str(path.expanduser()))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+def _check(config: Any) -> None:
+  """Everything that can be wrong, before anything is compiled."""
+  config_check.check(config)
+  mesh.check_batch_size('batch_size', config.batch_size)
+  mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
+  build.check_backbone(config)
+  build.model(config)
+  build.open_all(config)
+
+
+def run(config: Any, workdir: Path, mode: str) -> None:
+  """Runs one mode.
+
+  Args:
+    config: a locked `ConfigDict`.
+    workdir: folder of the run.
+    mode: `train` (train, then evaluate) or `evaluate`.
+
+  Raises:
+    UserError: for anything the user must change.
+    Interrupted: if the run was stopped and can be continued.
+  """
+  logging.set_verbosity(logging.WARNING)
+  _check(config)
+  _use_compilation_cache(config.compilation_cache_dir)
+  # TensorBoard's writer and orbax are slow to import: a mistake in a flag
+  # is reported before.
+  from fsnet_jax.evaluate import evaluate
+  from fsnet_jax.train import Trainer
+
+  with open_workdir(workdir, config):
+    if mode == 'train':
+      Trainer(config, workdir).run()
+    evaluate(config, workdir)

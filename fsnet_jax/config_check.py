@@ -1,0 +1,147 @@
+"""Finds mistakes in a config before anything is compiled."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from fsnet_jax.detectors import DETECTORS
+from input_pipeline.errors import UserError
+
+_CHOICES = {
+  'data.on_error': ('stop', 'skip'),
+  'segmentation.name': ('fcn8',),
+  'segmentation.padding': ('pad99', 'same'),
+  'segmentation.features': ('pool5', 'fc7'),
+  'failure.decoder': ('skips', 'literal', 'four_scale'),
+  'failure.branches': ('multi', 'single'),
+  'failure.w4': ('scaled', 'raw'),
+  'optimizer.schedule': ('constant', 'poly'),
+  'switch': ('steps', 'plateau'),
+  'loss.form': ('balanced', 'pos_weight'),
+  'eval.checkpoint': ('last', 'best'),
+}
+_POSITIVE = (
+  'batch_size',
+  'width',
+  'optimizer.learning_rate',
+  'optimizer.failure_learning_rate',
+  'segmentation.input_scale',
+  'eval.batch_size',
+  'log_every_steps',
+  'checkpoint_every_steps',
+  'plateau.patience',
+)
+_NOT_NEGATIVE = (
+  'phase1_steps',
+  'phase2_steps',
+  'data.num_train',
+  'data.num_validation',
+  'data.num_test',
+  'data.num_workers',
+  'eval.num_examples',
+  'eval.exact_max_pixels',
+  'loss.l2_weight',
+  'loss.l2_warmup_steps',
+  'segmentation.head_width',
+  'failure.width',
+  'optimizer.weight_decay',
+  'optimizer.clip_norm',
+)
+_FAILURE_INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
+
+
+def _get(config: Any, path: str) -> Any:
+  for name in path.split('.'):
+    config = config[name]
+  return config
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+  """' Did you mean X?' for a near miss, else ''."""
+  close = difflib.get_close_matches(word, list(known), n=1)
+  return f' Did you mean {close[0]}?' if close else ''
+
+
+def _check_choices(config: Any) -> None:
+  for path, choices in _CHOICES.items():
+    value = _get(config, path)
+    if value not in choices:
+      raise UserError(
+        f'config.{path} is {value!r}: choose one of {", ".join(choices)}.'
+      )
+
+
+def _check_numbers(config: Any) -> None:
+  for path in _POSITIVE:
+    if not _get(config, path) > 0:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it must be greater than 0.'
+      )
+  for path in _NOT_NEGATIVE:
+    if not _get(config, path) >= 0:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it must not be negative.'
+      )
+  for path, upper in (
+    ('segmentation.dropout_rate', 1),
+    ('optimizer.momentum', 1),
+  ):
+    if not 0 <= _get(config, path) < upper:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it must be at least 0 and '
+        f'less than {upper}.'
+      )
+
+
+def _check_tuples(config: Any) -> None:
+  size = config.image_size
+  if len(size) != 2 or any(
+    not isinstance(side, int) or side < 1 for side in size
+  ):
+    raise UserError(
+      f'config.image_size is {tuple(size)}: give two positive whole numbers, '
+      '(height, width).'
+    )
+  low, high = config.loss.beta_range
+  if not 0 < low <= high < 1:
+    raise UserError(
+      f'config.loss.beta_range is {(low, high)}: it needs 0 < low <= high < 1.'
+    )
+  for path, known in (
+    ('eval.detectors', tuple(DETECTORS)),
+    ('failure.inputs', _FAILURE_INPUTS),
+  ):
+    for name in _get(config, path):
+      if name not in known:
+        raise UserError(
+          f'config.{path} names {name!r}, which does not exist: choose from '
+          f'{", ".join(known)}.{suggestion(name, known)}'
+        )
+  if not config.eval.datasets:
+    raise UserError('config.eval.datasets is empty: name a data set.')
+
+
+def check(config: Any) -> None:
+  """Checks every field that can be checked without data or devices.
+
+  Args:
+    config: a `ConfigDict` as `configs/common.py` lays it out.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  if config.task != 'fsnet':
+    raise UserError(f'config.task is {config.task!r}: the one task is fsnet.')
+  if config.phase1_steps + config.phase2_steps == 0:
+    raise UserError(
+      'config.phase1_steps and config.phase2_steps are both 0: nothing would '
+      'be trained.'
+    )
+  if config.switch == 'plateau' and not config.data.validation_split:
+    raise UserError(
+      "config.switch is 'plateau', which needs config.data.validation_split "
+      'to be set.'
+    )
+  _check_choices(config)
+  _check_numbers(config)
+  _check_tuples(config)

@@ -1,0 +1,18 @@
+"""Failure detectors: one file each, one protocol, one table."""
+
+from fsnet_jax.detectors.base import FailureDetector, ForwardPass
+from fsnet_jax.detectors.entropy import PredictiveEntropy
+from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
+from fsnet_jax.detectors.msp import MaxSoftmaxProbability
+
+DETECTORS: dict[str, FailureDetector] = {
+  detector.name: detector
+  for detector in (
+    FailureNetwork(),
+    FailureNetworkPlusMsp(),
+    MaxSoftmaxProbability(),
+    PredictiveEntropy(),
+  )
+}
+
+__all__ = ['DETECTORS', 'FailureDetector', 'ForwardPass']

@@ -1,0 +1,50 @@
+"""What a failure detector is: a map from one forward pass to a score."""
+
+from typing import Protocol
+
+import flax.struct
+from jaxtyping import Array, Float
+
+from fsnet_jax.models.segmentation import SegmentationOutput
+
+
+@flax.struct.dataclass
+class ForwardPass:
+  """What the networks say about a batch, computed once for all detectors.
+
+  Attributes:
+    images: float32 [b h w 3], RGB, 0..255.
+    segmentation: output of S in evaluation mode.
+    failure_logits: float32 [b h w], output of F.
+  """
+
+  images: Float[Array, 'b h w 3']
+  segmentation: SegmentationOutput
+  failure_logits: Float[Array, 'b h w']
+
+
+class FailureDetector(Protocol):
+  """Scores every pixel of a batch; higher = more likely wrong.
+
+  Only the order of scores matters to the ranking metrics, so a score may
+  have any finite range; choose the monotone form that keeps most resolution
+  in float32. Add a detector as one file and one line in
+  `fsnet_jax.detectors.DETECTORS`.
+
+  Attributes:
+    name: key in `metrics.json`.
+    title: how tables call it.
+    uses_failure_network: whether it needs a trained F.
+  """
+
+  name: str
+  title: str
+  uses_failure_network: bool
+
+  def score(self, forward: ForwardPass) -> Float[Array, 'b h w']:
+    """Finite float32 failure score."""
+    ...
+
+  def probability(self, forward: ForwardPass) -> Float[Array, 'b h w'] | None:
+    """P(wrong) in [0, 1], or None if the score is no probability."""
+    ...

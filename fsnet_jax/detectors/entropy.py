@@ -1,0 +1,24 @@
+"""Predictive entropy of the softmax."""
+
+import jax
+import jax.numpy as jnp
+
+from fsnet_jax.detectors.base import ForwardPass
+
+
+class PredictiveEntropy:
+  """Entropy of S's softmax in nats: range [0, ln c]."""
+
+  name = 'entropy'
+  title = 'Entropy'
+  uses_failure_network = False
+
+  def score(self, forward: ForwardPass):
+    """-sum_c p_c ln p_c."""
+    log_probs = jax.nn.log_softmax(forward.segmentation.logits, axis=-1)
+    # From log-probabilities: p ln p from probabilities is 0 * -inf at p = 0.
+    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+
+  def probability(self, forward: ForwardPass):
+    """None: an entropy is no probability of being wrong."""
+    return None

@@ -1,0 +1,147 @@
+"""Compiled evaluation steps: pure functions from a batch to sums."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from fsnet_jax.detectors import DETECTORS, ForwardPass
+from fsnet_jax.losses import failure_target
+from fsnet_jax.metrics.failure import failure_counts
+from fsnet_jax.metrics.segmentation import confusion_counts
+from fsnet_jax.models.fsnet import FSNet
+
+VOID = 255
+
+Batch = Mapping[str, Array]
+
+
+def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
+  """Both networks in evaluation mode."""
+  images = batch['image'].astype(jnp.float32)
+  output, _ = model.segment(params, batch_stats, images, train=False)
+  failure_logits, _ = model.detect(
+    params, batch_stats, images, output, train=False
+  )
+  return ForwardPass(images, output, failure_logits)
+
+
+def _valid(batch: Batch) -> Array:
+  """True on pixels that count: not void, and not of a padding image."""
+  return (batch['label'] != VOID) & batch['mask'][:, None, None]
+
+
+def make_validation_step(
+  model: FSNet, *, phase: int
+) -> Callable[[Any, Any, Batch], dict[str, Array]]:
+  """Sums from which `validation_losses` makes the losses of a data set.
+
+  Sums, not means, so that a short last batch weighs what it should and the
+  balance of L2 is that of the whole set.
+  """
+
+  def validation_step(params, batch_stats, batch):
+    valid = _valid(batch)
+    if phase == 1:
+      images = batch['image'].astype(jnp.float32)
+      output, _ = model.segment(params, batch_stats, images, train=False)
+      logits = output.logits
+    else:
+      forward = _forward(model, params, batch_stats, batch)
+      logits = forward.segmentation.logits
+    labels = jnp.where(valid, batch['label'], 0).astype(jnp.int32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    wrong = failure_target(logits, labels) & valid
+    sums = {
+      'segmentation': jnp.sum(jnp.where(valid, losses, 0.0)),
+      'valid': jnp.sum(valid),
+      'wrong': jnp.sum(wrong),
+    }
+    if phase == 2:
+      score = forward.failure_logits
+      sums['missed'] = -jnp.sum(
+        jnp.where(wrong, jax.nn.log_sigmoid(score), 0.0)
+      )
+      sums['alarms'] = -jnp.sum(
+        jnp.where(valid & ~wrong, jax.nn.log_sigmoid(-score), 0.0)
+      )
+    return sums
+
+  return validation_step
+
+
+def validation_losses(sums: Mapping[str, float]) -> dict[str, float]:
+  """L1 and, in the joint phase, balanced L2 of a whole data set.
+
+  Args:
+    sums: totals over the set of what the validation step returned.
+
+  Returns:
+    `loss_segmentation` (nats), `error_rate`, and where known `loss_failure`
+    (the balanced form of `losses.failure_loss` whatever the training uses,
+    so that runs compare).
+  """
+  valid = max(sums['valid'], 1)
+  result = {
+    'loss_segmentation': sums['segmentation'] / valid,
+    'error_rate': sums['wrong'] / valid,
+  }
+  if 'missed' in sums:
+    wrong_share = sums['wrong'] / valid
+    result['loss_failure'] = (
+      (1 - wrong_share) * sums['missed'] + wrong_share * sums['alarms']
+    ) / valid
+  return result
+
+
+def make_eval_step(
+  model: FSNet, detectors: Sequence[str], *, num_classes: int
+) -> Callable[[Any, Any, Batch], tuple[dict[str, Any], dict[str, Any]]]:
+  """Everything the report needs of a batch, from one forward pass.
+
+  Args:
+    model: both networks.
+    detectors: keys of `DETECTORS`.
+    num_classes: classes of S.
+
+  Returns:
+    `(params, batch_stats, batch) -> (counts, maps)`. `counts` are sums over
+    the batch, to be replicated over devices: `confusion` int32 [b c c] and
+    `failure`, a dict of `FailureCounts`. `maps` stay split like the batch:
+    `prediction` uint8 [b h w], `wrong` and `valid` bool [b h w], and by
+    detector `score` and `probability` float32 [b h w].
+  """
+
+  def eval_step(params, batch_stats, batch):
+    forward = _forward(model, params, batch_stats, batch)
+    logits = forward.segmentation.logits
+    valid = _valid(batch)
+    labels = batch['label']
+    prediction = jnp.argmax(logits, axis=-1)
+    wrong = prediction != labels
+    counts = {
+      'confusion': confusion_counts(labels, prediction, valid, num_classes),
+      'failure': {},
+    }
+    maps = {
+      'prediction': prediction.astype(jnp.uint8),
+      'wrong': wrong,
+      'valid': valid,
+      'score': {},
+      'probability': {},
+    }
+    for name in detectors:
+      score = DETECTORS[name].score(forward)
+      probability = DETECTORS[name].probability(forward)
+      counts['failure'][name] = failure_counts(
+        score, wrong, valid, labels, num_classes, probability
+      )
+      maps['score'][name] = score
+      if probability is not None:
+        maps['probability'][name] = probability
+    return counts, maps
+
+  return eval_step

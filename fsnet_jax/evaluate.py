@@ -1,0 +1,265 @@
+"""One streaming pass over each data set, and the report it ends in."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from fsnet_jax import build
+from fsnet_jax.detectors import DETECTORS
+from fsnet_jax.eval_step import make_eval_step
+from fsnet_jax.metrics.exact import ExactFailure
+from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.segmentation import SegmentationMetrics
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.report import write_report
+from fsnet_jax.report.examples import Example, failure_overlay
+from fsnet_jax.report.text import text_table
+from fsnet_jax.runtime import environment
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.progress import say
+from fsnet_jax.runtime.writers import create_writer
+from fsnet_jax.train import new_state
+from fsnet_jax.train_step import TrainState
+from input_pipeline import labels
+from input_pipeline.datasets.base import Source
+from input_pipeline.errors import UserError
+
+
+@dataclasses.dataclass
+class DatasetResult:
+  """What one data set contributes to the report."""
+
+  metrics: dict[str, Any]
+  examples: list[Example]
+
+
+def _example_indices(length: int, count: int) -> set[int]:
+  """`count` positions spread evenly over a data set."""
+  positions = np.linspace(0, length - 1, num=min(count, length) + 2)[1:-1]
+  return {int(round(position)) for position in positions}
+
+
+def _examples(
+  batch: dict[str, np.ndarray],
+  maps: dict[str, Any],
+  wanted: set[int],
+  source: Source,
+) -> list[Example]:
+  """The wanted images among this process's rows of a batch."""
+  rows = [
+    row
+    for row, index in enumerate(batch['index'])
+    if batch['mask'][row] and int(index) in wanted
+  ]
+  if not rows:
+    return []
+  local = jax.tree.map(mesh_lib.local_rows, maps)
+  return [
+    Example(
+      id=str(source[int(batch['index'][row])]['id']),
+      image=batch['image'][row],
+      label=batch['label'][row],
+      prediction=local['prediction'][row],
+      valid=local['valid'][row],
+      failure={
+        # A probability where there is one: its scale means something.
+        name: local['probability'].get(name, score)[row]
+        for name, score in local['score'].items()
+      },
+    )
+    for row in rows
+  ]
+
+
+class Evaluator:
+  """Evaluates one train state on any number of data sets."""
+
+  def __init__(self, config: Any, model: FSNet, mesh: Mesh):
+    self._config = config
+    self._mesh = mesh
+    self._detectors = _usable_detectors(config)
+    counts = mesh_lib.replicated(mesh)
+    self._step = jax.jit(
+      make_eval_step(model, self._detectors, num_classes=labels.NUM_CLASSES),
+      out_shardings=(counts, mesh_lib.batch_sharding(mesh)),
+    )
+
+  def _accumulators(self, source: Source) -> dict[str, Any]:
+    """Exact ranking for small sets, histograms for large ones."""
+    height, width = self._config.image_size
+    small = len(source) * height * width <= self._config.eval.exact_max_pixels
+    # Exact scores stay on the process that computed them: merging them over
+    # processes would move the whole data set.
+    exact = small and jax.process_count() == 1
+    kind = ExactFailure if exact else FailureHistogram
+    return {name: kind.empty(labels.NUM_CLASSES) for name in self._detectors}
+
+  def __call__(
+    self, state: TrainState, source: Source, stop: StopRequest
+  ) -> DatasetResult:
+    """One pass: each image exactly once on any number of devices."""
+    segmentation = SegmentationMetrics.empty(labels.NUM_CLASSES)
+    failure = self._accumulators(source)
+    wanted = _example_indices(len(source), self._config.eval.num_examples)
+    examples: list[Example] = []
+    for batch in build.evaluation_batches(self._config, source):
+      inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
+      counts, maps = self._step(
+        state.params,
+        state.batch_stats,
+        mesh_lib.put_batch(inputs, self._mesh),
+      )
+      segmentation = segmentation.add(jax.device_get(counts['confusion']))
+      failure = {
+        name: _add(accumulator, name, counts, maps, batch)
+        for name, accumulator in failure.items()
+      }
+      examples += _examples(batch, maps, wanted, source)
+      if stop.requested_anywhere():
+        raise Interrupted(
+          f'Interrupted by {stop.signal_name} while evaluating: run the same '
+          'command again to evaluate anew.'
+        )
+    return DatasetResult(
+      _dataset_metrics(len(source), segmentation, failure), examples
+    )
+
+
+def _add(accumulator, name, counts, maps, batch):
+  """One batch into the accumulator of one detector."""
+  if isinstance(accumulator, FailureHistogram):
+    return accumulator.add(jax.device_get(counts['failure'][name]))
+  probability = maps['probability'].get(name)
+  return accumulator.update(
+    np.asarray(maps['score'][name]),
+    np.asarray(maps['wrong']),
+    np.asarray(maps['valid']),
+    batch['label'],
+    None if probability is None else np.asarray(probability),
+  )
+
+
+def _usable_detectors(config: Any) -> tuple[str, ...]:
+  """The detectors asked for, less F's where F has never been trained."""
+  names = tuple(config.eval.detectors)
+  if config.phase2_steps > 0:
+    return names
+  return tuple(n for n in names if not DETECTORS[n].uses_failure_network)
+
+
+def _dataset_metrics(
+  num_images: int, segmentation: SegmentationMetrics, failure: dict[str, Any]
+) -> dict[str, Any]:
+  """The entry of one data set in `metrics.json`."""
+  values = segmentation.compute()
+  return {
+    'images': num_images,
+    'pixels': values.pop('pixels'),
+    'segmentation': values,
+    'failure': {name: acc.compute() for name, acc in failure.items()},
+  }
+
+
+def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
+  step = checkpoints.latest_step()
+  if step is None:
+    raise UserError(
+      f'--mode=evaluate found no checkpoint in --workdir={workdir}: train '
+      'first, or name the folder of a run.'
+    )
+  if config.eval.checkpoint == 'best':
+    return checkpoints.best_step() or step
+  return step
+
+
+def evaluate(config: Any, workdir: Path) -> dict[str, Any]:
+  """Evaluates a run's checkpoint and writes `<workdir>/report`.
+
+  Args:
+    config: the run's config; `config.eval` says what to evaluate on.
+    workdir: folder of the run.
+
+  Returns:
+    The contents of `metrics.json`.
+
+  Raises:
+    UserError: if there is no checkpoint.
+    Interrupted: after Ctrl-C or SIGTERM.
+  """
+  mesh = mesh_lib.make_mesh()
+  model = build.model(config)
+  checkpoints = Checkpoints(workdir)
+  step = _choose_step(config, checkpoints, workdir)
+  state = checkpoints.restore(step, new_state(config, model, mesh)).state
+  checkpoints.close()
+  evaluator = Evaluator(config, model, mesh)
+  results = {}
+  with StopRequest() as stop:
+    for name in config.eval.datasets:
+      source = build.source(config, name)
+      say(f'evaluating step {step} on {name}: {len(source)} images')
+      results[name] = evaluator(state, source, stop)
+  metrics = {
+    'schema': 1,
+    'config': config.to_dict(),
+    'environment': environment.describe() | {'step': step},
+    'datasets': {name: result.metrics for name, result in results.items()},
+  }
+  if jax.process_index() == 0:
+    _publish(workdir, step, metrics, results)
+  return metrics
+
+
+def _publish(
+  workdir: Path,
+  step: int,
+  metrics: dict[str, Any],
+  results: dict[str, DatasetResult],
+) -> None:
+  """Report files, TensorBoard and the table on the terminal."""
+  examples = {name: result.examples for name, result in results.items()}
+  files = write_report(workdir / 'report', metrics, examples)
+  writer = create_writer(workdir)
+  for name, result in results.items():
+    writer.write_scalars(step, _scalars(name, result.metrics))
+    for detector in _first(result.metrics['failure']):
+      overlays = [
+        failure_overlay(example.image, example.failure[detector])
+        for example in result.examples
+      ]
+      if overlays:
+        writer.write_images(
+          step, {f'{name}/{detector}_overlay': np.stack(overlays)}
+        )
+  writer.flush()
+  writer.close()
+  print(text_table(metrics))
+  for path in files:
+    if path.suffix == '.html':
+      say(f'report: {path}')
+
+
+def _first(detectors: dict[str, Any]) -> Sequence[str]:
+  """The detector whose overlay is shown: the first of the config."""
+  return list(detectors)[:1]
+
+
+def _scalars(name: str, metrics: dict[str, Any]) -> dict[str, float]:
+  """What of a data set's entry is a curve in TensorBoard."""
+  scalars = {
+    f'{name}/{key}': value
+    for key, value in metrics['segmentation'].items()
+    if isinstance(value, float)
+  }
+  for detector, groups in metrics['failure'].items():
+    for key, value in groups['pooled'].items():
+      if isinstance(value, float):
+        scalars[f'{name}/{detector}/{key}'] = value
+  return scalars

@@ -1,0 +1,94 @@
+"""One optimiser tree for both networks and both phases (paper IV).
+
+The tree never changes shape: which phase a run is in is data (a step number
+in the train state), so a checkpoint of either phase restores into it.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+# Sits in `TrainState.phase2_start` while the segmentation network has not
+# converged; no run gets this far.
+NOT_YET = jnp.iinfo(jnp.int32).max
+
+
+def segmentation_schedule(
+  learning_rate: float, kind: str, decay_steps: int, power: float
+) -> optax.Schedule:
+  """Learning rate of S by step: `constant`, or `poly` as DeepLab trains.
+
+  `poly` is lr * (1 - step / decay_steps) ** power, 0 after `decay_steps`.
+
+  Raises:
+    ValueError: for an unknown kind.
+  """
+  if kind == 'constant':
+    return optax.constant_schedule(learning_rate)
+  if kind == 'poly':
+    return optax.polynomial_schedule(learning_rate, 0.0, power, decay_steps)
+  raise ValueError(f'unknown learning-rate schedule {kind!r}')
+
+
+def l2_weight_schedule(
+  phase2_start: int | Any, weight: float, warmup_steps: int = 0
+) -> optax.Schedule:
+  """Weight of L2 by step: 0 until `phase2_start`, then `weight`.
+
+  Args:
+    phase2_start: first step of the joint phase; may be a traced integer,
+      because under `switch='plateau'` it is known only during the run.
+    weight: the weight in the joint phase; the paper's loss is L1 + L2, so 1.
+    warmup_steps: if positive, the weight rises linearly over these steps.
+  """
+  if warmup_steps > 0:
+    joint = optax.linear_schedule(0.0, weight, warmup_steps)
+  else:
+    joint = optax.constant_schedule(weight)
+  return optax.join_schedules(
+    [optax.constant_schedule(0.0), joint], [phase2_start]
+  )
+
+
+def make_optimizer(
+  *,
+  segmentation_lr: optax.Schedule,
+  momentum: float,
+  weight_decay: float,
+  failure_lr: float,
+  clip_norm: float = 0.0,
+) -> optax.GradientTransformationExtraArgs:
+  """SGD for S and, from the joint phase on, Adam for F.
+
+  The parameters are a dict with the keys `segmentation` and `failure`.
+  `update` takes a keyword `in_phase2` (bool scalar): while it is False, F
+  gets no update and its moments and step count stay zero.
+
+  `optax.masked` and `conditionally_transform` would hand F's raw gradient
+  through where they do not apply; `conditionally_mask` gives zeros.
+
+  Args:
+    segmentation_lr: learning rate of S by step.
+    momentum: of S; weight decay is added to the gradient before it enters
+      the momentum buffer, as PyTorch's SGD does.
+    weight_decay: of every parameter of S.
+    failure_lr: Adam's learning rate for F.
+    clip_norm: if positive, S's gradient is clipped to this global norm (not
+      in the paper; a net trained from random weights may need it).
+  """
+  steps = [
+    optax.add_decayed_weights(weight_decay),
+    optax.sgd(segmentation_lr, momentum=momentum or None),
+  ]
+  if clip_norm > 0:
+    steps.insert(0, optax.clip_by_global_norm(clip_norm))
+  failure = optax.conditionally_mask(
+    optax.adam(failure_lr),
+    should_transform_fn=lambda step, in_phase2, **_: in_phase2,
+    forward_extra_args=True,
+  )
+  return optax.partition(
+    {'segmentation': optax.chain(*steps), 'failure': failure},
+    {'segmentation': 'segmentation', 'failure': 'failure'},
+  )

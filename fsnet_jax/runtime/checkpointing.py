@@ -1,0 +1,136 @@
+"""Checkpoints: train state, data iterator and metadata, saved as one."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from grain import checkpoint as grain_checkpoint
+from orbax.checkpoint import checkpoint_managers
+
+# An early save (Ctrl-C) carries no validation result: it must never be taken
+# for the best.
+_NOT_VALIDATED = 1e30
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+  """What a checkpoint held; the data iterator was set in place."""
+
+  state: Any
+  metadata: dict[str, Any]
+
+
+def _quality(metrics: dict[str, float]) -> float:
+  return metrics['validation']
+
+
+class Checkpoints:
+  """The checkpoints of one run, in `<workdir>/checkpoints`.
+
+  Saving is asynchronous and atomic: a run killed in the middle of a save
+  leaves the checkpoint before it. The newest and the best (lowest validation
+  value) are kept.
+  """
+
+  def __init__(self, workdir: Path, *, async_saves: bool = True):
+    policy = checkpoint_managers.AnyPreservationPolicy(
+      # `max_to_keep` with `best_fn` would delete the newest one, from which
+      # a run resumes.
+      [
+        checkpoint_managers.LatestN(1),
+        checkpoint_managers.BestN(
+          get_metric_fn=_quality, reverse=True, n=1,
+          keep_checkpoints_without_metrics=False,
+        ),
+      ]
+    )  # fmt: skip
+    self._manager = ocp.CheckpointManager(
+      (workdir / 'checkpoints').absolute(),
+      options=ocp.CheckpointManagerOptions(
+        best_fn=_quality,
+        best_mode='min',
+        preservation_policy=policy,
+        cleanup_tmp_directories=True,
+        enable_async_checkpointing=async_saves,
+      ),
+    )
+
+  def latest_step(self) -> int | None:
+    """Step of the newest checkpoint, or None."""
+    return self._manager.latest_step()
+
+  def best_step(self) -> int | None:
+    """Step of the best validated checkpoint, or None."""
+    step = self._manager.best_step()
+    if step is None:
+      return None
+    metrics = self._manager.metrics(step)
+    if metrics is None or _quality(metrics) >= _NOT_VALIDATED:
+      return None
+    return step
+
+  def save(
+    self,
+    step: int,
+    state: Any,
+    iterator: Any,
+    metadata: dict[str, Any],
+    validation: float | None,
+  ) -> None:
+    """Starts saving; returns once the state has been copied off the device.
+
+    Args:
+      step: number of updates done.
+      state: pytree of jax arrays.
+      iterator: grain iterator of the training data.
+      metadata: JSON-serialisable; what the loop needs besides.
+      validation: lower is better; None if this step was not validated.
+    """
+    if step in self._manager.all_steps():
+      return
+    quality = _NOT_VALIDATED if validation is None else float(validation)
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state),
+        data=grain_checkpoint.CheckpointSave(iterator),
+        metadata=ocp.args.JsonSave(metadata),
+      ),
+      metrics={'validation': quality},
+      force=True,
+    )
+
+  def restore(
+    self, step: int, like: Any, iterator: Any | None = None
+  ) -> Restored:
+    """Reads a checkpoint.
+
+    Args:
+      step: which one.
+      like: pytree of jax arrays with the shapes, dtypes and shardings to
+        restore into.
+      iterator: training iterator to set to where it was; None to leave the
+        data alone (evaluation).
+
+    Returns:
+      State and metadata.
+    """
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    items = {
+      'state': ocp.args.StandardRestore(abstract),
+      'metadata': ocp.args.JsonRestore(),
+    }
+    if iterator is not None:
+      items['data'] = grain_checkpoint.CheckpointRestore(iterator)
+    restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+    return Restored(state=restored.state, metadata=restored.metadata)
+
+  def wait(self) -> None:
+    """Returns once everything saved is on disk."""
+    self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits for running saves and releases the threads."""
+    self._manager.close()

@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM as a question that the loop asks between steps."""
+
+import signal
+import threading
+from types import FrameType
+
+import jax
+import numpy as np
+
+
+class Interrupted(Exception):
+  """The run stopped early, saved, and can be continued: exit code 75."""
+
+
+class StopRequest:
+  """While active, SIGINT and SIGTERM only set a flag.
+
+  A second Ctrl-C stops at once, as a user who is tired of waiting expects;
+  the last finished checkpoint is then what a resumed run starts from.
+  """
+
+  _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+  def __init__(self):
+    self._received: signal.Signals | None = None
+    self._previous = {}
+
+  def __enter__(self) -> 'StopRequest':
+    # Handlers can only be set in the main thread; elsewhere (a notebook's
+    # worker, say) the run simply cannot be interrupted this way.
+    if threading.current_thread() is threading.main_thread():
+      for number in self._SIGNALS:
+        self._previous[number] = signal.signal(number, self._handle)
+    return self
+
+  def __exit__(self, *exc_info) -> None:
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+    self._previous.clear()
+
+  def _handle(self, number: int, frame: FrameType | None) -> None:
+    if self._received is not None and number == signal.SIGINT:
+      raise KeyboardInterrupt
+    self._received = signal.Signals(number)
+
+  @property
+  def requested(self) -> bool:
+    """True once this process has got a signal."""
+    return self._received is not None
+
+  @property
+  def signal_name(self) -> str:
+    """Name of the signal received, or of the one a peer received."""
+    return self._received.name if self._received else 'a signal to a peer'
+
+  def requested_anywhere(self) -> bool:
+    """True on all processes as soon as any of them has got a signal.
+
+    A collective: every process must call it at the same steps.
+    """
+    if jax.process_count() == 1:
+      return self.requested
+    from jax.experimental import multihost_utils
+
+    flags = multihost_utils.process_allgather(np.asarray(self.requested))
+    return bool(np.any(flags))

@@ -1,0 +1,75 @@
+"""One data axis over all devices; the batch is split, the state is whole."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from input_pipeline.errors import UserError
+
+_DATA_AXIS = 'data'
+
+
+def make_mesh() -> Mesh:
+  """All devices of all processes on one axis.
+
+  Auto axes: under the default explicit ones, bincount and scatter-add (the
+  metric accumulators) do not compile.
+  """
+  return jax.make_mesh(
+    (jax.device_count(),), (_DATA_AXIS,), axis_types=(AxisType.Auto,)
+  )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """The first axis of an array split over the devices."""
+  return NamedSharding(mesh, PartitionSpec(_DATA_AXIS))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The whole array on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def check_batch_size(name: str, batch_size: int) -> None:
+  """Raises UserError unless every device gets the same number of images."""
+  devices = jax.device_count()
+  if batch_size < 1 or batch_size % devices:
+    raise UserError(
+      f'config.{name} is {batch_size}, which {devices} devices cannot share '
+      f'equally: choose a multiple of {devices}.'
+    )
+
+
+def put_batch(
+  batch: Mapping[str, np.ndarray], mesh: Mesh
+) -> dict[str, jax.Array]:
+  """Global arrays from this process's share of a batch."""
+  sharding = batch_sharding(mesh)
+  return {
+    name: jax.make_array_from_process_local_data(sharding, np.asarray(value))
+    for name, value in batch.items()
+  }
+
+
+def put_replicated(tree: Any, mesh: Mesh) -> Any:
+  """A pytree of host arrays, equal on every process, onto every device."""
+  sharding = replicated(mesh)
+
+  def put(leaf):
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(
+      host.shape, sharding, lambda index: host[index]
+    )
+
+  return jax.tree.map(put, tree)
+
+
+def local_rows(array: jax.Array) -> np.ndarray:
+  """This process's rows of a batch-sharded array, in batch order."""
+  shards = sorted(
+    array.addressable_shards, key=lambda shard: shard.index[0].start or 0
+  )
+  return np.concatenate([np.asarray(shard.data) for shard in shards])

@@ -1,0 +1,115 @@
+"""The folder of one run: whose config it holds, and who is writing to it."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from fsnet_jax.runtime.distributed import barrier
+from input_pipeline.errors import UserError
+
+# What may change between two commands on one run: these fields do not enter
+# the training.
+_FREE = (
+  'eval.',
+  'data.root',
+  'data.cache_dir',
+  'data.num_workers',
+  'log_every_steps',
+  'compilation_cache_dir',
+)
+
+
+def _flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      flat.update(_flatten(value, f'{prefix}{key}.'))
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def _as_plain(config: Any) -> dict[str, Any]:
+  """The config as JSON gives it back: tuples become lists."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def write_atomically(path: Path, text: str) -> None:
+  """A reader sees the old file or the new one, never a part."""
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+  temporary.write_text(text)
+  temporary.replace(path)
+
+
+def _check_same_run(path: Path, config: dict[str, Any]) -> None:
+  try:
+    stored = _flatten(json.loads(path.read_text()))
+  except ValueError as error:
+    raise UserError(
+      f'{path} cannot be read ({error}): choose another --workdir or delete '
+      'this one.'
+    ) from None
+  present = _flatten(config)
+  changed = [
+    f'{key} was {stored.get(key)!r} and is now {present.get(key)!r}'
+    for key in sorted(stored.keys() | present.keys())
+    if stored.get(key) != present.get(key) and not key.startswith(_FREE)
+  ]
+  if changed:
+    more = f' (and {len(changed) - 3} more)' if len(changed) > 3 else ''
+    raise UserError(
+      f"--workdir={path.parent} holds another config's run: "
+      f'{"; ".join(changed[:3])}{more}: choose another --workdir or the same '
+      'config.'
+    )
+
+
+@contextlib.contextmanager
+def _exclusive(workdir: Path) -> Iterator[None]:
+  """Refuses a second program on the same folder."""
+  with (workdir / '.lock').open('w') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+      raise UserError(
+        f'--workdir={workdir} is in use by another run: wait for it or '
+        'choose another --workdir.'
+      ) from None
+    yield
+
+
+@contextlib.contextmanager
+def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
+  """Claims `workdir` for this run and stores its config there.
+
+  Args:
+    workdir: created if missing.
+    config: the run's `ConfigDict`.
+
+  Raises:
+    UserError: if the folder belongs to a run with another config, is in use
+      or cannot be written.
+  """
+  plain = _as_plain(config)
+  path = workdir / 'config.json'
+  with contextlib.ExitStack() as stack:
+    if jax.process_index() == 0:
+      try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_exclusive(workdir))
+        if path.exists():
+          _check_same_run(path, plain)
+        write_atomically(path, json.dumps(plain, indent=2) + '\n')
+      except OSError as error:
+        raise UserError(
+          f'--workdir={workdir} cannot be written ({error.strerror}): choose '
+          'another folder.'
+        ) from None
+    barrier('workdir')
+    yield

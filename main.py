@@ -1,0 +1,92 @@
+"""Trains and evaluates: `python main.py --config=configs/fsnet_fcn8.py`.
+
+Exit codes: 0 done; 2 something for you to change, in one sentence; 75 saved,
+run the same command again.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from input_pipeline.errors import UserError
+
+_DONE, _USER_ERROR, _CONTINUE = 0, 2, 75
+_INTERRUPTED = 'Interrupted before training: run the same command again.'
+
+config_flags.DEFINE_config_file(
+  'config', None, 'Config file, with an optional :argument.', lock_config=True
+)
+flags.DEFINE_string(
+  'workdir', None, 'Folder of the run; default: runs/<config name>.'
+)
+flags.DEFINE_enum(
+  'mode', 'train', ['train', 'evaluate'], 'train also evaluates at the end.'
+)
+flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
+flags.DEFINE_integer('num_processes', None, 'Processes of this run.')
+flags.DEFINE_integer('process_id', None, 'Number of this process, from 0.')
+FLAGS = flags.FLAGS
+
+
+def _fail(message: str) -> None:
+  print(f'error: {message}', file=sys.stderr, flush=True)
+  sys.exit(_USER_ERROR)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  """absl's parser, with every mistake as one sentence."""
+  from fsnet_jax.cli import flag_problem
+
+  try:
+    rest = FLAGS(argv)
+    if FLAGS['config'].value is not None and len(rest) == 1:
+      return rest
+    config_missing = FLAGS['config'].value is None
+  except Exception as error:  # Overrides raise many kinds of exceptions.
+    _fail(flag_problem(error, argv, FLAGS))
+  if config_missing:
+    _fail('--config is missing: for example --config=configs/fsnet_fcn8.py')
+  _fail(f'unexpected argument {rest[1]!r}: flags are written --name=value.')
+  return rest
+
+
+def _default_workdir() -> Path:
+  name = FLAGS['config'].config_filename
+  stem, _, argument = name.partition(':')
+  return Path('runs') / '_'.join(filter(None, [Path(stem).stem, argument]))
+
+
+def _run(argv: list[str]) -> int:
+  del argv
+  from fsnet_jax import cli
+  from fsnet_jax.runtime import distributed
+  from fsnet_jax.runtime.interrupts import Interrupted
+
+  try:
+    distributed.initialize(
+      FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
+    )
+    workdir = Path(FLAGS.workdir or _default_workdir())
+    cli.run(FLAGS.config, workdir, FLAGS.mode)
+  except UserError as error:
+    _fail(str(error))
+  except Interrupted as stopped:
+    print(stopped, file=sys.stderr, flush=True)
+    return _CONTINUE
+  except KeyboardInterrupt:
+    print(_INTERRUPTED, file=sys.stderr, flush=True)
+    return _CONTINUE
+  return _DONE
+
+
+if __name__ == '__main__':
+  # TensorFlow (which only reads and writes files here) is silent about its
+  # missing GPU libraries.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  # Until the loop takes over, SIGTERM is Ctrl-C.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
+  app.run(_run, flags_parser=_parse_flags)

@@ -1,0 +1,82 @@
+"""Every detector keeps the protocol; each formula against scipy."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from scipy.stats import entropy
+
+from fsnet_jax.detectors import DETECTORS, ForwardPass
+from fsnet_jax.models.segmentation import SegmentationOutput
+
+CLASSES = 19
+
+
+def _forward(logits, failure_logits=None):
+  logits = jnp.asarray(logits, jnp.float32)
+  if failure_logits is None:
+    failure_logits = jnp.zeros(logits.shape[:3])
+  return ForwardPass(
+    images=jnp.zeros((*logits.shape[:3], 3)),
+    segmentation=SegmentationOutput(
+      logits=logits, features=jnp.zeros((logits.shape[0], 1, 1, 4))
+    ),
+    failure_logits=jnp.asarray(failure_logits, jnp.float32),
+  )
+
+
+def _random(scale=3.0):
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(2, 4, 5, CLASSES)) * scale
+  return logits, rng.normal(size=(2, 4, 5))
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+@pytest.mark.parametrize('scale', [0.0, 1.0, 100.0, 1e4])
+def test_contract(name, scale):
+  detector = DETECTORS[name]
+  logits, failure_logits = _random(scale)
+  forward = _forward(logits, failure_logits * scale)
+  score = np.asarray(detector.score(forward))
+  assert detector.name == name and detector.title
+  assert score.shape == (2, 4, 5) and score.dtype == np.float32
+  assert np.isfinite(score).all()
+  probability = detector.probability(forward)
+  if probability is None:
+    return
+  probability = np.asarray(probability)
+  assert (probability >= 0).all() and (probability <= 1).all()
+  # The probability must rank as the score does.
+  order = np.argsort(score, axis=None, kind='stable')
+  assert (np.diff(probability.ravel()[order]) >= 0).all()
+
+
+def test_formulas():
+  logits, failure_logits = _random()
+  forward = _forward(logits, failure_logits)
+  probs = softmax(logits, axis=-1)
+  miss = 1 - probs.max(-1)
+  expected = {
+    'msp': miss,
+    'entropy': entropy(probs, axis=-1),
+    'fsnet': failure_logits,
+    'fsnet_msp': expit(failure_logits) + miss,
+  }
+  assert set(expected) <= set(DETECTORS)
+  for name, value in expected.items():
+    np.testing.assert_allclose(
+      DETECTORS[name].score(forward), value, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_confident_pixels_are_not_tied():
+  # In float32, 1 - p and log p have one value for all of these.
+  logits = np.zeros((1, 1, 3, CLASSES))
+  logits[0, 0, :, 0] = [22, 23, 24]
+  score = np.asarray(DETECTORS['msp'].score(_forward(logits))).ravel()
+  assert (np.diff(score) < 0).all() and (score > 0).all()
+
+
+def test_ignorance_is_the_highest_entropy():
+  score = DETECTORS['entropy'].score(_forward(np.zeros((1, 1, 1, CLASSES))))
+  np.testing.assert_allclose(score, np.log(CLASSES), rtol=1e-6)

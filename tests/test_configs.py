@@ -1,0 +1,98 @@
+"""Every shipped config loads, is consistent, and states its names right."""
+
+import copy
+import importlib
+
+import pytest
+
+from fsnet_jax import build, config_check
+from input_pipeline import transforms
+from input_pipeline.errors import UserError
+
+SHIPPED = [
+  ('fsnet_fcn8', 'streets'),
+  ('fsnet_fcn8', 'camvid'),
+  ('fsnet_fcn8', 'cityscapes'),
+]
+
+
+def _config(name, argument):
+  return importlib.import_module(f'configs.{name}').get_config(argument)
+
+
+@pytest.mark.parametrize(('name', 'argument'), SHIPPED)
+def test_shipped_config_passes_its_own_check(name, argument):
+  config = _config(name, argument)
+  config_check.check(config)
+  model = build.model(config)
+  assert model.segmentation.num_classes == 19
+  build.optimizer(config)
+  build.loss_options(config)
+  transforms.resolve(config.data.augment)
+
+
+def test_cityscapes_is_the_papers_protocol():
+  config = _config('fsnet_fcn8', 'cityscapes')
+  assert tuple(config.image_size) == (256, 512)
+  assert (config.phase1_steps, config.phase2_steps) == (20_000, 10_000)
+  assert (config.batch_size, config.width) == (8, 1.0)
+  assert config.segmentation.padding == 'pad99'
+  assert config.optimizer.learning_rate == 2e-4
+  assert config.optimizer.momentum == 0.99
+  assert config.optimizer.weight_decay == 5e-4
+  assert config.optimizer.failure_learning_rate == 2e-4
+
+
+def test_unknown_argument_lists_the_known_ones():
+  with pytest.raises(ValueError, match='streets, camvid, cityscapes'):
+    _config('fsnet_fcn8', 'kitti')
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('task', 'segxl', 'config.task'),
+    ('batch_size', 0, 'config.batch_size is 0'),
+    ('width', -1.0, 'config.width'),
+    ('phase1_steps', -1, 'config.phase1_steps'),
+    ('image_size', (64,), 'config.image_size'),
+    ('image_size', (64, 0), 'config.image_size'),
+    ('switch', 'patience', 'steps, plateau'),
+    ('data.on_error', 'ignore', 'stop, skip'),
+    ('loss.beta_range', (0.9, 0.1), 'config.loss.beta_range'),
+    ('loss.form', 'focal', 'balanced, pos_weight'),
+    ('eval.detectors', ('msp', 'fsnt'), 'Did you mean fsnet?'),
+    ('eval.datasets', (), 'config.eval.datasets'),
+    ('failure.inputs', ('x', 'w5'), "'w5'"),
+    ('segmentation.dropout_rate', 1.0, 'config.segmentation.dropout_rate'),
+  ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_field(field, value, words):
+  config = copy.deepcopy(_config('fsnet_fcn8', 'streets'))
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError) as error:
+    config_check.check(config)
+  assert words in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_nothing_to_train_is_a_mistake():
+  config = _config('fsnet_fcn8', 'streets')
+  config.phase1_steps = config.phase2_steps = 0
+  with pytest.raises(UserError, match='both 0'):
+    config_check.check(config)
+
+
+def test_plateau_needs_validation_data():
+  config = _config('fsnet_fcn8', 'streets')
+  config.switch = 'plateau'
+  config.data.validation_split = ''
+  with pytest.raises(UserError, match='data.validation_split'):
+    config_check.check(config)
+
+
+def test_size_that_the_network_cannot_use_is_refused():
+  config = _config('fsnet_fcn8', 'streets')
+  config.image_size = (60, 128)
+  with pytest.raises(UserError, match='multiples of 32'):
+    build.model(config)
