@@ -48,11 +48,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -104,7 +105,7 @@ class DataRequest:
   image_size: tuple[int, int]
   root: str = ''
   cache_dir: str = 'data'
-  on_error: Literal['stop', 'skip'] = 'stop'
+  on_error: str = 'stop'
   num_examples: Mapping[str, int] = dataclasses.field(default_factory=dict)
   depth: bool = False
 
@@ -270,10 +271,20 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       total=total,
       skip=self.request.on_error == 'skip',
     )
-    return {
-      split: self._generate_examples(split, group, run)
-      for split, group in scenes.items()
-    }
+    # TFDS cannot write an empty split, so we wait for each one's first scene.
+    splits = {}
+    for split, group in scenes.items():
+      examples = self._generate_examples(split, group, run)
+      first = next(examples, None)
+      if first is not None:
+        splits[split] = itertools.chain([first], examples)
+    if not splits:
+      last = run.skipped[-1]['reason'] if run.skipped else 'none was found'
+      raise UserError(
+        f'{self.name}: none of the {total} scenes of'
+        f' {self.builder_config.name} can be used; the last: {last}'
+      )
+    return splits
 
   def _generate_examples(
     self, split: str, scenes: Sequence[Scene], run: loading.LoadingRun
@@ -307,9 +318,10 @@ def open_prepared(
     The scenes of those splits, one after the other.
 
   Raises:
-    UserError: a damaged file, or a `cache_dir` that cannot be written.
+    UserError: a damaged file, a `cache_dir` that cannot be written, or no
+      scene left after skipping.
   """
   folder = prepared.prepare(builder)
-  if splits is None:
-    splits = tuple(builder.builder_config.scenes)
-  return prepared.PreparedSource(((str(folder), tuple(splits)),))
+  return prepared.PreparedSource(
+    ((str(folder), tuple(splits or builder.builder_config.scenes)),)
+  )

@@ -14,6 +14,7 @@ from absl import logging
 from input_pipeline.errors import UserError
 
 _PROGRESS_SECS = 10.0
+_NAMED_SKIPS = 10  # the rest is in the list beside the data alone
 
 
 class LoadingRun:
@@ -47,7 +48,8 @@ class LoadingRun:
     """Yields (index, arrays) in order, without the skipped scenes.
 
     Decoding and resizing release the interpreter lock, so threads load the
-    next few scenes while this one is written.
+    next few scenes while this one is written. They begin with the second
+    scene, so that a caller can wait at the first one of many splits.
 
     Args:
       split: name of the split.
@@ -58,7 +60,7 @@ class LoadingRun:
       Position within `scenes` and what `load` returned.
 
     Raises:
-      UserError: a damaged scene that is not to be skipped, or no scene left.
+      UserError: a damaged scene that is not to be skipped.
     """
     workers = min(8, os.cpu_count() or 1)
     ahead: collections.deque = collections.deque()
@@ -66,7 +68,8 @@ class LoadingRun:
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
       try:
         for index, scene in enumerate(scenes):
-          while len(ahead) < workers and index + len(ahead) < len(scenes):
+          wanted = min(workers if kept else 1, len(scenes) - index)
+          while len(ahead) < wanted:
             ahead.append(pool.submit(load, scenes[index + len(ahead)]))
           try:
             arrays = ahead.popleft().result()
@@ -78,12 +81,6 @@ class LoadingRun:
           yield index, arrays
       finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    if not kept:
-      reason = self.skipped[-1]['reason'] if self.skipped else 'none was found'
-      raise UserError(
-        f'{self._what}: none of the {len(scenes)} scenes of {split!r} can be'
-        f' used; the last: {reason}'
-      )
 
   def _leave_out(self, split: str, scene: Any, error: UserError) -> None:
     """Notes a damaged scene, or ends the preparation."""
@@ -92,7 +89,8 @@ class LoadingRun:
         f'{error}; or leave it out with data.on_error=skip'
       ) from error
     self.skipped.append({'id': scene.id, 'split': split, 'reason': str(error)})
-    logging.warning('%s: left out %s: %s', self._what, scene.id, error)
+    if len(self.skipped) <= _NAMED_SKIPS:
+      logging.warning('%s: left out %s: %s', self._what, scene.id, error)
     self._report()
 
   def _report(self) -> None:

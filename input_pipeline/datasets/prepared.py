@@ -48,7 +48,7 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
   Raises:
     UserError: a damaged file, or a `cache_dir` that cannot be written.
   """
-  folder = pathlib.Path(builder.data_dir)
+  folder = pathlib.Path(builder.data_dir).absolute()
   if folder.exists():
     return folder
   with _disk_errors(folder), _lock(folder.parent):
@@ -70,6 +70,14 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
         )
     finally:
       shutil.rmtree(downloads, ignore_errors=True)
+  skipped = _skipped(folder)
+  if skipped:
+    logging.warning(
+      'Left out %d of %d scenes; %s lists them.',
+      len(skipped),
+      total,
+      folder / SKIPPED_FILE,
+    )
   return folder
 
 
@@ -129,15 +137,25 @@ class PreparedSource:
     """Opens the files.
 
     Args:
-      parts: (folder of a copy, TFDS splits wanted of it), in order.
+      parts: (folder of a copy, TFDS splits wanted of it), in order. A split
+        that the copy lacks had no intact scene.
+
+    Raises:
+      UserError: no intact scene at all.
     """
     self._parts = parts
+    self._readers = []
     with quiet_tfds():
-      self._readers = [
-        tfds.builder_from_directory(folder).as_data_source(split=split)
-        for folder, splits in parts
-        for split in splits
-      ]
+      for folder, splits in parts:
+        builder = tfds.builder_from_directory(folder)
+        for split in splits:
+          if split in builder.info.splits:
+            self._readers.append(builder.as_data_source(split=split))
+    if not self._readers:
+      raise UserError(
+        f'every scene of {parts} was skipped because of damaged files; see'
+        f' {SKIPPED_FILE} there'
+      )
     self._ends = []
     for reader in self._readers:
       self._ends.append(len(reader) + (self._ends[-1] if self._ends else 0))
@@ -174,10 +192,16 @@ def skipped_files(source: PreparedSource) -> list[dict[str, str]]:
     source: an opened source.
 
   Returns:
-    {'id', 'split', 'reason'} for each, in the order of the scenes; the reason
-    starts with the file's name. Other splits of the same copies are included.
+    {'id', 'split', 'reason'} for each; the reason starts with the file's name.
+    Scenes of the same copies that the source leaves aside are included.
   """
-  skipped = []
-  for folder in source.folders:
-    skipped += json.loads((pathlib.Path(folder) / SKIPPED_FILE).read_text())
-  return skipped
+  return [
+    scene
+    for folder in source.folders
+    for scene in _skipped(pathlib.Path(folder))
+  ]
+
+
+def _skipped(folder: pathlib.Path) -> list[dict[str, str]]:
+  """Reads a copy's list of skipped scenes."""
+  return json.loads((folder / SKIPPED_FILE).read_text())
