@@ -87,6 +87,7 @@ if __name__ == '__main__':
   # TensorFlow (which only reads and writes files here) is silent about its
   # missing GPU libraries.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   # Until the loop takes over, SIGTERM is Ctrl-C.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   app.run(_run, flags_parser=_parse_flags)

@@ -20,10 +20,11 @@ def _data() -> ml_collections.ConfigDict:
   # [variant]:split of `data.name`; no validation_split = no validation.
   data.train_split = 'day:train'
   data.validation_split = 'day:validation'
-  # How many scenes of each split are drawn (streets only).
-  data.num_train = 400
-  data.num_validation = 40
-  data.num_test = 60
+  # Scenes of each split: how many are drawn, or evenly taken of those there
+  # are; 0 = all, or the data set's own number.
+  data.num_train = 0
+  data.num_validation = 0
+  data.num_test = 0
   # Names of input_pipeline.transforms, in order.
   data.augment = ('flip',)
   # Reader processes; 0 reads in threads.
@@ -100,9 +101,9 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.batch_size = 8
   evaluation.checkpoint = 'last'  # or 'best'
   evaluation.num_examples = 4
-  # Data sets up to this many pixels are ranked exactly, larger ones in
+  # Classes of up to so many pixels are ranked exactly, larger ones in
   # histograms whose error is about 1e-6.
-  evaluation.exact_max_pixels = 4_000_000
+  evaluation.exact_pixels = 1 << 20
   return evaluation
 
 

@@ -17,6 +17,9 @@ from configs import common
 def _streets(config: ml_collections.ConfigDict) -> None:
   """Drawn scenes, from random weights, in minutes on two CPU cores."""
   config.image_size = (64, 128)
+  config.data.num_train = 400
+  config.data.num_validation = 40
+  config.data.num_test = 60
   config.width = 0.25
   config.segmentation.padding = 'same'
   # SynthCP's 0.01 and 0.0001 suit a pretrained encoder and 100,000 steps.

@@ -1,5 +1,6 @@
 """From a config to the objects it describes; models never see a config."""
 
+import os
 from typing import Any
 
 import jax
@@ -73,6 +74,12 @@ def loss_options(config: Any) -> LossOptions:
   )
 
 
+def _cache_dir(config: Any) -> str:
+  """Where prepared copies are kept, by TFDS's own convention."""
+  default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
+  return config.data.cache_dir or default
+
+
 def source(config: Any, spec: str) -> Source:
   """Opens (and, the first time, prepares) a data set.
 
@@ -86,16 +93,17 @@ def source(config: Any, spec: str) -> Source:
   name = spec.split(':')[0].split('/')[0]
   roots = config.eval.roots
   root = config.data.root if name == config.data.name else ''
+  counts = {
+    'train': config.data.num_train,
+    'validation': config.data.num_validation,
+    'test': config.data.num_test,
+  }
   request = DataRequest(
     image_size=tuple(config.image_size),
     root=root or roots.get(name, ''),
-    cache_dir=config.data.cache_dir,
+    cache_dir=_cache_dir(config),
     on_error=config.data.on_error,
-    num_examples={
-      'train': config.data.num_train,
-      'validation': config.data.num_validation,
-      'test': config.data.num_test,
-    },
+    num_examples={split: n for split, n in counts.items() if n},
   )
   return open_source(spec, request)
 

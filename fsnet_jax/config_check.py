@@ -39,7 +39,7 @@ _NOT_NEGATIVE = (
   'data.num_test',
   'data.num_workers',
   'eval.num_examples',
-  'eval.exact_max_pixels',
+  'eval.exact_pixels',
   'loss.l2_weight',
   'loss.l2_warmup_steps',
   'segmentation.head_width',

@@ -98,7 +98,11 @@ def validation_losses(sums: Mapping[str, float]) -> dict[str, float]:
 
 
 def make_eval_step(
-  model: FSNet, detectors: Sequence[str], *, num_classes: int
+  model: FSNet,
+  detectors: Sequence[str],
+  *,
+  num_classes: int,
+  keep_pixels: bool = True,
 ) -> Callable[[Any, Any, Batch], tuple[dict[str, Any], dict[str, Any]]]:
   """Everything the report needs of a batch, from one forward pass.
 
@@ -106,6 +110,7 @@ def make_eval_step(
     model: both networks.
     detectors: keys of `DETECTORS`.
     num_classes: classes of S.
+    keep_pixels: see `metrics.failure.failure_counts`.
 
   Returns:
     `(params, batch_stats, batch) -> (counts, maps)`. `counts` are sums over
@@ -137,7 +142,7 @@ def make_eval_step(
       score = DETECTORS[name].score(forward)
       probability = DETECTORS[name].probability(forward)
       counts['failure'][name] = failure_counts(
-        score, wrong, valid, labels, num_classes, probability
+        score, wrong, valid, labels, num_classes, probability, keep_pixels
       )
       maps['score'][name] = score
       if probability is not None:

@@ -12,13 +12,15 @@ from jax.sharding import Mesh
 from fsnet_jax import build
 from fsnet_jax.detectors import DETECTORS
 from fsnet_jax.eval_step import make_eval_step
-from fsnet_jax.metrics.exact import ExactFailure
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.report import write_report
-from fsnet_jax.report.examples import Example, failure_overlay
-from fsnet_jax.report.text import text_table
+from fsnet_jax.report import (
+  Example,
+  failure_overlay,
+  text_table,
+  write_report,
+)
 from fsnet_jax.runtime import environment
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
@@ -87,26 +89,26 @@ class Evaluator:
     self._detectors = _usable_detectors(config)
     counts = mesh_lib.replicated(mesh)
     self._step = jax.jit(
-      make_eval_step(model, self._detectors, num_classes=labels.NUM_CLASSES),
+      make_eval_step(
+        model,
+        self._detectors,
+        num_classes=labels.NUM_CLASSES,
+        keep_pixels=config.eval.exact_pixels > 0,
+      ),
       out_shardings=(counts, mesh_lib.batch_sharding(mesh)),
     )
-
-  def _accumulators(self, source: Source) -> dict[str, Any]:
-    """Exact ranking for small sets, histograms for large ones."""
-    height, width = self._config.image_size
-    small = len(source) * height * width <= self._config.eval.exact_max_pixels
-    # Exact scores stay on the process that computed them: merging them over
-    # processes would move the whole data set.
-    exact = small and jax.process_count() == 1
-    kind = ExactFailure if exact else FailureHistogram
-    return {name: kind.empty(labels.NUM_CLASSES) for name in self._detectors}
 
   def __call__(
     self, state: TrainState, source: Source, stop: StopRequest
   ) -> DatasetResult:
     """One pass: each image exactly once on any number of devices."""
     segmentation = SegmentationMetrics.empty(labels.NUM_CLASSES)
-    failure = self._accumulators(source)
+    failure = {
+      name: FailureHistogram.empty(
+        labels.NUM_CLASSES, self._config.eval.exact_pixels
+      )
+      for name in self._detectors
+    }
     wanted = _example_indices(len(source), self._config.eval.num_examples)
     examples: list[Example] = []
     for batch in build.evaluation_batches(self._config, source):
@@ -116,10 +118,10 @@ class Evaluator:
         state.batch_stats,
         mesh_lib.put_batch(inputs, self._mesh),
       )
-      segmentation = segmentation.add(jax.device_get(counts['confusion']))
+      segmentation = segmentation.add(counts['confusion'])
       failure = {
-        name: _add(accumulator, name, counts, maps, batch)
-        for name, accumulator in failure.items()
+        name: histogram.add(counts['failure'][name])
+        for name, histogram in failure.items()
       }
       examples += _examples(batch, maps, wanted, source)
       if stop.requested_anywhere():
@@ -130,20 +132,6 @@ class Evaluator:
     return DatasetResult(
       _dataset_metrics(len(source), segmentation, failure), examples
     )
-
-
-def _add(accumulator, name, counts, maps, batch):
-  """One batch into the accumulator of one detector."""
-  if isinstance(accumulator, FailureHistogram):
-    return accumulator.add(jax.device_get(counts['failure'][name]))
-  probability = maps['probability'].get(name)
-  return accumulator.update(
-    np.asarray(maps['score'][name]),
-    np.asarray(maps['wrong']),
-    np.asarray(maps['valid']),
-    batch['label'],
-    None if probability is None else np.asarray(probability),
-  )
 
 
 def _usable_detectors(config: Any) -> tuple[str, ...]:
