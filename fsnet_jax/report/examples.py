@@ -53,12 +53,13 @@ class Example:
     ValueError: shapes that differ, or a score that is not finite.
   """
 
+  # Underscores: sizes are compared below, with a message that names the part.
   id: str
-  image: UInt8[np.ndarray, 'h w 3']
-  label: UInt8[np.ndarray, 'h w']
-  prediction: UInt8[np.ndarray, 'h w']
-  valid: Bool[np.ndarray, 'h w']
-  failure: Mapping[str, Float32[np.ndarray, 'h w']]
+  image: UInt8[np.ndarray, '_h _w 3']
+  label: UInt8[np.ndarray, '_h _w']
+  prediction: UInt8[np.ndarray, '_h _w']
+  valid: Bool[np.ndarray, '_h _w']
+  failure: Mapping[str, Float32[np.ndarray, '_h _w']]
 
   def __post_init__(self):
     size = self.image.shape[:2]
@@ -151,10 +152,10 @@ def example_sheet(
 
 
 def failure_overlay(
-  image: UInt8[np.ndarray, 'h w 3'],
-  failure: Float[np.ndarray, 'h w'],
+  image: UInt8[np.ndarray, '_h _w 3'],
+  failure: Float[np.ndarray, '_h _w'],
   scale: Literal['rank', 'probability'] = 'rank',
-) -> UInt8[np.ndarray, 'h w 3']:
+) -> UInt8[np.ndarray, '_h _w 3']:
   """Lays a failure map over its image, for a look during training.
 
   Args:
@@ -213,19 +214,17 @@ def suspicion(
   return result
 
 
-def _mid_ranks(scores: Float[np.ndarray, ' n']) -> Float[np.ndarray, ' n']:
-  """Returns each score's place in (0, 1), ties in the middle of theirs."""
-  _, inverse, counts = np.unique(
-    scores, return_inverse=True, return_counts=True
-  )
-  middle = np.cumsum(counts) - counts / 2
-  return middle[inverse] / max(1, scores.size)
+def image_auroc(example: Example, detector: str) -> float | None:
+  """Returns a detector's AUROC within one image.
 
+  The Mann-Whitney form: the mean rank of the wrong pixels, shifted and scaled.
 
-def _auroc(example: Example, detector: str) -> float | None:
-  """Returns a detector's AUROC within the image, or None without errors.
+  Args:
+    example: the image.
+    detector: name of one of its failure maps.
 
-  The Mann-Whitney form: mean rank of the wrong pixels, shifted and scaled.
+  Returns:
+    A fraction, or None where no pixel or every pixel is wrong.
   """
   wrong = example.wrong[example.valid]
   errors, total = int(wrong.sum()), wrong.size
@@ -234,6 +233,33 @@ def _auroc(example: Example, detector: str) -> float | None:
   ranks = _mid_ranks(example.failure[detector][example.valid]) * total
   excess = ranks[wrong].sum() - errors * errors / 2
   return float(excess / (errors * (total - errors)))
+
+
+def errors_picture(example: Example) -> UInt8[np.ndarray, 'th tw 3']:
+  """Draws the true errors at the size that a panel shows them.
+
+  Args:
+    example: the image.
+
+  Returns:
+    The pale grey image with wrong pixels in `ERROR_COLOR` and void ones black
+    with stripes.
+  """
+  # Grey between 150 and 255: a quiet ground that still shows the place.
+  pale = 150 + _grey(example.image) * (105 / 255)
+  tile = _resize(pale.round().astype(np.uint8), Image.Resampling.BICUBIC)
+  tile[_resize_mask(example.wrong)] = ERROR_COLOR
+  _hatch(tile, _resize_mask(~example.valid))
+  return tile
+
+
+def _mid_ranks(scores: Float[np.ndarray, ' n']) -> Float[np.ndarray, ' n']:
+  """Returns each score's place in (0, 1), ties in the middle of theirs."""
+  _, inverse, counts = np.unique(
+    scores, return_inverse=True, return_counts=True
+  )
+  middle = np.cumsum(counts) - counts / 2
+  return middle[inverse] / max(1, scores.size)
 
 
 def _error_rate(example: Example) -> float | None:
@@ -251,28 +277,18 @@ def _tiles(
     ('Image', _resize(example.image, smooth)),
     ('Ground truth', _resize(labels.colorize(example.label), sharp)),
     ('Prediction', _resize(labels.colorize(example.prediction), sharp)),
-    ('True errors', _errors_tile(example)),
+    ('True errors', errors_picture(example)),
   ]
   for name in detectors:
     strength = suspicion(example.failure[name], example.valid)
     tile = _resize(_colored(strength), sharp)
     _hatch(tile, _resize_mask(~example.valid))
     title = measures.detector_title(name)
-    auroc = _auroc(example, name)
+    auroc = image_auroc(example, name)
     if auroc is not None:
       title += f' (AUROC {100 * auroc:.1f})'
     tiles.append((title, tile))
   return tiles
-
-
-def _errors_tile(example: Example) -> UInt8[np.ndarray, 'th tw 3']:
-  """Draws errors in red over the pale grey image, void hatched."""
-  # Grey between 150 and 255: a quiet ground that still shows the place.
-  pale = 150 + _grey(example.image) * (105 / 255)
-  tile = _resize(pale.round().astype(np.uint8), Image.Resampling.BICUBIC)
-  tile[_resize_mask(example.wrong)] = ERROR_COLOR
-  _hatch(tile, _resize_mask(~example.valid))
-  return tile
 
 
 def _hatch(

@@ -123,22 +123,29 @@ def _summary(name: str, dataset: Mapping[str, Any]) -> dict[str, str]:
   }
 
 
+def _cell(
+  value: measures.Value, measure: measures.Measure, best: bool = False
+) -> dict[str, Any]:
+  """Returns one number of a table."""
+  return {
+    'text': measures.format_value(value, measure),
+    'defined': value is not None,
+    'best': best,
+  }
+
+
 def _cells(
-  rows: Sequence[Mapping[str, float | None]],
+  rows: Sequence[Mapping[str, measures.Value]],
   columns: Sequence[measures.Measure],
 ) -> list[list[dict[str, Any]]]:
-  """Returns the texts of a table, the best of each column marked."""
+  """Returns the numbers of a table, the best of each column marked."""
   best = [
     measures.best_in_column([row[column.key] for row in rows], column)
     for column in columns
   ]
   return [
     [
-      {
-        'text': measures.format_value(row[column.key], column),
-        'defined': row[column.key] is not None,
-        'best': best[position][index],
-      }
+      _cell(row[column.key], column, best[position][index])
       for position, column in enumerate(columns)
     ]
     for index, row in enumerate(rows)
@@ -152,8 +159,6 @@ def _failure_table(
   return [
     {
       'dataset': name,
-      'anchor': f'classes-{index}',
-      'images': dataset['images'],
       'error_rate': measures.format_percent(
         dataset['segmentation']['base_error_rate']
       ),
@@ -161,7 +166,11 @@ def _failure_table(
         dataset['segmentation']['pixel_acc']
       ),
       'rows': [
-        {'detector': measures.detector_title(detector), 'cells': cells}
+        {
+          'detector': measures.detector_title(detector),
+          'classes': _defined_classes(dataset, detector, group),
+          'cells': cells,
+        }
         for detector, cells in zip(
           dataset['failure'],
           _cells(
@@ -171,8 +180,20 @@ def _failure_table(
         )
       ],
     }
-    for index, (name, dataset) in enumerate(datasets.items())
+    for name, dataset in datasets.items()
   ]
+
+
+def _defined_classes(
+  dataset: Mapping[str, Any], detector: str, group: str
+) -> str | None:
+  """Says how many classes stand behind a detector's class mean."""
+  counts = dataset['failure'][detector].get('class_macro_classes', {})
+  if group != 'class_macro' or 'auroc' not in counts:
+    return None
+  return (
+    f'AUROC: {counts["auroc"]} of {len(dataset["segmentation"]["iou"])} classes'
+  )
 
 
 def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -186,13 +207,7 @@ def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
       'images': f'{dataset["images"]:,}',
       'pixels': f'{dataset["pixels"]:,}',
       'cells': [
-        {
-          'text': measures.format_value(
-            dataset['segmentation'][column.key], column
-          ),
-          'defined': dataset['segmentation'][column.key] is not None,
-          'best': False,
-        }
+        _cell(dataset['segmentation'][column.key], column)
         for column in measures.SEGMENTATION_MEASURES
       ],
     }
@@ -201,26 +216,33 @@ def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the numbers behind one panel of the risk-coverage plot."""
-  failure = dataset['failure']
-  coverages = sorted(
-    {c for entry in failure.values() for c in entry['risk_at_coverage']},
-    key=float,
-  )
+  """Returns the numbers behind one panel of the risk-coverage plot.
+
+  The mean over classes stands below, where the file has it.
+  """
+  curves = {}
+  for key, suffix in (
+    ('risk_at_coverage', ''),
+    ('risk_at_coverage_class_macro', ', mean over classes'),
+  ):
+    for detector, entry in dataset['failure'].items():
+      if key in entry:
+        curves[measures.detector_title(detector) + suffix] = entry[key]
+  coverages = sorted({c for risks in curves.values() for c in risks}, key=float)
   return {
     'dataset': name,
     'coverages': [f'{100 * float(coverage):g}%' for coverage in coverages],
     'rows': [
       {
-        'detector': measures.detector_title(detector),
+        'detector': title,
         'risks': [
           measures.UNDEFINED
-          if (risk := entry['risk_at_coverage'].get(coverage)) is None
+          if (risk := risks.get(coverage)) is None
           else f'{100 * risk:.2f}'
           for coverage in coverages
         ],
       }
-      for detector, entry in failure.items()
+      for title, risks in curves.items()
     ],
   }
 
@@ -228,8 +250,8 @@ def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
 def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the per-class table of one data set.
 
-  A column stands only where the file has its numbers: share of pixels and
-  the AUROC of each detector are optional keys.
+  A column stands only where the file has its numbers: share of pixels,
+  accuracy and the AUROC of each detector are optional keys.
   """
   detectors = [
     detector
@@ -238,37 +260,45 @@ def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   ]
   pixels = _class_pixels(dataset, detectors)
   total = sum(pixels.values())
-  auroc = measures.BY_KEY['auroc']
-  rows = []
-  for class_name, iou in dataset['segmentation']['iou'].items():
-    values = [
-      dataset['failure'][detector]['per_class'].get(class_name, {}).get('auroc')
-      for detector in detectors
-    ]
-    share = pixels.get(class_name, 0) / total if total else None
-    best = measures.best_in_column(values, auroc)
-    rows.append(
-      {
-        'name': class_name,
-        'color': _class_color(class_name),
-        'share': measures.format_percent(share),
-        'iou': measures.format_value(iou, measures.BY_KEY['miou']),
-        'iou_percent': None if iou is None else round(100 * iou, 1),
-        'aurocs': [
-          {
-            'text': measures.format_value(value, auroc),
-            'defined': value is not None,
-            'best': is_best,
-          }
-          for value, is_best in zip(values, best)
-        ],
-      }
-    )
   return {
     'dataset': name,
     'detectors': [measures.detector_title(name) for name in detectors],
     'has_share': bool(total),
-    'rows': rows,
+    'has_accuracy': 'class_acc' in dataset['segmentation'],
+    'rows': [
+      {
+        'name': class_name,
+        'color': _class_color(class_name),
+        'share': measures.format_percent(
+          pixels.get(class_name, 0) / total if total else None
+        ),
+        **_class_cells(class_name, dataset, detectors),
+      }
+      for class_name in dataset['segmentation']['iou']
+    ],
+  }
+
+
+def _class_cells(
+  class_name: str, dataset: Mapping[str, Any], detectors: Sequence[str]
+) -> dict[str, Any]:
+  """Returns IoU, accuracy and the detectors' AUROC of one class."""
+  segmentation = dataset['segmentation']
+  iou = segmentation['iou'][class_name]
+  accuracy = segmentation.get('class_acc', {}).get(class_name)
+  aurocs = [
+    dataset['failure'][detector]['per_class'].get(class_name, {}).get('auroc')
+    for detector in detectors
+  ]
+  auroc = measures.BY_KEY['auroc']
+  return {
+    'iou': _cell(iou, measures.BY_KEY['miou']),
+    'iou_percent': None if iou is None else round(100 * iou, 1),
+    'accuracy': _cell(accuracy, measures.BY_KEY['cls_acc']),
+    'aurocs': [
+      _cell(value, auroc, best)
+      for value, best in zip(aurocs, measures.best_in_column(aurocs, auroc))
+    ],
   }
 
 

@@ -1,9 +1,13 @@
 """How each measure is named, scaled, compared and explained in a report."""
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 UNDEFINED = '\N{EM DASH}'
+
+# A number of metrics.json, Python's or numpy's; None where not defined.
+Value = numbers.Real | None
 
 
 class Measure(NamedTuple):
@@ -95,7 +99,9 @@ FAILURE_MEASURES: tuple[Measure, ...] = (
     'ece',
     'ECE',
     'Expected calibration error: the mean gap between the stated probability'
-    ' and what comes true. Defined only for scores that are probabilities.',
+    ' and what comes true. Defined only for scores that are probabilities. A'
+    " loss that weighs errors up, as FSNet's balanced one does, makes a score"
+    ' overstate them by design: that raises ECE and leaves the ranking alone.',
     True,
   ),
 )
@@ -171,7 +177,7 @@ def detector_title(name: str) -> str:
   return _DETECTOR_TITLES.get(name, name)
 
 
-def format_value(value: float | None, measure: Measure, digits: int = 2) -> str:
+def format_value(value: Value, measure: Measure, digits: int = 2) -> str:
   """Returns a fraction as it is shown in a table, without a unit.
 
   Args:
@@ -188,7 +194,7 @@ def format_value(value: float | None, measure: Measure, digits: int = 2) -> str:
   return f'{round(float(value) * measure.scale, digits) + 0.0:.{digits}f}'
 
 
-def format_percent(value: float | None, digits: int = 1) -> str:
+def format_percent(value: Value, digits: int = 1) -> str:
   """Returns a fraction in percent with its sign, or a dash for None.
 
   A share that is not zero but rounds to zero is shown as "<0.1%".
@@ -202,7 +208,7 @@ def format_percent(value: float | None, digits: int = 1) -> str:
 
 
 def best_in_column(
-  values: Sequence[float | None], measure: Measure, digits: int = 2
+  values: Sequence[Value], measure: Measure, digits: int = 2
 ) -> list[bool]:
   """Marks the best values of a column.
 

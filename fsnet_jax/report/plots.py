@@ -7,6 +7,7 @@ tell apart; markers and dashes repeat what colour says.
 
 import io
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
-def risk_coverage_plot(metrics: Mapping[str, Any]) -> bytes:
+def risk_coverage_figure(metrics: Mapping[str, Any]) -> Figure:
   """Draws error rate among the kept pixels against the share kept.
 
   One panel a data set with all its detectors, the base error rate (dashed)
@@ -71,7 +72,7 @@ def risk_coverage_plot(metrics: Mapping[str, Any]) -> bytes:
     metrics: a valid metrics dictionary.
 
   Returns:
-    A PNG file.
+    The figure; `to_png` makes a file of it.
   """
   datasets = metrics['datasets']
   looks = _looks(metrics)
@@ -92,10 +93,10 @@ def risk_coverage_plot(metrics: Mapping[str, Any]) -> bytes:
       loc='outside upper center',
       ncols=min(len(handles), 3 * columns + 2),
     )
-    return _png(figure)
+    return figure
 
 
-def detectors_plot(metrics: Mapping[str, Any]) -> bytes:
+def detectors_figure(metrics: Mapping[str, Any]) -> Figure:
   """Draws AUROC and FPR95 of every detector as dots, one row a data set.
 
   Both are pooled and do not depend on the base error rate. Dots, not bars:
@@ -105,7 +106,7 @@ def detectors_plot(metrics: Mapping[str, Any]) -> bytes:
     metrics: a valid metrics dictionary.
 
   Returns:
-    A PNG file.
+    The figure; `to_png` makes a file of it.
   """
   datasets = metrics['datasets']
   looks = _looks(metrics)
@@ -130,7 +131,18 @@ def detectors_plot(metrics: Mapping[str, Any]) -> bytes:
       loc='outside upper center',
       ncols=min(len(looks), 6),
     )
-    return _png(figure)
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+  """Returns a figure as a PNG file; equal figures give equal files."""
+  buffer = io.BytesIO()
+  with matplotlib.rc_context(_STYLE):
+    # Without the version stamp the bytes depend on the numbers alone.
+    figure.savefig(
+      buffer, format='png', dpi=_RESOLUTION_DPI, metadata={'Software': None}
+    )
+  return buffer.getvalue()
 
 
 def _looks(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str, Any]]:
@@ -191,7 +203,7 @@ def _risk_panel(
   axes.set_ylabel('risk: wrong among those kept')
 
 
-def _draw_references(axes: Axes, error_rate: float) -> None:
+def _draw_references(axes: Axes, error_rate: numbers.Real) -> None:
   """Draws the base error rate and the best possible curve."""
   axes.axhline(error_rate * 100, color=_FAINT, linewidth=1, linestyle='--')
   axes.annotate(
@@ -281,13 +293,3 @@ def _reference_handles() -> list[Line2D]:
       [], [], color='#d9dee4', linewidth=7, label='beyond a perfect ranking'
     ),
   ]
-
-
-def _png(figure: Figure) -> bytes:
-  """Returns the figure as a PNG file, equal for equal input."""
-  buffer = io.BytesIO()
-  # Without the version stamp the same numbers give the same bytes.
-  figure.savefig(
-    buffer, format='png', dpi=_RESOLUTION_DPI, metadata={'Software': None}
-  )
-  return buffer.getvalue()

@@ -4,6 +4,7 @@ Every word is computed: FSNet is called ahead only where the numbers shown say
 so, and level where they look the same.
 """
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -63,7 +64,7 @@ def summarize(dataset: Mapping[str, Any]) -> Summary:
 
 
 def caught_share(
-  risk_at_coverage: Mapping[str, float | None], coverage: str
+  risk_at_coverage: Mapping[str, measures.Value], coverage: str
 ) -> float | None:
   """Returns the share of all errors among the pixels that are set aside.
 
@@ -82,10 +83,11 @@ def caught_share(
   everything = risk_at_coverage.get('1.0')
   if kept is None or not everything:
     return None
-  return min(1.0, max(0.0, 1.0 - float(coverage) * kept / everything))
+  share = 1.0 - float(coverage) * float(kept) / float(everything)
+  return min(1.0, max(0.0, share))
 
 
-def _caught(failure: Mapping[str, Any], error_rate: float) -> str:
+def _caught(failure: Mapping[str, Any], error_rate: numbers.Real) -> str:
   """Says how many errors are caught by setting the least trusted aside.
 
   The share set aside is the smallest of the levels that could hold all the

@@ -7,7 +7,6 @@ from fsnet_jax.report import measures
 
 TEXT_WIDTH = 100
 _DETECTOR_WIDTH = 16
-_NUMBER_WIDTH = 8
 
 
 def text_table(metrics: Mapping[str, Any]) -> str:
@@ -59,10 +58,12 @@ def text_table(metrics: Mapping[str, Any]) -> str:
 
 def _width(column: measures.Measure) -> int:
   """Returns the width of a column of the terminal's table."""
-  return max(_NUMBER_WIDTH, len(column.title) + 2)
+  # The longest number, its mark and a space: 100.00 or 1000.00.
+  number = len(f'{column.scale:.2f}') + 2
+  return max(number, len(column.title) + 2)
 
 
-def _plain(value: float | None, key: str) -> str:
+def _plain(value: measures.Value, key: str) -> str:
   """Returns a number for the terminal, `-` where it is not defined."""
   if value is None:
     return '-'

@@ -47,8 +47,8 @@ def write_report(
     if group
   }
   pictures = {
-    'risk_coverage': plots.risk_coverage_plot(metrics),
-    'detectors': plots.detectors_plot(metrics),
+    'risk_coverage': plots.to_png(plots.risk_coverage_figure(metrics)),
+    'detectors': plots.to_png(plots.detectors_figure(metrics)),
   }
   html = html_report.render_html(metrics, pictures, sheets)
   report_dir = pathlib.Path(report_dir)

@@ -1,0 +1,83 @@
+import pytest
+
+from fsnet_jax.report import measures, schema
+
+AUROC = measures.BY_KEY['auroc']
+FPR95 = measures.BY_KEY['fpr95_error']
+AURC = measures.BY_KEY['aurc']
+
+
+def test_tables_show_every_measure_of_the_schema():
+  assert [m.key for m in measures.FAILURE_MEASURES] == list(schema.MEASURE_KEYS)
+  assert {m.key for m in measures.SEGMENTATION_MEASURES} == (
+    set(schema.SEGMENTATION_KEYS) - {'iou', 'class_acc'}
+  )
+
+
+def test_directions():
+  lower = {m.key for m in measures.FAILURE_MEASURES if m.lower_is_better}
+  assert lower == {
+    'fpr95_error',
+    'fpr95_success',
+    'aurc',
+    'e_aurc',
+    'augrc',
+    'ece',
+  }
+
+
+@pytest.mark.parametrize(
+  ('values', 'measure', 'best'),
+  [
+    ([0.9, 0.8, 0.7], AUROC, [True, False, False]),
+    ([0.9, 0.8, 0.7], FPR95, [False, False, True]),
+    ([0.9, 0.9, 0.7], AUROC, [True, True, False]),
+    # Equal in the table, so equal here: 88.12 and 88.12.
+    ([0.88121, 0.88124, 0.5], AUROC, [True, True, False]),
+    ([0.8812, 0.8813], AUROC, [False, True]),
+    # The AURC family is shown times 1000, so one more digit counts.
+    ([0.012344, 0.012361], AURC, [True, False]),
+    ([None, 0.8, 0.7], AUROC, [False, True, False]),
+    ([None, 0.8, None], AUROC, [False, False, False]),
+    ([None, None], AUROC, [False, False]),
+    ([0.8], AUROC, [False]),
+    ([], AUROC, []),
+    ([0.0, None, 0.1], FPR95, [True, False, False]),
+  ],
+)
+def test_best_in_column(values, measure, best):
+  assert measures.best_in_column(values, measure) == best
+
+
+@pytest.mark.parametrize(
+  ('value', 'measure', 'text'),
+  [
+    (0.91234, AUROC, '91.23'),
+    (1, AUROC, '100.00'),
+    (0.0, AUROC, '0.00'),
+    (0.0123456, AURC, '12.35'),
+    (-1e-7, AURC, '0.00'),
+    (None, AUROC, '—'),
+  ],
+)
+def test_format_value(value, measure, text):
+  assert measures.format_value(value, measure) == text
+
+
+@pytest.mark.parametrize(
+  ('value', 'text'),
+  [
+    (0.083, '8.3%'),
+    (0.0, '0.0%'),
+    (1.0, '100.0%'),
+    (0.0001, '<0.1%'),
+    (None, '—'),
+  ],
+)
+def test_format_percent(value, text):
+  assert measures.format_percent(value) == text
+
+
+def test_unknown_detectors_keep_their_name():
+  assert measures.detector_title('fsnet') == 'FSNet'
+  assert measures.detector_title('my_own') == 'my_own'
