@@ -164,6 +164,10 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   # TFDS would search the folder of the class for checksums of downloads.
   code_path = None
 
+  def __init_subclass__(cls, **kwargs):
+    # Ours are found through the table of `datasets`, not by `tfds.load`.
+    super().__init_subclass__(**{**kwargs, 'skip_registration': True})
+
   @classmethod
   def create(
     cls,
