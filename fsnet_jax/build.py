@@ -46,21 +46,35 @@ def model(config: Any) -> FSNet:
   return FSNet(segmentation=segmentation, failure=failure)
 
 
+def _segmentation_lr(config: Any) -> optax.Schedule:
+  options = config.optimizer
+  return optimizers.segmentation_schedule(
+    options.learning_rate,
+    options.schedule,
+    options.poly_steps,
+    options.poly_power,
+  )
+
+
 def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
   """SGD for S, Adam for F."""
   options = config.optimizer
   return optimizers.make_optimizer(
-    segmentation_lr=optimizers.segmentation_schedule(
-      options.learning_rate,
-      options.schedule,
-      options.poly_steps,
-      options.poly_power,
-    ),
+    segmentation_lr=_segmentation_lr(config),
     momentum=options.momentum,
     weight_decay=options.weight_decay,
     failure_lr=options.failure_learning_rate,
     clip_norm=options.clip_norm,
   )
+
+
+def learning_rates(config: Any, step: int, phase: int) -> dict[str, float]:
+  """Learning rates that update `step` (from 0) used, for logging."""
+  failure = config.optimizer.failure_learning_rate if phase == 2 else 0.0
+  return {
+    'learning_rate_segmentation': float(_segmentation_lr(config)(step)),
+    'learning_rate_failure': failure,
+  }
 
 
 def loss_options(config: Any) -> LossOptions:

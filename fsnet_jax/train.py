@@ -51,6 +51,18 @@ class Plateau:
     return self.stale >= self.patience
 
 
+def _describe(state: TrainState) -> str:
+  """Sizes of both networks."""
+  sizes = {
+    name: sum(leaf.size for leaf in jax.tree.leaves(tree)) / 1e6
+    for name, tree in state.params.items()
+  }
+  return (
+    f'S has {sizes["segmentation"]:.2f} million parameters, '
+    f'F {sizes["failure"]:.2f} million'
+  )
+
+
 def _first_phase2_start(config: Any) -> int:
   """Step of the switch if it is known from the start."""
   if config.switch == 'steps' or config.phase1_steps == 0:
@@ -144,6 +156,7 @@ class Trainer:
     self._writer = create_writer(workdir)
     self._steps: dict[int, Any] = {}
     self._state = self._restore_or_create()
+    say(f'{_describe(self._state)}, {jax.device_count()} devices')
 
   def _restore_or_create(self) -> TrainState:
     state = new_state(self._config, self._model, self._mesh)
@@ -249,8 +262,9 @@ class Trainer:
       )
     if quiet:
       return
+    logged = values | build.learning_rates(self._config, step - 1, phase)
     self._writer.write_scalars(
-      step, {f'train/{name}': value for name, value in values.items()}
+      step, {f'train/{name}': value for name, value in logged.items()}
     )
     shown = {
       name.replace('loss_', ''): values[name]

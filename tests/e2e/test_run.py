@@ -1,0 +1,175 @@
+"""What a run leaves behind, and that nothing stops it for good."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import (
+  EventAccumulator,
+)
+
+from fsnet_jax.report.schema import validate
+from tests.e2e import tiny
+
+LAST_STEP = 12
+
+
+def _params(workdir: Path) -> dict:
+  """Every array of the last checkpoint."""
+  folder = (workdir / 'checkpoints' / str(LAST_STEP) / 'state').absolute()
+  state = ocp.StandardCheckpointer().restore(folder)
+  leaves = ocp.tree.to_flat_dict(state)
+  assert leaves
+  return leaves
+
+
+def _assert_same_run(a: Path, b: Path) -> None:
+  first, second = _params(a), _params(b)
+  assert first.keys() == second.keys()
+  for name in first:
+    np.testing.assert_array_equal(first[name], second[name], str(name))
+  assert tiny.metrics(a)['datasets'] == tiny.metrics(b)['datasets']
+
+
+def test_workdir_has_everything(finished):
+  workdir, result = finished
+  metrics = tiny.metrics(workdir)
+  validate(metrics)
+  assert set(metrics['datasets']) == {'streets/day', 'streets/fog'}
+  for entry in metrics['datasets'].values():
+    assert entry['images'] == 10
+    assert set(entry['failure']) == {'fsnet', 'msp', 'entropy'}
+  stored = json.loads((workdir / 'config.json').read_text())
+  assert stored['phase1_steps'] == 6
+  html = (workdir / 'report' / 'report.html').read_text()
+  assert 'streets/fog' in html and 'src="http' not in html
+  for name in ('risk_coverage.png', 'detectors.png'):
+    assert (workdir / 'report' / name).read_bytes()[:4] == b'\x89PNG'
+  assert 'FSNet' in result.stdout and 'AUROC' in result.stdout
+  assert 'phase 2  step 12/12' in result.stderr
+
+
+def test_pixels_are_counted_once(finished):
+  workdir, _ = finished
+  entry = tiny.metrics(workdir)['datasets']['streets/day']
+  assert 0 < entry['pixels'] <= 10 * 32 * 64
+  risk = entry['failure']['msp']['risk_at_coverage']['1.0']
+  np.testing.assert_allclose(risk, entry['segmentation']['base_error_rate'])
+
+
+def test_tensorboard_shows_losses_metrics_and_pictures(finished):
+  workdir, _ = finished
+  events = EventAccumulator(str(workdir), size_guidance={'images': 0})
+  events.Reload()
+  tags = events.Tags()
+  assert {'train/loss', 'train/loss_failure', 'validation/error_rate'} <= {
+    *tags['tensors'],
+    *tags['scalars'],
+  }
+  names = {*tags['tensors'], *tags['images']}
+  assert any('overlay' in name for name in names)
+  assert any('learning_rate' in name for name in names | {*tags['scalars']})
+
+
+def test_same_command_again_does_not_train_again(finished, shared):
+  workdir, _ = finished
+  before = _params(workdir)
+  result = tiny.run(tiny.command(shared, workdir))
+  assert result.returncode == 0, result.stderr
+  assert 'compiling the training step' not in result.stderr
+  after = _params(workdir)
+  assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize('words', ['phase 1  step 6/6', 'phase 2  step 10/12'])
+def test_killed_run_resumes_to_the_same_bits(finished, shared, tmp_path, words):
+  argv = tiny.command(shared, tmp_path / 'run')
+  code, _ = tiny.run_and_signal(argv, words, signal.SIGKILL)
+  assert code == -signal.SIGKILL
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  _assert_same_run(finished[0], tmp_path / 'run')
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_run_saves_says_so_and_resumes(
+  finished, shared, tmp_path, number
+):
+  argv = tiny.command(shared, tmp_path / 'run')
+  code, said = tiny.run_and_signal(argv, 'phase 1  step 2/6', number)
+  assert code == 75, said
+  assert 'run the same command again' in said
+  assert 'Traceback' not in said
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  assert 'resuming from step' in result.stderr
+  _assert_same_run(finished[0], tmp_path / 'run')
+
+
+def test_evaluate_on_other_data_keeps_the_run(finished, shared):
+  workdir, _ = finished
+  before = _params(workdir)
+  argv = tiny.command(
+    shared,
+    workdir,
+    '--mode=evaluate',
+    eval__datasets="('streets/night',)",
+    eval__detectors="('fsnet_msp','msp')",
+    eval__checkpoint='best',
+  )
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  entry = tiny.metrics(workdir)['datasets']['streets/night']
+  assert set(entry['failure']) == {'fsnet_msp', 'msp'}
+  after = _params(workdir)
+  assert all(np.array_equal(before[name], after[name]) for name in before)
+  # Put the report back for the other tests of this session.
+  assert tiny.run(tiny.command(shared, workdir)).returncode == 0
+
+
+def test_plateau_switches_by_itself(shared, tmp_path):
+  argv = tiny.command(
+    shared,
+    tmp_path / 'run',
+    switch='plateau',
+    plateau__patience=1,
+    plateau__min_delta=100.0,
+    phase1_steps=50,
+    checkpoint_every_steps=2,
+    phase2_steps=2,
+  )
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  # The first validation sets the mark, the second finds no improvement.
+  assert 'S has converged: phase 2 starts after step 4' in result.stderr
+  assert tiny.metrics(tmp_path / 'run')['environment']['step'] == 6
+
+
+def test_eight_devices_train_like_one(finished, shared, tmp_path):
+  argv = tiny.command(shared, tmp_path / 'run')
+  result = tiny.run(argv, devices=8)
+  assert result.returncode == 0, result.stderr
+  one = _losses(finished[1].stderr)
+  eight = _losses(result.stderr)
+  assert one.keys() == eight.keys() and len(one) >= 6
+  for step, values in one.items():
+    np.testing.assert_allclose(values, eight[step], rtol=2e-3, atol=2e-4)
+  assert tiny.metrics(tmp_path / 'run')['environment']['devices'] == 8
+
+
+def _losses(stderr: str) -> dict[str, list[float]]:
+  """The losses of each progress line, by its step."""
+  found = {}
+  for line in stderr.splitlines():
+    words = line.split()
+    if 'segmentation' in words:
+      step = words[words.index('step') + 1]
+      found[step] = [
+        float(words[words.index(name) + 1])
+        for name in ('segmentation', 'failure')
+        if name in words
+      ]
+  return found

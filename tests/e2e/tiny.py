@@ -1,0 +1,93 @@
+"""The shipped config, shrunk, run as a user runs it: in its own process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+SHRUNK = {
+  'image_size': '(32,64)',
+  'width': '0.05',
+  'batch_size': '8',
+  'segmentation.head_width': '32',
+  'phase1_steps': '6',
+  'phase2_steps': '6',
+  'checkpoint_every_steps': '4',
+  'log_every_steps': '2',
+  'data.num_train': '16',
+  'data.num_validation': '8',
+  'data.num_test': '10',
+  'eval.datasets': "('streets/day','streets/fog')",
+  'eval.num_examples': '2',
+}
+
+
+def command(shared: Path, workdir: Path, *flags: str, **changes) -> list[str]:
+  """argv of a shrunken demo; `a__b=1` in changes sets config.a.b."""
+  fields = SHRUNK | {
+    'data.cache_dir': str(shared / 'data'),
+    'compilation_cache_dir': str(shared / 'compiled'),
+  }
+  fields |= {key.replace('__', '.'): str(v) for key, v in changes.items()}
+  return [
+    sys.executable,
+    'main.py',
+    '--config=configs/fsnet_fcn8.py',
+    f'--workdir={workdir}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+    *flags,
+  ]
+
+
+def environment(devices: int = 1) -> dict[str, str]:
+  """The environment of a run on so many CPU devices."""
+  return os.environ | {
+    'JAX_NUM_CPU_DEVICES': str(devices),
+    'JAX_PLATFORMS': 'cpu',
+  }
+
+
+def run(argv: list[str], devices: int = 1) -> subprocess.CompletedProcess:
+  """Runs to the end and returns output and exit code."""
+  return subprocess.run(
+    argv,
+    cwd=ROOT,
+    env=environment(devices),
+    capture_output=True,
+    text=True,
+    timeout=400,
+  )
+
+
+def run_and_signal(
+  argv: list[str], words: str, number: signal.Signals, devices: int = 1
+) -> tuple[int, str]:
+  """Sends a signal once stderr has a line with `words`."""
+  process = subprocess.Popen(
+    argv,
+    cwd=ROOT,
+    env=environment(devices),
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  seen = []
+  started = time.monotonic()
+  for line in process.stderr:
+    seen.append(line)
+    if words in line:
+      process.send_signal(number)
+      break
+    assert time.monotonic() - started < 400, ''.join(seen)
+  seen.append(process.stderr.read())
+  return process.wait(timeout=120), ''.join(seen)
+
+
+def metrics(workdir: Path) -> dict:
+  """`metrics.json` of a run, less what names the run."""
+  return json.loads((workdir / 'report' / 'metrics.json').read_text())
