@@ -15,13 +15,15 @@ _INK = (31, 39, 51)
 _FAINT = (107, 116, 128)
 _FRAME = (182, 189, 198)
 
+# At scale 1; a sheet of large pictures is shown smaller, so its writing grows.
 _MARGIN_PX = 12
 _GAP_PX = 10
 _TITLE_PX = 24
 _HEADING_PX = 30
 _FONT_PX = 14
 _SWATCH_PX = 14
-_BAR_SIZE_PX = (14, 240)
+_BAR_HEIGHT_PX = 14
+_BAR_WIDTH_PX = 240
 
 
 class ColorBar(NamedTuple):
@@ -42,6 +44,7 @@ def grid(
   tiles: Sequence[tuple[str, UInt8[np.ndarray, 'th tw 3']]],
   columns: int,
   heading: str,
+  scale: float = 1.0,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Arranges titled pictures of one size in rows, below a heading.
 
@@ -49,35 +52,31 @@ def grid(
     tiles: title and RGB picture of each.
     columns: pictures in a row.
     heading: a line above them.
+    scale: size of writing and gaps; the pictures stay as they are.
 
   Returns:
     The sheet, RGB on white.
   """
+  margin, gap, title_height, heading_height = (
+    round(value * scale)
+    for value in (_MARGIN_PX, _GAP_PX, _TITLE_PX, _HEADING_PX)
+  )
   height, width = tiles[0][1].shape[:2]
   rows = -(-len(tiles) // columns)
-  sheet = Image.new(
-    'RGB',
-    (
-      2 * _MARGIN_PX + columns * width + (columns - 1) * _GAP_PX,
-      _HEADING_PX + rows * (_TITLE_PX + height + _GAP_PX),
-    ),
-    _BACKGROUND,
-  )
+  sheet_width = 2 * margin + columns * width + (columns - 1) * gap
+  sheet_height = heading_height + rows * (title_height + height + gap)
+  sheet = Image.new('RGB', (sheet_width, sheet_height), _BACKGROUND)
   draw = ImageDraw.Draw(sheet)
-  _text(
-    draw,
-    (_MARGIN_PX, 8),
-    heading,
-    _INK,
-    bold=True,
-    width_px=sheet.width - 2 * _MARGIN_PX,
-  )
+  bold = _font(scale, bold=True)
+  text = _cut(heading, bold, sheet_width - 2 * margin)
+  draw.text((margin, round(8 * scale)), text, _INK, bold)
+  font = _font(scale)
   for index, (title, picture) in enumerate(tiles):
     row, column = divmod(index, columns)
-    x = _MARGIN_PX + column * (width + _GAP_PX)
-    y = _HEADING_PX + row * (_TITLE_PX + height + _GAP_PX)
-    _text(draw, (x, y + 4), title, _INK, width_px=width)
-    y += _TITLE_PX
+    x = margin + column * (width + gap)
+    y = heading_height + row * (title_height + height + gap)
+    draw.text((x, y + round(4 * scale)), _cut(title, font, width), _INK, font)
+    y += title_height
     sheet.paste(Image.fromarray(picture), (x, y))
     # Outside the picture, so that no pixel of it is covered.
     draw.rectangle((x - 1, y - 1, x + width, y + height), outline=_FRAME)
@@ -88,6 +87,7 @@ def legend(
   swatches: Sequence[tuple[tuple[int, int, int], str]],
   bar: ColorBar,
   width_px: int,
+  scale: float = 1.0,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Draws colour swatches with their names, then a colour bar.
 
@@ -95,35 +95,49 @@ def legend(
     swatches: RGB colour and name of each.
     bar: the colour scale.
     width_px: width of the result; swatches wrap into lines.
+    scale: size of writing, swatches and bar.
 
   Returns:
     The legend, RGB on white.
   """
-  places, bottom = _flow([name for _, name in swatches], width_px)
-  bar_height, bar_width = _BAR_SIZE_PX
-  title_width = round(_font(False).getlength(bar.title)) + 14
-  # The title stands beside the bar where there is room, else above.
-  beside = title_width + bar_width + 3 * _MARGIN_PX <= width_px
-  bar_x = _MARGIN_PX + (title_width if beside else 0)
-  bar_y = bottom + 10 + (0 if beside else _TITLE_PX)
-  sheet = Image.new(
-    'RGB', (width_px, bar_y + bar_height + _TITLE_PX + _MARGIN_PX), _BACKGROUND
-  )
+  font = _font(scale)
+  margin, side = round(_MARGIN_PX * scale), round(_SWATCH_PX * scale)
+  places, bottom = _flow([name for _, name in swatches], width_px, scale)
+  # The title of the bar stands beside it where there is room, else above.
+  beside = round(font.getlength(bar.title)) + margin
+  bar_x, bar_y = margin, bottom + round(10 * scale)
+  if bar_x + beside + _BAR_WIDTH_PX * scale + margin <= width_px:
+    bar_x += beside
+  else:
+    bar_y += round(_TITLE_PX * scale)
+  height = bar_y + round((_BAR_HEIGHT_PX + _TITLE_PX) * scale) + margin
+  sheet = Image.new('RGB', (width_px, height), _BACKGROUND)
   draw = ImageDraw.Draw(sheet)
   for (color, name), (x, y) in zip(swatches, places):
-    draw.rectangle(
-      (x, y + 2, x + _SWATCH_PX, y + 2 + _SWATCH_PX), color, _FRAME
-    )
-    _text(draw, (x + _SWATCH_PX + 6, y), name, _INK)
-  _text(draw, (_MARGIN_PX, bottom + 8), bar.title, _INK)
-  colors = Image.fromarray(bar.colors[None]).resize((bar_width, bar_height))
-  sheet.paste(colors, (bar_x, bar_y))
-  for position, name in bar.ticks:
-    x = bar_x + round(position * (bar_width - 1))
-    draw.line((x, bar_y + bar_height, x, bar_y + bar_height + 4), _FAINT)
-    shift = _font(False).getlength(name) * position
-    _text(draw, (round(x - shift), bar_y + bar_height + 5), name, _FAINT)
+    top = y + round(2 * scale)
+    draw.rectangle((x, top, x + side, top + side), color, _FRAME)
+    draw.text((x + side + round(6 * scale), y), name, _INK, font)
+  draw.text((margin, bottom + round(8 * scale)), bar.title, _INK, font)
+  _draw_bar(sheet, bar, (bar_x, bar_y), scale)
   return np.array(sheet)
+
+
+def _draw_bar(
+  sheet: Image.Image, bar: ColorBar, place: tuple[int, int], scale: float
+) -> None:
+  """Draws the colours with their marks below."""
+  font, draw = _font(scale), ImageDraw.Draw(sheet)
+  width, height = round(_BAR_WIDTH_PX * scale), round(_BAR_HEIGHT_PX * scale)
+  left, top = place
+  colors = Image.fromarray(bar.colors[None]).resize((width, height))
+  sheet.paste(colors, place)
+  bottom = top + height
+  for position, name in bar.ticks:
+    x = left + round(position * (width - 1))
+    draw.line((x, bottom, x, bottom + round(4 * scale)), _FAINT)
+    # The outer marks stay within the bar.
+    x -= round(font.getlength(name) * position)
+    draw.text((x, bottom + round(5 * scale)), name, _FAINT, font)
 
 
 def stack(
@@ -150,38 +164,31 @@ def stack(
 
 
 def _flow(
-  names: Sequence[str], width_px: int
+  names: Sequence[str], width_px: int, scale: float
 ) -> tuple[list[tuple[int, int]], int]:
   """Returns the place of each swatch in wrapped lines, and the bottom."""
-  x, y, places = _MARGIN_PX, 6, []
+  font = _font(scale)
+  margin, line = round(_MARGIN_PX * scale), round(22 * scale)
+  x, y, places = margin, round(6 * scale), []
   for name in names:
-    needed = _SWATCH_PX + 6 + round(_font(False).getlength(name))
-    if x > _MARGIN_PX and x + needed > width_px - _MARGIN_PX:
-      x, y = _MARGIN_PX, y + 22
+    needed = round((_SWATCH_PX + 6) * scale + font.getlength(name))
+    if x > margin and x + needed > width_px - margin:
+      x, y = margin, y + line
     places.append((x, y))
-    x += needed + 16
-  return places, y + 22
+    x += needed + round(16 * scale)
+  return places, y + line
 
 
-def _text(
-  draw: ImageDraw.ImageDraw,
-  place: tuple[int, int],
-  text: str,
-  color: tuple[int, int, int],
-  bold: bool = False,
-  width_px: int | None = None,
-) -> None:
-  """Writes one line, cut with an ellipsis where the width is given."""
-  font = _font(bold)
-  if width_px is not None:
-    while len(text) > 1 and font.getlength(text) > width_px:
-      text = text[:-2] + '\N{HORIZONTAL ELLIPSIS}'
-  draw.text(place, text, fill=color, font=font)
+def _cut(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
+  """Returns the text, cut with an ellipsis where it is too wide."""
+  while len(text) > 1 and font.getlength(text) > width_px:
+    text = text[:-2] + '\N{HORIZONTAL ELLIPSIS}'
+  return text
 
 
 @functools.cache
-def _font(bold: bool) -> ImageFont.FreeTypeFont:
+def _font(scale: float, bold: bool = False) -> ImageFont.FreeTypeFont:
   """Returns the font that matplotlib ships, so no system font is needed."""
   name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
   path = pathlib.Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / name
-  return ImageFont.truetype(str(path), _FONT_PX)
+  return ImageFont.truetype(str(path), round(_FONT_PX * scale))

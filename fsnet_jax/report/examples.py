@@ -34,6 +34,8 @@ MAX_TILE_WIDTH_PX = 512
 # The top 1% of the pixels get the brightest colour.
 _TOP_SHARE = 0.01
 _COLUMNS = 4
+# Writing has its usual size on pictures of this width, more on wider ones.
+_WRITING_WIDTH_PX = 320
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,8 @@ def example_sheet(
   if not examples:
     raise ValueError('An example sheet needs at least one example.')
   blocks = []
+  tile_width = max(_tile_size(*e.valid.shape)[1] for e in examples)
+  scale = max(1.0, tile_width / _WRITING_WIDTH_PX)
   for example in examples:
     missing = [name for name in detectors if name not in example.failure]
     if missing:
@@ -132,7 +136,7 @@ def example_sheet(
       f' {int(example.valid.sum()):,} labelled pixels wrong'
     )
     tiles = _tiles(example, detectors)
-    blocks.append(canvas.grid(tiles, min(_COLUMNS, len(tiles)), heading))
+    blocks.append(canvas.grid(tiles, _COLUMNS, heading, scale))
   present = np.unique(
     np.concatenate(
       [part[e.valid] for e in examples for part in (e.label, e.prediction)]
@@ -147,6 +151,7 @@ def example_sheet(
     [*swatches, (VOID_COLOR, 'void'), (ERROR_COLOR, 'wrong')],
     _color_bar(),
     width_px=max(block.shape[1] for block in blocks),
+    scale=scale,
   )
   return canvas.stack([*blocks, legend])
 

@@ -213,7 +213,8 @@ def best_in_column(
   """Marks the best values of a column.
 
   Values that look the same in the table are the same here, so that a table
-  never marks one of two equal numbers. A value without a rival is not marked.
+  never marks one of two equal numbers. Nothing is marked where all are equal
+  or a value has no rival.
 
   Args:
     values: one for each row, None where not defined.
@@ -227,7 +228,7 @@ def best_in_column(
     None if value is None else round(float(value) * measure.scale, digits)
     for value in values
   ]
-  rivals = [value for value in shown if value is not None]
+  rivals = {value for value in shown if value is not None}
   if len(rivals) < 2:
     return [False] * len(shown)
   best = min(rivals) if measure.lower_is_better else max(rivals)

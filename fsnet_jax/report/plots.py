@@ -37,6 +37,7 @@ _LOOKS: tuple[tuple[str, str, Any], ...] = (
 )
 
 _RESOLUTION_DPI = 144
+_NAME_LENGTH = 29
 _STYLE: Mapping[str, Any] = {
   'font.family': 'DejaVu Sans',
   'font.size': 9,
@@ -88,11 +89,7 @@ def risk_coverage_figure(metrics: Mapping[str, Any]) -> Figure:
     for axes in panels[len(datasets) :]:
       axes.set_visible(False)
     handles = [*_handles(looks), *_reference_handles()]
-    figure.legend(
-      handles=handles,
-      loc='outside upper center',
-      ncols=min(len(handles), 3 * columns + 2),
-    )
+    _add_legend(figure, handles)
     return figure
 
 
@@ -126,11 +123,7 @@ def detectors_figure(metrics: Mapping[str, Any]) -> Figure:
     ):
       _dot_panel(axes, datasets, looks, measures.BY_KEY[key])
       axes.set_title(title)
-    figure.legend(
-      handles=_handles(looks, lines=False),
-      loc='outside upper center',
-      ncols=min(len(looks), 6),
-    )
+    _add_legend(figure, _handles(looks, lines=False))
     return figure
 
 
@@ -193,7 +186,7 @@ def _risk_panel(
   if error_rate is not None:
     highest = max(highest, error_rate * 100)
     _draw_references(axes, error_rate)
-  axes.set_title(name)
+  axes.set_title(_short(name))
   axes.set_xlim(8, 102)
   axes.set_xticks(range(20, 101, 20))
   axes.set_ylim(0, highest * 1.16 or 1.0)
@@ -246,7 +239,7 @@ def _dot_panel(
     ticks.append((top + height + 1.0) / 2)
     axes.axhline(height + 0.15, color='#c9cfd6', linewidth=0.8)
     height -= 0.7
-  axes.set_yticks(ticks, list(datasets), color=_INK)
+  axes.set_yticks(ticks, [_short(name) for name in datasets], color=_INK)
   axes.tick_params(axis='y', length=0)
   axes.grid(visible=False, axis='y')
   axes.set_ylim(height + 0.85, 0.9)
@@ -268,6 +261,26 @@ def _label_dot(axes: Axes, x: float, y: float, text: str) -> None:
   )
 
 
+def _add_legend(figure: Figure, handles: list[Line2D]) -> None:
+  """Puts a legend above the panels, in as many lines as it needs."""
+  longest = max(len(str(handle.get_label())) for handle in handles)
+  # Inches at 9 points: 0.08 a letter, 0.6 for the sample and the gap.
+  columns = int(figure.get_figwidth() / (0.08 * longest + 0.6))
+  figure.legend(
+    handles=handles,
+    loc='outside upper center',
+    ncols=max(1, min(columns, len(handles))),
+  )
+
+
+def _short(name: str) -> str:
+  """Returns a name that fits a panel; the middle of a long one is cut out."""
+  if len(name) <= _NAME_LENGTH:
+    return name
+  half = (_NAME_LENGTH - 1) // 2
+  return f'{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}'
+
+
 def _handles(
   looks: Mapping[str, tuple[str, str, Any]], lines: bool = True
 ) -> list[Line2D]:
@@ -280,7 +293,7 @@ def _handles(
       marker=marker,
       linestyle=dashes if lines else '',
       linewidth=1.8,
-      label=measures.detector_title(name),
+      label=_short(measures.detector_title(name)),
     )
     for name, (color, marker, dashes) in looks.items()
   ]

@@ -13,6 +13,9 @@ from fsnet_jax.report import measures
 # The measures that do not move with the base error rate decide.
 _JUDGES = (measures.BY_KEY['auroc'], measures.BY_KEY['fpr95_error'])
 _SUBJECT = 'fsnet'
+# With more rivals than this, the words count them and name the best.
+_NAMED_RIVALS = 3
+_RELATIONS = {'ahead': 'ahead of', 'level': 'level with', 'behind': 'behind'}
 
 Verdict = Literal['ahead', 'behind', 'level', 'mixed', 'open']
 
@@ -106,17 +109,16 @@ def _caught(failure: Mapping[str, Any], error_rate: numbers.Real) -> str:
   if caught[subject] is None:
     return ''
   aside = measures.format_percent(_aside(coverage), 0)
+  mine = measures.format_percent(caught.pop(subject))
   others = [
     f'{measures.detector_title(name)} {measures.format_percent(share)}'
-    for name, share in caught.items()
-    if name != subject and share is not None
+    for name, share in _best(caught, lower_is_better=False)
   ]
   others.append(f'a blind choice {aside}')
   return (
     f'Setting aside the {aside} of the pixels that'
     f' {measures.detector_title(subject)} trusts least catches'
-    f' {measures.format_percent(caught[subject])} of these errors'
-    f' ({", ".join(others)}).'
+    f' {mine} of these errors ({", ".join(others)}).'
   )
 
 
@@ -141,14 +143,24 @@ def _judged(failure: Mapping[str, Any]) -> str:
       continue
     rivals = [
       f'{measures.detector_title(name)} {value:.1f}'
-      for name, value in shown.items()
-      if value is not None
+      for name, value in _best(shown, judge.lower_is_better)
     ]
     listed = f' ({", ".join(rivals)})' if rivals else ''
     parts.append(f'{judge.title} {mine:.1f}{listed}')
   if not parts:
     return ''
   return f'{measures.detector_title(subject)}: {", ".join(parts)}.'
+
+
+def _best(
+  values: Mapping[str, measures.Value], lower_is_better: bool
+) -> list[tuple[str, numbers.Real]]:
+  """Returns the rivals to name: all of a few, or the best of many."""
+  known = [(name, value) for name, value in values.items() if value is not None]
+  if len(known) <= _NAMED_RIVALS:
+    return known
+  known.sort(key=lambda item: item[1], reverse=not lower_is_better)
+  return known[:_NAMED_RIVALS]
 
 
 def _shown(
@@ -163,23 +175,23 @@ def _verdict(failure: Mapping[str, Any]) -> tuple[Verdict, str]:
   """Says where FSNet stands, in one word and in one sentence."""
   if _SUBJECT not in failure:
     return 'open', 'FSNet is not among the detectors of this run.'
-  clauses: dict[str, list[str]] = {}
+  clauses: dict[tuple[tuple[str, ...], ...], list[str]] = {}
   outcomes = set()
   for judge in _JUDGES:
     ranks = _ranks(failure, judge)
     outcomes |= set(ranks.values())
-    groups = [
-      f'{_relation(outcome)} {_listed(names)}'
-      for outcome in ('ahead', 'level', 'behind')
-      if (names := [name for name in ranks if ranks[name] == outcome])
-    ]
-    if groups:
+    groups = tuple(
+      tuple(name for name in ranks if ranks[name] == outcome)
+      for outcome in _RELATIONS
+    )
+    if ranks:
       # Measures on which the same holds share a clause.
-      clauses.setdefault(' and '.join(groups), []).append(judge.title)
+      clauses.setdefault(groups, []).append(judge.title)
   if not clauses:
     return 'open', 'There is nothing to compare FSNet with.'
   words = '; '.join(
-    f'{clause} on {" and ".join(titles)}' for clause, titles in clauses.items()
+    f'{_clause(groups)} on {" and ".join(titles)}'
+    for groups, titles in clauses.items()
   )
   verdict = outcomes.pop() if len(outcomes) == 1 else 'mixed'
   return verdict, f'FSNet is {words}.'
@@ -203,18 +215,20 @@ def _ranks(
   return ranks
 
 
-def _relation(outcome: str) -> str:
-  """Returns the words between FSNet and a rival."""
-  return {
-    'ahead': 'ahead of',
-    'level': 'level with',
-    'behind': 'behind',
-  }[outcome]
+def _clause(groups: Sequence[Sequence[str]]) -> str:
+  """Puts the rivals, by relation, into words."""
+  return ' and '.join(
+    f'{relation} {_listed(names)}'
+    for relation, names in zip(_RELATIONS.values(), groups)
+    if names
+  )
 
 
 def _listed(names: Sequence[str]) -> str:
-  """Returns names joined as in a sentence."""
+  """Returns names joined as in a sentence, or the number of many."""
   titles = [measures.detector_title(name) for name in names]
+  if len(titles) > _NAMED_RIVALS:
+    return f'{len(titles)} other detectors'
   if len(titles) == 1:
     return titles[0]
   return ', '.join(titles[:-1]) + ' and ' + titles[-1]

@@ -114,7 +114,7 @@ def test_tiles_have_a_readable_width(size, tile):
   assert examples.errors_picture(example).shape == (*tile, 3)
   panel = examples.example_panel(example, ['fsnet'])
   # Four pictures a row and the gaps between them.
-  assert 4 * tile[1] < panel.shape[1] < 4 * tile[1] + 80
+  assert 4 * tile[1] < panel.shape[1] < 4 * tile[1] + 100
   assert panel.shape[0] > 2 * tile[0]
 
 

@@ -40,6 +40,7 @@ def test_directions():
     ([None, 0.8, 0.7], AUROC, [False, True, False]),
     ([None, 0.8, None], AUROC, [False, False, False]),
     ([None, None], AUROC, [False, False]),
+    ([0.8, 0.8, None], AUROC, [False, False, False]),
     ([0.8], AUROC, [False]),
     ([], AUROC, []),
     ([0.0, None, 0.1], FPR95, [True, False, False]),

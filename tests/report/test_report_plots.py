@@ -129,3 +129,21 @@ def test_equal_numbers_give_equal_files(metrics):
   first = plots.to_png(plots.risk_coverage_figure(metrics))
   second = plots.to_png(plots.risk_coverage_figure(metrics))
   assert first == second
+
+
+def test_long_names_and_many_detectors_fit():
+  names = [f'a_detector_with_a_rather_long_name_{i}' for i in range(9)]
+  dataset = make_dataset({name: make_detector() for name in names})
+  for datasets in (1, 3):
+    metrics = make_metrics(
+      {f'{i}/' + 'x' * 80: dataset for i in range(datasets)}
+    )
+    for draw in (plots.risk_coverage_figure, plots.detectors_figure):
+      figure = draw(metrics)
+      plots.to_png(figure)
+      (legend,) = figure.legends
+      box = legend.get_window_extent()
+      assert box.x0 >= 0
+      assert box.x1 <= figure.bbox.x1
+      panel = figure.axes[0].get_window_extent()
+      assert panel.width > figure.bbox.width / 6

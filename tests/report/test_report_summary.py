@@ -160,3 +160,23 @@ def test_caught_share_is_not_defined_without_errors():
   assert summary.caught_share({'0.9': 0.0, '1.0': 0.0}, '0.9') is None
   assert summary.caught_share({'0.9': None, '1.0': 0.1}, '0.9') is None
   assert summary.caught_share({'0.9': 0.1}, '0.9') is None
+
+
+def test_many_rivals_are_counted_and_the_best_named():
+  detectors = {f'd{i}': (0.5 + 0.01 * i, 0.9 - 0.01 * i) for i in range(6)}
+  words = _words(fsnet=(0.545, 0.855), **detectors)
+  assert words.headline == (
+    'FSNet is ahead of 5 other detectors and behind d5 on AUROC and FPR95.'
+  )
+  assert words.text.startswith(
+    'FSNet: AUROC 54.5 (d5 55.0, d4 54.0, d3 53.0), FPR95 85.5 (d5 85.0,'
+    ' d4 86.0, d3 87.0).'
+  )
+
+
+def test_a_different_rival_ahead_makes_a_clause_of_its_own():
+  words = _words(fsnet=(0.7, 0.5), msp=(0.8, 0.6), tcp=(0.6, 0.4))
+  assert words.headline == (
+    'FSNet is ahead of TCP and behind MSP on AUROC; ahead of MSP and behind'
+    ' TCP on FPR95.'
+  )
