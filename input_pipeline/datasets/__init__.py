@@ -22,9 +22,7 @@ DATASETS = {
   'streets': 'input_pipeline.datasets.streets',
 }
 
-_SPEC = re.compile(
-  r'(?P<dataset>\w+)(/(?P<variant>[\w+.-]+))?(:(?P<split>\w+))?'
-)
+_SPEC = re.compile(r'\w+(/(?P<variant>[\w+.-]+))?(:(?P<split>\w+))?')
 
 
 def open_source(spec: str, request: DataRequest) -> Source:
@@ -42,17 +40,15 @@ def open_source(spec: str, request: DataRequest) -> Source:
     UserError: an unknown data set, variant or split, a missing folder, a
       damaged file.
   """
-  match = _SPEC.fullmatch(spec)
-  if match is None:
-    raise UserError(
-      f'data set {spec!r} cannot be read; write name[/variant][:split]'
-    )
-  name = match['dataset']
+  name = re.split('[/:]', spec)[0]
   if name not in DATASETS:
     raise UserError(
       f'unknown data set {name!r} in {spec!r}; there are {", ".join(DATASETS)}'
     )
   module = importlib.import_module(DATASETS[name])
+  match = _SPEC.fullmatch(spec)
+  if match is None:
+    raise UserError(f'data set {spec!r} cannot be read; write {module.SPECS}')
   return module.open_source(
     match['variant'] or '', match['split'] or '', request
   )

@@ -6,8 +6,8 @@ A data set is one module (or package) of `input_pipeline.datasets` and one line
 in the table of `datasets/__init__.py`. The module holds
 
   SPECS: str
-    One line for error messages: the specs that the data set understands, for
-    example "camvid[/SEQUENCE][:train|val|test]".
+    The specs that the data set understands, shown where one cannot be read,
+    for example "camvid[/SEQUENCE][:train|val|test]".
 
   open_source(variant: str, split: str, request: DataRequest) -> Source
     Opens `<dataset>/<variant>:<split>`. A part that the spec leaves out
@@ -96,8 +96,8 @@ class DataRequest:
       'skip' leaves the scene out and lists it (`skipped_files`).
     num_examples: split name to number of scenes. Drawn data sets draw that
       many; those of files take that many, evenly spaced over the sorted files
-      (all, if there are fewer). A split that is not named has its default
-      number, which is all of them for files.
+      (all, if there are fewer); 'validation' also stands for 'val'. A split
+      that is not named has its default number: for files, all of them.
     depth: whether scenes carry depth. A data set without any raises
       `UserError`.
   """

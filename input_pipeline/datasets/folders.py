@@ -10,6 +10,9 @@ from typing import Any
 from input_pipeline.datasets import base, prepared
 from input_pipeline.errors import UserError
 
+# A config that serves several data sets names the role, not the folder.
+_ROLES = {'val': 'validation'}
+
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
@@ -161,9 +164,9 @@ def open_splits(
     ]
     if not chosen:
       continue
-    kept = scenes
-    if split in request.num_examples:
-      kept = spread(chosen, request.num_examples[split])
+    count = request.num_examples.get(_ROLES.get(split, split))
+    count = request.num_examples.get(split, count)
+    kept = scenes if count is None else spread(chosen, count)
     groups: dict[str, list[base.Scene]] = {}
     for scene in kept:
       groups.setdefault(_group(scene), []).append(scene)

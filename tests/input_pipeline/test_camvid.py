@@ -71,8 +71,10 @@ def test_scenes_beyond_the_end(camvid):
     ('camvid/0006R0:val', r"'0006R0' is not in val.*0016E5"),
     ('camvid:validation', r"no split 'validation'.*train, val, test"),
     ('camvif:val', r"'camvif'.*camvid, cityscapes, streets"),
-    ('camvid val', r"'camvid val' cannot be read"),
-    ('', 'cannot be read'),
+    ('camvid val', "unknown data set 'camvid val'"),
+    ('', "unknown data set ''"),
+    ('camvid:', r"'camvid:' cannot be read; write camvid\[/SEQ"),
+    ('camvid:val:1', r"'camvid:val:1' cannot be read; write camvid\[/SEQ"),
   ],
 )
 def test_unknown_names_list_those_which_exist(camvid, spec, message):
@@ -202,6 +204,12 @@ def test_a_split_with_no_intact_frame_is_an_error(camvid):
 def test_num_examples_are_evenly_spaced(camvid, spec, expected):
   source = open_source(spec, camvid.request(num_examples={'train': 2}))
   assert ids_of(source) == expected
+
+
+@pytest.mark.parametrize('key', ['val', 'validation'])
+def test_num_examples_of_val_under_both_names(camvid, key):
+  source = open_source('camvid:val', camvid.request(num_examples={key: 1}))
+  assert ids_of(source) == ['0016E5_07959']
 
 
 def test_one_copy_serves_all_sequences(camvid, monkeypatch):

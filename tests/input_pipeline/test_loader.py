@@ -3,6 +3,7 @@ import json
 
 import grain
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from input_pipeline import loader
@@ -168,7 +169,6 @@ def test_workers_give_the_same_batches_and_states():
 
 
 def test_orbax_restores_it(tmp_path):
-  ocp = pytest.importorskip('orbax.checkpoint')
   expected = take(train(), 8)
   iterator = train()
   take(iterator, 5)
