@@ -8,6 +8,7 @@ Arrays = Array | np.ndarray
 # Below this size, batches are padded to a power of two, so that data of many
 # different small sizes does not compile as many programs.
 _PAD_BELOW = 1 << 16
+_SMALLEST = 1 << 12
 
 
 def pad_small(*arrays: Arrays | None) -> tuple[Arrays | None, ...]:
@@ -17,7 +18,8 @@ def pad_small(*arrays: Arrays | None) -> tuple[Arrays | None, ...]:
     *arrays: of one shape, or None.
 
   Returns:
-    The same, large ones as they are. Sizes below 65536 become powers of two.
+    The same: below 65536 elements filled up to 4096 or the next power of two,
+    larger ones as they are.
 
   Raises:
     ValueError: if the arrays differ in shape.
@@ -28,7 +30,7 @@ def pad_small(*arrays: Arrays | None) -> tuple[Arrays | None, ...]:
   size = int(np.prod(shapes.pop()))
   if size >= _PAD_BELOW:
     return arrays
-  padding = max(1 << max(size - 1, 0).bit_length(), 256) - size
+  padding = max(1 << max(size - 1, 0).bit_length(), _SMALLEST) - size
   return tuple(
     None
     if array is None

@@ -14,27 +14,26 @@ from fsnet_jax.metrics.scatter import sum_by_cell
 #: Equal-width bins of confidence, as ObsNet and BRAVO use.
 NUM_BINS = 15
 
-# Confidence is summed as whole multiples of 2^-24, in two parts of 12 bits:
-# integer sums do not depend on the order of pixels, batches or devices. The
-# parts of a block of 2^18 pixels add up to at most 2^30.
-_BITS = 12
-_BLOCK_BITS = 18
+# Gaps are summed as whole multiples of 2^-20: integer sums do not depend on
+# the order of pixels, batches or devices. Those of a block of 2^10 pixels stay
+# within 2^30.
+_UNIT = 1 << 20
+_BLOCK_BITS = 10
 
 
 @flax.struct.dataclass
 class CalibrationCounts:
-  """Sums of one batch, int32, by block of pixels k, group g and bin j.
+  """Sums of one batch.
 
   Attributes:
-    pixels: int32 [k g 2 j]; the third axis is wrong (0), right (1).
-    confidence_high: int32 [k g j], sums of the upper 12 bits of confidence.
-    confidence_low: int32 [k g j], sums of the lower 12 bits.
+    gaps: int32 [k g j], by block of pixels k, group g and bin of confidence j:
+      the sum of (1 if right else 0) - confidence, in units of 2^-20.
+    pixels: int32 [], the pixels that count.
     invalid: int32 [], valid pixels whose probability is not in [0, 1].
   """
 
+  gaps: Any
   pixels: Any
-  confidence_high: Any
-  confidence_low: Any
   invalid: Any
 
 
@@ -66,22 +65,19 @@ def calibration_counts(
   confidence = jnp.where(counted, 1 - probability, 0)
   edges = jnp.arange(1, NUM_BINS, dtype=jnp.float32) / NUM_BINS
   bins = jnp.sum(confidence[:, None] > edges, axis=1, dtype=jnp.int32)
-  whole = jnp.round(confidence * 2.0 ** (2 * _BITS)).astype(jnp.int32)
+  gaps = jnp.where(wrong, 0, _UNIT) - jnp.round(confidence * _UNIT)
   size = probability.size
-  blocks = -(-size // (1 << _BLOCK_BITS)) or 1
+  blocks = max(-(-size // (1 << _BLOCK_BITS)), 1)
   block = jnp.arange(size, dtype=jnp.int32) >> _BLOCK_BITS
-  cells = blocks * num_groups * NUM_BINS
-  cell = (block * num_groups + group) * NUM_BINS + bins
-  shape = (blocks, num_groups, NUM_BINS)
-
-  def sums(values: Array | int) -> Array:
-    return sum_by_cell(cell, counted, cells, values).reshape(shape)
-
-  right = sums((~wrong).astype(jnp.int32))
+  sums = sum_by_cell(
+    (block * num_groups + group) * NUM_BINS + bins,
+    counted,
+    blocks * num_groups * NUM_BINS,
+    gaps.astype(jnp.int32),
+  )
   return CalibrationCounts(
-    pixels=jnp.stack([sums(1) - right, right], axis=2),
-    confidence_high=sums(whole >> _BITS),
-    confidence_low=sums(whole & ((1 << _BITS) - 1)),
+    gaps=sums.reshape(blocks, num_groups, NUM_BINS),
+    pixels=jnp.sum(counted, dtype=jnp.int32),
     invalid=jnp.sum(valid & ~proper, dtype=jnp.int32),
   )
 
@@ -91,40 +87,33 @@ class Calibration:
   """Calibration sums of any number of pixels, on the host.
 
   Attributes:
-    pixels: int64 [g 2 j], pixels by group, wrong (0) or right (1), and bin.
-    confidence: int64 [g j], summed confidence in units of 2^-24.
+    gaps: int64 [g j], as in `CalibrationCounts`, over all blocks.
+    pixels: number of pixels that count.
     invalid: number of valid pixels whose probability was not in [0, 1].
   """
 
-  pixels: np.ndarray
-  confidence: np.ndarray
-  invalid: int
+  gaps: np.ndarray
+  pixels: int = 0
+  invalid: int = 0
 
   @classmethod
   def empty(cls, num_groups: int) -> 'Calibration':
     """Sums over no pixel."""
-    return cls(
-      pixels=np.zeros((num_groups, 2, NUM_BINS), np.int64),
-      confidence=np.zeros((num_groups, NUM_BINS), np.int64),
-      invalid=0,
-    )
+    return cls(np.zeros((num_groups, NUM_BINS), np.int64))
 
   def add(self, counts: CalibrationCounts) -> 'Calibration':
     """Returns these sums with those of one batch added."""
-    high = np.asarray(counts.confidence_high).sum(axis=0, dtype=np.int64)
-    low = np.asarray(counts.confidence_low).sum(axis=0, dtype=np.int64)
-    pixels = np.asarray(counts.pixels).sum(axis=0, dtype=np.int64)
     return Calibration(
-      pixels=self.pixels + pixels,
-      confidence=self.confidence + (high << _BITS) + low,
+      gaps=self.gaps + np.asarray(counts.gaps).sum(axis=0, dtype=np.int64),
+      pixels=self.pixels + int(counts.pixels),
       invalid=self.invalid + int(counts.invalid),
     )
 
   def merge(self, other: 'Calibration') -> 'Calibration':
     """Returns the sums over the pixels of both."""
     return Calibration(
+      gaps=self.gaps + other.gaps,
       pixels=self.pixels + other.pixels,
-      confidence=self.confidence + other.confidence,
       invalid=self.invalid + other.invalid,
     )
 
@@ -132,33 +121,29 @@ class Calibration:
     """Expected calibration error of each group, and of all pixels last.
 
     ECE = sum over bins of (pixels in bin / pixels) * |accuracy of bin - mean
-    confidence of bin|, exact to 2^-25 of confidence.
+    confidence of bin|, to 5e-7.
 
     Args:
       group_pixels: int64 [g], pixels of each group in the whole data.
 
     Returns:
       `len(group_pixels)` + 1 values in [0, 1]; None where there is no pixel,
-      or where a probability was not given for every pixel.
+      and everywhere unless a probability was given for every pixel.
     """
-    pixels = np.concatenate([self.pixels, self.pixels.sum(0, keepdims=True)])
-    confidence = np.concatenate(
-      [self.confidence, self.confidence.sum(0, keepdims=True)]
-    )
-    right = pixels[:, 1].astype(np.float64)
-    gaps = np.abs(right - confidence * 2.0 ** (-2 * _BITS)).sum(axis=-1)
-    totals = pixels.sum(axis=(1, 2))
-    expected = np.append(group_pixels, group_pixels.sum())
+    gaps = np.concatenate([self.gaps, self.gaps.sum(axis=0, keepdims=True)])
+    totals = np.abs(gaps).sum(axis=1) / _UNIT
+    sizes = np.append(group_pixels, group_pixels.sum())
+    complete = self.pixels == sizes[-1]
     return [
-      float(gap / total) if total and total == size else None
-      for gap, total, size in zip(gaps, totals, expected)
+      float(total / size) if complete and size else None
+      for total, size in zip(totals, sizes)
     ]
 
   def to_arrays(self) -> dict[str, np.ndarray]:
     """The sums as named arrays, for saving."""
     return {
-      'calibration_pixels': self.pixels,
-      'calibration_confidence': self.confidence,
+      'calibration_gaps': self.gaps,
+      'calibration_pixels': np.asarray(self.pixels, np.int64),
       'calibration_invalid': np.asarray(self.invalid, np.int64),
     }
 
@@ -166,7 +151,7 @@ class Calibration:
   def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'Calibration':
     """Restores what `to_arrays` gave; further arrays are ignored."""
     return cls(
-      pixels=np.asarray(arrays['calibration_pixels'], np.int64),
-      confidence=np.asarray(arrays['calibration_confidence'], np.int64),
+      gaps=np.asarray(arrays['calibration_gaps'], np.int64),
+      pixels=int(arrays['calibration_pixels']),
       invalid=int(arrays['calibration_invalid']),
     )

@@ -138,7 +138,7 @@ class ExactFailure:
   def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'ExactFailure':
     """Restores what `to_arrays` gave."""
     calibration = Calibration.from_arrays(arrays)
-    store = PixelStore(len(calibration.pixels))
+    store = PixelStore(len(calibration.gaps))
     return cls(
       store=store.add(arrays['keys'], arrays['codes']),
       faults=np.asarray(arrays['faults'], np.int64),

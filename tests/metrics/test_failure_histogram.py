@@ -1,0 +1,228 @@
+"""What only the histogram does: bins, bounds, and keeping small classes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fsnet_jax.metrics.exact import ExactFailure
+from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
+from fsnet_jax.metrics.ranking import METRICS
+from fsnet_jax.metrics.score_keys import NUM_BINS, key_bins, score_keys
+from tests.metrics.failure_references import fast_reference
+
+MILLION = 1 << 20
+
+jitted_counts = jax.jit(
+  failure_counts, static_argnames=('num_groups', 'keep_pixels')
+)
+
+# The threshold of FPR95 lies in one bin, whose order is unknown; the other
+# metrics sum over all bins, which evens the unknown orders out.
+TOLERANCES = dict.fromkeys(METRICS, 1e-5) | {
+  'fpr95_error': 1e-3,
+  'fpr95_success': 1e-3,
+}
+
+
+def logits(size, rng):
+  wrong = rng.random(size) < 0.1
+  return (rng.normal(-3, 2, size) + 3 * wrong).astype(np.float32), wrong
+
+
+def softmax_complement(size, rng):
+  right_logit = rng.normal(4, 3, size)
+  chance = 1 / (1 + np.exp(-right_logit))
+  wrong = rng.random(size) > chance
+  return (1 - chance.astype(np.float32)).astype(np.float32), wrong
+
+
+def negative_confidence(size, rng):
+  complement, wrong = softmax_complement(size, rng)
+  return complement - 1, wrong
+
+
+@pytest.mark.parametrize(
+  'draw', [logits, softmax_complement, negative_confidence]
+)
+def test_bins_against_scikit_learn_on_a_million_scores(draw):
+  score, wrong = draw(MILLION, np.random.default_rng(0))
+  valid, group = np.ones(MILLION, bool), np.zeros(MILLION, np.int32)
+  metric = FailureHistogram.empty(1, 0).update(score, wrong, valid, group)
+  pooled = metric.compute()['pooled']
+  bounds = metric.intervals()['pooled']
+  for name, expected in fast_reference(score, wrong).items():
+    assert pooled[name] == pytest.approx(expected, abs=TOLERANCES[name]), name
+    low, high = bounds[name]
+    # The reference of these is off by up to 1 / n.
+    slack = 1 / MILLION if name in ('aurc', 'e_aurc', 'augrc') else 1e-9
+    assert low - slack <= expected <= high + slack, name
+    assert low - 1e-12 <= pooled[name] <= high + 1e-12, name
+    assert high - low < 0.01, name
+    assert high > low, name
+
+
+@pytest.mark.parametrize('seed', range(10))
+def test_bounds_hold_the_exact_metrics_of_few_pixels(seed):
+  rng = np.random.default_rng(seed)
+  size = int(rng.integers(20, 3000))
+  wrong = rng.random(size) < rng.uniform(0.02, 0.6)
+  wrong[:2] = [True, False]
+  # Narrow scores crowd the bins; rounding makes ties within bins.
+  score = rng.normal(1.5, 0.02, size) + 0.01 * wrong
+  score = np.round(score, int(rng.integers(3, 8))).astype(np.float32)
+  arrays = score, wrong, np.ones(size, bool), np.zeros(size, np.int32)
+  exact = ExactFailure.empty(1).update(*arrays).compute()['pooled']
+  bounds = FailureHistogram.empty(1, 0).update(*arrays).intervals()
+  widths = []
+  for name in METRICS:
+    low, high = bounds['pooled'][name]
+    assert low - 1e-12 <= exact[name] <= high + 1e-12, name
+    widths.append(high - low)
+    assert bounds['per_class']['0'][name] == (low, high)
+  assert max(widths) > 0
+
+
+def test_bounds_meet_where_metrics_are_exact_or_undefined():
+  rng = np.random.default_rng(0)
+  score, wrong = logits(1000, rng)
+  arrays = score, wrong, np.ones(1000, bool), rng.integers(0, 2, 1000)
+  metric = FailureHistogram.empty(3).update(*arrays)
+  values, bounds = metric.compute(), metric.intervals()
+  for name in METRICS:
+    assert bounds['pooled'][name] == (values['pooled'][name],) * 2
+    assert bounds['per_class']['2'][name] is None
+  rounded = np.round(score).astype(np.float32)
+  metric = FailureHistogram.empty(3, 0).update(rounded, *arrays[1:])
+  values, bounds = metric.compute(), metric.intervals(['a', 'b', 'c'])
+  for name in METRICS:
+    expected = pytest.approx((values['pooled'][name],) * 2, abs=1e-12)
+    assert bounds['pooled'][name] == expected
+  assert list(bounds['per_class']) == ['a', 'b', 'c']
+
+
+def test_groups_are_exact_up_to_the_limit_and_binned_beyond():
+  rng = np.random.default_rng(0)
+  group = np.repeat([0, 1, 2], [300, 301, 5])
+  score, wrong = logits(606, rng)
+  arrays = score, wrong, np.ones(606, bool), group
+  exact = ExactFailure.empty(3).update(*arrays).compute()['per_class']
+  binned = FailureHistogram.empty(3, 0).update(*arrays).compute()
+  metric = FailureHistogram.empty(3, 300)
+  for part in (slice(0, 400), slice(400, 606)):
+    metric = metric.update(*(array[part] for array in arrays))
+  result = metric.compute()
+  assert result['per_class']['0'] == exact['0']
+  assert result['per_class']['2'] == exact['2']
+  assert result['per_class']['1'] == binned['per_class']['1']
+  assert result['per_class']['1'] != exact['1']
+  assert result['pooled'] == binned['pooled']
+  assert sum(map(len, metric.store.keys)) == 305
+
+
+def test_merging_keeps_what_one_pass_keeps():
+  rng = np.random.default_rng(0)
+  group = np.repeat([0, 1, 2], [400, 250, 5])
+  score, wrong = logits(655, rng)
+  order = rng.permutation(655)
+  arrays = score[order], wrong[order], np.ones(655, bool), group[order]
+  empty = FailureHistogram.empty(3, 300)
+  whole = empty.update(*arrays)
+  parts = [
+    empty.update(*(array[start : start + 131] for array in arrays))
+    for start in range(0, 655, 131)
+  ]
+  merged = (
+    parts[4].merge(parts[0]).merge(parts[2].merge(parts[1])).merge(parts[3])
+  )
+  np.testing.assert_array_equal(merged.kept, [False, True, True])
+  np.testing.assert_array_equal(merged.kept, whole.kept)
+  assert merged.compute() == whole.compute()
+  assert sum(map(len, merged.store.keys)) == 255
+
+
+def test_counts_without_pixels_are_binned():
+  rng = np.random.default_rng(0)
+  score, wrong = logits(500, rng)
+  group = np.repeat([0, 1], 250)
+  arrays = [jnp.asarray(a) for a in (score, wrong, np.ones(500, bool), group)]
+  first = [array[:250] for array in arrays]
+  bare = jitted_counts(*first, num_groups=2, keep_pixels=False)
+  assert bare.keys is None
+  full = jitted_counts(*(array[250:] for array in arrays), num_groups=2)
+  result = FailureHistogram.empty(2).add(bare).add(full).compute()
+  exact = ExactFailure.empty(2).update(*arrays).compute()
+  binned = FailureHistogram.empty(2, 0).update(*arrays).compute()
+  assert result['per_class']['0'] == binned['per_class']['0']
+  assert result['per_class']['1'] == exact['per_class']['1']
+  assert result['pooled'] == binned['pooled']
+
+
+def test_counts_of_a_batch():
+  score = jnp.asarray([[1.0, 1.0, -2.0], [1.001, 5.0, np.nan]])
+  wrong = jnp.asarray([[True, False, False], [True, True, True]])
+  valid = jnp.asarray([[True, True, True], [True, False, False]])
+  group = jnp.asarray([[0, 0, 1], [0, 255, 255]], jnp.uint8)
+  counts = jitted_counts(score, wrong, valid, group, num_groups=2)
+  keys = score_keys(score.reshape(-1))
+  bins = np.asarray(key_bins(keys))
+  expected = np.zeros((2, 2, NUM_BINS), np.int32)
+  expected[0, 1, bins[0]] = 2
+  expected[0, 0, bins[0]] = 1
+  expected[1, 0, bins[2]] = 1
+  assert bins[3] == bins[0]
+  assert counts.histogram.dtype == jnp.int32
+  np.testing.assert_array_equal(counts.histogram, expected)
+  assert counts.lowest[bins[0]] == keys[0]
+  assert counts.highest[bins[0]] == keys[3]
+  assert counts.lowest[bins[4]] > counts.highest[bins[4]]
+  np.testing.assert_array_equal(counts.faults, [0, 0])
+  assert counts.calibration is None
+
+
+def test_sums_beyond_int32():
+  # Two scores; batches of as many pixels as int32 counts can hold.
+  batch = jitted_counts(
+    jnp.asarray([2.0, 2.0, 1.0, 1.0]),
+    jnp.asarray([True, False, True, False]),
+    jnp.ones(4, bool),
+    jnp.zeros(4, jnp.int32),
+    num_groups=1,
+    keep_pixels=False,
+  )
+  weights = np.array([3, 1, 1, 4]) << 27
+  histogram = np.zeros(batch.histogram.shape, np.int32)
+  for weight, wrong, value in zip(weights, [1, 0, 1, 0], [2.0, 2.0, 1.0, 1.0]):
+    bin_ = int(key_bins(score_keys(jnp.asarray([value])))[0])
+    histogram[0, wrong, bin_] = weight
+  batch = batch.replace(histogram=histogram)
+  metric = FailureHistogram.empty(1)
+  for _ in range(10):
+    metric = metric.add(batch)
+  pooled = metric.merge(metric).compute()['pooled']
+  assert pooled['pixels'] == 20 * int(weights.sum()) > 1 << 33
+  assert pooled['errors'] == 80 << 27
+  assert pooled['auroc'] == pytest.approx((3 * 4 + (3 + 4) / 2) / 20)
+  assert pooled['ap_error'] == pytest.approx(3 / 4 * 3 / 4 + 1 / 4 * 4 / 9)
+
+
+def test_batch_that_could_overflow_is_refused():
+  shapes = [
+    jax.ShapeDtypeStruct((1 << 16, 1 << 15), dtype)
+    for dtype in (jnp.float32, jnp.bool_, jnp.bool_, jnp.int32)
+  ]
+  with pytest.raises(ValueError, match='overflows int32'):
+    jax.eval_shape(lambda *arrays: failure_counts(*arrays, 2), *shapes)
+
+
+def test_histograms_of_other_groups_or_limits_are_refused():
+  one = jnp.ones(1, bool)
+  counts = jitted_counts(
+    jnp.zeros(1), one, one, jnp.zeros(1, int), num_groups=3
+  )
+  with pytest.raises(ValueError, match='3 groups'):
+    FailureHistogram.empty(2).add(counts)
+  with pytest.raises(ValueError, match='numbers of groups'):
+    FailureHistogram.empty(2).merge(FailureHistogram.empty(3))
+  with pytest.raises(ValueError, match='exact_pixels'):
+    FailureHistogram.empty(2).merge(FailureHistogram.empty(2, 7))
