@@ -29,7 +29,7 @@ def render_html(
   Args:
     metrics: a valid metrics dictionary.
     plots: PNG files "risk_coverage" and "detectors".
-    examples: a PNG file for each data set that has example pictures.
+    examples: a WebP file for each data set that has example pictures.
 
   Returns:
     The HTML file, with style and pictures inside and no reference to the
@@ -53,17 +53,17 @@ def render_html(
     segmentation=_segmentation_table(datasets),
     risks=[_risk_table(name, entry) for name, entry in datasets.items()],
     classes=[_class_table(name, entry) for name, entry in datasets.items()],
-    plots={name: _data_url(png) for name, png in plots.items()},
-    examples={name: _data_url(png) for name, png in examples.items()},
+    plots={name: _data_url(file, 'png') for name, file in plots.items()},
+    examples={name: _data_url(file, 'webp') for name, file in examples.items()},
     paper_rows=paper_numbers.FSNET_TABLE_III_FCN8,
     undefined=measures.UNDEFINED,
     schema_version=schema.SCHEMA,
   )
 
 
-def _data_url(png: bytes) -> str:
-  """Returns a PNG file as an address that holds it."""
-  return 'data:image/png;base64,' + base64.b64encode(png).decode('ascii')
+def _data_url(file: bytes, kind: str) -> str:
+  """Returns a picture file as an address that holds it."""
+  return f'data:image/{kind};base64,' + base64.b64encode(file).decode('ascii')
 
 
 def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:

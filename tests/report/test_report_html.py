@@ -13,14 +13,14 @@ from tests.report.report_data import make_dataset, make_detector, make_metrics
 VOID_ELEMENTS = {'meta', 'img', 'br', 'hr', 'link', 'input'}
 
 
-def _png():
+def _picture(kind='webp'):
   buffer = io.BytesIO()
-  Image.new('RGB', (3, 2)).save(buffer, format='png')
+  Image.new('RGB', (3, 2)).save(buffer, format=kind)
   return buffer.getvalue()
 
 
 def _render(metrics, examples=None):
-  plots = {'risk_coverage': _png(), 'detectors': _png()}
+  plots = {name: _picture('png') for name in ('risk_coverage', 'detectors')}
   return report_html.render_html(metrics, plots, examples or {})
 
 
@@ -67,7 +67,7 @@ def _row(page, detector):
 
 
 def test_page_is_balanced_and_complete(metrics):
-  page = Page(_render(metrics, {'streets/day': _png()}))
+  page = Page(_render(metrics, {'streets/day': _picture()}))
   identifiers = {a['id'] for _, a in page.elements if 'id' in a}
   targets = {a['href'] for a in page.all('a')}
   assert {f'#{identifier}' for identifier in identifiers} == targets
@@ -77,24 +77,26 @@ def test_page_is_balanced_and_complete(metrics):
 
 
 def test_page_needs_nothing_from_elsewhere(metrics):
-  source = _render(metrics, {'streets/day': _png()})
+  source = _render(metrics, {'streets/day': _picture()})
   page = Page(source)
   assert not page.all('script')
   assert not page.all('link')
   for _, attributes in page.elements:
     for key in ('src', 'href', 'srcset', 'data', 'poster'):
       if key in attributes:
-        assert attributes[key].startswith(('data:image/png;base64,', '#'))
+        assert attributes[key].startswith(('data:image/', '#'))
   assert not re.search(r'url\(|@import|https?:', source)
 
 
 def test_pictures_are_inside_and_described(metrics):
-  page = Page(_render(metrics, {'streets/day': _png()}))
+  page = Page(_render(metrics, {'streets/day': _picture()}))
   pictures = page.all('img')
   assert len(pictures) == 3
   for attributes in pictures:
-    content = base64.b64decode(attributes['src'].partition(',')[2])
-    assert Image.open(io.BytesIO(content)).size == (3, 2)
+    kind, _, content = attributes['src'].partition(';base64,')
+    picture = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert picture.size == (3, 2)
+    assert kind == f'data:image/{picture.format.lower()}'
     assert len(attributes['alt']) > 20
 
 
@@ -109,7 +111,7 @@ def test_names_are_escaped():
   metrics = make_metrics({name: make_dataset({'<i>x': make_detector()})})
   metrics['config']['<script>'] = '</code><script>alert(1)</script>'
   metrics['environment']['command'] = 'python main.py --x="<u>"'
-  source = _render(metrics, {name: _png()})
+  source = _render(metrics, {name: _picture()})
   page = Page(source)
   for tag in ('b', 'i', 'script', 'u'):
     assert not page.all(tag)
