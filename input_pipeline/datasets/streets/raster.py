@@ -1,0 +1,353 @@
+"""Which surface does each sample see, and at what depth.
+
+Surfaces are painted from far to near into a buffer of surface numbers; depth
+follows from the plane of each surface, so that it is exact whatever the number
+of samples. Number 0 is the ground plane y = 0, 1 the sky, 2 the bonnet of the
+camera's own car; primitive i of the world has number i + 3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from input_pipeline.datasets.streets.camera import Camera
+from input_pipeline.datasets.streets.mesh import Material
+from input_pipeline.datasets.streets.polygons import (
+  FIRST,
+  NEAR,
+  SMALLEST,
+  Polygons,
+)
+from input_pipeline.datasets.streets.world import World
+
+GROUND = 0
+SKY = 1
+BONNET = 2
+
+# Depth of the sky, metres. Nothing else is farther than FARTHEST.
+SKY_DEPTH = 1000.0
+FARTHEST = 999.0
+# The plane of the bonnet lies this far below the camera, metres.
+_BONNET_DROP = 0.5
+_ROUND_CORNERS = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Bonnet:
+  """The part of the picture that the own car hides.
+
+  Attributes:
+    height: share of the picture's height that is hidden in the middle; 0 = the
+      car is not in the picture.
+    curve: share by which the edge has dropped at the sides of the picture.
+  """
+
+  height: float = 0.0
+  curve: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Fragments:
+  """What the samples of a picture see.
+
+  Attributes:
+    ids: int32 [h w], surface number.
+    under: int32 [h w], the surface behind a see-through one; elsewhere of no
+      meaning.
+    slope_x, slope_y: float32 [w], [h], ray slopes of the columns and rows.
+    planes: float32 [3 n], inverse depth = (slope_x, slope_y, 1) @ planes.
+    limits: float32 [2 n], smallest and largest depth of each surface.
+    rounds: float32 [12 k], geometry of the capsules, see `_outlines`.
+    first_round: surface number of the first capsule.
+  """
+
+  ids: np.ndarray
+  under: np.ndarray
+  slope_x: np.ndarray
+  slope_y: np.ndarray
+  planes: np.ndarray
+  limits: np.ndarray
+  rounds: np.ndarray
+  first_round: int
+
+
+def rasterize(
+  world: World,
+  camera: Camera,
+  size: tuple[int, int],
+  supersample: int,
+  bonnet: Bonnet,
+) -> Fragments:
+  """Finds the surface that each sample sees.
+
+  Args:
+    world: the packed objects.
+    camera: from where.
+    size: (h, w) of the picture, pixels.
+    supersample: samples per pixel and direction; sample `supersample * i` is
+      the centre of pixel i.
+    bonnet: part hidden by the own car.
+
+  Returns:
+    The fragments, `supersample` times the size in both directions.
+  """
+  slope_x, slope_y = camera.axes(size, supersample)
+  shape = (len(slope_y), len(slope_x))
+  corners = camera.to_camera(world.vertices)
+  planes, facing = _face_planes(corners, world)
+  scale = camera.focal_px(size) * supersample
+  outlines, shown, rounds, round_planes = _outlines(
+    world, camera, scale, float(slope_x[-1])
+  )
+  faces = np.flatnonzero(facing)
+  counts = np.diff(world.starts)[faces]
+  polygons = Polygons(
+    points=np.concatenate(
+      [
+        corners[_ranges(world.starts[faces], counts)],
+        outlines.reshape(-1, 3),
+      ]
+    ),
+    starts=np.cumsum(
+      np.concatenate([[0], counts, np.full(len(shown), _ROUND_CORNERS)])
+    ),
+    primitive=np.concatenate([faces, world.num_faces + shown]),
+    scale=scale,
+    center=((size[1] - 1) / 2 * supersample, (size[0] - 1) / 2 * supersample),
+  )
+  order = polygons.order(world, camera, shape)
+  ids = _background(camera, slope_x, slope_y)
+  under = ids.copy()
+  polygons.paint(ids, under, order, world.material)
+  _hide_by_bonnet(ids, bonnet)
+
+  own = [_ground_plane(camera), (0, 0, 1 / SKY_DEPTH), (0, 1 / _BONNET_DROP, 0)]
+  limits = np.empty((FIRST + len(world.material), 2), np.float32)
+  limits[:] = (NEAR, FARTHEST)
+  limits[SKY] = SKY_DEPTH
+  limits[FIRST + polygons.primitive, 0] = np.maximum(polygons.near, NEAR)
+  limits[FIRST + polygons.primitive, 1] = np.clip(polygons.far, NEAR, FARTHEST)
+  return Fragments(
+    ids=ids,
+    under=under,
+    slope_x=slope_x,
+    slope_y=slope_y,
+    planes=_columns(np.concatenate([own, planes, round_planes])),
+    limits=_columns(limits),
+    rounds=_columns(rounds),
+    first_round=FIRST + world.num_faces,
+  )
+
+
+def flat_depth(
+  fragments: Fragments,
+  ids: np.ndarray,
+  slope_x: np.ndarray,
+  slope_y: np.ndarray,
+) -> np.ndarray:
+  """Returns the depth of the planes of surfaces, before capsules bulge.
+
+  Args:
+    fragments: of `rasterize`.
+    ids: int32, surface number of each sample.
+    slope_x, slope_y: float32, ray slopes of each sample; broadcast to `ids`.
+
+  Returns:
+    float32 like `ids`, metres along the camera's z axis.
+  """
+  plane_x, plane_y, plane_1 = fragments.planes
+  inverse = plane_x.take(ids)
+  inverse *= slope_x
+  inverse += plane_y.take(ids) * slope_y
+  inverse += plane_1.take(ids)
+  np.maximum(inverse, 1e-6, out=inverse)
+  depth = np.reciprocal(inverse, out=inverse)
+  np.maximum(depth, fragments.limits[0].take(ids), out=depth)
+  return np.minimum(depth, fragments.limits[1].take(ids), out=depth)
+
+
+def round_shape(
+  fragments: Fragments,
+  ids: np.ndarray,
+  depth: np.ndarray,
+  slope_x: np.ndarray,
+  slope_y: np.ndarray,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+  """Bulges capsules: corrects their depth and gives their normals.
+
+  Args:
+    fragments: of `rasterize`.
+    ids: int32 [n], surface numbers, all of capsules.
+    depth: float32 [n] of `flat_depth`.
+    slope_x, slope_y: float32 [n], ray slopes.
+
+  Returns:
+    float32 [n] depth, and the three components of unit normals in camera
+    coordinates, float32 [n] each.
+  """
+  shape = fragments.rounds.take(ids - fragments.first_round, axis=1)
+  start, axis, normal = shape[0:3], shape[3:6], shape[6:9]
+  offset = [
+    slope_x * depth - start[0],
+    slope_y * depth - start[1],
+    depth - start[2],
+  ]
+  length, first, second = shape[9:12]
+  along = sum(o * a for o, a in zip(offset, axis))
+  along = np.minimum(np.maximum(along, 0), length)
+  radius = first + (second - first) * (along / np.maximum(length, 1e-3))
+  inverse = 1 / radius
+  offset = [(o - along * a) * inverse for o, a in zip(offset, axis)]
+  inside = 1 - sum(o * o for o in offset)
+  bulge = np.sqrt(np.maximum(inside, 0))
+  bulged = np.maximum(depth + normal[2] * bulge * radius, NEAR)
+  # Leaves reach beyond the ball: their normals are longer than one.
+  size = 1 / np.sqrt(np.maximum(1 - inside, 1))
+  return bulged, [(o + n * bulge) * size for o, n in zip(offset, normal)]
+
+
+def _columns(rows: np.ndarray) -> np.ndarray:
+  """Transposes, so that each property lies in one piece."""
+  return np.ascontiguousarray(rows.T, np.float32)
+
+
+def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+  """Returns starts[0], starts[0] + 1, ... (counts[0] of them), starts[1] ..."""
+  before = np.cumsum(counts) - counts
+  return np.repeat(starts - before, counts) + np.arange(counts.sum())
+
+
+def _ground_plane(camera: Camera) -> np.ndarray:
+  """Inverse depth of the plane y = 0: down . ray / height."""
+  return -camera.rotation()[:, 1] / camera.position[1]
+
+
+def _background(
+  camera: Camera, slope_x: np.ndarray, slope_y: np.ndarray
+) -> np.ndarray:
+  """Returns the numbers of ground and sky."""
+  plane = _ground_plane(camera).astype(np.float32)
+  inverse = plane[0] * slope_x + (plane[1] * slope_y + plane[2])[:, None]
+  return np.where(inverse > 1 / FARTHEST, GROUND, SKY).astype(np.int32)
+
+
+def _hide_by_bonnet(ids: np.ndarray, bonnet: Bonnet) -> None:
+  """Draws the own car's bonnet at the lower edge."""
+  if bonnet.height <= 0:
+    return
+  height, width = ids.shape
+  across = np.linspace(-1, 1, width)
+  edge = height * (1 - bonnet.height + bonnet.curve * across**2)
+  first = int(edge.min())
+  rows = np.arange(first, height)[:, None]
+  # Never above the horizon, where its plane has no depth.
+  ids[first:][(rows >= edge) & (rows > 0.6 * height)] = BONNET
+
+
+def _face_planes(
+  corners: np.ndarray, world: World
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns inverse-depth planes [f 3] and which faces face the camera [f]."""
+  first = world.starts[:-1]
+  base = corners[first]
+  normal = np.cross(corners[first + 1] - base, corners[first + 2] - base)
+  level = np.einsum('ij,ij->i', normal, base)
+  # A face whose plane holds the camera is a line. World coordinates are
+  # left-handed and camera coordinates right-handed: normals change their side.
+  seen = np.abs(level) > 1e-6
+  facing = seen & (world.two_sided | (level > 0))
+  return normal / np.where(seen, level, 1)[:, None], facing
+
+
+def _outlines(
+  world: World, camera: Camera, scale: float, widest: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+  """Outlines of the capsules as the camera sees them.
+
+  Each capsule is replaced by the flat shape in the plane through its axis that
+  faces the camera most; `round_shape` bulges it towards the camera again.
+
+  Args:
+    world: the objects.
+    camera: the camera.
+    scale: focal length in samples.
+    widest: largest slope x/z in the picture.
+
+  Returns:
+    For the s capsules in sight: float32 [s 12 3] corners in camera coordinates
+    and int64 [s] their numbers. For all: float32 [k 12] first end, axis,
+    direction to the camera, length, both radii; float32 [k 3] inverse-depth
+    planes; without meaning for those out of sight.
+  """
+  ends = camera.to_camera(world.ends)
+  shown = _rounds_in_sight(ends, world.radii, scale, widest)
+  ends, radii = ends[shown], world.radii[shown]
+  start, stop = ends[:, 0], ends[:, 1]
+  axis = stop - start
+  length = np.sqrt(np.einsum('ij,ij->i', axis, axis))
+  to_camera = _unit(-(start + stop))
+  # A ball has no axis: take the upward direction across the view.
+  upward = np.array([0, -1, 0], np.float32) + to_camera[:, 1:2] * to_camera
+  ball = length < 1e-3
+  axis[ball] = upward[ball]
+  axis = _unit(axis)
+  side = _unit(np.cross(axis, to_camera))
+  normal = np.cross(side, axis)
+
+  leafy = world.material[world.num_faces + shown] == Material.LEAF
+  variant = np.where(leafy, 1 + shown % 16, 0)
+  radius = np.repeat(radii[:, ::-1], _ROUND_CORNERS // 2, axis=1)
+  radius *= _RAGGED[variant]
+  corners = np.repeat(ends[:, ::-1], _ROUND_CORNERS // 2, axis=1)
+  corners += (radius * _RING_COS)[..., None] * axis[:, None]
+  corners += (radius * _RING_SIN)[..., None] * side[:, None]
+  # What is below the ground stays hidden.
+  down = -camera.rotation()[:, 1].astype(np.float32)
+  below = np.maximum(corners @ down - np.float32(camera.position[1]), 0)
+  corners -= below[..., None] * down
+
+  level = np.einsum('ij,ij->i', normal, start)
+  level = np.where(np.abs(level) > 1e-6, level, 1e-6)
+  planes = np.zeros((len(world.radii), 3), np.float32)
+  planes[shown] = normal / level[:, None]
+  rounds = np.ones((len(world.radii), 12), np.float32)
+  rounds[shown] = np.concatenate(
+    [start, axis, normal, length[:, None], radii], axis=1
+  )
+  return corners, shown, rounds, planes
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+  """Scales vectors [n 3] to length 1."""
+  size = np.sqrt(np.einsum('ij,ij->i', vectors, vectors))
+  return vectors / np.maximum(size, 1e-6)[:, None]
+
+
+def _rounds_in_sight(
+  ends: np.ndarray, radii: np.ndarray, scale: float, widest: float
+) -> np.ndarray:
+  """Returns the numbers of the capsules that may be seen."""
+  nearest = ends[..., 2].min(axis=1)
+  reach = radii.max(axis=1) * 1.15
+  beside = np.abs(ends[..., 0]) - reach[:, None] * 1.5
+  size = np.abs(ends[:, 0, :2] - ends[:, 1, :2]).max(axis=1) + 2 * reach
+  seen = (nearest - reach > NEAR) & (size * scale > SMALLEST * nearest)
+  seen &= (beside < (widest * 1.02) * ends[..., 2]).any(axis=1)
+  return np.flatnonzero(seen)
+
+
+# Directions of the corners of an outline, first around the second end.
+_angle = np.pi * (
+  np.arange(_ROUND_CORNERS // 2) / (_ROUND_CORNERS // 2 - 1) - 0.5
+)
+_RING_COS = np.concatenate([np.cos(_angle), -np.cos(_angle)]).astype(np.float32)
+_RING_SIN = np.concatenate([np.sin(_angle), -np.sin(_angle)]).astype(np.float32)
+# Factors on the radius: the first row is smooth, the others outlines of leaves.
+_RAGGED = (
+  np.random.default_rng(7)
+  .uniform(0.72, 1.12, (17, _ROUND_CORNERS))
+  .astype(np.float32)
+)
+_RAGGED[0] = 1
