@@ -101,15 +101,15 @@ def test_accumulators_report_it_only_if_known_for_all_pixels(kind):
   probability = rng.random(300).astype(np.float32)
   wrong = rng.random(300) < probability
   arrays = probability, wrong, np.ones(300, bool), np.zeros(300, int)
-  assert kind.empty(2).compute()['pooled']['ece'] is None
-  known = kind.empty(2).update(*arrays, probability)
+  assert kind.empty(4).compute()['pooled']['ece'] is None
+  known = kind.empty(4).update(*arrays, probability)
   result = known.compute()
   expected = pytest.approx(expected_error(probability, wrong), abs=1e-6)
   assert result['pooled']['ece'] == expected
   assert result['class_macro']['ece'] == expected
   assert result['class_macro_classes']['ece'] == 1
   assert result['per_class']['1']['ece'] is None
-  unknown = kind.empty(2).update(*arrays)
+  unknown = kind.empty(4).update(*arrays)
   assert unknown.compute()['pooled']['ece'] is None
   assert known.merge(unknown).compute()['pooled']['ece'] is None
   assert known.merge(known).compute()['pooled']['ece'] == expected
@@ -120,6 +120,6 @@ def test_accumulators_report_it_only_if_known_for_all_pixels(kind):
 def test_probability_outside_its_range_is_refused(kind, value):
   probability = np.array([0.5, value, 0.5], np.float32)
   arrays = np.zeros(3, np.float32), np.ones(3, bool), np.ones(3, bool)
-  metric = kind.empty(1).update(*arrays, np.zeros(3, int), probability)
+  metric = kind.empty(4).update(*arrays, np.zeros(3, int), probability)
   with pytest.raises(ValueError, match='1 valid pixels have a probability'):
     metric.compute()

@@ -5,17 +5,39 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fsnet_jax.metrics.batches import pad_small
 from fsnet_jax.metrics.exact import ExactFailure
-from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
+from fsnet_jax.metrics.failure import (
+  EXACT_PIXELS,
+  FailureHistogram,
+  failure_counts,
+)
 from fsnet_jax.metrics.ranking import METRICS
 from fsnet_jax.metrics.score_keys import NUM_BINS, key_bins, score_keys
 from tests.metrics.failure_references import fast_reference
 
 MILLION = 1 << 20
 
+# The same everywhere here, so that few programs are compiled.
+NUM_GROUPS = 4
+
 jitted_counts = jax.jit(
   failure_counts, static_argnames=('num_groups', 'keep_pixels')
 )
+
+
+def count(*arrays, keep_pixels=True):
+  """Counts of one batch."""
+  return jitted_counts(
+    *map(jnp.asarray, pad_small(*arrays)),
+    num_groups=NUM_GROUPS,
+    keep_pixels=keep_pixels,
+  )
+
+
+def empty(exact_pixels=EXACT_PIXELS):
+  return FailureHistogram.empty(NUM_GROUPS, exact_pixels)
+
 
 # The threshold of FPR95 lies in one bin, whose order is unknown; the other
 # metrics sum over all bins, which evens the unknown orders out.
@@ -47,8 +69,8 @@ def negative_confidence(size, rng):
 )
 def test_bins_against_scikit_learn_on_a_million_scores(draw):
   score, wrong = draw(MILLION, np.random.default_rng(0))
-  valid, group = np.ones(MILLION, bool), np.zeros(MILLION, np.int32)
-  metric = FailureHistogram.empty(1, 0).update(score, wrong, valid, group)
+  valid, group = np.ones(MILLION, bool), np.zeros(MILLION, int)
+  metric = empty(0).update(score, wrong, valid, group)
   pooled = metric.compute()['pooled']
   bounds = metric.intervals()['pooled']
   for name, expected in fast_reference(score, wrong).items():
@@ -71,9 +93,9 @@ def test_bounds_hold_the_exact_metrics_of_few_pixels(seed):
   # Narrow scores crowd the bins; rounding makes ties within bins.
   score = rng.normal(1.5, 0.02, size) + 0.01 * wrong
   score = np.round(score, int(rng.integers(3, 8))).astype(np.float32)
-  arrays = score, wrong, np.ones(size, bool), np.zeros(size, np.int32)
-  exact = ExactFailure.empty(1).update(*arrays).compute()['pooled']
-  bounds = FailureHistogram.empty(1, 0).update(*arrays).intervals()
+  arrays = score, wrong, np.ones(size, bool), np.zeros(size, int)
+  exact = ExactFailure.empty(NUM_GROUPS).update(*arrays).compute()['pooled']
+  bounds = empty(0).update(*arrays).intervals()
   widths = []
   for name in METRICS:
     low, high = bounds['pooled'][name]
@@ -87,18 +109,18 @@ def test_bounds_meet_where_metrics_are_exact_or_undefined():
   rng = np.random.default_rng(0)
   score, wrong = logits(1000, rng)
   arrays = score, wrong, np.ones(1000, bool), rng.integers(0, 2, 1000)
-  metric = FailureHistogram.empty(3).update(*arrays)
+  metric = empty().update(*arrays)
   values, bounds = metric.compute(), metric.intervals()
   for name in METRICS:
     assert bounds['pooled'][name] == (values['pooled'][name],) * 2
     assert bounds['per_class']['2'][name] is None
   rounded = np.round(score).astype(np.float32)
-  metric = FailureHistogram.empty(3, 0).update(rounded, *arrays[1:])
-  values, bounds = metric.compute(), metric.intervals(['a', 'b', 'c'])
+  metric = empty(0).update(rounded, *arrays[1:])
+  values, bounds = metric.compute(), metric.intervals(['a', 'b', 'c', 'd'])
   for name in METRICS:
     expected = pytest.approx((values['pooled'][name],) * 2, abs=1e-12)
     assert bounds['pooled'][name] == expected
-  assert list(bounds['per_class']) == ['a', 'b', 'c']
+  assert list(bounds['per_class']) == ['a', 'b', 'c', 'd']
 
 
 def test_groups_are_exact_up_to_the_limit_and_binned_beyond():
@@ -106,9 +128,9 @@ def test_groups_are_exact_up_to_the_limit_and_binned_beyond():
   group = np.repeat([0, 1, 2], [300, 301, 5])
   score, wrong = logits(606, rng)
   arrays = score, wrong, np.ones(606, bool), group
-  exact = ExactFailure.empty(3).update(*arrays).compute()['per_class']
-  binned = FailureHistogram.empty(3, 0).update(*arrays).compute()
-  metric = FailureHistogram.empty(3, 300)
+  exact = ExactFailure.empty(NUM_GROUPS).update(*arrays).compute()['per_class']
+  binned = empty(0).update(*arrays).compute()
+  metric = empty(300)
   for part in (slice(0, 400), slice(400, 606)):
     metric = metric.update(*(array[part] for array in arrays))
   result = metric.compute()
@@ -126,16 +148,15 @@ def test_merging_keeps_what_one_pass_keeps():
   score, wrong = logits(655, rng)
   order = rng.permutation(655)
   arrays = score[order], wrong[order], np.ones(655, bool), group[order]
-  empty = FailureHistogram.empty(3, 300)
-  whole = empty.update(*arrays)
+  whole = empty(300).update(*arrays)
   parts = [
-    empty.update(*(array[start : start + 131] for array in arrays))
+    empty(300).update(*(array[start : start + 131] for array in arrays))
     for start in range(0, 655, 131)
   ]
   merged = (
     parts[4].merge(parts[0]).merge(parts[2].merge(parts[1])).merge(parts[3])
   )
-  np.testing.assert_array_equal(merged.kept, [False, True, True])
+  np.testing.assert_array_equal(merged.kept, [False, True, True, True])
   np.testing.assert_array_equal(merged.kept, whole.kept)
   assert merged.compute() == whole.compute()
   assert sum(map(len, merged.store.keys)) == 255
@@ -145,28 +166,27 @@ def test_counts_without_pixels_are_binned():
   rng = np.random.default_rng(0)
   score, wrong = logits(500, rng)
   group = np.repeat([0, 1], 250)
-  arrays = [jnp.asarray(a) for a in (score, wrong, np.ones(500, bool), group)]
-  first = [array[:250] for array in arrays]
-  bare = jitted_counts(*first, num_groups=2, keep_pixels=False)
+  arrays = score, wrong, np.ones(500, bool), group
+  bare = count(*(array[:250] for array in arrays), keep_pixels=False)
   assert bare.keys is None
-  full = jitted_counts(*(array[250:] for array in arrays), num_groups=2)
-  result = FailureHistogram.empty(2).add(bare).add(full).compute()
-  exact = ExactFailure.empty(2).update(*arrays).compute()
-  binned = FailureHistogram.empty(2, 0).update(*arrays).compute()
+  full = count(*(array[250:] for array in arrays))
+  result = empty().add(bare).add(full).compute()
+  exact = ExactFailure.empty(NUM_GROUPS).update(*arrays).compute()
+  binned = empty(0).update(*arrays).compute()
   assert result['per_class']['0'] == binned['per_class']['0']
   assert result['per_class']['1'] == exact['per_class']['1']
   assert result['pooled'] == binned['pooled']
 
 
 def test_counts_of_a_batch():
-  score = jnp.asarray([[1.0, 1.0, -2.0], [1.001, 5.0, np.nan]])
-  wrong = jnp.asarray([[True, False, False], [True, True, True]])
-  valid = jnp.asarray([[True, True, True], [True, False, False]])
-  group = jnp.asarray([[0, 0, 1], [0, 255, 255]], jnp.uint8)
-  counts = jitted_counts(score, wrong, valid, group, num_groups=2)
-  keys = score_keys(score.reshape(-1))
+  score = np.float32([1, 1, -2, 1.001, 5, np.nan])
+  wrong = np.array([True, False, False, True, True, True])
+  valid = np.array([True, True, True, True, False, False])
+  group = np.array([0, 0, 1, 0, 255, 255])
+  counts = count(score, wrong, valid, group)
+  keys = score_keys(jnp.asarray(score))
   bins = np.asarray(key_bins(keys))
-  expected = np.zeros((2, 2, NUM_BINS), np.int32)
+  expected = np.zeros((NUM_GROUPS, 2, NUM_BINS), np.int32)
   expected[0, 1, bins[0]] = 2
   expected[0, 0, bins[0]] = 1
   expected[1, 0, bins[2]] = 1
@@ -182,21 +202,15 @@ def test_counts_of_a_batch():
 
 def test_sums_beyond_int32():
   # Two scores; batches of as many pixels as int32 counts can hold.
-  batch = jitted_counts(
-    jnp.asarray([2.0, 2.0, 1.0, 1.0]),
-    jnp.asarray([True, False, True, False]),
-    jnp.ones(4, bool),
-    jnp.zeros(4, jnp.int32),
-    num_groups=1,
-    keep_pixels=False,
-  )
+  score = np.float32([2, 2, 1, 1])
+  wrong = np.array([True, False, True, False])
+  batch = count(score, wrong, wrong | True, wrong * 0, keep_pixels=False)
   weights = np.array([3, 1, 1, 4]) << 27
   histogram = np.zeros(batch.histogram.shape, np.int32)
-  for weight, wrong, value in zip(weights, [1, 0, 1, 0], [2.0, 2.0, 1.0, 1.0]):
-    bin_ = int(key_bins(score_keys(jnp.asarray([value])))[0])
-    histogram[0, wrong, bin_] = weight
+  bins = np.asarray(key_bins(score_keys(jnp.asarray(score))))
+  histogram[0, wrong.astype(int), bins] = weights
   batch = batch.replace(histogram=histogram)
-  metric = FailureHistogram.empty(1)
+  metric = empty()
   for _ in range(10):
     metric = metric.add(batch)
   pooled = metric.merge(metric).compute()['pooled']
@@ -216,13 +230,10 @@ def test_batch_that_could_overflow_is_refused():
 
 
 def test_histograms_of_other_groups_or_limits_are_refused():
-  one = jnp.ones(1, bool)
-  counts = jitted_counts(
-    jnp.zeros(1), one, one, jnp.zeros(1, int), num_groups=3
-  )
-  with pytest.raises(ValueError, match='3 groups'):
-    FailureHistogram.empty(2).add(counts)
+  counts = count(*(np.zeros(1, kind) for kind in (np.float32, bool, bool, int)))
+  with pytest.raises(ValueError, match='4 groups'):
+    FailureHistogram.empty(3).add(counts)
   with pytest.raises(ValueError, match='numbers of groups'):
-    FailureHistogram.empty(2).merge(FailureHistogram.empty(3))
+    empty().merge(FailureHistogram.empty(3))
   with pytest.raises(ValueError, match='exact_pixels'):
-    FailureHistogram.empty(2).merge(FailureHistogram.empty(2, 7))
+    empty().merge(empty(7))
