@@ -5,6 +5,7 @@ run the same command again.
 """
 
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -54,10 +55,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
   return rest
 
 
-def _default_workdir() -> Path:
-  name = FLAGS['config'].config_filename
-  stem, _, argument = name.partition(':')
-  return Path('runs') / '_'.join(filter(None, [Path(stem).stem, argument]))
+def _config_name() -> str:
+  file, _, argument = FLAGS['config'].config_filename.partition(':')
+  return '_'.join(filter(None, [Path(file).stem, argument]))
 
 
 def _run(argv: list[str]) -> int:
@@ -70,8 +70,10 @@ def _run(argv: list[str]) -> int:
     distributed.initialize(
       FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
     )
-    workdir = Path(FLAGS.workdir or _default_workdir())
-    cli.run(FLAGS.config, workdir, FLAGS.mode)
+    workdir = Path(FLAGS.workdir or Path('runs') / _config_name())
+    command = shlex.join(['python', 'main.py', *sys.argv[1:]])
+    origin = {'config_name': _config_name(), 'command': command}
+    cli.run(FLAGS.config, workdir, FLAGS.mode, origin)
   except UserError as error:
     _fail(str(error))
   except Interrupted as stopped:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,16 @@ def _check(config: Any) -> None:
   build.open_all(config)
 
 
-def run(config: Any, workdir: Path, mode: str) -> None:
+def run(
+  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+) -> None:
   """Runs one mode.
 
   Args:
     config: a locked `ConfigDict`.
     workdir: folder of the run.
     mode: `train` (train, then evaluate) or `evaluate`.
+    origin: `config_name` and `command`, for the report.
 
   Raises:
     UserError: for anything the user must change.
@@ -88,4 +91,4 @@ def run(config: Any, workdir: Path, mode: str) -> None:
   with open_workdir(workdir, config):
     if mode == 'train':
       Trainer(config, workdir).run()
-    evaluate(config, workdir)
+    evaluate(config, workdir, origin)

@@ -116,8 +116,8 @@ def make_eval_step(
     `(params, batch_stats, batch) -> (counts, maps)`. `counts` are sums over
     the batch, to be replicated over devices: `confusion` int32 [b c c] and
     `failure`, a dict of `FailureCounts`. `maps` stay split like the batch:
-    `prediction` uint8 [b h w], `wrong` and `valid` bool [b h w], and by
-    detector `score` and `probability` float32 [b h w].
+    `prediction` uint8 [b h w], `valid` bool [b h w], and by detector `score`
+    float32 [b h w].
   """
 
   def eval_step(params, batch_stats, batch):
@@ -133,10 +133,8 @@ def make_eval_step(
     }
     maps = {
       'prediction': prediction.astype(jnp.uint8),
-      'wrong': wrong,
       'valid': valid,
       'score': {},
-      'probability': {},
     }
     for name in detectors:
       score = DETECTORS[name].score(forward)
@@ -145,8 +143,6 @@ def make_eval_step(
         score, wrong, valid, labels, num_classes, probability, keep_pixels
       )
       maps['score'][name] = score
-      if probability is not None:
-        maps['probability'][name] = probability
     return counts, maps
 
   return eval_step

@@ -1,7 +1,7 @@
 """One streaming pass over each data set, and the report it ends in."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ from fsnet_jax.runtime import environment
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
-from fsnet_jax.runtime.progress import say
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.train import new_state
 from fsnet_jax.train_step import TrainState
 from input_pipeline import labels
 from input_pipeline.datasets.base import Source
 from input_pipeline.errors import UserError
+from input_pipeline.notices import say
 
 
 @dataclasses.dataclass
@@ -70,11 +70,7 @@ def _examples(
       label=batch['label'][row],
       prediction=local['prediction'][row],
       valid=local['valid'][row],
-      failure={
-        # A probability where there is one: its scale means something.
-        name: local['probability'].get(name, score)[row]
-        for name, score in local['score'].items()
-      },
+      failure={name: score[row] for name, score in local['score'].items()},
     )
     for row in rows
   ]
@@ -146,12 +142,15 @@ def _dataset_metrics(
   num_images: int, segmentation: SegmentationMetrics, failure: dict[str, Any]
 ) -> dict[str, Any]:
   """The entry of one data set in `metrics.json`."""
-  values = segmentation.compute()
+  values = segmentation.compute(labels.CLASS_NAMES)
   return {
     'images': num_images,
     'pixels': values.pop('pixels'),
     'segmentation': values,
-    'failure': {name: acc.compute() for name, acc in failure.items()},
+    'failure': {
+      name: histogram.compute(labels.CLASS_NAMES)
+      for name, histogram in failure.items()
+    },
   }
 
 
@@ -167,12 +166,15 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
-def evaluate(config: Any, workdir: Path) -> dict[str, Any]:
+def evaluate(
+  config: Any, workdir: Path, origin: Mapping[str, str]
+) -> dict[str, Any]:
   """Evaluates a run's checkpoint and writes `<workdir>/report`.
 
   Args:
     config: the run's config; `config.eval` says what to evaluate on.
     workdir: folder of the run.
+    origin: `config_name` and `command`, so that a reader can repeat the run.
 
   Returns:
     The contents of `metrics.json`.
@@ -197,7 +199,7 @@ def evaluate(config: Any, workdir: Path) -> dict[str, Any]:
   metrics = {
     'schema': 1,
     'config': config.to_dict(),
-    'environment': environment.describe() | {'step': step},
+    'environment': environment.describe() | {'step': step} | origin,
     'datasets': {name: result.metrics for name, result in results.items()},
   }
   if jax.process_index() == 0:

@@ -16,10 +16,11 @@ from fsnet_jax.optimizers import NOT_YET
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
-from fsnet_jax.runtime.progress import Progress, say
+from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.train_step import TrainState, create_state, make_train_step
 from input_pipeline.errors import UserError
+from input_pipeline.notices import say
 
 # With several processes, asking all of them whether anyone was interrupted
 # is a collective: not on every step.

@@ -1,6 +1,5 @@
 """A periodic line that says how far the run is."""
 
-import sys
 import time
 from collections.abc import Mapping
 
@@ -12,11 +11,6 @@ def format_duration(secs: float | int) -> str:
   if hours:
     return f'{hours}:{minutes:02d}:{seconds:02d}'
   return f'{minutes}:{seconds:02d}'
-
-
-def say(message: str) -> None:
-  """One line for the person at the terminal, at once."""
-  print(message, file=sys.stderr, flush=True)
 
 
 class Progress:

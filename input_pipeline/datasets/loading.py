@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from absl import logging
-
 from input_pipeline.errors import UserError
+from input_pipeline.notices import say
 
-_PROGRESS_SECS = 10.0
+_PROGRESS_SECS = 5.0
 _NAMED_SKIPS = 10  # the rest is in the list beside the data alone
 
 
@@ -90,22 +89,19 @@ class LoadingRun:
       ) from error
     self.skipped.append({'id': scene.id, 'split': split, 'reason': str(error)})
     if len(self.skipped) <= _NAMED_SKIPS:
-      logging.warning('%s: left out %s: %s', self._what, scene.id, error)
+      say(f'{self._what}: left out {scene.id}: {error}')
     self._report()
 
   def _report(self) -> None:
-    """Counts one scene and logs a line every few seconds."""
+    """Counts one scene and says so every few seconds."""
     self._done += 1
     now = time.monotonic()
     if now - self._last_line < _PROGRESS_SECS and self._done < self._total:
       return
     self._last_line = now
     rate = self._done / max(now - self._start, 1e-9)
-    logging.info(
-      '%s: %d of %d scenes, %.1f/s, %.0f s left',
-      self._what,
-      self._done,
-      self._total,
-      rate,
-      (self._total - self._done) / rate,
+    left = (self._total - self._done) / rate
+    say(
+      f'{self._what}: {self._done} of {self._total} scenes, {rate:.1f}/s, '
+      f'{left:.0f} s left'
     )

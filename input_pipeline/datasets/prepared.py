@@ -18,6 +18,7 @@ from absl import logging
 from tensorflow_datasets.core import constants as tfds_constants
 
 from input_pipeline.errors import UserError
+from input_pipeline.notices import say
 
 SKIPPED_FILE = 'skipped.json'
 _DISK_ERRORS = (
@@ -55,10 +56,10 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
     if folder.exists():  # another process wrote it while we waited
       return folder
     for leftover in folder.parent.glob(f'{tfds_constants.INCOMPLETE_PREFIX}*'):
-      logging.info('Removing the unfinished copy %s.', leftover)
+      say(f'removing the unfinished copy {leftover}')
       shutil.rmtree(leftover)
     total = sum(len(group) for group in builder.builder_config.scenes.values())
-    logging.info('Preparing %d scenes, once, in %s.', total, folder)
+    say(f'preparing {total} scenes, once, in {folder}')
     downloads = folder.parent / f'{tfds_constants.INCOMPLETE_PREFIX}downloads'
     try:
       with quiet_tfds():
@@ -72,11 +73,9 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
       shutil.rmtree(downloads, ignore_errors=True)
   skipped = _skipped(folder)
   if skipped:
-    logging.warning(
-      'Left out %d of %d scenes; %s lists them.',
-      len(skipped),
-      total,
-      folder / SKIPPED_FILE,
+    say(
+      f'left out {len(skipped)} of {total} scenes; '
+      f'{folder / SKIPPED_FILE} lists them'
     )
   return folder
 
@@ -89,7 +88,7 @@ def _lock(folder: pathlib.Path) -> Iterator[None]:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      logging.info('Waiting for another process that prepares %s.', folder)
+      say(f'waiting for another process that prepares {folder}')
       fcntl.flock(file, fcntl.LOCK_EX)
     # The file stays: removing it would let a third process lock a new one.
     yield
