@@ -97,8 +97,8 @@ class SkipDecoder(nn.Module):
 
   The steps to strides 16, 8 and 4 concatenate the encoders' stages, those to
   2 and 1 the encoders' inputs themselves, so that boundaries can be located
-  at the pixel. Where `z` is already finer than stride 16, the stages that
-  are no finer than `z` join it at its own grid.
+  at the pixel. The stages that are no finer than `z` join it at its own
+  grid, so the parameters depend on the stride of S_E(x).
 
   Attributes:
     width: multiplier of the channels.

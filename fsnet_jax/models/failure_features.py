@@ -7,6 +7,25 @@ from jaxtyping import Array, Float
 from fsnet_jax.models import layers
 
 
+def miss_logit(logits: Float[Array, 'b h w c']) -> Float[Array, 'b h w']:
+  """Log-odds that the winning class is wrong, by the softmax's own account.
+
+  ln((1 - p) / p) with p the largest probability: the log-sum-exp of the other
+  logits less the winner's. 1 - p from the probability itself has steps of
+  6e-8 in float32, where most pixels of a trained network are; this has none.
+
+  Args:
+    logits: [b h w c] class scores, finite, at least two classes.
+
+  Returns:
+    [b h w], at most ln(c - 1).
+  """
+  winner = jnp.argmax(logits, axis=-1, keepdims=True)
+  is_winner = jnp.arange(logits.shape[-1]) == winner
+  others = jax.nn.logsumexp(logits, axis=-1, where=~is_winner)
+  return others - jnp.max(logits, axis=-1)
+
+
 def softmax_features(
   logits: Float[Array, 'b h w c'], raw_class_index: bool = False
 ) -> dict[str, Float[Array, 'b h w 1']]:

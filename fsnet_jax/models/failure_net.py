@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -42,6 +43,9 @@ class FailureNet(nn.Module):
       is left out is left out everywhere, with its channels; an encoder
       without inputs is left out too.
     raw_class_index: whether w4 is the bare class index instead of [0, 1].
+    msp_residual: whether the decoder's output is a correction, added to the
+      softmax's own log-odds of being wrong (no gradient through them), so
+      that F begins with the ranking of MSP. Not in the paper.
     dtype: of the computation; parameters and failure logits are float32.
   """
 
@@ -50,6 +54,7 @@ class FailureNet(nn.Module):
   branches: str = 'multi'
   inputs: tuple[str, ...] = INPUTS
   raw_class_index: bool = False
+  msp_residual: bool = False
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -92,7 +97,11 @@ class FailureNet(nn.Module):
     )
     stages = list(zip(*encoded))
     logits = decoder(jnp.concatenate(z, -1), stages, pixels, train)
-    return layers.at_least_float32(logits[..., 0])
+    logits = layers.at_least_float32(logits[..., 0])
+    if self.msp_residual:
+      own = failure_features.miss_logit(layers.at_least_float32(seg_logits))
+      logits = logits + jax.lax.stop_gradient(own)
+    return logits
 
   def _maps(self, images: Array, seg_logits: Array) -> dict[str, Array]:
     """The chosen inputs at image size, by name, in the order of `INPUTS`."""

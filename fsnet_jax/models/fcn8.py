@@ -29,10 +29,11 @@ class Encoded:
     pool3: [b . . k] likewise.
   """
 
-  features: Array
-  fc6: Array
-  pool4: Array
-  pool3: Array
+  # Not typed as arrays: JAX rebuilds such classes with shapes and sentinels.
+  features: Any
+  fc6: Any
+  pool4: Any
+  pool3: Any
 
 
 class FCN8(nn.Module):

@@ -20,7 +20,7 @@ The contract, beyond the signatures below:
   mutable.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import flax.struct
 from jaxtyping import Array, Float
@@ -35,8 +35,9 @@ class SegmentationOutput:
     features: [b fh fw k], the encoder output S_E(x), in the compute type.
   """
 
-  logits: Array
-  features: Array
+  # Not typed as arrays: JAX rebuilds such classes with shapes and sentinels.
+  logits: Any
+  features: Any
 
 
 class SegmentationNetwork(Protocol):

@@ -1,0 +1,256 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from fsnet_jax.models import conv_forms, initializers, layers, pooling
+from tests.models import quick
+
+NHWC = ('NHWC', 'HWIO', 'NHWC')
+# (size, kernel, strides, pads, dilation); inputs 5, outputs 6.
+CASES = [
+  ((9, 7), (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+  ((8, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+  ((8, 7), (3, 3), (2, 1), ((0, 2), (3, 1)), (1, 1)),
+  ((9, 8), (3, 3), (1, 1), ((4, 4), (4, 4)), (4, 4)),
+  ((9, 8), (3, 2), (1, 1), ((5, 0), (0, 3)), (2, 1)),
+  ((10, 9), (3, 3), (2, 3), ((2, 1), (1, 2)), (2, 1)),
+  ((9, 11), (5, 4), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+]
+
+
+def values(seed, *shape):
+  rng = np.random.default_rng(seed)
+  return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+
+def reference(x, kernel, geometry):
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    geometry.strides,
+    geometry.pads,
+    rhs_dilation=geometry.dilation,
+    dimension_numbers=NHWC,
+  )
+
+
+def with_gradients(function, x, kernel, g):
+  """Value and the gradients of both arguments, from one program."""
+
+  @quick.jit
+  def run(x, kernel, g):
+    value, pull = jax.vjp(function, x, kernel)
+    return (value, *pull(g))
+
+  return run(x, kernel, g)
+
+
+def assert_same(function, other, x, kernel):
+  """Values and both gradients agree to rounding."""
+  g = values(9, *jax.eval_shape(other, x, kernel).shape)
+  ours = with_gradients(function, x, kernel, g)
+  expected = with_gradients(other, x, kernel, g)
+  for mine, theirs in zip(ours, expected):
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(mine, theirs, atol=2e-6 * scale, rtol=0)
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('form', ['taps', 'flipped'])
+def test_every_form_is_the_convolution(case, form):
+  size, window, strides, pads, dilation = case
+  if form == 'taps':
+    forms = conv_forms.Forms('taps', 'taps', 'taps')
+  else:
+    # Defined for unit strides; the case's other numbers stay.
+    forms, strides = conv_forms.Forms('plain', 'flipped', 'plain'), (1, 1)
+  geometry = conv_forms.Geometry(strides, pads, dilation)
+  x, kernel = values(0, 2, *size, 5), values(1, *window, 5, 6)
+  assert_same(
+    lambda x, kernel: conv_forms.convolve(x, kernel, geometry, forms),
+    functools.partial(reference, geometry=geometry),
+    x,
+    kernel,
+  )
+
+
+@pytest.mark.parametrize(
+  ('size', 'inputs', 'outputs', 'window', 'stride', 'pad'),
+  [
+    ((10, 14), 3, 8, 3, 1, 1),
+    ((10, 14), 8, 72, 3, 1, 1),
+    ((11, 9), 8, 72, 3, 1, 1),
+    ((11, 14), 80, 16, 3, 2, 1),
+    ((11, 14), 8, 16, 1, 2, 0),
+    ((9, 8), 9, 24, 7, 1, 0),
+    ((11, 14), 7, 16, 7, 2, 3),
+  ],
+)
+def test_chosen_forms(size, inputs, outputs, window, stride, pad):
+  kernel = values(1, window, window, inputs, outputs)
+  layer = layers.conv(outputs, window, stride=stride, padding=pad)
+
+  def run(choice, x, kernel):
+    params = {'kernel': kernel, 'bias': jnp.zeros(outputs)}
+    with conv_forms.use(choice):
+      return layer.apply({'params': params}, x)
+
+  assert_same(
+    functools.partial(run, 'cpu'),
+    functools.partial(run, 'plain'),
+    values(0, 2, *size, inputs),
+    kernel,
+  )
+
+
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+def test_padding_by_name(padding):
+  x, kernel = values(0, 2, 9, 8, 70), values(1, 3, 3, 70, 6)
+  arguments = ((2, 2), padding, None, (1, 2), NHWC)
+  with conv_forms.use('cpu'):
+    ours = conv_forms.conv_general_dilated(x, kernel, *arguments)
+  expected = lax.conv_general_dilated(x, kernel, *arguments)
+  np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def rewritten(choice, function, *arguments):
+  """Whether tracing under a choice gives another program than plain."""
+  with conv_forms.use(choice):
+    program = jax.make_jaxpr(lambda *a: function(*a))(*arguments)
+  return 'custom_vjp_call' in str(program)
+
+
+def test_the_choice_and_its_override(monkeypatch):
+  x, kernel = values(0, 1, 4, 4, 8), values(1, 1, 1, 8, 8)
+
+  def convolve(x, kernel):
+    return conv_forms.conv_general_dilated(
+      x, kernel, (1, 1), 'SAME', dimension_numbers=NHWC
+    )
+
+  assert rewritten('auto', convolve, x, kernel)
+  assert rewritten('cpu', convolve, x, kernel)
+  assert not rewritten('plain', convolve, x, kernel)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert not rewritten('auto', convolve, x, kernel)
+  assert not rewritten('auto', pooling.max_pool_2x2, x)
+  assert rewritten('cpu', convolve, x, kernel)
+  assert rewritten('cpu', pooling.max_pool_2x2, x)
+  with pytest.raises(ValueError, match='fast'), conv_forms.use('fast'):
+    pass
+
+
+def test_what_is_never_rewritten():
+  x, kernel = values(0, 1, 6, 6, 8), values(1, 1, 1, 8, 8)
+
+  def dilated(x, kernel):
+    return conv_forms.conv_general_dilated(
+      x, kernel, (1, 1), ((0, 0),) * 2, (2, 2), dimension_numbers=NHWC
+    )
+
+  def grouped(x, kernel):
+    return conv_forms.conv_general_dilated(
+      x,
+      kernel[:, :, :4],
+      (1, 1),
+      'VALID',
+      dimension_numbers=NHWC,
+      feature_group_count=2,
+    )
+
+  def precise(x, kernel):
+    return conv_forms.conv_general_dilated(
+      x, kernel, (1, 1), 'VALID', dimension_numbers=NHWC, precision='highest'
+    )
+
+  for function in (dilated, grouped, precise):
+    assert not rewritten('cpu', function, x, kernel)
+  assert dilated(x, kernel).shape == (1, 11, 11, 8)
+
+
+def test_vmap_of_a_rewritten_layer():
+  # Monte-Carlo dropout maps the network's tail over samples.
+  xs, kernel = values(0, 3, 2, 5, 4, 8), values(1, 1, 1, 8, 6)
+  geometry = conv_forms.Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))
+  forms = conv_forms.Forms('taps', 'taps', 'taps')
+
+  def convolve(x):
+    return conv_forms.convolve(x, kernel, geometry, forms)
+
+  expected = jnp.stack([reference(x, kernel, geometry) for x in xs])
+  np.testing.assert_allclose(jax.vmap(convolve)(xs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('ceil_mode', [False, True])
+@pytest.mark.parametrize('size', [(6, 8), (7, 5)])
+def test_max_pool_is_bit_equal_with_ties(size, ceil_mode):
+  # Few distinct values, so that most cells have ties; -inf and zero too.
+  rng = np.random.default_rng(0)
+  x = rng.choice([-np.inf, -1.0, 0.0, 2.0], (3, *size, 4))
+  x = jnp.asarray(x, jnp.float32)
+
+  def run(choice, x):
+    with conv_forms.use(choice):
+      return pooling.max_pool_2x2(x, ceil_mode)
+
+  shape = run('plain', x).shape
+  halves = [-(-n // 2) if ceil_mode else n // 2 for n in size]
+  assert shape == (3, *halves, 4)
+  g = values(1, *shape)
+  for ours, expected in zip(
+    *(
+      (y, pull(g)[0])
+      for y, pull in (
+        jax.vjp(functools.partial(run, choice), x)
+        for choice in ('cpu', 'plain')
+      )
+    )
+  ):
+    np.testing.assert_array_equal(ours, expected)
+
+
+class Net(nn.Module):
+  """One layer of each rewritten kind, and both pools."""
+
+  @nn.compact
+  def __call__(self, x):
+    x = nn.relu(layers.conv(72, 3, name='wide')(x))
+    x = pooling.max_pool_2x2(x, ceil_mode=True)
+    x = nn.relu(layers.conv(8, 5, padding=0, name='large')(x))
+    x = pooling.max_pool_3x3(x)
+    return layers.conv(5, 1, name='last')(x)
+
+
+def test_sharded_batch_gives_the_same_gradient():
+  devices = jax.device_count()
+  assert devices > 1, 'the test settings ask for several CPU devices'
+  x = values(0, devices, 15, 18, 6)
+  params = initializers.host_init(
+    Net(), 0, jax.ShapeDtypeStruct(x.shape, x.dtype)
+  )
+
+  def loss(choice, params, x):
+    with conv_forms.use(choice):
+      return (Net().apply(params, x) ** 2).mean()
+
+  expected = quick.jit(jax.value_and_grad(functools.partial(loss, 'plain')))(
+    params, x
+  )
+  mesh = jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,))
+  split = NamedSharding(mesh, PartitionSpec('data'))
+  whole = NamedSharding(mesh, PartitionSpec())
+  step = quick.jit(
+    jax.value_and_grad(functools.partial(loss, 'cpu')),
+    in_shardings=(whole, split),
+    out_shardings=whole,
+  )
+  ours = step(jax.device_put(params, whole), jax.device_put(x, split))
+  for mine, theirs in zip(jax.tree.leaves(ours), jax.tree.leaves(expected)):
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(mine, theirs, atol=1e-5 * scale, rtol=0)
