@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from input_pipeline.datasets.streets import furniture, plants
 from input_pipeline.datasets.streets import heavy_vehicles as shapes
+from input_pipeline.datasets.streets.aliases import Number, Point
 from input_pipeline.datasets.streets.houses import build_house
 from input_pipeline.datasets.streets.site import (
   FAR,
@@ -34,7 +35,7 @@ def build_sides(site: Site) -> None:
 
 
 def _around_crossing(
-  site: Site, start: float, end: float
+  site: Site, start: Number, end: Number
 ) -> list[tuple[float, float]]:
   """Cuts the crossing street out of a span."""
   if site.street.crossing is None:
@@ -47,7 +48,7 @@ def _around_crossing(
   return [(a, b) for a, b in parts if b - a > 2.0]
 
 
-def _block(site: Site, side: Side, z0: float, z1: float) -> None:
+def _block(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """Houses wall to wall, with an alley now and then."""
   dice, style = site.dice, site.style
   z = z0
@@ -69,7 +70,7 @@ def _block(site: Site, side: Side, z0: float, z1: float) -> None:
       z += gap
 
 
-def _gap(site: Site, side: Side, z0: float, z1: float) -> None:
+def _gap(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """Closes an alley with a wall or a fence; a tree looks over it."""
   dice = site.dice
   if z1 - z0 < 2.0:
@@ -83,7 +84,9 @@ def _gap(site: Site, side: Side, z0: float, z1: float) -> None:
     site.tree(spot[0], spot[1])
 
 
-def _wall(site: Site, side: Side, z0: float, z1: float, height: float) -> None:
+def _wall(
+  site: Site, side: Side, z0: Number, z1: Number, height: Number
+) -> None:
   dice = site.dice
   color = dice.tint(dice.pick(site.style.walls), 0.06)
   site.pieces(
@@ -101,9 +104,9 @@ def _wall(site: Site, side: Side, z0: float, z1: float, height: float) -> None:
 def _fence(
   site: Site,
   side: Side,
-  z0: float,
-  z1: float,
-  height: float,
+  z0: Number,
+  z1: Number,
+  height: Number,
   kind: str | None = None,
 ) -> None:
   dice = site.dice
@@ -126,7 +129,9 @@ def _fence(
     site.raise_skyline(side, z0, z1, height)
 
 
-def _hedge(site: Site, side: Side, z0: float, z1: float, height: float) -> None:
+def _hedge(
+  site: Site, side: Side, z0: Number, z1: Number, height: Number
+) -> None:
   site.pieces(
     plants.hedge(site.dice.below(3)),
     VEGETATION,
@@ -139,7 +144,7 @@ def _hedge(site: Site, side: Side, z0: float, z1: float, height: float) -> None:
   )
 
 
-def _garden(site: Site, side: Side, z0: float, z1: float) -> None:
+def _garden(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """Detached houses behind lawns, hedges and low fences."""
   dice = site.dice
   border = dice.weighted({'fence': 0.45, 'hedge': 0.3, 'wall': 0.25})
@@ -165,7 +170,7 @@ def _garden(site: Site, side: Side, z0: float, z1: float) -> None:
 
 
 def _tree_line(
-  site: Site, side: Side, z0: float, z1: float, back: float
+  site: Site, side: Side, z0: Number, z1: Number, back: Number
 ) -> None:
   """Closes the view behind open ground with a belt of trees."""
   dice = site.dice
@@ -183,7 +188,7 @@ def _tree_line(
     z += dice.uniform(6.0, 11.0)
 
 
-def _park(site: Site, side: Side, z0: float, z1: float) -> None:
+def _park(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """Grass with trees and bushes, sometimes on a bank."""
   dice = site.dice
   bank = dice.chance(0.45)
@@ -220,7 +225,7 @@ def _park(site: Site, side: Side, z0: float, z1: float) -> None:
   _tree_line(site, side, z0, z1, 16.0)
 
 
-def _walled(site: Site, side: Side, z0: float, z1: float) -> None:
+def _walled(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """A wall with trees or a house behind it."""
   dice = site.dice
   _wall(site, side, z0, z1, dice.uniform(1.6, 3.4))
@@ -237,7 +242,7 @@ def _walled(site: Site, side: Side, z0: float, z1: float) -> None:
     )
 
 
-def _yard(site: Site, side: Side, z0: float, z1: float) -> None:
+def _yard(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """A fenced yard with a shed."""
   dice = site.dice
   _fence(
@@ -253,7 +258,7 @@ def _yard(site: Site, side: Side, z0: float, z1: float) -> None:
     )
 
 
-def _railway(site: Site, side: Side, z0: float, z1: float) -> None:
+def _railway(site: Site, side: Side, z0: Number, z1: Number) -> None:
   """A railway beside the street with a train on it."""
   dice = site.dice
   if dice.chance(0.6):
@@ -276,7 +281,7 @@ def _railway(site: Site, side: Side, z0: float, z1: float) -> None:
   _tree_line(site, side, z0, z1, 12.0)
 
 
-def tram_colors(site: Site, paint: tuple[float, float, float]):
+def tram_colors(site: Site, paint: Point):
   """Returns the colours of a tram's slots."""
   trim = site.dice.tint(site.dice.pick(site.style.trams), 0.05)
   return (

@@ -11,9 +11,8 @@ import functools
 
 import numpy as np
 
+from input_pipeline.datasets.streets.aliases import Color
 from input_pipeline.datasets.streets.mesh import Material, Mesh, MeshMaker
-
-Color = tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from input_pipeline.datasets.streets.aliases import Number
 from input_pipeline.datasets.streets.mesh import Material, Mesh, MeshMaker
 
 PAINT, GLASS, DARK, HUB, REAR, HEAD, PLATE, TRIM = range(8)
@@ -103,9 +104,9 @@ CAR_BODIES = {
 
 def add_wheels(
   maker: MeshMaker,
-  half_width: float,
+  half_width: Number,
   axles: tuple[float, ...],
-  radius: float,
+  radius: Number,
   far: bool = False,
 ) -> None:
   """Adds tyres; their discs lie on the sides of a body that is there."""

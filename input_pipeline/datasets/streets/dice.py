@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from input_pipeline.datasets.streets.aliases import Color, Number, Span
+
 
 class Dice:
   """A stream of random decisions that depends on its key alone.
@@ -23,19 +25,20 @@ class Dice:
     Args:
       key: non-negative integers, for example (seed, split, index, purpose).
     """
-    words = np.random.SeedSequence(key).generate_state(4)
+    # With the length: the sequence ignores zeros at the end of short keys.
+    words = np.random.SeedSequence((len(key), *key)).generate_state(4)
     self._random = random.Random(int.from_bytes(words.tobytes(), 'little'))
     self.random = self._random.random
 
-  def uniform(self, low: float, high: float) -> float:
+  def uniform(self, low: Number, high: Number) -> float:
     """Returns a float in [low, high)."""
     return low + (high - low) * self.random()
 
-  def span(self, bounds: tuple[float, float]) -> float:
+  def span(self, bounds: Span) -> float:
     """Returns a float in [bounds[0], bounds[1])."""
     return bounds[0] + (bounds[1] - bounds[0]) * self.random()
 
-  def chance(self, probability: float) -> bool:
+  def chance(self, probability: Number) -> bool:
     """Returns True with this probability."""
     return self.random() < probability
 
@@ -56,9 +59,7 @@ class Dice:
         return choice
     return choice
 
-  def tint(
-    self, color: tuple[float, float, float], amount: float = 0.06
-  ) -> tuple[float, float, float]:
+  def tint(self, color: Color, amount: Number = 0.06) -> Color:
     """Returns the colour, a little lighter or darker and shifted in hue."""
     random = self.random
     level = 1 + amount * (4 * random() - 2)

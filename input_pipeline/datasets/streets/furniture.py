@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import math
 
+from input_pipeline.datasets.streets.aliases import Number
 from input_pipeline.datasets.streets.mesh import Material, Mesh, MeshMaker
 
 
 @functools.cache
-def pole(height: float, radius: float) -> Mesh:
+def pole(height: Number, radius: Number) -> Mesh:
   """Returns an upright pole. Slot 0: its colour."""
   maker = MeshMaker()
   maker.use(0)
@@ -21,7 +22,7 @@ def pole(height: float, radius: float) -> Mesh:
 
 
 @functools.cache
-def beam(reach: float) -> Mesh:
+def beam(reach: Number) -> Mesh:
   """Returns a horizontal pole from the origin to x = reach. Slot 0."""
   maker = MeshMaker()
   maker.use(0)
@@ -82,7 +83,9 @@ def signal_box(lit: int) -> Mesh:
   maker.box((-0.19, 0.19), (-0.5, 0.5), (-0.14, 0.14), True)
   for i in range(3):
     y = 0.31 - 0.31 * i
-    maker.use(1 if i == lit else 2, Material.LAMP if i == lit else 0, 1)
+    maker.use(
+      1 if i == lit else 2, Material.LAMP if i == lit else Material.PLAIN, 1
+    )
     maker.disc((0.0, y, -0.15), 0.12, 'z', -1.0, 10)
   return maker.build()
 

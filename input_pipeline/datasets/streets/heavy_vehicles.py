@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from input_pipeline.datasets.streets.aliases import Number
 from input_pipeline.datasets.streets.cars import (
   DARK,
   GLASS,
@@ -104,7 +105,7 @@ def truck_cab() -> Mesh:
   return maker.build()
 
 
-def _truck_rear(maker: MeshMaker, half: float, low: float, z: float) -> None:
+def _truck_rear(maker: MeshMaker, half: Number, low: Number, z: Number) -> None:
   """Adds bumper, lights and plate at the rear end."""
   maker.use(DARK, layer=0)
   maker.box((-half, half), (0.5, low), (z, z + 0.3))
@@ -119,7 +120,7 @@ def _truck_rear(maker: MeshMaker, half: float, low: float, z: float) -> None:
 
 
 @functools.cache
-def truck_load(kind: str, length: float) -> Mesh:
+def truck_load(kind: str, length: Number) -> Mesh:
   """Returns what a truck carries, its front at z = 0, with wheels.
 
   Args:
@@ -186,7 +187,7 @@ def tram_section(end: int) -> Mesh:
   return maker.build()
 
 
-def _tram_end(maker: MeshMaker, end: int, z: float, top: float) -> None:
+def _tram_end(maker: MeshMaker, end: int, z: Number, top: Number) -> None:
   """Adds windscreen, lights and destination of an end section."""
   if end == 0:
     return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from input_pipeline.datasets.streets import buildings
+from input_pipeline.datasets.streets.aliases import Number, Point, Span
 from input_pipeline.datasets.streets.buildings import Facade
 from input_pipeline.datasets.streets.site import BUILDING, FAR, Site
 from input_pipeline.datasets.streets.street import Side
 
 
-def _sample_facade(site: Site, height: float, number: float) -> Facade:
+def _sample_facade(site: Site, height: Number, number: Number) -> Facade:
   """Draws how a facade looks."""
   dice, style = site.dice, site.style
   return Facade(
@@ -34,8 +35,8 @@ def _sample_facade(site: Site, height: float, number: float) -> Facade:
 def build_house(
   site: Site,
   side: Side,
-  distance: float,
-  span: tuple[float, float],
+  distance: Number,
+  span: Span,
   floors: int,
 ) -> None:
   """Builds one house with its front at a distance from the street's middle."""
@@ -80,10 +81,10 @@ def build_house(
 def _end_wall(
   site: Site,
   side: Side,
-  reach: tuple[float, float],
-  z: float,
-  height: float,
-  plaster: tuple[float, float, float],
+  reach: Span,
+  z: Number,
+  height: Number,
+  plaster: Point,
   row: int,
 ) -> None:
   """Builds the wall that looks along the street towards the camera."""
@@ -108,11 +109,11 @@ def _end_wall(
 def _roof(
   site: Site,
   side: Side,
-  distance: float,
-  span: tuple[float, float],
-  height: float,
-  deep: float,
-  plaster: tuple[float, float, float],
+  distance: Number,
+  span: Span,
+  height: Number,
+  deep: Number,
+  plaster: Point,
 ) -> None:
   """Adds a pitched roof, its gable, dormers and a chimney."""
   dice = site.dice

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-Point = tuple[float, float, float]
+from input_pipeline.datasets.streets.aliases import Number, Point, Span
 
 
 class Material(enum.IntEnum):
@@ -110,9 +110,9 @@ class MeshMaker:
 
   def hull(
     self,
-    profile: Sequence[tuple[float, float]],
-    half_width: float,
-    top_half_width: float | None = None,
+    profile: Sequence[Span],
+    half_width: Number,
+    top_half_width: Number | None = None,
     skip: Sequence[int] = (),
   ) -> None:
     """Adds a body with this side view and the faces that join both sides.
@@ -156,9 +156,9 @@ class MeshMaker:
 
   def box(
     self,
-    x: tuple[float, float],
-    y: tuple[float, float],
-    z: tuple[float, float],
+    x: Span,
+    y: Span,
+    z: Span,
     bottom: bool = False,
   ) -> None:
     """Adds a box; without its lower face unless `bottom`."""
@@ -181,10 +181,10 @@ class MeshMaker:
 
   def front(
     self,
-    x: tuple[float, float],
-    y: tuple[float, float],
-    z: float,
-    facing: float,
+    x: Span,
+    y: Span,
+    z: Number,
+    facing: Number,
   ) -> None:
     """Adds an upright rectangle across the street, seen from `facing` * z."""
     self.polygon(
@@ -194,10 +194,10 @@ class MeshMaker:
 
   def side(
     self,
-    x: float,
-    y: tuple[float, float],
-    z: tuple[float, float],
-    facing: float,
+    x: Number,
+    y: Span,
+    z: Span,
+    facing: Number,
   ) -> None:
     """Adds an upright rectangle along the street, seen from `facing` * x."""
     self.polygon(
@@ -208,9 +208,9 @@ class MeshMaker:
   def disc(
     self,
     center: Point,
-    radius: float,
+    radius: Number,
     axis: str,
-    outward: float | None,
+    outward: Number | None,
     corners: int = 12,
   ) -> None:
     """Adds a disc.
@@ -237,13 +237,13 @@ class MeshMaker:
       )
 
   def capsule(
-    self, start: Point, end: Point, radius: float, end_radius: float
+    self, start: Point, end: Point, radius: Number, end_radius: Number
   ) -> None:
     """Adds the round hull of two balls."""
     self._capsules.append((*start, *end, radius, end_radius))
     self._rounds.append(self._style)
 
-  def ball(self, center: Point, radius: float) -> None:
+  def ball(self, center: Point, radius: Number) -> None:
     """Adds a ball."""
     self.capsule(center, center, radius, radius)
 

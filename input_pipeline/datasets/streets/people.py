@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import math
 
+from input_pipeline.datasets.streets.aliases import Number, Point
 from input_pipeline.datasets.streets.mesh import (
   Material,
   Mesh,
   MeshMaker,
-  Point,
 )
 
 JACKET, TROUSERS, SKIN, HAIR, BAG, SHOES = range(6)
@@ -28,14 +28,14 @@ FIGURES = ('plain', 'skirt', 'bag', 'backpack', 'coat')
 def _limb(
   maker: MeshMaker,
   joints: tuple[Point, Point, Point],
-  radii: tuple[float, float, float],
+  radii: Point,
 ) -> None:
   """Adds an upper and a lower part, as of an arm or a leg."""
   maker.capsule(joints[0], joints[1], radii[0], radii[1])
   maker.capsule(joints[1], joints[2], radii[1], radii[2])
 
 
-def _head(maker: MeshMaker, y: float, z: float, hair_size: float) -> None:
+def _head(maker: MeshMaker, y: Number, z: Number, hair_size: Number) -> None:
   maker.use(SKIN, Material.CLOTH)
   maker.capsule((0, y - 0.2, z), (0, y - 0.1, z), 0.055, 0.055)
   maker.capsule((0, y - 0.05, z + 0.01), (0, y + 0.03, z + 0.01), 0.085, 0.1)
@@ -156,7 +156,7 @@ def rider(vehicle: str, phase: int) -> Mesh:
   return maker.build()
 
 
-def _wheel(maker: MeshMaker, z: float, radius: float, tyre: float) -> None:
+def _wheel(maker: MeshMaker, z: Number, radius: Number, tyre: Number) -> None:
   """Adds a wheel that also shows from the front and the rear."""
   maker.capsule((0.0, tyre, z), (0.0, 2 * radius - tyre, z), tyre, tyre)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 
+from input_pipeline.datasets.streets.aliases import Number, Span
 from input_pipeline.datasets.streets.dice import Dice
 from input_pipeline.datasets.streets.mesh import Material, Mesh, MeshMaker
 
@@ -20,8 +21,8 @@ VARIANTS = 5
 def _crown(
   maker: MeshMaker,
   dice: Dice,
-  height: tuple[float, float],
-  radius: float,
+  height: Span,
+  radius: Number,
   count: int,
 ) -> None:
   """Adds balls of leaves within an egg between two heights."""

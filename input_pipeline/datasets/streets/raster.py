@@ -29,6 +29,8 @@ BONNET = 2
 # Depth of the sky, metres. Nothing else is farther than FARTHEST.
 SKY_DEPTH = 1000.0
 FARTHEST = 999.0
+# Steps towards the surface of a capsule from a first guess.
+_NEWTON_STEPS = 2
 # The plane of the bonnet lies this far below the camera, metres.
 _BONNET_DROP = 0.5
 _ROUND_CORNERS = 12
@@ -188,24 +190,41 @@ def round_shape(
     coordinates, float32 [n] each.
   """
   shape = fragments.rounds.take(ids - fragments.first_round, axis=1)
-  start, axis, normal = shape[0:3], shape[3:6], shape[6:9]
-  offset = [
-    slope_x * depth - start[0],
-    slope_y * depth - start[1],
-    depth - start[2],
-  ]
-  length, first, second = shape[9:12]
+  ray = (slope_x, slope_y, 1)
+  radial, distance, radius = _from_axis(shape, ray, depth)
+  # Off the outline of a ball only leaves are seen: they keep the flat depth.
+  inside = 1 - (distance / radius) ** 2
+  bulge = np.sqrt(np.maximum(inside, 0))
+  bulged = depth + shape[8] * bulge * radius
+  for _ in range(_NEWTON_STEPS):
+    radial, distance, radius = _from_axis(shape, ray, bulged)
+    # The distance to the surface changes along the ray by normal . ray.
+    change = sum(r * d for r, d in zip(radial, ray)) / distance
+    step = (distance - radius) / np.minimum(change, -0.2)
+    bulged -= np.where(inside > 0, step, 0)
+  inverse = 1 / np.maximum(distance, radius)
+  normal = [r * inverse for r in radial]
+  outside = inside <= 0
+  return np.maximum(np.where(outside, depth, bulged), NEAR), normal
+
+
+def _from_axis(shape, ray, depth):
+  """Returns where points on rays lie as seen from the axes of capsules.
+
+  Returns:
+    The vector from the nearest point of the axis (three arrays), its length,
+    and the capsule's radius there.
+  """
+  start, axis, length = shape[0:3], shape[3:6], shape[9]
+  offset = [r * depth - s for r, s in zip(ray, start)]
   along = sum(o * a for o, a in zip(offset, axis))
   along = np.minimum(np.maximum(along, 0), length)
-  radius = first + (second - first) * (along / np.maximum(length, 1e-3))
-  inverse = 1 / radius
-  offset = [(o - along * a) * inverse for o, a in zip(offset, axis)]
-  inside = 1 - sum(o * o for o in offset)
-  bulge = np.sqrt(np.maximum(inside, 0))
-  bulged = np.maximum(depth + normal[2] * bulge * radius, NEAR)
-  # Leaves reach beyond the ball: their normals are longer than one.
-  size = 1 / np.sqrt(np.maximum(1 - inside, 1))
-  return bulged, [(o + n * bulge) * size for o, n in zip(offset, normal)]
+  radius = shape[10] + (shape[11] - shape[10]) * (
+    along / np.maximum(length, 1e-3)
+  )
+  radial = [o - along * a for o, a in zip(offset, axis)]
+  distance = np.sqrt(sum(r * r for r in radial))
+  return radial, np.maximum(distance, 1e-6), radius
 
 
 def _columns(rows: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from input_pipeline.datasets.streets import furniture
+from input_pipeline.datasets.streets.aliases import Number, Point
 from input_pipeline.datasets.streets.site import (
   FAR,
   POLE,
@@ -34,17 +35,17 @@ def furnish(site: Site) -> None:
   dice = site.dice
   lamps_on = dice.pick((-1, 1))
   for side in site.street.sides:
-    if side.sign == lamps_on or dice.chance(0.5):
+    if side.sign == lamps_on or dice.chance(0.2):
       _lamps(site, side)
     _signs(site, side)
-    if dice.chance(0.5):
+    if dice.chance(0.36):
       _street_trees(site, side)
     _small_things(site, side)
-    if dice.chance(0.2):
+    if dice.chance(0.1):
       _utility_line(site, side)
   if site.street.crossing or (site.street.zebra and dice.chance(0.6)):
     _signals(site)
-  if dice.chance(0.12):
+  if dice.chance(0.07):
     _gantry(site)
   if site.street.rails:
     _tram_wires(site)
@@ -86,9 +87,9 @@ def _lamps(site: Site, side: Side) -> None:
 
 def _plate(
   site: Site,
-  position: tuple[float, float, float],
-  yaw: float,
-  size: float,
+  position: Point,
+  yaw: Number,
+  size: Number,
   group: int,
 ) -> None:
   """Mounts one random sign."""
@@ -132,7 +133,7 @@ def _signs(site: Site, side: Side) -> None:
     _plate(site, at, turn, size, group)
     if dice.chance(0.3):
       _plate(site, (at[0], height - 0.8 * size, at[2]), turn, size, group)
-    z += dice.uniform(14.0, 38.0)
+    z += dice.uniform(20.0, 45.0)
 
 
 def _signals(site: Site) -> None:
@@ -191,7 +192,8 @@ def _signals(site: Site) -> None:
 
 def _street_trees(site: Site, side: Side) -> None:
   dice = site.dice
-  kind = dice.weighted(site.style.trees)
+  odds = {**site.style.trees, 'conifer': 0.0}  # too wide for a sidewalk
+  kind = dice.weighted(odds)
   step = dice.uniform(7.0, 14.0)
   z = dice.uniform(5.0, 12.0)
   size = dice.uniform(0.65, 1.05)

@@ -13,6 +13,7 @@ from input_pipeline.datasets.streets import (
   roadside,
   traffic,
 )
+from input_pipeline.datasets.streets.aliases import Color, Number
 from input_pipeline.datasets.streets.camera import Camera
 from input_pipeline.datasets.streets.dice import Dice
 from input_pipeline.datasets.streets.raster import Bonnet
@@ -24,7 +25,7 @@ from input_pipeline.datasets.streets.site import (
   Site,
 )
 from input_pipeline.datasets.streets.street import Street, sample_street
-from input_pipeline.datasets.streets.styles import CityStyle, Color
+from input_pipeline.datasets.streets.styles import CityStyle
 from input_pipeline.datasets.streets.world import World, WorldBuilder
 
 # Purposes of the streams of random decisions of one scene.
@@ -178,7 +179,7 @@ def _far_end(site: Site) -> None:
     _hills(site, end_x)
 
 
-def _far_block(site: Site, x: float, z: float, height: float) -> None:
+def _far_block(site: Site, x: Number, z: Number, height: Number) -> None:
   color = site.dice.tint(site.dice.pick(site.style.plaster), 0.08)
   site.world.add(
     buildings.block(),
@@ -189,7 +190,7 @@ def _far_block(site: Site, x: float, z: float, height: float) -> None:
   )
 
 
-def _far_trees(site: Site, x: float, z: float) -> None:
+def _far_trees(site: Site, x: Number, z: Number) -> None:
   dice = site.dice
   for i in range(2):
     size = dice.uniform(1.4, 2.6)
@@ -202,7 +203,7 @@ def _far_trees(site: Site, x: float, z: float) -> None:
     )
 
 
-def _hills(site: Site, end_x: float) -> None:
+def _hills(site: Site, end_x: Number) -> None:
   """Adds hills of grass or forest on the horizon."""
   dice = site.dice
   forest = dice.chance(0.5)

@@ -8,12 +8,13 @@ import math
 import numpy as np
 
 from input_pipeline.datasets.streets import plants
+from input_pipeline.datasets.streets.aliases import Color, Number, Span
 from input_pipeline.datasets.streets.buildings import Facade
 from input_pipeline.datasets.streets.dice import Dice
 from input_pipeline.datasets.streets.mesh import Mesh
 from input_pipeline.datasets.streets.street import Side, Street
 from input_pipeline.datasets.streets.styles import CityStyle
-from input_pipeline.datasets.streets.world import Color, WorldBuilder
+from input_pipeline.datasets.streets.world import WorldBuilder
 
 # trainIds of what stands on the ground.
 WALK, BUILDING, WALL, FENCE, POLE, SIGNAL, SIGN = 1, 2, 3, 4, 5, 6, 7
@@ -52,7 +53,7 @@ class Site:
   skyline: np.ndarray
   leaves: Color
 
-  def blocked(self, z0: float, z1: float, margin: float = 2.8) -> bool:
+  def blocked(self, z0: Number, z1: Number, margin: Number = 2.8) -> bool:
     """Returns whether the crossing street takes part of z0..z1."""
     if self.street.crossing is None:
       return False
@@ -60,13 +61,13 @@ class Site:
     return z0 < middle + half + margin and z1 > middle - half - margin
 
   def spot(
-    self, side: Side, distance: float, z: float
+    self, side: Side, distance: Number, z: Number
   ) -> tuple[float, float, float]:
     """Returns x, z and yaw at a distance from the middle, on a side."""
     return self.street.place(side.sign * distance, z)
 
   def raise_skyline(
-    self, side: Side, z0: float, z1: float, height: float
+    self, side: Side, z0: Number, z1: Number, height: Number
   ) -> None:
     """Notes the height of what stands from z0 to z1."""
     row = self.skyline[(side.sign + 1) // 2]
@@ -76,7 +77,7 @@ class Site:
     np.maximum(row[bins], height, out=row[bins])
 
   def run(
-    self, side: Side, distance: float, z0: float, z1: float
+    self, side: Side, distance: Number, z0: Number, z1: Number
   ) -> tuple[float, float, float, float]:
     """Lays a piece along the street that turns its -x to the street.
 
@@ -100,14 +101,14 @@ class Site:
     mesh: Mesh,
     label: int,
     side: Side,
-    distance: float,
-    span: tuple[float, float],
-    height: float,
+    distance: Number,
+    span: Span,
+    height: Number,
     colors: tuple[Color, ...],
     *,
-    length: float = 4.0,
-    depth: float = 1.0,
-    base: float = 0.0,
+    length: Number = 4.0,
+    depth: Number = 1.0,
+    base: Number = 0.0,
     style: int = 0,
     layer: int = 0,
   ) -> None:
@@ -160,7 +161,7 @@ class Site:
     )
 
   def tree(
-    self, x: float, z: float, size: float = 1.0, kind: str | None = None
+    self, x: Number, z: Number, size: Number = 1.0, kind: str | None = None
   ) -> None:
     """Plants a tree."""
     dice = self.dice

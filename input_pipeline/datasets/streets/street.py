@@ -7,6 +7,7 @@ import enum
 
 import numpy as np
 
+from input_pipeline.datasets.streets.aliases import Number
 from input_pipeline.datasets.streets.dice import Dice
 from input_pipeline.datasets.streets.styles import CityStyle
 
@@ -101,7 +102,7 @@ class Street:
     near = np.minimum(z, _STRAIGHT)
     return (2 * self.bend[0] + 3 * self.bend[1] * near) * near
 
-  def place(self, offset: float, z: float) -> tuple[float, float, float]:
+  def place(self, offset: Number, z: Number) -> tuple[float, float, float]:
     """Returns world x, z and the street's direction (yaw) at an offset."""
     near = min(z, _STRAIGHT)
     first, second = self.bend
@@ -123,7 +124,7 @@ class Street:
     cells = np.full(int(2 * _ACROSS * _PER_METRE), int(Ground.LOT), np.int32)
     left, right = self.sides
 
-    def fill(low: float, high: float, ground: Ground) -> None:
+    def fill(low: Number, high: Number, ground: Ground) -> None:
       cells[across(np.float32(low)) : across(np.float32(high))] = int(ground)
 
     fill(-left.walk[1], -left.walk[0], Ground.WALK)
@@ -152,14 +153,14 @@ class Street:
     return cells
 
 
-def across(offset: np.ndarray) -> np.ndarray:
+def across(offset: np.ndarray | np.floating) -> np.ndarray | np.integer:
   """Returns the cell of an offset from the middle of the street."""
   cell = (offset + _ACROSS) * _PER_METRE
   last = 2 * _ACROSS * _PER_METRE - 1
   return np.clip(cell, 0, last).astype(np.int32)
 
 
-def along(z: np.ndarray) -> np.ndarray:
+def along(z: np.ndarray | np.floating) -> np.ndarray | np.integer:
   """Returns the cell of a distance along the street."""
   cell = (z - _ALONG[0]) * _ALONG_PER_METRE
   last = (_ALONG[1] - _ALONG[0]) * _ALONG_PER_METRE - 1
@@ -251,10 +252,10 @@ def sample_street(dice: Dice, style: CityStyle) -> Street:
 
 
 def _sample_side(
-  dice: Dice, style: CityStyle, sign: int, lanes_end: float
+  dice: Dice, style: CityStyle, sign: int, lanes_end: Number
 ) -> Side:
   """Draws parking, verge, sidewalk and zones of one side."""
-  kerb = lanes_end + (dice.uniform(2.1, 2.4) if dice.chance(0.6) else 0.25)
+  kerb = lanes_end + (dice.uniform(2.1, 2.4) if dice.chance(0.5) else 0.25)
   verge = dice.uniform(1.0, 2.2) if dice.chance(0.3) else 0.0
   walk = kerb + verge
   zones = []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-Color = tuple[float, float, float]
-Span = tuple[float, float]
+from input_pipeline.datasets.streets.aliases import Color, Span
 
 
 def _rgb(text: str) -> tuple[Color, ...]:
@@ -97,21 +96,21 @@ HOME = CityStyle(
   drive_side=1,
   camera_height=(1.2, 1.45),
   camera_pitch=(0.0, 0.06),
-  camera_focal=(0.82, 1.0),
+  camera_focal=(0.88, 1.05),
   bonnet=0.7,
-  lanes={1: 0.7, 2: 0.3},
-  lane_width=(3.0, 3.5),
-  walk_width=(2.2, 4.2),
+  lanes={1: 0.82, 2: 0.18},
+  lane_width=(3.0, 3.3),
+  walk_width=(2.6, 4.6),
   bend=1 / 260,
   zones={
-    'block': 0.46,
+    'block': 0.5,
     'garden': 0.17,
     'park': 0.13,
     'wall': 0.1,
     'yard': 0.09,
     'rail': 0.05,
   },
-  floors=(1, 5),
+  floors=(2, 5),
   frontage=(9.0, 22.0),
   gabled=0.65,
   brick=0.22,
@@ -126,11 +125,11 @@ HOME = CityStyle(
   accents=_rgb('5b3a29 2f4a3c 2c3e57 6b2a2a 3b3b3e 7b6a4a 8c2f2f 1f4f7a'),
   walls=_rgb('a59c8e 8f877c b3a58d 94705c 7e7a76 a08a74'),
   fences=_rgb('6b5a48 4f4f4d 7d6a52 3c4a40 8a857c 9a9284'),
-  trees={'round': 0.68, 'tall': 0.14, 'conifer': 0.12, 'bare': 0.06},
-  leaves=_rgb('52702f 5f7a35 47652f 6d7f38 3f5c2e 7a7a3a'),
-  grass=_rgb('6b7d3a 758245 5f7034 7f8248'),
-  asphalt=_rgb('6b6b6d 616164 757473 5a5b5f'),
-  paving=_rgb('8f8b86 99948c 857f7a 7d7c7d a09a92'),
+  trees={'round': 0.7, 'tall': 0.14, 'conifer': 0.12, 'bare': 0.04},
+  leaves=_rgb('4c7028 557a2c 416526 5f7d2e 3a5f2a 6d7a2f'),
+  grass=_rgb('7a8f3f 869648 6d8238 929552'),
+  asphalt=_rgb('606063 58585c 69686a 525358'),
+  paving=_rgb('9a948c a39c92 908880 8a8684 aba398'),
   centre_line=(0.86, 0.86, 0.84),
   cars=_rgb(
     '15171b 1d2127 9ea2a6 c4c7c9 e3e4e3 6d7278 23395e 7d1c20 2f4a7a 454a50'
@@ -139,15 +138,15 @@ HOME = CityStyle(
   buses=_rgb('c9a227 b3262b e0ddd4 3f6f9e 4d7d4a'),
   trams=_rgb('c8c3b4 b8312f d9c27a 4a7a9c'),
   trucks=_rgb('dedcd6 c8c7c3 2f5a8c 9c2f2c 3f6b4a b89b4a 7d7d7b'),
-  traffic=1.0,
+  traffic=1.2,
   vehicles={
-    'car': 0.6,
-    'truck': 0.12,
+    'car': 0.64,
+    'truck': 0.1,
     'bus': 0.1,
     'motorcycle': 0.08,
     'bicycle': 0.1,
   },
-  parked=0.62,
+  parked=0.5,
   people=6.0,
   tram=0.24,
   lamp='arm',
@@ -161,11 +160,11 @@ HOME = CityStyle(
 OTHER = dataclasses.replace(
   HOME,
   drive_side=-1,
-  camera_height=(1.55, 2.1),
-  camera_pitch=(0.03, 0.1),
-  camera_focal=(0.68, 0.84),
+  camera_height=(1.5, 1.95),
+  camera_pitch=(0.03, 0.09),
+  camera_focal=(0.72, 0.88),
   bonnet=0.35,
-  lanes={1: 0.3, 2: 0.55, 3: 0.15},
+  lanes={1: 0.4, 2: 0.52, 3: 0.08},
   lane_width=(3.3, 3.8),
   walk_width=(1.6, 3.2),
   bend=1 / 450,
@@ -219,5 +218,5 @@ OTHER = dataclasses.replace(
   pole_color=(0.55, 0.52, 0.46),
   signal_color=(0.62, 0.52, 0.14),
   sign_field=(0.93, 0.78, 0.2),
-  haze=(1.04, 1.0, 0.92),
+  haze=(1.02, 1.0, 0.96),
 )

@@ -60,7 +60,7 @@ def grain(u: np.ndarray, v: np.ndarray) -> np.ndarray:
   return _GRAIN[_cell(u, v)]
 
 
-def fade(footprint: np.ndarray, size: float) -> np.ndarray:
+def fade(footprint: np.ndarray, size: float | np.ndarray) -> np.ndarray:
   """Returns how much of a pattern of this size is left, 0..1."""
   ratio = footprint / size
   return 1 / (1 + ratio * ratio)
@@ -81,8 +81,8 @@ def leaves(x, y, z, footprint):
   """Returns factors for leaves: light ones and dark gaps between them."""
   u, v = 14 * (x + 0.7 * z), 14 * (y + 0.45 * z)
   clumps = noise(u, v)
-  single = grain(0.75 * u, 0.75 * v) * fade(footprint, 0.08)
-  return np.maximum(1 + 0.36 * clumps + 0.26 * single, 0.3)
+  single = noise(3.1 * u, 3.1 * v) * fade(footprint, 0.06)
+  return np.maximum(1 + 0.34 * clumps + 0.22 * single, 0.3)
 
 
 def grass(x, z, footprint):

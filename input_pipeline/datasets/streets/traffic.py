@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from input_pipeline.datasets.streets import cars, heavy_vehicles, people
+from input_pipeline.datasets.streets.aliases import Color, Number, Span
 from input_pipeline.datasets.streets.blocks import tram_colors
 from input_pipeline.datasets.streets.site import (
   BICYCLE,
@@ -18,11 +19,10 @@ from input_pipeline.datasets.streets.site import (
   Site,
 )
 from input_pipeline.datasets.streets.street import Lane, Side
-from input_pipeline.datasets.streets.world import Color
 
 _CARS = {'sedan': 0.3, 'hatchback': 0.34, 'suv': 0.22, 'van': 0.14}
 _GLASS, _TYRE, _HUB = (0.14, 0.17, 0.2), (0.07, 0.07, 0.075), (0.5, 0.5, 0.52)
-_REAR, _HEAD, _PLATE = (0.62, 0.06, 0.06), (0.92, 0.92, 0.86), (0.88, 0.87, 0.8)
+_REAR, _HEAD, _PLATE = (0.46, 0.04, 0.04), (0.92, 0.92, 0.86), (0.88, 0.87, 0.8)
 _AMBER = (0.95, 0.6, 0.12)
 _CLOTHES: tuple[Color, ...] = (
   (0.12, 0.13, 0.16),
@@ -80,7 +80,7 @@ def _vehicle_colors(site: Site, paint: Color, trim: Color) -> tuple[Color, ...]:
 
 
 def add_car(
-  site: Site, x: float, z: float, yaw: float, kind: str | None = None
+  site: Site, x: Number, z: Number, yaw: Number, kind: str | None = None
 ) -> None:
   """Adds a car or van with its middle at x, z."""
   dice = site.dice
@@ -99,7 +99,7 @@ def add_car(
   site.world.shadow((x, 0.0, z), yaw, 0.92 * size, 2.2 * size, 1.3)
 
 
-def add_truck(site: Site, x: float, z: float, yaw: float) -> None:
+def add_truck(site: Site, x: Number, z: Number, yaw: Number) -> None:
   """Adds a truck with its middle at x, z."""
   dice = site.dice
   kind = dice.weighted(
@@ -129,7 +129,7 @@ def add_truck(site: Site, x: float, z: float, yaw: float) -> None:
   site.world.shadow((x, 0.0, z), yaw, 1.25, length / 2 + 1, 3.2)
 
 
-def add_bus(site: Site, x: float, z: float, yaw: float) -> None:
+def add_bus(site: Site, x: Number, z: Number, yaw: Number) -> None:
   """Adds a bus with its middle at x, z."""
   dice = site.dice
   decks = 2 if site.style.drive_side < 0 and dice.chance(0.5) else 1
@@ -154,7 +154,7 @@ def _person_colors(site: Site, helmet: bool = False) -> tuple[Color, ...]:
   )
 
 
-def add_person(site: Site, x: float, z: float, yaw: float) -> None:
+def add_person(site: Site, x: Number, z: Number, yaw: Number) -> None:
   """Adds a person who walks."""
   dice = site.dice
   tall = dice.uniform(0.9, 1.08) if dice.chance(0.9) else 0.68
@@ -172,7 +172,7 @@ def add_person(site: Site, x: float, z: float, yaw: float) -> None:
 
 
 def add_two_wheeler(
-  site: Site, kind: str, x: float, z: float, yaw: float, ridden: bool
+  site: Site, kind: str, x: Number, z: Number, yaw: Number, ridden: bool
 ) -> None:
   """Adds a 'bicycle' or 'motorcycle', with a rider or parked."""
   dice = site.dice
@@ -225,9 +225,7 @@ def _trams(site: Site) -> dict[Lane, list[tuple[float, float]]]:
   return {lane: [(start - 3.0, start + 9.0 * sections + 3.0)]}
 
 
-def _fill_lane(
-  site: Site, lane: Lane, taken: list[tuple[float, float]], own: bool
-) -> None:
+def _fill_lane(site: Site, lane: Lane, taken: list[Span], own: bool) -> None:
   """Lets vehicles drive on a lane."""
   dice, style = site.dice, site.style
   gap = dice.uniform(6.0, 32.0) * style.traffic
@@ -252,7 +250,7 @@ def _fill_lane(
     z += length + 3.0 + gap * dice.uniform(0.6, 1.4)
 
 
-def _drive(site: Site, kind: str, x: float, z: float, yaw: float) -> None:
+def _drive(site: Site, kind: str, x: Number, z: Number, yaw: Number) -> None:
   """Adds one moving vehicle."""
   if kind == 'car':
     add_car(site, x, z, yaw)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from input_pipeline.datasets.streets.aliases import Color
 from input_pipeline.datasets.streets.dice import Dice
-from input_pipeline.datasets.streets.styles import Color
 
 _WEATHER = 3  # purpose of the stream of random decisions
 
@@ -110,19 +110,19 @@ def _day(dice: Dice) -> Weather:
     cloud=(grey + 0.08, grey + 0.08, grey + 0.09),
     air=dice.uniform(0.0008, 0.0035),
     air_color=(0.76, 0.8, 0.84),
-    blur=dice.uniform(0.0, 0.0022),
-    noise=dice.uniform(2.0, 7.0),
-    exposure=dice.uniform(0.8, 1.16),
-    tint=(dice.uniform(0.95, 1.05), 1.0, dice.uniform(0.94, 1.06)),
-    contrast=dice.uniform(0.88, 1.12),
+    blur=dice.uniform(0.0, 0.0016),
+    noise=dice.uniform(1.5, 5.0),
+    exposure=dice.uniform(0.88, 1.1),
+    tint=(dice.uniform(0.97, 1.03), 1.0, dice.uniform(0.96, 1.04)),
+    contrast=dice.uniform(0.94, 1.1),
   )
 
 
 def _fog(dice: Dice, day: Weather) -> Weather:
-  """Fog: between about 45 m and 150 m of sight."""
+  """Fog: 55 m to 180 m of sight."""
   grey = dice.uniform(0.66, 0.84)
   color = (grey, grey * 1.005, grey * 1.02)
-  sight = dice.uniform(45.0, 150.0)
+  sight = dice.uniform(55.0, 180.0)
   return dataclasses.replace(
     day,
     sun=(0.0, 0.0, 0.0),
@@ -193,7 +193,7 @@ def _abroad(dice: Dice, day: Weather) -> Weather:
     sky_horizon=(0.88, 0.84, 0.76),
     air=dice.uniform(0.003, 0.008),
     air_color=(0.86, 0.8, 0.72),
-    tint=(1.06, 1.0, 0.9),
-    contrast=dice.uniform(1.0, 1.22),
+    tint=(1.03, 1.0, 0.94),
+    contrast=dice.uniform(0.98, 1.16),
     vignette=0.22,
   )

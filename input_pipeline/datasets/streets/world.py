@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from input_pipeline.datasets.streets.aliases import Color, Number, Point
 from input_pipeline.datasets.streets.mesh import Mesh
-
-Color = tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,7 @@ class World:
     instance: int32 [p], object that the primitive belongs to.
     origin: float32 [i, 3], position of each object.
     turn: float32 [i, 2], cosine and sine of its yaw.
-    shift: float32 [i], offset of its texture along the object's z axis.
+    shift: Number32 [i], offset of its texture along the object's z axis.
     style: int32 [i], row of the scene's facade table.
     group: int32 [i]; objects of one group are painted together.
     group_place: float32 [g, 2], world (x, z) that decides when.
@@ -78,7 +77,7 @@ class WorldBuilder:
     self._shadows: list[tuple[float, ...]] = []
     self._lights: list[tuple[float, ...]] = []
 
-  def group(self, x: float, z: float) -> int:
+  def group(self, x: Number, z: Number) -> int:
     """Starts a group of objects that are painted together."""
     self._groups.append((x, z))
     return len(self._groups) - 1
@@ -87,14 +86,14 @@ class WorldBuilder:
     self,
     mesh: Mesh,
     label: int,
-    position: tuple[float, float, float],
+    position: Point,
     colors: Sequence[Color],
     *,
-    yaw: float = 0.0,
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    yaw: Number = 0.0,
+    scale: Point = (1.0, 1.0, 1.0),
     group: int | None = None,
     layer: int = 0,
-    shift: float = 0.0,
+    shift: Number = 0.0,
     style: int = 0,
   ) -> None:
     """Places one object.
@@ -122,20 +121,18 @@ class WorldBuilder:
 
   def shadow(
     self,
-    position: tuple[float, float, float],
-    yaw: float,
-    half_width: float,
-    half_length: float,
-    height: float,
+    position: Point,
+    yaw: Number,
+    half_width: Number,
+    half_length: Number,
+    height: Number,
   ) -> None:
     """Lets a box of this size cast a shadow."""
     self._shadows.append(
       (position[0], position[2], yaw, half_width, half_length, height)
     )
 
-  def light(
-    self, position: tuple[float, float, float], color: Color, power: float
-  ) -> None:
+  def light(self, position: Point, color: Color, power: Number) -> None:
     """Adds a light that shines at night."""
     self._lights.append((*position, *color, power))
 
