@@ -189,7 +189,7 @@ class FailureNet(nn.Module):
   ):
     super().__init__()
     self.inputs, self.decoder, self.z_stride = inputs, decoder, z_stride
-    self.w1 = nn.Conv2d(num_classes, 1, 1)
+    self.w1 = nn.Conv2d(num_classes, 1, 1) if 'w1' in inputs else None
     if branches == 'single':
       wanted = [('encoder', FAILURE_INPUTS[:5])]
     else:
@@ -262,7 +262,7 @@ class FailureNet(nn.Module):
     index = logits.argmax(1, keepdim=True).to(logits.dtype)
     return {
       'x': (images / 255 - mean) / std,
-      'w1': self.w1(logits),
+      'w1': self.w1(logits) if self.w1 else None,
       'w2': probs.amax(1, keepdim=True),
       'w3': entropy.sigmoid(),
       'w4': index / (logits.shape[1] - 1),
