@@ -50,6 +50,8 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   failure.branches = 'multi'  # or 'single'
   failure.inputs = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
   failure.w4 = 'scaled'  # or 'raw'
+  # F as a correction to MSP's log-odds (not in the paper).
+  failure.msp_residual = False
   failure.width = 0.0  # 0: as `width`
   config.failure = failure
 

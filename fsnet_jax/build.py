@@ -42,6 +42,7 @@ def model(config: Any) -> FSNet:
     branches=config.failure.branches,
     inputs=tuple(config.failure.inputs),
     raw_class_index=config.failure.w4 == 'raw',
+    msp_residual=config.failure.msp_residual,
   )
   return FSNet(segmentation=segmentation, failure=failure)
 
@@ -110,6 +111,7 @@ def source(config: Any, spec: str) -> Source:
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
+    'val': config.data.num_validation,  # as files' data sets call it
     'test': config.data.num_test,
   }
   request = DataRequest(

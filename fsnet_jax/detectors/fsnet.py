@@ -3,7 +3,7 @@
 import jax
 
 from fsnet_jax.detectors.base import ForwardPass
-from fsnet_jax.detectors.msp import miss_probability
+from fsnet_jax.models.failure_features import miss_logit
 
 
 class FailureNetwork:
@@ -40,8 +40,8 @@ class FailureNetworkPlusMsp:
 
   def score(self, forward: ForwardPass):
     """sigmoid(failure logit) + (1 - max softmax)."""
-    failure = jax.nn.sigmoid(forward.failure_logits)
-    return failure + miss_probability(forward.segmentation.logits)
+    own = jax.nn.sigmoid(miss_logit(forward.segmentation.logits))
+    return jax.nn.sigmoid(forward.failure_logits) + own
 
   def probability(self, forward: ForwardPass):
     """None: the sum is no probability."""
