@@ -70,7 +70,7 @@ class Facade:
     )
 
 
-# Columns of the table.
+# Rows of the table.
 COLUMNS = {
   name: i
   for i, name in enumerate(
@@ -95,8 +95,9 @@ ACCENT = slice(15, 18)
 
 
 def facade_table(facades: list[Facade]) -> np.ndarray:
-  """Returns float32 [n 18], one row per facade."""
-  return np.array([f.row() for f in facades], np.float32).reshape(-1, 18)
+  """Returns float32 [18 n], one column per facade."""
+  rows = np.array([f.row() for f in facades], np.float32).reshape(-1, 18)
+  return np.ascontiguousarray(rows.T)
 
 
 @functools.cache

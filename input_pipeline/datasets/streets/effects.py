@@ -192,9 +192,8 @@ def expose(
   cast = [weather.exposure * t * h for t, h in zip(weather.tint, haze)]
   image = image * np.array(cast, np.float32)
   # Bright light saturates softly.
-  image = np.where(
-    image > 0.8, 0.8 + 0.35 * np.tanh((image - 0.8) / 0.6), image
-  )
+  bright = image[image > 0.8]
+  image[image > 0.8] = 0.8 + 0.35 * np.tanh((bright - 0.8) / 0.6)
   image = (image - 0.45) * weather.contrast + 0.45
   across = np.linspace(-1, 1, width, dtype=np.float32) ** 2
   down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] ** 2

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from input_pipeline.datasets.streets import raster, textures
+from input_pipeline.datasets.streets import capsules, raster, textures
 from input_pipeline.datasets.streets.camera import Camera
 from input_pipeline.datasets.streets.mesh import SEE_THROUGH, Material
 from input_pipeline.datasets.streets.polygons import FIRST
@@ -106,8 +106,9 @@ class Locator:
     up, sunlit = self._up.take(ids), self._sunlit.take(ids)
     at = np.flatnonzero(ids >= fragments.first_round)
     if at.size:
-      depth[at], normal = raster.round_shape(
-        fragments, ids[at], depth[at], slope_x[at], slope_y[at]
+      shape_at = fragments.rounds.take(ids[at] - fragments.first_round, axis=1)
+      depth[at], normal = capsules.round_shape(
+        shape_at, depth[at], slope_x[at], slope_y[at]
       )
       up[at] = 0.5 + 0.5 * sum(n * u for n, u in zip(normal, self._upward))
       sunlit[at] = sum(n * u for n, u in zip(normal, self._to_sun))

@@ -63,7 +63,7 @@ class Scene:
     street: the ground's layout.
     look: the ground's colours.
     world: everything above the ground.
-    facades: float32 [n 18], see `buildings.facade_table`.
+    facades: float32 [18 n], see `buildings.facade_table`.
     skyline: float32 [2, bins], height of what stands along both sidewalks.
     haze: colour cast, factors on red, green and blue.
     number: seeds the textures.
@@ -165,7 +165,7 @@ def _far_end(site: Site) -> None:
       else:
         _far_trees(site, x, z_world)
       z += depth
-  end_x = float(street.middle(380.0))
+  end_x = street.middle(380.0)
   x = end_x - 330.0
   while x < end_x + 330:
     kind = dice.weighted({'block': 0.45, 'trees': 0.45, 'open': 0.1})

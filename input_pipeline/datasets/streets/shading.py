@@ -50,9 +50,13 @@ def surface_colors(
   ground = np.flatnonzero(s.ids == raster.GROUND)
   paint_ground(scene.street, scene.look, s, ground, color)
   glow = None
-  present = np.bincount(kinds + 1, minlength=1)[1:]
-  for kind in np.flatnonzero(present).tolist():
-    at = np.flatnonzero(kinds == kind)
+  # All samples of one material after another.
+  order = np.argsort((kinds + 1).astype(np.uint8), kind='stable')
+  ends = np.cumsum(np.bincount(kinds + 1))
+  for kind in range(len(ends) - 1):
+    at = order[ends[kind] : ends[kind + 1]]
+    if not at.size:
+      continue
     if kind == Material.FACADE:
       lit = _paint_facades(scene, s, at, color, weather)
       if weather.lights > 0:
@@ -78,7 +82,7 @@ def _paint_facades(scene, s, at, color, weather) -> np.ndarray:
   owner = scene.world.instance.take(s.ids[at] - FIRST)
   rows = scene.world.style.take(owner)
   pattern = textures.FacadePattern(
-    along, up, s.footprint[at], scene.facades.T.take(rows, axis=1)
+    along, up, s.footprint[at], scene.facades.take(rows, axis=1)
   )
   part = tuple(channel[at] for channel in color)
   pattern.paint(part, weather.sky_horizon)
@@ -210,8 +214,10 @@ def _cast(
     pixels[..., 0].min(axis=1) < mask.shape[1]
   )
   fixed = np.rint(np.clip(pixels, -2e4, 2e4) * 16).astype(np.int32)
+  overhead = to_sun[1] == 1
   for i in np.flatnonzero(seen).tolist():
-    cv2.fillConvexPoly(mask, cv2.convexHull(fixed[i]), 255, cv2.LINE_8, 4)
+    hull = fixed[i, :4] if overhead else cv2.convexHull(fixed[i])
+    cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_8, 4)
   size = max(mask.shape[0] // 64, 1) * 2 + 1
   shade = cv2.blur(mask, (size, size)).reshape(-1)
   return shade * np.float32(1 / 255)

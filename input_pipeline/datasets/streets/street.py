@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 
 import numpy as np
 
@@ -90,17 +91,9 @@ class Street:
   rails: tuple[float, ...]
   centre_dashed: bool
 
-  def middle(self, z):
-    """Returns x of the middle of the street at z (number or array)."""
-    near = np.minimum(z, _STRAIGHT)
-    return (self.bend[0] + self.bend[1] * near) * near * near + (
-      z - near
-    ) * self.slope(z)
-
-  def slope(self, z):
-    """Returns dx/dz of the middle of the street at z (number or array)."""
-    near = np.minimum(z, _STRAIGHT)
-    return (2 * self.bend[0] + 3 * self.bend[1] * near) * near
+  def middle(self, z: Number) -> float:
+    """Returns x of the middle of the street at z."""
+    return self.place(0.0, z)[0]
 
   def place(self, offset: Number, z: Number) -> tuple[float, float, float]:
     """Returns world x, z and the street's direction (yaw) at an offset."""
@@ -116,11 +109,15 @@ class Street:
 
   def offset(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Returns the distance to the right of the middle, inverse of `place`."""
-    slope = self.slope(z)
-    return (x - self.middle(z)) / np.sqrt(1 + slope * slope)
+    near = np.minimum(z, _STRAIGHT)
+    slope = near * (2 * self.bend[0] + (3 * self.bend[1]) * near)
+    middle = near * near * (self.bend[0] + self.bend[1] * near)
+    middle += (z - near) * slope
+    return (x - middle) / np.sqrt(1 + slope * slope)
 
+  @functools.cached_property
   def profile(self) -> np.ndarray:
-    """Returns int32 [cells]: `Ground` across the street; see `across`."""
+    """int32 [cells], `Ground` across the street; see `across`."""
     cells = np.full(int(2 * _ACROSS * _PER_METRE), int(Ground.LOT), np.int32)
     left, right = self.sides
 
@@ -136,8 +133,12 @@ class Street:
     fill(-left.kerb, right.kerb, Ground.ROAD)
     return cells
 
-  def lots(self, sign: int) -> np.ndarray:
-    """Returns int32 [cells]: `Ground` of a side's lots; see `along`."""
+  @functools.cached_property
+  def lots(self) -> tuple[np.ndarray, np.ndarray]:
+    """int32 [cells] of left and right, `Ground` of the lots; see `along`."""
+    return self._lots(-1), self._lots(1)
+
+  def _lots(self, sign: int) -> np.ndarray:
     cells = np.full(
       int((_ALONG[1] - _ALONG[0]) * _ALONG_PER_METRE),
       int(Ground.GRASS),
@@ -157,14 +158,14 @@ def across(offset: np.ndarray | np.floating) -> np.ndarray | np.integer:
   """Returns the cell of an offset from the middle of the street."""
   cell = (offset + _ACROSS) * _PER_METRE
   last = 2 * _ACROSS * _PER_METRE - 1
-  return np.clip(cell, 0, last).astype(np.int32)
+  return np.minimum(np.maximum(cell, 0), last).astype(np.int32)
 
 
 def along(z: np.ndarray | np.floating) -> np.ndarray | np.integer:
   """Returns the cell of a distance along the street."""
   cell = (z - _ALONG[0]) * _ALONG_PER_METRE
   last = (_ALONG[1] - _ALONG[0]) * _ALONG_PER_METRE - 1
-  return np.clip(cell, 0, last).astype(np.int32)
+  return np.minimum(np.maximum(cell, 0), last).astype(np.int32)
 
 
 def ground_at(street: Street, offset: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -178,11 +179,11 @@ def ground_at(street: Street, offset: np.ndarray, z: np.ndarray) -> np.ndarray:
   Returns:
     int32 [n], values of `Ground` without LOT.
   """
-  ground = street.profile().take(across(offset))
+  ground = street.profile.take(across(offset))
   at = np.flatnonzero(ground == Ground.LOT)
   row = along(z[at])
   ground[at] = np.where(
-    offset[at] > 0, street.lots(1).take(row), street.lots(-1).take(row)
+    offset[at] > 0, street.lots[1].take(row), street.lots[0].take(row)
   )
   if street.crossing is None:
     return ground

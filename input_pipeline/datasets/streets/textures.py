@@ -114,10 +114,12 @@ def masonry(u, v, footprint, course: float, length: float, contrast):
   left = fade(footprint, 0.6 * course)
   joint = (in_row < 0.14) | (in_stone < 0.14 * course / length)
   tone = grain(stone, row) * 0.7 - 0.9 * joint
-  stain = 0.1 * noise(u * 5, v * 7)
-  return (1 + contrast * tone * left + stain) * (
-    0.86 + 0.14 * np.minimum(v / 1.2, 1)
-  )
+  return stains(u, v) + contrast * tone * left
+
+
+def stains(u, v):
+  """Returns factors for a wall that is darker near the ground."""
+  return (1 + 0.1 * noise(u * 5, v * 7)) * (0.86 + 0.117 * np.minimum(v, 1.2))
 
 
 def roof(u, v, footprint):
@@ -180,7 +182,8 @@ class FacadePattern:
     self._in_ground = upper < 0
     self._across = np.abs(across - 0.5)
     self._up = up
-    number = self._get('number')
+    number = np.floor(self._get('number'))
+    self._number = number
     # Two random numbers per window.
     self._first = grain(self._column + 17 * self._row, number + self._row)
     self._second = grain(self._column * 3 + 101, number + 7 * self._row)
@@ -229,7 +232,7 @@ class FacadePattern:
     v = self._v
     pane = shop & (v > 0.45) & (v < 2.6) & (self._across < 0.44)
     self.sign = shop & (v > 2.7) & (v < self._get('ground') - 0.1)
-    turn = (self._column + np.floor(self._get('number'))) * 0.25
+    turn = (self._column + self._number) * 0.25
     door_column = split(turn)[1] == 0
     door = house & door_column & (v < 2.25)
     self.door = door & (self._across < 0.5 / self._get('pitch'))
@@ -255,11 +258,11 @@ class FacadePattern:
       sky: what window panes mirror.
     """
     v, left = self._v, self._left
-    bricks = masonry(self._u, v, self._footprint, 0.16, 0.5, self._get('brick'))
+    wall = self._wall()
     band = (self._up < 0.05) & ~self._in_ground
     eaves = v > self._get('height') - 0.35
-    bricks += self._get('band') * (band | eaves) * left
-    bricks -= 0.18 * ((v < 0.55) | (self._in_ground & (v > 2.6)))
+    wall += self._get('band') * (band | eaves) * left
+    wall -= 0.18 * ((v < 0.55) | (self._in_ground & (v > 2.6)))
     shine = 0.22 + 0.16 * self._first + 0.25 * self._up
     shine = np.where(self.pane, 0.2 + 0.12 * self._second, shine)
     curtain = 0.05 + 0.22 * ((self._second > 0.45) & ~self.pane)
@@ -282,7 +285,7 @@ class FacadePattern:
       ),
     )
     for channel in color:
-      channel *= bricks
+      channel *= wall
     for where, paint in layers:
       at = np.flatnonzero(where)
       # Less and less where the pattern becomes too fine.
@@ -290,6 +293,16 @@ class FacadePattern:
       for i, channel in enumerate(color):
         before = channel[at]
         channel[at] = before + part * (paint(i, at) - before)
+
+  def _wall(self) -> np.ndarray:
+    """Returns factors for plaster or bricks."""
+    contrast = self._get('brick')
+    at = np.flatnonzero(contrast > 0)
+    wall = stains(self._u, self._v)
+    wall[at] = masonry(
+      self._u[at], self._v[at], self._footprint[at], 0.16, 0.5, contrast[at]
+    )
+    return wall
 
   def lit(self, odds: float) -> np.ndarray:
     """Returns float32 [n], the light that windows give at night.

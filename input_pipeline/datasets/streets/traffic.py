@@ -330,7 +330,7 @@ def _cross_traffic(site: Site) -> None:
     offset = dice.uniform(-16.0, 16.0)
     if abs(offset) < 7.0 and middle < 22:
       offset = math.copysign(12.0, offset)
-    x = float(street.middle(z)) + offset
+    x = street.middle(z) + offset
     kind = dice.weighted(site.style.vehicles)
     _drive(site, kind, x, z, heading * math.pi / 2)
 
