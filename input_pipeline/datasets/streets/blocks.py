@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from input_pipeline.datasets.streets import furniture, plants
 from input_pipeline.datasets.streets import heavy_vehicles as shapes
-from input_pipeline.datasets.streets.aliases import Number, Point
+from input_pipeline.datasets.streets.aliases import Color, Number
 from input_pipeline.datasets.streets.houses import build_house
 from input_pipeline.datasets.streets.site import (
   FAR,
@@ -281,7 +281,7 @@ def _railway(site: Site, side: Side, z0: Number, z1: Number) -> None:
   _tree_line(site, side, z0, z1, 12.0)
 
 
-def tram_colors(site: Site, paint: Point):
+def tram_colors(site: Site, paint: Color) -> tuple[Color, ...]:
   """Returns the colours of a tram's slots."""
   trim = site.dice.tint(site.dice.pick(site.style.trams), 0.05)
   return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from input_pipeline.datasets.streets import buildings
-from input_pipeline.datasets.streets.aliases import Number, Point, Span
+from input_pipeline.datasets.streets.aliases import Color, Number, Span
 from input_pipeline.datasets.streets.buildings import Facade
 from input_pipeline.datasets.streets.site import BUILDING, FAR, Site
 from input_pipeline.datasets.streets.street import Side
@@ -84,7 +84,7 @@ def _end_wall(
   reach: Span,
   z: Number,
   height: Number,
-  plaster: Point,
+  plaster: Color,
   row: int,
 ) -> None:
   """Builds the wall that looks along the street towards the camera."""
@@ -113,9 +113,9 @@ def _roof(
   span: Span,
   height: Number,
   deep: Number,
-  plaster: Point,
+  plaster: Color,
 ) -> None:
-  """Adds a pitched roof, its gable, dormers and a chimney."""
+  """Adds a pitched roof and its gable; near ones have dormers too."""
   dice = site.dice
   z0, z1 = span
   rise = deep / 2 * dice.uniform(0.6, 1.0)
@@ -143,8 +143,26 @@ def _roof(
     group=group,
     layer=-1,
   )
-  if z0 > FAR:
-    return
+  if z0 < FAR:
+    _roof_details(
+      site, side, distance, span, height, rise, deep, plaster, group
+    )
+
+
+def _roof_details(
+  site: Site,
+  side: Side,
+  distance: Number,
+  span: Span,
+  height: Number,
+  rise: Number,
+  deep: Number,
+  plaster: Color,
+  group: int,
+) -> None:
+  """Adds dormers and a chimney."""
+  dice = site.dice
+  z0, z1 = span
   for part in (0.3, 0.7):
     if dice.chance(0.5):
       spot = site.spot(side, distance + 0.5, z0 + part * (z1 - z0))

@@ -92,7 +92,6 @@ def rasterize(
     The fragments, `supersample` times the size in both directions.
   """
   slope_x, slope_y = camera.axes(size, supersample)
-  shape = (len(slope_y), len(slope_x))
   corners = camera.to_camera(world.vertices)
   planes, facing = _face_planes(corners, world)
   scale = camera.focal_px(size) * supersample
@@ -116,25 +115,19 @@ def rasterize(
     scale=scale,
     center=((size[1] - 1) / 2 * supersample, (size[0] - 1) / 2 * supersample),
   )
-  order = polygons.order(world, camera, shape)
   ids = _background(camera, slope_x, slope_y)
   under = ids.copy()
+  order = polygons.order(world, camera, ids.shape)
   polygons.paint(ids, under, order, world.material)
   _hide_by_bonnet(ids, bonnet)
-
   own = [_ground_plane(camera), (0, 0, 1 / SKY_DEPTH), (0, 1 / _BONNET_DROP, 0)]
-  limits = np.empty((FIRST + len(world.material), 2), np.float32)
-  limits[:] = (NEAR, FARTHEST)
-  limits[SKY] = SKY_DEPTH
-  limits[FIRST + polygons.primitive, 0] = np.maximum(polygons.near, NEAR)
-  limits[FIRST + polygons.primitive, 1] = np.clip(polygons.far, NEAR, FARTHEST)
   return Fragments(
     ids=ids,
     under=under,
     slope_x=slope_x,
     slope_y=slope_y,
     planes=_columns(np.concatenate([own, planes, round_planes])),
-    limits=_columns(limits),
+    limits=_columns(_limits(world, polygons)),
     rounds=_columns(rounds),
     first_round=FIRST + world.num_faces,
   )
@@ -165,6 +158,17 @@ def flat_depth(
   depth = np.reciprocal(inverse, out=inverse)
   np.maximum(depth, fragments.limits[0].take(ids), out=depth)
   return np.minimum(depth, fragments.limits[1].take(ids), out=depth)
+
+
+def _limits(world: World, polygons: Polygons) -> np.ndarray:
+  """Returns the smallest and largest depth of all surfaces, [n 2]."""
+  limits = np.empty((FIRST + len(world.material), 2), np.float32)
+  limits[:] = (NEAR, FARTHEST)
+  limits[SKY] = SKY_DEPTH
+  known = FIRST + polygons.primitive
+  limits[known, 0] = np.maximum(polygons.near, NEAR)
+  limits[known, 1] = np.clip(polygons.far, NEAR, FARTHEST)
+  return limits
 
 
 def _columns(rows: np.ndarray) -> np.ndarray:
