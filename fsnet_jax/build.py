@@ -58,7 +58,7 @@ def _segmentation_lr(config: Any) -> optax.Schedule:
 
 
 def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
-  """SGD for S, Adam for F."""
+  """Of S and F, as one tree."""
   options = config.optimizer
   return optimizers.make_optimizer(
     segmentation_lr=_segmentation_lr(config),
@@ -66,6 +66,7 @@ def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
     weight_decay=options.weight_decay,
     failure_lr=options.failure_learning_rate,
     clip_norm=options.clip_norm,
+    kind=options.kind,
   )
 
 
@@ -174,9 +175,15 @@ def open_all(config: Any) -> None:
 
 
 def check_backbone(config: Any) -> None:
-  """Raises UserError if initial weights are named that do not fit."""
-  if config.init.backbone and config.width != 1.0:
+  """Raises UserError if initial weights are named that cannot be used."""
+  path = config.init.backbone
+  if path and config.width != 1.0:
     raise UserError(
       f'config.init.backbone needs config.width=1.0, not {config.width}: the '
       "file holds the full network's weights."
+    )
+  if path and not os.path.isfile(path):
+    raise UserError(
+      f'config.init.backbone names {path}, which is no file: give the .npz '
+      "with VGG16's convolutions, or '' for random weights."
     )

@@ -15,6 +15,7 @@ _CHOICES = {
   'failure.decoder': ('skips', 'literal', 'four_scale'),
   'failure.branches': ('multi', 'single'),
   'failure.w4': ('scaled', 'raw'),
+  'optimizer.kind': ('sgd', 'adam'),
   'optimizer.schedule': ('constant', 'poly'),
   'switch': ('steps', 'plateau'),
   'loss.form': ('balanced', 'pos_weight'),

@@ -58,8 +58,9 @@ def make_optimizer(
   weight_decay: float,
   failure_lr: float,
   clip_norm: float = 0.0,
+  kind: str = 'sgd',
 ) -> optax.GradientTransformationExtraArgs:
-  """SGD for S and, from the joint phase on, Adam for F.
+  """SGD (or Adam) for S and, from the joint phase on, Adam for F.
 
   The parameters are a dict with the keys `segmentation` and `failure`.
   `update` takes a keyword `in_phase2` (bool scalar): while it is False, F
@@ -76,11 +77,22 @@ def make_optimizer(
     failure_lr: Adam's learning rate for F.
     clip_norm: if positive, S's gradient is clipped to this global norm (not
       in the paper; a net trained from random weights may need it).
+    kind: `sgd`, or `adam` with decoupled weight decay, which `momentum` does
+      not touch: for runs of hundreds of steps, where SGD needs tens of
+      thousands.
+
+  Raises:
+    ValueError: for an unknown kind.
   """
-  steps = [
-    optax.add_decayed_weights(weight_decay),
-    optax.sgd(segmentation_lr, momentum=momentum or None),
-  ]
+  if kind == 'sgd':
+    steps = [
+      optax.add_decayed_weights(weight_decay),
+      optax.sgd(segmentation_lr, momentum=momentum or None),
+    ]
+  elif kind == 'adam':
+    steps = [optax.adamw(segmentation_lr, weight_decay=weight_decay)]
+  else:
+    raise ValueError(f'unknown optimizer {kind!r}')
   if clip_norm > 0:
     steps.insert(0, optax.clip_by_global_norm(clip_norm))
   failure = optax.conditionally_mask(

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from fsnet_jax import build
 from fsnet_jax.eval_step import make_validation_step, validation_losses
 from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.models.vgg_weights import load_vgg16_npz
 from fsnet_jax.optimizers import NOT_YET
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
@@ -71,17 +72,6 @@ def _first_phase2_start(config: Any) -> int:
   return NOT_YET
 
 
-def _with_backbone(config: Any, params: Any) -> Any:
-  """S with VGG16's convolutions read from a file."""
-  from fsnet_jax.models.vgg_weights import load_vgg16_npz
-
-  segmentation, used = load_vgg16_npz(
-    config.init.backbone, params['segmentation']
-  )
-  say(used)
-  return params | {'segmentation': segmentation}
-
-
 def new_state(config: Any, model: FSNet, mesh: Mesh) -> TrainState:
   """The state before the first step, on every device."""
   state = create_state(
@@ -91,8 +81,6 @@ def new_state(config: Any, model: FSNet, mesh: Mesh) -> TrainState:
     image_size=tuple(config.image_size),
     phase2_start=_first_phase2_start(config),
   )
-  if config.init.backbone:
-    state = state.replace(params=_with_backbone(config, state.params))
   return mesh_lib.put_replicated(state, mesh)
 
 
@@ -163,12 +151,22 @@ class Trainer:
     state = new_state(self._config, self._model, self._mesh)
     latest = self._checkpoints.latest_step()
     if latest is None:
-      return state
+      return self._with_backbone(state)
     restored = self._checkpoints.restore(latest, state, self._iterator)
     self._plateau.best = float(restored.metadata['plateau_best'])
     self._plateau.stale = int(restored.metadata['plateau_stale'])
     say(f'resuming from step {latest} of {self._workdir}')
     return restored.state
+
+  def _with_backbone(self, state: TrainState) -> TrainState:
+    """S with VGG16's convolutions read from a file, if one is named."""
+    path = self._config.init.backbone
+    if not path:
+      return state
+    segmentation, used = load_vgg16_npz(path, state.params['segmentation'])
+    say(used)
+    params = state.params | {'segmentation': segmentation}
+    return state.replace(params=mesh_lib.put_replicated(params, self._mesh))
 
   def _phase(self, step: int) -> int:
     return 2 if step >= int(self._state.phase2_start) else 1

@@ -105,3 +105,18 @@ def test_l2_weight_can_rise_slowly():
   schedule = optimizers.l2_weight_schedule(10, 1.0, warmup_steps=4)
   weights = [float(schedule(step)) for step in (9, 10, 12, 14, 20)]
   np.testing.assert_allclose(weights, [0, 0, 0.5, 1, 1])
+
+
+def test_adam_for_s_is_optax_adamw():
+  params, _ = _run(_optimizer(kind='adam'), [False, False])
+  reference = optax.adamw(0.1, weight_decay=0.01)
+  value = jnp.asarray([1.0, -2.0])
+  state = reference.init(value)
+  for _ in range(2):
+    updates, state = reference.update(jnp.full(2, 0.5), state, value)
+    value = optax.apply_updates(value, updates)
+  np.testing.assert_allclose(
+    params['segmentation']['kernel'], value, rtol=1e-6
+  )
+  with pytest.raises(ValueError, match='lion'):
+    _optimizer(kind='lion')
