@@ -84,9 +84,10 @@ def test_every_form_is_the_convolution(case, form):
   ('size', 'inputs', 'outputs', 'window', 'stride', 'pad'),
   [
     ((10, 14), 3, 8, 3, 1, 1),
-    ((10, 14), 8, 72, 3, 1, 1),
-    ((11, 9), 8, 72, 3, 1, 1),
-    ((11, 14), 80, 16, 3, 2, 1),
+    ((10, 14), 8, 136, 3, 1, 1),
+    ((2, 9), 8, 24, 3, 1, 1),
+    ((1, 3), 8, 24, 3, 2, 1),
+    ((11, 14), 136, 16, 3, 2, 1),
     ((11, 14), 8, 16, 1, 2, 0),
     ((9, 8), 9, 24, 7, 1, 0),
     ((11, 14), 7, 16, 7, 2, 3),
@@ -111,7 +112,7 @@ def test_chosen_forms(size, inputs, outputs, window, stride, pad):
 
 @pytest.mark.parametrize('padding', ['SAME', 'VALID'])
 def test_padding_by_name(padding):
-  x, kernel = values(0, 2, 9, 8, 70), values(1, 3, 3, 70, 6)
+  x, kernel = values(0, 2, 9, 8, 136), values(1, 3, 3, 136, 6)
   arguments = ((2, 2), padding, None, (1, 2), NHWC)
   with conv_forms.use('cpu'):
     ours = conv_forms.conv_general_dilated(x, kernel, *arguments)
@@ -220,7 +221,7 @@ class Net(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    x = nn.relu(layers.conv(72, 3, name='wide')(x))
+    x = nn.relu(layers.conv(136, 3, name='wide')(x))
     x = pooling.max_pool_2x2(x, ceil_mode=True)
     x = nn.relu(layers.conv(8, 5, padding=0, name='large')(x))
     x = pooling.max_pool_3x3(x)
