@@ -279,6 +279,12 @@ def _shifted(
   return lax.slice(padded, (0, *low, 0), (b, *high, k), (1, *g.strides, 1))
 
 
+def _product(subscripts: str, a: Array, b: Array) -> Array:
+  """A matrix product summed, and left, in float32 or wider."""
+  wide = jnp.promote_types(a.dtype, jnp.float32)
+  return jnp.einsum(subscripts, a, b, preferred_element_type=wide)
+
+
 def _taps_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
   padded = _padded(x, geometry)
   grid = tuple(
@@ -290,18 +296,17 @@ def _taps_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
   total = None
   for tap in _taps(kernel):
     seen = _shifted(padded, tap, grid, geometry)
-    part = jnp.einsum('bhwi,io->bhwo', seen, kernel[tap])
+    part = _product('bhwi,io->bhwo', seen, kernel[tap])
     total = part if total is None else total + part
-  return total
+  return total.astype(x.dtype)
 
 
 def _taps_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
-  zero = jnp.zeros((), g.dtype)
   total = None
   for tap in _taps(kernel):
-    part = jnp.einsum('bhwo,io->bhwi', g, kernel[tap])
+    part = _product('bhwo,io->bhwi', g, kernel[tap])
     config = [(0, 0, 0)]
     for axis in (0, 1):
       stride, (before, after) = geometry.strides[axis], geometry.pads[axis]
@@ -310,9 +315,9 @@ def _taps_input_gradient(
       high = length - low - ((g.shape[axis + 1] - 1) * stride + 1)
       # Placing among the padded rows and cropping the padding, in one.
       config.append((low - before, high - after, stride - 1))
-    part = lax.pad(part, zero, [*config, (0, 0, 0)])
+    part = lax.pad(part, jnp.zeros((), part.dtype), [*config, (0, 0, 0)])
     total = part if total is None else total + part
-  return total
+  return total.astype(x.dtype)
 
 
 def _taps_kernel_gradient(

@@ -175,6 +175,24 @@ def test_what_is_never_rewritten():
   assert dilated(x, kernel).shape == (1, 11, 11, 8)
 
 
+def test_taps_sum_half_precision_in_single():
+  # 49 products rounded to 8 bits after each addition would err by percents.
+  x, kernel = values(0, 1, 9, 9, 8), values(1, 7, 7, 8, 4)
+  geometry = conv_forms.Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))
+  forms = conv_forms.Forms('taps', 'taps', 'taps')
+  half = [a.astype(jnp.bfloat16) for a in (x, kernel)]
+  ours = conv_forms.convolve(*half, geometry, forms)
+  assert ours.dtype == jnp.bfloat16
+  exact = reference(*[a.astype(jnp.float32) for a in half], geometry)
+  error = np.abs(ours.astype(jnp.float32) - exact).max()
+  # One rounding of the result: 2^-9 of its largest value.
+  assert error <= 2.0**-8 * np.abs(exact).max()
+  _, pull = jax.vjp(
+    lambda x, k: conv_forms.convolve(x, k, geometry, forms), *half
+  )
+  assert [g.dtype for g in pull(ours)] == [jnp.bfloat16] * 2
+
+
 def test_vmap_of_a_rewritten_layer():
   # Monte-Carlo dropout maps the network's tail over samples.
   xs, kernel = values(0, 3, 2, 5, 4, 8), values(1, 1, 1, 8, 6)
