@@ -1,50 +1,17 @@
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsnet_jax.models import failure_net, fcn8, fsnet, layers
-from fsnet_jax.models.segmentation import SegmentationOutput
+from fsnet_jax.models import failure_net, fcn8, fsnet
 from input_pipeline.errors import UserError
+from tests.models import small_networks
 
-SIZE = (8, 12)
-
-
-class SmallSegmentation(nn.Module):
-  """A network with all that the contract allows: batch norm and dropout."""
-
-  @nn.compact
-  def __call__(self, images, train=False):
-    x = layers.conv(8, 3, stride=2, name='encoder')(images / 255)
-    x = nn.relu(layers.batch_norm(train, name='norm')(x))
-    dropped = nn.Dropout(0.5)(x, deterministic=not train)
-    logits = layers.conv(5, 1, name='score')(dropped)
-    logits = jax.image.resize(logits, (*images.shape[:3], 5), 'nearest')
-    return SegmentationOutput(logits=logits, features=x)
-
-  @nn.nowrap
-  def check_image_size(self, image_size):
-    if image_size[0] % 2:
-      raise UserError(f'image_size {image_size} has an odd height.')
-
-
-class SmallFailure(nn.Module):
-  """A network that looks at all it is given."""
-
-  @nn.compact
-  def __call__(self, images, seg_logits, seg_features, train=False):
-    size = (*images.shape[:3], seg_features.shape[-1])
-    features = jax.image.resize(seg_features, size, 'nearest')
-    x = jnp.concatenate([images / 255, seg_logits, features], -1)
-    x = layers.conv(8, 3, name='encoder')(x)
-    x = nn.relu(layers.batch_norm(train, name='norm')(x))
-    return layers.conv(1, 1, name='score')(x)[..., 0]
+SIZE = small_networks.SIZE
 
 
 @pytest.fixture(scope='module')
 def network():
-  return fsnet.FSNet(SmallSegmentation(), SmallFailure())
+  return small_networks.fsnet()
 
 
 @pytest.fixture(scope='module')
@@ -100,12 +67,6 @@ def test_evaluation_is_deterministic_and_keeps_statistics(
   jax.tree.map(np.testing.assert_array_equal, stats, batch_stats)
 
 
-def train_step(network, params, batch_stats, images, key):
-  output, seg_stats = network.segment(params, batch_stats, images, True, key)
-  logits, stats = network.detect(params, seg_stats, images, output, True)
-  return output.logits, logits, seg_stats, stats
-
-
 def differing(new, old):
   """For each leaf, whether any value differs."""
   trees = jax.tree.map(lambda a, b: bool(np.any(a != b)), new, old)
@@ -116,7 +77,7 @@ def test_training_moves_statistics_of_the_network_that_ran(
   network, state, images
 ):
   params, batch_stats = state
-  run = jax.jit(train_step, static_argnums=0)
+  run = jax.jit(small_networks.train_step, static_argnums=0)
   one, again, two = (
     run(network, params, batch_stats, images, jax.random.key(n))
     for n in (1, 1, 2)
@@ -151,20 +112,3 @@ def test_gradient_into_the_segmentation_network(network, state, images, stop):
   assert np.any(gradients['failure']['encoder']['kernel'])
   for name in ('score', 'encoder'):
     assert np.any(gradients['segmentation'][name]['kernel']) != stop
-
-
-def test_one_device_and_a_mesh_agree(network, state):
-  devices = jax.device_count()
-  assert devices > 1, 'the test settings ask for several CPU devices'
-  images = 255 * jax.random.uniform(jax.random.key(3), (devices, *SIZE, 3))
-  key = jax.random.key(4)
-  run = jax.jit(train_step, static_argnums=0)
-  expected = run(network, *state, images, key)
-  mesh = jax.make_mesh(
-    (devices,), ('data',), axis_types=(jax.sharding.AxisType.Auto,)
-  )
-  split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
-  ours = run(network, *state, jax.device_put(images, split), key)
-  # Batch statistics are of the whole batch, wherever its parts are.
-  for mine, theirs in zip(jax.tree.leaves(ours), jax.tree.leaves(expected)):
-    np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
