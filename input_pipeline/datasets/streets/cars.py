@@ -195,7 +195,8 @@ def _car_ends(maker: MeshMaker, body: CarBody, far: bool) -> None:
   maker.use(PLATE, layer=5)
   maker.front((-0.26, 0.26), (0.5, 0.62), rear - 0.01, -1.0)
   maker.front((-0.26, 0.26), (0.36, 0.46), front + 0.01, 1.0)
-  maker.use(PAINT, Material.PAINT, 5)
+  # Below the cabin, which hides the mirror on the far side.
+  maker.use(PAINT, Material.PAINT, 2)
   mirror_z = body.cabin[1][0] - 0.3
   for side in (-1.0, 1.0):
     x = sorted((side * (half - 0.02), side * (half + 0.18)))

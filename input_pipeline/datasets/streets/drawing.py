@@ -9,7 +9,7 @@ from input_pipeline.datasets.streets.weather import sample_weather
 
 # Raise it whenever any pixel of any scene changes: copies prepared by another
 # version are then not used.
-RENDERER_VERSION = '1.1.0'
+RENDERER_VERSION = '1.2.0'
 
 # The domain that networks are trained on comes first.
 DOMAINS = ('day', 'fog', 'night', 'rain', 'other_city')

@@ -97,7 +97,7 @@ def truck_cab() -> Mesh:
     x = sorted((side * 0.75, side * 1.1))
     maker.use(HEAD, Material.LAMP, 2)
     maker.front((x[0], x[1]), (0.6, 0.85), 2.07, 1.0)
-    maker.use(DARK, layer=3)
+    maker.use(DARK, layer=-1)  # below the cab: hidden on the far side
     x = sorted((side * 1.2, side * 1.4))
     maker.box((x[0], x[1]), (1.6, 2.2), (1.7, 1.8), True)
   maker.use(DARK, layer=2)
