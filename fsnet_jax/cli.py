@@ -52,7 +52,7 @@ def _use_compilation_cache(folder: str) -> None:
   default = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache'))
   path = Path(folder) if folder else default / 'fsnet_jax' / 'compiled'
   jax.config.update('jax_compilation_cache_dir', str(path.expanduser()))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 def _check(config: Any) -> None:

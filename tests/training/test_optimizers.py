@@ -115,8 +115,6 @@ def test_adam_for_s_is_optax_adamw():
   for _ in range(2):
     updates, state = reference.update(jnp.full(2, 0.5), state, value)
     value = optax.apply_updates(value, updates)
-  np.testing.assert_allclose(
-    params['segmentation']['kernel'], value, rtol=1e-6
-  )
+  np.testing.assert_allclose(params['segmentation']['kernel'], value, rtol=1e-6)
   with pytest.raises(ValueError, match='lion'):
     _optimizer(kind='lion')
