@@ -185,10 +185,12 @@ def evaluate(
   """
   mesh = mesh_lib.make_mesh()
   model = build.model(config)
-  checkpoints = Checkpoints(workdir)
-  step = _choose_step(config, checkpoints, workdir)
-  state = checkpoints.restore(step, new_state(config, model, mesh)).state
-  checkpoints.close()
+  checkpoints = Checkpoints(workdir, read_only=True)
+  try:
+    step = _choose_step(config, checkpoints, workdir)
+    state = checkpoints.restore(step, new_state(config, model, mesh)).state
+  finally:
+    checkpoints.close()
   evaluator = Evaluator(config, model, mesh)
   results = {}
   with StopRequest() as stop:

@@ -34,7 +34,7 @@ class Checkpoints:
   value) are kept.
   """
 
-  def __init__(self, workdir: Path, *, async_saves: bool = True):
+  def __init__(self, workdir: Path, *, read_only: bool = False):
     policy = checkpoint_managers.AnyPreservationPolicy(
       # `max_to_keep` with `best_fn` would delete the newest one, from which
       # a run resumes.
@@ -52,8 +52,8 @@ class Checkpoints:
         best_fn=_quality,
         best_mode='min',
         preservation_policy=policy,
-        cleanup_tmp_directories=True,
-        enable_async_checkpointing=async_saves,
+        # What a killed save left behind; not for a reader to remove.
+        cleanup_tmp_directories=not read_only,
       ),
     )
 

@@ -47,7 +47,7 @@ def _start(shared, workdir) -> list[subprocess.Popen]:
 
 
 def _finish(processes) -> list[tuple[int, str, str]]:
-  outputs = [process.communicate(timeout=400) for process in processes]
+  outputs = [process.communicate(timeout=900) for process in processes]
   return [
     (process.returncode, out, err)
     for process, (out, err) in zip(processes, outputs)
