@@ -44,11 +44,12 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
   try:
     rest = FLAGS(argv)
-    if FLAGS['config'].value is not None and len(rest) == 1:
-      return rest
     config_missing = FLAGS['config'].value is None
+    if not config_missing and len(rest) == 1:
+      FLAGS.config.keys()  # A file that could not be loaded raises here.
+      return rest
   except Exception as error:  # Overrides raise many kinds of exceptions.
-    _fail(flag_problem(error, argv, FLAGS))
+    _fail(flag_problem(error, argv))
   if config_missing:
     _fail('--config is missing: for example --config=configs/fsnet_fcn8.py')
   _fail(f'unexpected argument {rest[1]!r}: flags are written --name=value.')

@@ -168,6 +168,7 @@ def open_all(config: Any) -> None:
   Raises:
     UserError: as `source`.
   """
+  transforms.resolve(config.data.augment)
   source(config, _own_spec(config, config.data.train_split))
   validation_source(config)
   for spec in config.eval.datasets:

@@ -13,35 +13,29 @@ from fsnet_jax import build, config_check
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 
+_NEAR_MISS = re.compile(r'Did you mean "([^"]+)"')
 _OVERRIDE = re.compile(r'--?(?:no)?config\.([^=]+)')
 
 
-def _fields(config: Any, prefix: str = '') -> list[str]:
-  """Dotted names of every field."""
-  names = []
-  for key, value in config.items():
-    names.append(prefix + key)
-    if hasattr(value, 'items'):
-      names += _fields(value, f'{prefix}{key}.')
-  return names
+def flag_problem(error: Exception, argv: Sequence[str]) -> str:
+  """One sentence for whatever parsing the flags raised.
 
-
-def flag_problem(error: Exception, argv: Sequence[str], flags: Any) -> str:
-  """One sentence for whatever parsing the flags raised."""
-  text = str(error).strip().splitlines()
-  last = text[-1] if text else type(error).__name__
-  config = flags['config'].value if flags['config'].present else None
-  known = _fields(config) if config is not None else []
-  for argument in argv[1:]:
-    match = _OVERRIDE.match(argument)
-    if match and known and match.group(1) not in known:
-      field = match.group(1)
-      hint = config_check.suggestion(field, known)
-      return f'config has no field {field!r}.{hint}'
-  if isinstance(error, OSError):
-    return f'the config file cannot be read: {last}'
-  if 'config file' in str(error):
-    return f'the config file stops with {last}'
+  Args:
+    error: what absl or ml_collections raised.
+    argv: the command line.
+  """
+  message = str(error).strip()
+  last = (message.splitlines() or [type(error).__name__])[-1].strip()
+  if isinstance(error, (KeyError, AttributeError)):
+    for field in map(_OVERRIDE.match, argv[1:]):
+      leaf = field and field.group(1).split('.')[-1]
+      if leaf and leaf in message:
+        near = _NEAR_MISS.search(message)
+        hint = f' Did you mean {near.group(1)}?' if near else ''
+        return f'config has no field {field.group(1)!r}.{hint}'
+  if 'config file' in message:
+    files = [word for word in argv[1:] if word.startswith('--config=')]
+    return f'{" ".join(files)} cannot be loaded: {last}'
   return last.removeprefix('FATAL Flags parsing error:').strip()
 
 

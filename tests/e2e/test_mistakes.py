@@ -26,7 +26,7 @@ def _check(result, *words):
     ([CONFIG, '--worksdir=x'], ['worksdir']),
     ([CONFIG, '--config.bach_size=4'], ['bach_size', 'batch_size']),
     ([CONFIG, '--config.batch_size=many'], ['batch_size', 'many']),
-    ([CONFIG, '--config.data.nme=x'], ['data.nme', 'data.name']),
+    ([CONFIG, '--config.data.nme=x'], ['data.nme', 'name?']),
     ([CONFIG, '--mode=trian'], ['mode', 'trian']),
     (['--config=configs/nothing.py'], ['configs/nothing.py']),
     ([CONFIG + ':kitti'], ['kitti', 'camvid']),
