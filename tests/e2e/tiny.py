@@ -74,24 +74,24 @@ def run_and_signal(
   argv: list[str], words: str, number: signal.Signals, devices: int = 1
 ) -> tuple[int, str]:
   """Sends a signal once stderr has a line with `words`."""
-  process = subprocess.Popen(
+  seen = []
+  started = time.monotonic()
+  with subprocess.Popen(
     argv,
     cwd=ROOT,
     env=environment(devices),
     stdout=subprocess.DEVNULL,
     stderr=subprocess.PIPE,
     text=True,
-  )
-  seen = []
-  started = time.monotonic()
-  for line in process.stderr:
-    seen.append(line)
-    if words in line:
-      process.send_signal(number)
-      break
-    assert time.monotonic() - started < _PATIENCE_SECS, ''.join(seen)
-  seen.append(process.stderr.read())
-  return process.wait(timeout=_PATIENCE_SECS), ''.join(seen)
+  ) as process:
+    for line in process.stderr:
+      seen.append(line)
+      if words in line:
+        process.send_signal(number)
+        break
+      assert time.monotonic() - started < _PATIENCE_SECS, ''.join(seen)
+    seen.append(process.stderr.read())
+    return process.wait(timeout=_PATIENCE_SECS), ''.join(seen)
 
 
 def metrics(workdir: Path) -> dict:
