@@ -67,7 +67,7 @@ def _camvid(config: ml_collections.ConfigDict) -> None:
   config.optimizer.kind = 'adam'
   config.optimizer.learning_rate = 1e-4
   config.optimizer.failure_learning_rate = 1e-3
-  config.phase1_steps = 200
+  config.phase1_steps = 300
   config.phase2_steps = 120
   config.checkpoint_every_steps = 100
   config.log_every_steps = 20

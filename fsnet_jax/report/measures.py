@@ -157,6 +157,7 @@ BY_KEY: Mapping[str, Measure] = {
 
 _DETECTOR_TITLES: Mapping[str, str] = {
   'fsnet': 'FSNet',
+  'fsnet_msp': 'FSNet + MSP',
   'msp': 'MSP',
   'entropy': 'Entropy',
   'max_logit': 'Max logit',
