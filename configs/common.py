@@ -116,6 +116,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.task = 'fsnet'
   config.seed = 0
   config.batch_size = 8
+  # Pieces a batch is worked through in, to train it in less memory.
+  config.accumulate_steps = 1
   config.image_size = (256, 512)
   config.width = 1.0
   config.data = _data()

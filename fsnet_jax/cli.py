@@ -54,6 +54,7 @@ def _check(config: Any) -> None:
   config_check.check(config)
   mesh.check_batch_size('batch_size', config.batch_size)
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
+  mesh.check_accumulation(config.batch_size, config.accumulate_steps)
   build.check_backbone(config)
   build.model(config)
   build.open_all(config)

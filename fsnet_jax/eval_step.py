@@ -9,12 +9,10 @@ import optax
 from jaxtyping import Array
 
 from fsnet_jax.detectors import DETECTORS, ForwardPass
-from fsnet_jax.losses import failure_target
+from fsnet_jax.losses import VOID, failure_target
 from fsnet_jax.metrics.failure import failure_counts
 from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models.fsnet import FSNet
-
-VOID = 255
 
 Batch = Mapping[str, Array]
 

@@ -14,6 +14,7 @@ from fsnet_jax.eval_step import make_validation_step, validation_losses
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.vgg_weights import load_vgg16_npz
 from fsnet_jax.optimizers import NOT_YET
+from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
@@ -178,21 +179,25 @@ class Trainer:
       return start + self._config.phase2_steps
     return start if start != NOT_YET else None
 
-  def _train_step(self, phase: int):
+  def _train_step(self, phase: int, batch: Any):
     """The compiled step of a phase; compiled when first needed."""
     if phase not in self._steps:
+      say(f'compiling the training step of phase {phase} ...')
       replicated = mesh_lib.replicated(self._mesh)
-      self._steps[phase] = jax.jit(
+      step = jax.jit(
         make_train_step(
           self._model,
           build.optimizer(self._config),
           phase=phase,
           options=build.loss_options(self._config),
+          accumulate_steps=self._config.accumulate_steps,
         ),
         donate_argnums=0,
         out_shardings=(replicated, replicated),
       )
-      say(f'compiling the training step of phase {phase} ...')
+      with memory.explained(f'compiling phase {phase}'):
+        self._steps[phase] = step.lower(self._state, batch).compile()
+      say(memory.describe(self._steps[phase]))
       self._progress.restart()
     return self._steps[phase]
 
@@ -217,12 +222,13 @@ class Trainer:
     total = self._config.phase2_steps
     while step < int(self._state.phase2_start) + total:
       phase = self._phase(step)
-      train_step = self._train_step(phase)
       batch = mesh_lib.put_batch(next(self._iterator), self._mesh)
-      self._state, scalars = train_step(self._state, batch)
-      # Waiting here keeps the loop from queueing steps without end, so that
-      # Ctrl-C acts at once; the next batch is being read meanwhile.
-      scalars['loss'].block_until_ready()
+      train_step = self._train_step(phase, batch)
+      with memory.explained(f'training step {step + 1}'):
+        self._state, scalars = train_step(self._state, batch)
+        # Waiting here keeps the loop from queueing steps without end, so that
+        # Ctrl-C acts at once; the next batch is being read meanwhile.
+        scalars['loss'].block_until_ready()
       step += 1
       if step % self._config.log_every_steps == 0:
         self._log(step, phase, jax.device_get(scalars))

@@ -10,11 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from fsnet_jax import losses
+from fsnet_jax import accumulation, losses
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.optimizers import l2_weight_schedule
-
-VOID = 255
 
 Batch = Mapping[str, Array]
 Scalars = dict[str, Array]
@@ -94,7 +92,7 @@ def create_state(
 
 def _valid_pixels(batch: Batch) -> Array:
   """True where the label is not void; padding images are void throughout."""
-  return batch['label'] != VOID
+  return batch['label'] != losses.VOID
 
 
 def _segment(model: FSNet, params, state: TrainState, batch: Batch):
@@ -159,6 +157,7 @@ def make_train_step(
   *,
   phase: int,
   options: LossOptions,
+  accumulate_steps: int = 1,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Scalars]]:
   """The update of one phase, to be compiled by the caller.
 
@@ -171,6 +170,8 @@ def make_train_step(
     optimizer: of `optimizers.make_optimizer`.
     phase: 1 (L1 only) or 2 (L1 + L2).
     options: of L2.
+    accumulate_steps: pieces the batch is worked through in, to save memory
+      (see `accumulation.gradients`).
 
   Returns:
     `(state, batch) -> (state, scalars)`, where batch holds `image` uint8
@@ -182,10 +183,10 @@ def make_train_step(
       return _phase1_loss(model, params, state, batch)
     return _joint_loss(model, options, params, state, batch)
 
+  gradients = accumulation.gradients(loss_fn, accumulate_steps)
+
   def train_step(state: TrainState, batch: Batch):
-    grads, (stats, scalars) = jax.grad(loss_fn, has_aux=True)(
-      state.params, state, batch
-    )
+    grads, (stats, scalars) = gradients(state.params, state, batch)
     updates, opt_state = optimizer.update(
       grads, state.opt_state, state.params, in_phase2=jnp.asarray(phase == 2)
     )

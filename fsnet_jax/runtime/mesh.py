@@ -43,6 +43,17 @@ def check_batch_size(name: str, batch_size: int) -> None:
     )
 
 
+def check_accumulation(batch_size: int, steps: int) -> None:
+  """Raises UserError unless the batch can be worked through in `steps`."""
+  devices = jax.device_count()
+  if steps < 1 or batch_size % (steps * devices):
+    raise UserError(
+      f'config.accumulate_steps is {steps}, into which config.batch_size='
+      f'{batch_size} on {devices} devices cannot be cut: batch_size must be a '
+      'multiple of accumulate_steps times the number of devices.'
+    )
+
+
 def put_batch(
   batch: Mapping[str, np.ndarray], mesh: Mesh
 ) -> dict[str, jax.Array]:

@@ -1,0 +1,77 @@
+"""How much device memory a compiled program takes, and what to do about it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from input_pipeline.errors import UserError
+
+_UNITS = ((1 << 30, 'GiB'), (1 << 20, 'MiB'), (1 << 10, 'KiB'))
+_SIGNS = ('RESOURCE_EXHAUSTED', 'Out of memory', 'out of memory')
+
+_ADVICE = (
+  'lower config.batch_size, or keep it and raise config.accumulate_steps; '
+  "config.remat=True and config.compute_dtype='bfloat16' also need less, "
+  'and so does a smaller config.image_size.'
+)
+
+
+def format_bytes(count: int) -> str:
+  """A number of bytes in a unit that a person reads, such as `1.5 GiB`."""
+  for size, unit in _UNITS:
+    if count >= size:
+      return f'{count / size:.1f} {unit}'
+  return f'{count:.0f} bytes'
+
+
+def describe(compiled: Any) -> str:
+  """Memory of a compiled program on each device, in words.
+
+  Args:
+    compiled: `jax.jit(f).lower(...).compile()`.
+
+  Returns:
+    `peak memory 1.2 GiB per device (arguments 0.4 GiB, work 0.8 GiB)`, by
+    the compiler's own account; '' where the back end gives none. Results
+    that take the place of arguments are counted once.
+  """
+  analysis = compiled.memory_analysis()
+  if isinstance(analysis, (list, tuple)):
+    analysis = analysis[0] if analysis else None
+  if analysis is None:
+    return ''
+  arguments = analysis.argument_size_in_bytes
+  results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+  work = analysis.temp_size_in_bytes + max(results, 0)
+  return (
+    f'peak memory {format_bytes(arguments + work)} per device '
+    f'(arguments {format_bytes(arguments)}, work {format_bytes(work)})'
+  )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+  """True if a device, or the host in its place, had no memory left."""
+  if isinstance(error, MemoryError):
+    return True
+  return any(sign in str(error) for sign in _SIGNS)
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+  """Turns an out-of-memory inside into one sentence with the mend.
+
+  Args:
+    what: what was going on, for example `training step 12`.
+
+  Raises:
+    UserError: in place of any error that means so.
+  """
+  try:
+    yield
+  except (MemoryError, RuntimeError) as error:
+    if not is_out_of_memory(error):
+      raise
+    raise UserError(
+      f'The device ran out of memory in {what}: {_ADVICE} The last '
+      'checkpoint is untouched.'
+    ) from error
