@@ -1,0 +1,281 @@
+"""Reads the pickles inside PyTorch files without unpickling them.
+
+A pickle is a program, and `pickle.load` runs it. Here its instructions are
+listed by `pickletools` and interpreted by this file, which knows only those
+that build numbers, strings, lists, dicts and descriptions of tensors.
+Nothing is imported and nothing is called; `pickle` is not used at all.
+"""
+
+import io
+import pickletools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+
+class BadPickle(ValueError):
+  """The pickle is damaged, or holds what no state dict holds."""
+
+
+class ForeignName(BadPickle):
+  """The pickle wants something called that no state dict needs."""
+
+
+class Storage(NamedTuple):
+  """Where a tensor's values are: `count` of `dtype` under `key`."""
+
+  dtype: np.dtype
+  key: str
+  count: int
+
+
+class Tensor(NamedTuple):
+  """A view of a storage; offset and strides count elements."""
+
+  storage: Storage
+  offset: int
+  shape: tuple[int, ...]
+  strides: tuple[int, ...]
+
+
+_MARK = object()
+_MAX_DIMENSIONS = 16
+
+_DTYPES = {
+  'DoubleStorage': np.dtype('<f8'),
+  'FloatStorage': np.dtype('<f4'),
+  'HalfStorage': np.dtype('<f2'),
+  'BFloat16Storage': np.dtype(ml_dtypes.bfloat16),
+  'LongStorage': np.dtype('<i8'),
+  'IntStorage': np.dtype('<i4'),
+  'ShortStorage': np.dtype('<i2'),
+  'CharStorage': np.dtype('i1'),
+  'ByteStorage': np.dtype('u1'),
+  'BoolStorage': np.dtype('?'),
+}
+
+
+def _natural(value: Any) -> int:
+  if type(value) is not int or value < 0:
+    raise BadPickle('a size is no natural number')
+  return value
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+  if type(value) is not tuple or len(value) > _MAX_DIMENSIONS:
+    raise BadPickle("a tensor's shape is no tuple of numbers")
+  return tuple(_natural(size) for size in value)
+
+
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_):
+  if not isinstance(storage, Storage):
+    raise BadPickle('a tensor has no storage')
+  tensor = Tensor(storage, _natural(offset), _sizes(shape), _sizes(strides))
+  if len(tensor.shape) != len(tensor.strides):
+    raise BadPickle("a tensor's shape and strides differ in length")
+  return tensor
+
+
+def _rebuild_parameter(data: Any, *_):
+  if not isinstance(data, Tensor):
+    raise BadPickle('a parameter is no tensor')
+  return data
+
+
+def _ordered_dict(pairs: Any = ()):
+  result: dict[Any, Any] = {}
+  for pair in pairs:
+    if type(pair) not in (list, tuple) or len(pair) != 2:
+      raise BadPickle('an ordered dict is not made of pairs')
+    _set(result, *pair)
+  return result
+
+
+def _size(values: Any = ()):
+  return _sizes(values)
+
+
+# What a state dict refers to, by name. These stand-ins are never reachable
+# for a pickle as Python objects: only REDUCE applies them.
+_CALLS: dict[str, Callable[..., Any]] = {
+  'collections OrderedDict': _ordered_dict,
+  'torch._utils _rebuild_tensor': _rebuild_tensor,
+  'torch._utils _rebuild_tensor_v2': _rebuild_tensor,
+  'torch._utils _rebuild_parameter': _rebuild_parameter,
+  'torch Size': _size,
+}
+
+
+class _Name(NamedTuple):
+  """A permitted global, inert."""
+
+  name: str
+
+
+def _set(target: Any, key: Any, value: Any) -> None:
+  # Other keys could be built to take forever to hash.
+  if type(target) is not dict or type(key) not in (str, int, bool):
+    raise BadPickle('a dict has a key that is no string or number')
+  target[key] = value
+
+
+class _Machine:
+  """The stack and the memory of a pickle, and the storages it refers to."""
+
+  def __init__(self, storages: dict[str, Storage]):
+    self.stack: list[Any] = []
+    self.memory: dict[int, Any] = {}
+    self.storages = storages
+
+  def pop(self) -> Any:
+    value = self.stack.pop()
+    if value is _MARK:
+      raise BadPickle('a mark is where a value is expected')
+    return value
+
+  def pop_to_mark(self) -> list[Any]:
+    values: list[Any] = []
+    while (value := self.stack.pop()) is not _MARK:
+      values.append(value)
+    return values[::-1]
+
+  def name(self, name: str) -> None:
+    storage = name.removeprefix('torch ')
+    if name not in _CALLS and storage not in _DTYPES:
+      raise ForeignName(name.replace(' ', '.'))
+    self.stack.append(_Name(name))
+
+  def stack_name(self, _) -> None:
+    name, module = self.pop(), self.pop()
+    if type(name) is not str or type(module) is not str:
+      raise BadPickle('a name is no string')
+    self.name(f'{module} {name}')
+
+  def reduce(self, _) -> None:
+    arguments, function = self.pop(), self.pop()
+    if not isinstance(function, _Name) or function.name not in _CALLS:
+      raise BadPickle('something is called that is no function')
+    if type(arguments) is not tuple:
+      raise BadPickle('a call has no arguments')
+    self.stack.append(_CALLS[function.name](*arguments))
+
+  def build(self, _) -> None:
+    # A module's state dict carries `_metadata` so; it is of no use here.
+    self.pop()
+    if not self.stack or type(self.stack[-1]) is not dict:
+      raise BadPickle('a state is given to what has none')
+
+  def persistent(self, _) -> None:
+    parts = self.pop()
+    if type(parts) is not tuple or len(parts) < 5 or parts[0] != 'storage':
+      raise BadPickle('a reference is to no storage')
+    _, kind, key, _, count = parts[:5]
+    name = kind.name if isinstance(kind, _Name) else ''
+    dtype = _DTYPES.get(name.removeprefix('torch '))
+    if dtype is None or type(key) is not str:
+      raise BadPickle('a storage has no type or no key')
+    if len(parts) > 5 and parts[5] is not None:
+      raise BadPickle('a storage is a view of another')
+    storage = Storage(dtype, key, _natural(count))
+    if self.storages.setdefault(key, storage) != storage:
+      raise BadPickle('one storage has two types or sizes')
+    self.stack.append(storage)
+
+  def tuple_of(self, count: int) -> None:
+    values = [self.pop() for _ in range(count)]
+    self.stack.append(tuple(values[::-1]))
+
+  def extend(self, values: list[Any]) -> None:
+    if type(self.stack[-1]) is not list:
+      raise BadPickle('something is appended to what is no list')
+    self.stack[-1].extend(values)
+
+  def set_items(self, values: list[Any]) -> None:
+    if len(values) % 2:
+      raise BadPickle('a key has no value')
+    for key, value in zip(values[::2], values[1::2]):
+      _set(self.stack[-1], key, value)
+
+  def set_item(self, _) -> None:
+    value, key = self.pop(), self.pop()
+    self.set_items([key, value])
+
+  def put(self, index: int) -> None:
+    self.memory[index] = self.stack[-1]
+
+
+def _ignore(machine: _Machine, argument: Any) -> None:
+  pass
+
+
+def _push(machine: _Machine, argument: Any) -> None:
+  machine.stack.append(argument)
+
+
+_LITERALS = (
+  'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT',
+  'BINUNICODE', 'SHORT_BINUNICODE', 'BINSTRING', 'SHORT_BINSTRING',
+)  # fmt: skip
+_OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
+  'PROTO': _ignore,
+  'FRAME': _ignore,
+  **dict.fromkeys(_LITERALS, _push),
+  'NONE': lambda m, _: m.stack.append(None),
+  'NEWTRUE': lambda m, _: m.stack.append(True),
+  'NEWFALSE': lambda m, _: m.stack.append(False),
+  'MARK': lambda m, _: m.stack.append(_MARK),
+  'EMPTY_TUPLE': lambda m, _: m.tuple_of(0),
+  'TUPLE1': lambda m, _: m.tuple_of(1),
+  'TUPLE2': lambda m, _: m.tuple_of(2),
+  'TUPLE3': lambda m, _: m.tuple_of(3),
+  'TUPLE': lambda m, _: m.stack.append(tuple(m.pop_to_mark())),
+  'EMPTY_LIST': lambda m, _: m.stack.append([]),
+  'EMPTY_DICT': lambda m, _: m.stack.append({}),
+  'APPEND': lambda m, _: m.extend([m.pop()]),
+  'APPENDS': lambda m, _: m.extend(m.pop_to_mark()),
+  'SETITEM': _Machine.set_item,
+  'SETITEMS': lambda m, _: m.set_items(m.pop_to_mark()),
+  'BINPUT': _Machine.put,
+  'LONG_BINPUT': _Machine.put,
+  'MEMOIZE': lambda m, _: m.put(len(m.memory)),
+  'BINGET': lambda m, index: m.stack.append(m.memory[index]),
+  'LONG_BINGET': lambda m, index: m.stack.append(m.memory[index]),
+  'GLOBAL': _Machine.name,
+  'STACK_GLOBAL': _Machine.stack_name,
+  'REDUCE': _Machine.reduce,
+  'BUILD': _Machine.build,
+  'BINPERSID': _Machine.persistent,
+}  # fmt: skip
+
+
+def read_pickle(file: io.BufferedIOBase) -> tuple[Any, dict[str, Storage]]:
+  """Reads one pickle, as data.
+
+  Args:
+    file: at the pickle's first byte; left after its last. It should hold no
+      more bytes than may be read.
+
+  Returns:
+    Numbers, strings, None, tuples, lists and dicts of such, with `Tensor`
+    for tensors; and every storage that it refers to, by key.
+
+  Raises:
+    ForeignName: it refers to a function or class that no state dict needs;
+      the message is its dotted name.
+    BadPickle: it is damaged or uses another instruction.
+  """
+  machine = _Machine({})
+  try:
+    for operation, argument, _ in pickletools.genops(file):
+      if operation.name == 'STOP':
+        return machine.pop(), machine.storages
+      if operation.name not in _OPERATIONS:
+        raise BadPickle(f'instruction {operation.name} has no place here')
+      _OPERATIONS[operation.name](machine, argument)
+  except BadPickle:
+    raise
+  except (ValueError, TypeError, IndexError, KeyError) as error:
+    raise BadPickle(f'{type(error).__name__}: {error}') from error
+  raise BadPickle('it does not end')
