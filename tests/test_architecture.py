@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = ('configs', 'fsnet_jax', 'input_pipeline', 'main')
+OURS = ('configs', 'fsnet_jax', 'input_pipeline', 'segxal_jax', 'main')
 FILES = sorted(
   path
-  for folder in ('configs', 'fsnet_jax', 'input_pipeline')
+  for folder in ('configs', 'fsnet_jax', 'input_pipeline', 'segxal_jax')
   for path in (ROOT / folder).rglob('*.py')
 )
 
@@ -38,9 +38,17 @@ def test_imports_point_one_way(path):
   modules = _imports(path)
   room = path.relative_to(ROOT).parts[0]
   forbidden = {
-    'configs': ('fsnet_jax', 'input_pipeline', 'main', 'jax'),
-    'input_pipeline': ('fsnet_jax', 'configs', 'main', 'jax', 'flax'),
-    'fsnet_jax': ('configs', 'main'),
+    'configs': ('fsnet_jax', 'segxal_jax', 'input_pipeline', 'main', 'jax'),
+    'input_pipeline': (
+      'fsnet_jax',
+      'segxal_jax',
+      'configs',
+      'main',
+      'jax',
+      'flax',
+    ),
+    'fsnet_jax': ('segxal_jax', 'configs', 'main'),
+    'segxal_jax': ('configs', 'main'),
   }[room]
   assert [name for name in forbidden if _touches(modules, name)] == []
 

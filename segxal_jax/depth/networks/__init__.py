@@ -1,0 +1,1 @@
+"""Networks that estimate depth from one image, and their public files."""

@@ -1,0 +1,248 @@
+"""Grad-CAM of a segmentation network, by `jax.vjp` at any of its layers.
+
+A tap adds a zero to the output of one layer. The derivative with respect to
+that zero is the derivative with respect to the activation, so one forward
+pass and the part of the backward pass above the layer are all it takes; no
+network needs to know that it is being explained.
+
+With A_k the activation of channel k and y a scalar (paper eq. 2, read as
+Selvaraju et al., ICCV 2017, define it: the printed sum runs over the indices
+that it leaves free)
+
+  alpha_k = 1/Z sum_ij dy / dA_k(i, j),   L = ReLU(sum_k alpha_k A_k).
+
+A dense output has no single score y. The default sums the predicted class's
+logit (before softmax) over the pixels asked for: one backward pass, no label
+needed, and for a 1 x 1 output exactly "the highest class". Per-class maps
+share the forward pass and run their backward passes as one batch.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from input_pipeline.errors import UserError
+
+ApplyFn = Callable[[Any, Array], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class CamOptions:
+  """How a map is formed.
+
+  Attributes:
+    method: 'gradcam' pools gradients over the image (alpha_k above);
+      'hirescam' multiplies gradient and activation cell by cell (Draelos and
+      Carin, 2020).
+    classes: empty: the predicted-class target. Else one map for each of these
+      classes over the pixels predicted as such, each scaled to [0, 1], and
+      the maximum of them.
+    z: 'cells' divides alpha_k by the number of cells; 'positive_sum' by the
+      channel's sum of positive gradients (the paper's "typically").
+    crop: the cells of the activation that tile the image: those from `crop`
+      on; the rest is padding that the network added around it.
+  """
+
+  method: Literal['gradcam', 'hirescam'] = 'gradcam'
+  classes: tuple[int, ...] = ()
+  z: Literal['cells', 'positive_sum'] = 'cells'
+  crop: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+  """A forward pass with its Grad-CAM.
+
+  Attributes:
+    logits: [b h w c] of the images given.
+    cam: [b h w] in [0, 1]; all zero where nothing speaks for the target.
+    activation: [b ah aw k] of the layer.
+  """
+
+  logits: Any
+  cam: Any
+  activation: Any
+
+
+def grad_cam(
+  apply_fn: ApplyFn,
+  variables: Any,
+  images: Float[Array, 'b h w 3'],
+  layer: str,
+  mask: Bool[Array, 'b h w'] | None = None,
+  options: CamOptions = CamOptions(),  # noqa: B008 (frozen)
+) -> Float[Array, 'b h w']:
+  """Where the network looked for what it says.
+
+  Args:
+    apply_fn: (variables, images) -> logits [b h w c]; deterministic, and made
+      of flax linen modules.
+    variables: of the network.
+    images: as the network takes them.
+    layer: name of a submodule, such as 'vgg/conv5_3'; where its output is a
+      dict or dataclass, with the key behind a colon: 'vgg:pool5'.
+    mask: pixels whose logits count; default: all.
+    options: see `CamOptions`.
+
+  Returns:
+    Maps in [0, 1], each scaled by its own extremes.
+
+  Raises:
+    UserError: there is no such layer; the message lists those there are.
+  """
+  return explain(apply_fn, variables, images, layer, mask, options).cam
+
+
+def explain(
+  apply_fn: ApplyFn,
+  variables: Any,
+  images: Float[Array, 'b h w 3'],
+  layer: str,
+  mask: Bool[Array, 'b h w'] | None = None,
+  options: CamOptions = CamOptions(),  # noqa: B008 (frozen)
+) -> Explained:
+  """`grad_cam` with the logits and the activation of the same pass."""
+  size = images.shape[1:3]
+  zero = jnp.zeros_like(_activation(apply_fn, variables, images, layer))
+
+  def tapped(delta):
+    return _run_tapped(apply_fn, variables, images, layer, delta)
+
+  logits, pull_back, activation = jax.vjp(tapped, zero, has_aux=True)
+  winner = jnp.argmax(logits, axis=-1)
+  if mask is None:
+    mask = jnp.ones(winner.shape, bool)
+
+  def class_map(hits):
+    """CAM of the logits marked by `hits` [b h w c]."""
+    (gradient,) = pull_back(hits.astype(logits.dtype))
+    cam = _combine(gradient, activation, options)
+    return unit_range(_to_image(cam, options.crop, size))
+
+  every = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
+  every &= mask[..., None]
+  if not options.classes:
+    return Explained(logits, class_map(every), activation)
+  chosen = jax.nn.one_hot(
+    jnp.array(options.classes), logits.shape[-1], dtype=bool
+  )
+  maps = jax.vmap(lambda c: class_map(every & c))(chosen)
+  return Explained(logits, jnp.max(maps, axis=0), activation)
+
+
+def unit_range(maps: Float[Array, '*b h w']) -> Float[Array, '*b h w']:
+  """Scales each map to [0, 1] by its own extremes.
+
+  A map without contrast, all zero above all, and one that holds NaN become
+  zero: there is nothing to see in them.
+  """
+  low = jnp.min(maps, axis=(-2, -1), keepdims=True)
+  span = jnp.max(maps, axis=(-2, -1), keepdims=True) - low
+  usable = jnp.isfinite(span) & (span > 0)
+  scaled = (maps - low) / jnp.where(usable, span, 1.0)
+  return jnp.where(usable, scaled, 0.0)
+
+
+def _combine(gradient: Array, activation: Array, options: CamOptions) -> Array:
+  """[b ah aw] before scaling."""
+  gradient = gradient.astype(jnp.float32)
+  activation = activation.astype(jnp.float32)
+  if options.method == 'hirescam':
+    return nn.relu(jnp.sum(gradient * activation, axis=-1))
+  if options.method != 'gradcam':
+    raise ValueError(f'unknown Grad-CAM method {options.method!r}')
+  total = jnp.sum(gradient, axis=(1, 2))
+  if options.z == 'positive_sum':
+    positive = jnp.sum(nn.relu(gradient), axis=(1, 2))
+    alpha = total / jnp.where(positive > 0, positive, 1.0)
+  else:
+    alpha = total / (gradient.shape[1] * gradient.shape[2])
+  return nn.relu(jnp.einsum('bhwk,bk->bhw', activation, alpha))
+
+
+def _to_image(cam: Array, crop: int, size: tuple[int, int]) -> Array:
+  """The cells that tile the image, enlarged to its size."""
+  if crop:
+    cells = [max(1, n - 2 * crop) for n in cam.shape[1:]]
+    cam = cam[:, crop : crop + cells[0], crop : crop + cells[1]]
+  return jax.image.resize(cam, (cam.shape[0], *size), 'linear')
+
+
+def _activation(apply_fn: ApplyFn, variables: Any, images: Any, layer: str):
+  """Shape and type of the layer's output; also checks that there is one."""
+  seen: dict[str, Any] = {}
+
+  def record(next_fn, args, kwargs, context):
+    output = next_fn(*args, **kwargs)
+    for name, leaf in _named(context, output):
+      seen.setdefault(name, leaf)
+    return output
+
+  def forward(variables, images):
+    with nn.intercept_methods(record):
+      apply_fn(variables, images)
+    return seen.get(layer)
+
+  shape = jax.eval_shape(forward, variables, images)
+  if shape is None:
+    raise UserError(
+      f'The network has no layer {layer!r}: choose one of '
+      f'{", ".join(sorted(seen))}.'
+    )
+  return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+
+
+def _run_tapped(
+  apply_fn: ApplyFn, variables: Any, images: Any, layer: str, delta: Any
+) -> tuple[Any, Any]:
+  """Logits with `delta` added to the layer, and the layer's own output."""
+  found = []
+
+  def add(next_fn, args, kwargs, context):
+    output = next_fn(*args, **kwargs)
+    if found or not any(name == layer for name, _ in _named(context, output)):
+      return output
+    leaves, tree = jax.tree.flatten(output)
+    for index, (name, leaf) in enumerate(_paths(context, output)):
+      if name == layer:
+        found.append(leaf)
+        leaves[index] = leaf + delta
+    return jax.tree.unflatten(tree, leaves)
+
+  with nn.intercept_methods(add):
+    logits = apply_fn(variables, images)
+  return logits, jax.lax.stop_gradient(found[0])
+
+
+def _named(context: Any, output: Any) -> list[tuple[str, Any]]:
+  """Names of the maps [b h w k] among a module call's outputs."""
+  if context.method_name != '__call__' or not context.module.path:
+    return []
+  return [
+    (name, leaf)
+    for name, leaf in _paths(context, output)
+    if getattr(leaf, 'ndim', 0) == 4
+  ]
+
+
+def _paths(context: Any, output: Any) -> list[tuple[str, Any]]:
+  """A name for each leaf of a module call's output."""
+  module = '/'.join(context.module.path)
+  named = []
+  for path, leaf in jax.tree_util.tree_flatten_with_path(output)[0]:
+    keys = '.'.join(_key(entry) for entry in path)
+    named.append((f'{module}:{keys}' if keys else module, leaf))
+  return named
+
+
+def _key(entry: Any) -> str:
+  """The key of one step of a pytree path."""
+  for name in ('key', 'name', 'idx'):
+    if hasattr(entry, name):
+      return str(getattr(entry, name))
+  return str(entry)
