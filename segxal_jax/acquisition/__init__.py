@@ -1,0 +1,45 @@
+"""Acquisition strategies: one protocol, one table.
+
+`base.Acquisition` is the protocol: a strategy names the numbers that it needs
+of each image of the pool, and picks a batch of images from them. The numbers
+are computed in one streaming pass (`explain_step`), so that neither pixels
+nor class scores of the pool are ever held.
+"""
+
+from input_pipeline.errors import UserError
+from segxal_jax.acquisition.base import Acquisition, Candidates, Chosen
+from segxal_jax.acquisition.by_score import ByScore
+from segxal_jax.acquisition.coreset import CoreSet
+from segxal_jax.acquisition.random import Random
+
+ACQUISITIONS: dict[str, Acquisition] = {
+  strategy.name: strategy
+  for strategy in (
+    Random(),
+    ByScore('entropy', 'Entropy'),
+    ByScore('margin', 'Margin'),
+    ByScore('least_confidence', 'Least confidence'),
+    ByScore('eem', 'SegXAL (EEM)'),
+    CoreSet('coreset', 'Core-set', 'l2'),
+    CoreSet('coreset_cosine', 'Core-set (cosine)', 'cosine'),
+    ByScore('vote_entropy', 'QBC (vote entropy)'),
+    ByScore('consensus_entropy', 'QBC (consensus entropy)'),
+    ByScore('disagreement', 'QBC (disagreement)'),
+  )
+}
+
+__all__ = ['ACQUISITIONS', 'Acquisition', 'Candidates', 'Chosen', 'create']
+
+
+def create(name: str) -> Acquisition:
+  """The strategy of this name.
+
+  Raises:
+    UserError: there is none.
+  """
+  if name not in ACQUISITIONS:
+    raise UserError(
+      f'config.acquisition.strategy is {name!r}: choose one of '
+      f'{", ".join(ACQUISITIONS)}.'
+    )
+  return ACQUISITIONS[name]

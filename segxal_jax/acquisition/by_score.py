@@ -1,0 +1,36 @@
+"""The highest of one score each: entropy, EEM, a committee's votes."""
+
+import dataclasses
+
+import numpy as np
+
+from segxal_jax.acquisition.base import Candidates, Chosen, check_finite
+
+
+@dataclasses.dataclass(frozen=True)
+class ByScore:
+  """The candidates with the highest score.
+
+  Attributes:
+    name: key in `ACQUISITIONS`, and name of the score.
+    title: how tables call it.
+  """
+
+  name: str
+  title: str
+  needs_embedding: bool = False
+
+  @property
+  def needs(self) -> tuple[str, ...]:
+    """The one score."""
+    return (self.name,)
+
+  def choose(
+    self, candidates: Candidates, count: int, rng: np.random.Generator
+  ) -> Chosen:
+    """See `Acquisition`; equal scores in the order of the pool."""
+    del rng
+    score = np.asarray(candidates.scores[self.name], np.float64)
+    check_finite(self.name, score, candidates.index)
+    order = np.argsort(-score, kind='stable')[:count]
+    return Chosen(candidates.index[order], score)

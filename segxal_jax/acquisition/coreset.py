@@ -1,0 +1,96 @@
+"""Core-set: k-center greedy (Sener and Savarese, ICLR 2018).
+
+Each pick is the candidate farthest from all centres, the labelled images and
+the picks before it. The distance to the nearest centre is updated after each
+pick instead of computed anew, so the work grows linearly with candidates and
+picks. (Their second step, an integer programme that drops outliers, is left
+out, as in every comparison that followed.)
+"""
+
+import dataclasses
+
+import numpy as np
+
+from segxal_jax.acquisition.base import Candidates, Chosen, check_finite
+
+# Rows of a block of distances: keeps memory at block x centres.
+_BLOCK = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class CoreSet:
+  """Greedy k-center.
+
+  Attributes:
+    name: key in `ACQUISITIONS`.
+    title: how tables call it.
+    metric: 'l2' (the paper's) or 'cosine' (DEAL's code).
+  """
+
+  name: str
+  title: str
+  metric: str
+  needs: tuple[str, ...] = ()
+  needs_embedding: bool = True
+
+  def choose(
+    self, candidates: Candidates, count: int, rng: np.random.Generator
+  ) -> Chosen:
+    """See `Acquisition`.
+
+    The utility is the distance to the nearest labelled image; without any,
+    the first pick is the candidate farthest from the mean of all.
+    """
+    del rng
+    points = self._prepared(candidates.embedding)
+    check_finite('embedding', points, candidates.index)
+    if candidates.centres is not None and len(candidates.centres):
+      nearest = _to_nearest(points, self._prepared(candidates.centres))
+    else:
+      nearest = _squared(points, points.mean(axis=0, dtype=np.float64))
+    utility = np.sqrt(nearest)
+    picks = []
+    for _ in range(min(count, len(points))):
+      pick = int(np.argmax(nearest))
+      picks.append(pick)
+      if len(picks) == 1 and not _has(candidates.centres):
+        nearest = np.full(len(points), np.inf)
+      nearest = np.minimum(nearest, _squared(points, points[pick]))
+      # A pick never returns, also where all points coincide.
+      nearest[picks] = -1.0
+    return Chosen(candidates.index[np.array(picks, np.int64)], utility)
+
+  def _prepared(self, points: np.ndarray) -> np.ndarray:
+    """Points whose Euclidean distance orders as the metric does.
+
+    Of unit vectors, |a - b|^2 = 2 (1 - cos).
+    """
+    points = np.asarray(points, np.float32)
+    if self.metric == 'l2':
+      return points
+    if self.metric != 'cosine':
+      raise ValueError(f'unknown metric {self.metric!r}')
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    return points / np.maximum(length, np.finfo(np.float32).tiny)
+
+
+def _has(centres: np.ndarray | None) -> bool:
+  return centres is not None and len(centres) > 0
+
+
+def _squared(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+  """Squared distances to one point, exact where points coincide."""
+  result = np.empty(len(points), np.float64)
+  for start in range(0, len(points), _BLOCK):
+    rows = slice(start, start + _BLOCK)
+    difference = points[rows] - centre
+    result[rows] = np.einsum('nk,nk->n', difference, difference)
+  return result
+
+
+def _to_nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+  """Squared distance of each point to the nearest centre."""
+  nearest = np.full(len(points), np.inf)
+  for centre in centres:
+    nearest = np.minimum(nearest, _squared(points, centre))
+  return nearest

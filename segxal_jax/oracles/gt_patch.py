@@ -1,0 +1,52 @@
+"""Ground truth pasted into doubtful patches: the authors' machine oracle.
+
+The paper calls its answers pseudo-labels. They are ground truth, so they are
+called so and paid for.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from segxal_jax import regions
+from segxal_jax.oracles.base import VOID, Answer, Question, fill
+from segxal_jax.pool import Cost
+
+
+class GroundTruthPatches:
+  """Pastes the truth into patches above the image's mean + deviation."""
+
+  name = 'gt_patch'
+  title = 'ground truth in patches'
+  needs_truth = True
+
+  def __init__(
+    self,
+    patch: int = 8,
+    rest: str = 'prediction',
+    min_confidence: float = 0.9,
+  ):
+    """Takes the patches' side in pixels; for the rest see `fill`."""
+    self._patch = patch
+    self._rest, self._min_confidence = rest, min_confidence
+
+  @classmethod
+  def create(cls, options: Any, seed: int) -> 'GroundTruthPatches':
+    """See `Oracle`."""
+    del seed
+    return cls(options.patch, options.rest, options.min_confidence)
+
+  def publish(self, questions: Sequence[Question]) -> None:
+    """Nothing to do: it answers at once."""
+
+  def answer(self, question: Question, truth: np.ndarray | None) -> Answer:
+    """See `Oracle`; a click for each class of each patch."""
+    patches = regions.patches(truth.shape, self._patch)
+    chosen = regions.doubtful(question.eem, patches, question.usable)
+    pasted = np.isin(patches, chosen) & question.usable
+    label = fill(question, self._rest, self._min_confidence)
+    label[pasted] = truth[pasted]
+    asked = pasted & (truth != VOID)
+    pairs = np.unique(patches[asked].astype(np.int64) * 256 + truth[asked])
+    return Answer(label, asked, Cost(1, int(asked.sum()), len(pairs)))
