@@ -139,7 +139,7 @@ class ResNeXtBlock(nn.Module):
       x = self._norm('downsample_bn')(x)
     return nn.relu(x + y)
 
-  def _norm(self, name: str) -> nn.BatchNorm:
+  def _norm(self, name: str) -> nn.Module:
     return layers.batch_norm(False, self.dtype, name)
 
   def _conv(self, size: int, stride: int, name: str) -> nn.Conv:

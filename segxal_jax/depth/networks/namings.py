@@ -35,8 +35,8 @@ _HF_DINOV2: tuple[Rule, ...] = (
 _HF_VIT: tuple[Rule, ...] = (
   *_HF_EMBEDDINGS,
   (r'/blocks_(\d+)/', r'/encoder/layer/\1/'),
-  (r'/norm1/', '/layernorm_before/'),
-  (r'/norm2/', '/layernorm_after/'),
+  (r'(layer/\d+)/norm1/', r'\1/layernorm_before/'),
+  (r'(layer/\d+)/norm2/', r'\1/layernorm_after/'),
   (r'/attn/qkv/', '/attention/attention/{query|key|value}/'),
   (r'/attn/proj/', '/attention/output/dense/'),
   (r'/mlp/fc1/', '/intermediate/dense/'),
@@ -197,7 +197,7 @@ _MIDAS_UNUSED = (
   r'pretrained\.model\.(norm|head)\.(weight|bias)',
   r'scratch\.refinenet4\.resConfUnit1\..*',
 )
-_DPT_UNUSED = (*_HF_UNUSED, r'dpt\.layernorm\.(weight|bias)')
+_DPT_UNUSED = (*_HF_UNUSED, r'dpt\.(layernorm|pooler\.dense)\.(weight|bias)')
 
 DPT_LARGE = (
   Naming(
