@@ -32,18 +32,37 @@ def _data() -> ml_collections.ConfigDict:
   return data
 
 
-def _networks(config: ml_collections.ConfigDict) -> None:
+def _segmentation() -> ml_collections.ConfigDict:
   segmentation = ml_collections.ConfigDict()
-  segmentation.name = 'fcn8'
-  segmentation.padding = 'pad99'
-  segmentation.head_width = 0  # 0: 4096 * width
+  segmentation.name = 'fcn8'  # or 'deeplab_v2', 'unet'
+  # S_E(x). fcn8: 'pool5' or 'fc7'; deeplab_v2: 'layer4' or 'aspp'; unet:
+  # 'bottleneck'.
   segmentation.features = 'pool5'
   segmentation.dropout_rate = 0.5
-  # Factors before score_pool4 and score_pool3.
-  segmentation.skip_scale = (0.01, 0.0001)
-  # Of the mean-free 0..255 image; about 1/64 suits random weights.
+  # Of the mean-free 0..255 image; for fcn8, about 1/64 suits random weights.
+  # unet normalises by itself.
   segmentation.input_scale = 1.0
-  config.segmentation = segmentation
+  # fcn8 alone: the padding, the width of the head (0: 4096 * width) and the
+  # factors before score_pool4 and score_pool3.
+  segmentation.padding = 'pad99'
+  segmentation.head_width = 0
+  segmentation.skip_scale = (0.01, 0.0001)
+  # deeplab_v2 alone: 'synthcp' (ASPP with batch norm) or 'v2' (sum of four
+  # atrous convolutions); whether the backbone's batch norms keep their scale
+  # and bias; and the backbone's blocks in each stage.
+  segmentation.head = 'synthcp'
+  segmentation.frozen_bn = False
+  segmentation.blocks = (3, 4, 23, 3)
+  return segmentation
+
+
+def _networks(config: ml_collections.ConfigDict) -> None:
+  config.segmentation = _segmentation()
+  # Of both networks' inner computation; parameters, statistics of batch
+  # norm, logits and losses are float32 in any case.
+  config.compute_dtype = 'float32'  # or 'bfloat16'
+  # Computes blocks again in the backward pass: less memory, more work.
+  config.remat = False
 
   failure = ml_collections.ConfigDict()
   failure.decoder = 'skips'  # or 'literal' (the paper), 'four_scale'

@@ -1,4 +1,4 @@
-"""From a config to the objects it describes; models never see a config."""
+"""From a config to the optimiser and the data that it describes."""
 
 import os
 from typing import Any
@@ -6,45 +6,13 @@ from typing import Any
 import jax
 import optax
 
-from fsnet_jax import optimizers
-from fsnet_jax.models.failure_net import FailureNet
-from fsnet_jax.models.fcn8 import FCN8
-from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax import build_model, optimizers
 from fsnet_jax.train_step import LossOptions
-from input_pipeline import labels, transforms
+from input_pipeline import transforms
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.errors import UserError
 from input_pipeline.loader import eval_loader, train_loader
-
-
-def model(config: Any) -> FSNet:
-  """S and F.
-
-  Raises:
-    UserError: if S cannot work on images of `config.image_size`.
-  """
-  seg = config.segmentation
-  segmentation = FCN8(
-    num_classes=labels.NUM_CLASSES,
-    width=config.width,
-    head_width=seg.head_width or None,
-    padding=seg.padding,
-    dropout_rate=seg.dropout_rate,
-    features=seg.features,
-    skip_scale=tuple(seg.skip_scale),
-    input_scale=seg.input_scale,
-  )
-  segmentation.check_image_size(tuple(config.image_size))
-  failure = FailureNet(
-    width=config.failure.width or config.width,
-    decoder=config.failure.decoder,
-    branches=config.failure.branches,
-    inputs=tuple(config.failure.inputs),
-    raw_class_index=config.failure.w4 == 'raw',
-    msp_residual=config.failure.msp_residual,
-  )
-  return FSNet(segmentation=segmentation, failure=failure)
 
 
 def _segmentation_lr(config: Any) -> optax.Schedule:
@@ -67,6 +35,7 @@ def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
     failure_lr=options.failure_learning_rate,
     clip_norm=options.clip_norm,
     kind=options.kind,
+    frozen=build_model.frozen(config),
   )
 
 

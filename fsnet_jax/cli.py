@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from absl import logging
 
-from fsnet_jax import build, config_check
+from fsnet_jax import build, build_model, config_check
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 
@@ -56,7 +56,7 @@ def _check(config: Any) -> None:
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
   mesh.check_accumulation(config.batch_size, config.accumulate_steps)
   build.check_backbone(config)
-  build.model(config)
+  build_model.model(config)
   build.open_all(config)
 
 

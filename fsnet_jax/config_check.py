@@ -4,14 +4,14 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from fsnet_jax.build_model import NETWORKS
 from fsnet_jax.detectors import DETECTORS
 from input_pipeline.errors import UserError
 
 _CHOICES = {
   'data.on_error': ('stop', 'skip'),
-  'segmentation.name': ('fcn8',),
-  'segmentation.padding': ('pad99', 'same'),
-  'segmentation.features': ('pool5', 'fc7'),
+  'compute_dtype': ('float32', 'bfloat16'),
+  'segmentation.name': tuple(NETWORKS),
   'failure.decoder': ('skips', 'literal', 'four_scale'),
   'failure.branches': ('multi', 'single'),
   'failure.w4': ('scaled', 'raw'),
@@ -20,6 +20,18 @@ _CHOICES = {
   'switch': ('steps', 'plateau'),
   'loss.form': ('balanced', 'pos_weight'),
   'eval.checkpoint': ('last', 'best'),
+}
+# What each network looks at beside the fields that all have.
+_NETWORK_CHOICES = {
+  'fcn8': {
+    'segmentation.padding': ('pad99', 'same'),
+    'segmentation.features': ('pool5', 'fc7'),
+  },
+  'deeplab_v2': {
+    'segmentation.head': ('synthcp', 'v2'),
+    'segmentation.features': ('layer4', 'aspp'),
+  },
+  'unet': {'segmentation.features': ('bottleneck',)},
 }
 _POSITIVE = (
   'batch_size',
@@ -70,6 +82,13 @@ def _check_choices(config: Any) -> None:
       raise UserError(
         f'config.{path} is {value!r}: choose one of {", ".join(choices)}.'
       )
+  name = config.segmentation.name
+  for path, choices in _NETWORK_CHOICES[name].items():
+    value = _get(config, path)
+    if value not in choices:
+      raise UserError(
+        f'config.{path} is {value!r}: {name} offers {", ".join(choices)}.'
+      )
 
 
 def _check_numbers(config: Any) -> None:
@@ -102,6 +121,14 @@ def _check_tuples(config: Any) -> None:
     raise UserError(
       f'config.image_size is {tuple(size)}: give two positive whole numbers, '
       '(height, width).'
+    )
+  blocks = config.segmentation.blocks
+  if len(blocks) != 4 or any(
+    not isinstance(count, int) or count < 1 for count in blocks
+  ):
+    raise UserError(
+      f'config.segmentation.blocks is {tuple(blocks)}: give four positive '
+      'whole numbers, ResNet101 has (3, 4, 23, 3).'
     )
   low, high = config.loss.beta_range
   if not 0 < low <= high < 1:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fsnet_jax import build
+from fsnet_jax import build, build_model
 from fsnet_jax.detectors import DETECTORS
 from fsnet_jax.eval_step import make_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
@@ -184,7 +184,7 @@ def evaluate(
     Interrupted: after Ctrl-C or SIGTERM.
   """
   mesh = mesh_lib.make_mesh()
-  model = build.model(config)
+  model = build_model.model(config)
   checkpoints = Checkpoints(workdir, read_only=True)
   try:
     step = _choose_step(config, checkpoints, workdir)

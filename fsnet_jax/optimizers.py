@@ -4,8 +4,10 @@ The tree never changes shape: which phase a run is in is data (a step number
 in the train state), so a checkpoint of either phase restores into it.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -59,6 +61,7 @@ def make_optimizer(
   failure_lr: float,
   clip_norm: float = 0.0,
   kind: str = 'sgd',
+  frozen: Callable[[Sequence[str]], bool] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
   """SGD (or Adam) for S and, from the joint phase on, Adam for F.
 
@@ -80,6 +83,8 @@ def make_optimizer(
     kind: `sgd`, or `adam` with decoupled weight decay, which `momentum` does
       not touch: for runs of hundreds of steps, where SGD needs tens of
       thousands.
+    frozen: says of a parameter of S, by the names on the path to it, whether
+      it never changes; weight decay would move it without any gradient.
 
   Raises:
     ValueError: for an unknown kind.
@@ -100,7 +105,26 @@ def make_optimizer(
     should_transform_fn=lambda step, in_phase2, **_: in_phase2,
     forward_extra_args=True,
   )
-  return optax.partition(
-    {'segmentation': optax.chain(*steps), 'failure': failure},
-    {'segmentation': 'segmentation', 'failure': 'failure'},
-  )
+  transforms = {'segmentation': optax.chain(*steps), 'failure': failure}
+  if frozen is not None:
+    transforms['frozen'] = optax.set_to_zero()
+  return optax.partition(transforms, _labels(frozen))
+
+
+def _labels(frozen: Callable[[Sequence[str]], bool] | None) -> Any:
+  """The transform of each parameter, as `optax.partition` takes it."""
+  labels = {'segmentation': 'segmentation', 'failure': 'failure'}
+  if frozen is None:
+    return labels
+
+  def of_parameter(path: Any, _: Any) -> str:
+    names = [entry.key for entry in path]
+    return 'frozen' if frozen(names) else 'segmentation'
+
+  def of_tree(tree: Any) -> Any:
+    segmentation = jax.tree_util.tree_map_with_path(
+      of_parameter, tree['segmentation']
+    )
+    return labels | {'segmentation': segmentation}
+
+  return of_tree

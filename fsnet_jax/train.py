@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fsnet_jax import build
+from fsnet_jax import build, build_model
 from fsnet_jax.eval_step import make_validation_step, validation_losses
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.vgg_weights import load_vgg16_npz
@@ -137,7 +137,7 @@ class Trainer:
     self._config = config
     self._workdir = workdir
     self._mesh = mesh_lib.make_mesh()
-    self._model = build.model(config)
+    self._model = build_model.model(config)
     self._iterator = build.training_batches(config)
     self._checkpoints = Checkpoints(workdir)
     self._validator = Validator(config, self._model, self._mesh)

@@ -3,9 +3,11 @@
 import copy
 import importlib
 
+import jax.numpy as jnp
 import pytest
 
-from fsnet_jax import build, config_check
+from fsnet_jax import build, build_model, config_check
+from fsnet_jax.models import deeplab_v2, fcn8, unet
 from input_pipeline import transforms
 from input_pipeline.errors import UserError
 
@@ -13,6 +15,9 @@ SHIPPED = [
   ('fsnet_fcn8', 'streets'),
   ('fsnet_fcn8', 'camvid'),
   ('fsnet_fcn8', 'cityscapes'),
+  ('fsnet_deeplabv2', 'streets'),
+  ('fsnet_deeplabv2', 'camvid'),
+  ('fsnet_deeplabv2', 'cityscapes'),
 ]
 
 
@@ -24,7 +29,7 @@ def _config(name, argument):
 def test_shipped_config_passes_its_own_check(name, argument):
   config = _config(name, argument)
   config_check.check(config)
-  model = build.model(config)
+  model = build_model.model(config)
   assert model.segmentation.num_classes == 19
   build.optimizer(config)
   build.loss_options(config)
@@ -41,6 +46,59 @@ def test_cityscapes_is_the_papers_protocol():
   assert config.optimizer.momentum == 0.99
   assert config.optimizer.weight_decay == 5e-4
   assert config.optimizer.failure_learning_rate == 2e-4
+
+
+def test_cityscapes_is_synthcps_protocol_for_deeplab():
+  config = _config('fsnet_deeplabv2', 'cityscapes')
+  other = _config('fsnet_fcn8', 'cityscapes')
+  for field in ('image_size', 'batch_size', 'phase1_steps', 'phase2_steps'):
+    assert config[field] == other[field]
+  assert config.segmentation.head == 'synthcp'
+  assert config.segmentation.features == 'layer4'
+  assert config.segmentation.frozen_bn
+  assert config.segmentation.dropout_rate == 0
+  rates = [
+    build.learning_rates(config, step, 1)['learning_rate_segmentation']
+    for step in (0, 20_000, 30_000)
+  ]
+  assert rates == pytest.approx([2e-4, 1.855e-4, 1.783e-4], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+  ('name', 'features', 'kind'),
+  [
+    ('fcn8', 'fc7', fcn8.FCN8),
+    ('deeplab_v2', 'aspp', deeplab_v2.DeepLabV2),
+    ('unet', 'bottleneck', unet.UNet),
+  ],
+)
+def test_each_network_can_be_chosen_with_its_precision(name, features, kind):
+  config = _config('fsnet_fcn8', 'streets')
+  config.segmentation.name = name
+  config.segmentation.features = features
+  config.compute_dtype = 'bfloat16'
+  config.remat = True
+  config_check.check(config)
+  model = build_model.model(config)
+  assert isinstance(model.segmentation, kind)
+  for network in (model.segmentation, model.failure):
+    assert network.dtype == jnp.bfloat16
+    assert network.remat
+    assert network.width == config.width
+  config.segmentation.features = 'pool4'
+  with pytest.raises(UserError, match=f'pool4.*{name}.*{features}'):
+    config_check.check(config)
+
+
+def test_frozen_batch_norm_reaches_the_optimizer():
+  config = _config('fsnet_deeplabv2', 'cityscapes')
+  assert build_model.frozen(config)(['backbone', 'bn1', 'scale'])
+  config.segmentation.frozen_bn = False
+  assert build_model.frozen(config) is None
+  config = _config('fsnet_fcn8', 'streets')
+  config.segmentation.frozen_bn = True
+  with pytest.raises(UserError, match='frozen_bn.*deeplab_v2.*fcn8'):
+    build_model.model(config)
 
 
 def test_unknown_argument_lists_the_known_ones():
@@ -65,6 +123,9 @@ def test_unknown_argument_lists_the_known_ones():
     ('eval.datasets', (), 'config.eval.datasets'),
     ('failure.inputs', ('x', 'w5'), "'w5'"),
     ('segmentation.dropout_rate', 1.0, 'config.segmentation.dropout_rate'),
+    ('segmentation.name', 'fcn32', 'fcn8, deeplab_v2, unet'),
+    ('segmentation.blocks', (3, 4, 6), 'config.segmentation.blocks'),
+    ('compute_dtype', 'float16', 'float32, bfloat16'),
   ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_field(field, value, words):
@@ -95,4 +156,4 @@ def test_size_that_the_network_cannot_use_is_refused():
   config = _config('fsnet_fcn8', 'streets')
   config.image_size = (60, 128)
   with pytest.raises(UserError, match='multiples of 32'):
-    build.model(config)
+    build_model.model(config)

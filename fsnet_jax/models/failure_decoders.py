@@ -66,10 +66,12 @@ class LiteralDecoder(nn.Module):
   Attributes:
     width: multiplier of the channels.
     dtype: of the computation.
+    remat: whether each step is computed again in the backward pass.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
+  remat: bool = False
 
   @nn.compact
   def __call__(
@@ -80,15 +82,16 @@ class LiteralDecoder(nn.Module):
     train: bool,
   ) -> Float[Array, 'b h w 1']:
     """Decodes; see the module's docstring."""
+    unit = layers.remat(ConvUnit, self.remat)
     size = pixels.shape[1:3]
     widths = [layers.scaled(channels, self.width) for channels in WIDTHS]
-    x = ConvUnit(widths[0], 1, self.dtype, name='project')(z, train)
+    x = unit(widths[0], 1, self.dtype, name='project')(z, train)
     for step, channels in enumerate(widths, 1):
       grid = tuple(min(2 * n, m) for n, m in zip(x.shape[1:3], size))
       if grid == x.shape[1:3]:
         break
       x = resizing.resize_bilinear(x, grid)
-      x = ConvUnit(channels, 3, self.dtype, name=f'up{step}')(x, train)
+      x = unit(channels, 3, self.dtype, name=f'up{step}')(x, train)
     return resizing.resize_bilinear(_last(self.dtype)(x), size)
 
 
@@ -103,10 +106,12 @@ class SkipDecoder(nn.Module):
   Attributes:
     width: multiplier of the channels.
     dtype: of the computation.
+    remat: whether each step is computed again in the backward pass.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
+  remat: bool = False
 
   @nn.compact
   def __call__(
@@ -117,6 +122,7 @@ class SkipDecoder(nn.Module):
     train: bool,
   ) -> Float[Array, 'b h w 1']:
     """Decodes; see the module's docstring."""
+    unit = layers.remat(ConvUnit, self.remat)
     h, w = pixels.shape[1:3]
     pixels = pixels.astype(self.dtype)
     half = ((h + 1) // 2, (w + 1) // 2)
@@ -133,13 +139,13 @@ class SkipDecoder(nn.Module):
       if features.shape[1] <= z.shape[1]
     ]
     x = jnp.concatenate([z, *coarse], -1)
-    x = ConvUnit(widths[0], 1, self.dtype, name='project')(x, train)
+    x = unit(widths[0], 1, self.dtype, name='project')(x, train)
     for step, (channels, rung) in enumerate(zip(widths, rungs), 1):
       if rung[0].shape[1] <= z.shape[1]:
         continue
       x = resizing.resize_bilinear(x, rung[0].shape[1:3])
       x = jnp.concatenate([x, *rung], -1)
-      x = ConvUnit(channels, 3, self.dtype, name=f'up{step}')(x, train)
+      x = unit(channels, 3, self.dtype, name=f'up{step}')(x, train)
     return _last(self.dtype)(x)
 
 
@@ -155,10 +161,12 @@ class FourScaleDecoder(nn.Module):
   Attributes:
     width: multiplier of the channels.
     dtype: of the computation.
+    remat: whether each step is computed again in the backward pass.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
+  remat: bool = False
 
   @nn.compact
   def __call__(
@@ -169,11 +177,12 @@ class FourScaleDecoder(nn.Module):
     train: bool,
   ) -> Float[Array, 'b h w 1']:
     """Decodes; see the module's docstring."""
+    unit = layers.remat(ConvUnit, self.remat)
     channels = layers.scaled(_HEAD_CHANNELS, self.width)
     total = self.param('bias', initializers.zeros, (1,), jnp.float32)
     inputs = [jnp.concatenate(stage, -1) for stage in stages[:3]] + [z]
     for scale, x in enumerate(inputs, 1):
-      x = ConvUnit(channels, 1, self.dtype, name=f'scale{scale}')(x, train)
+      x = unit(channels, 1, self.dtype, name=f'scale{scale}')(x, train)
       share = layers.conv(
         1,
         1,

@@ -19,10 +19,6 @@ from input_pipeline.errors import UserError
 
 INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 
-# ImageNet's statistics of RGB 0..1: what pretrained ResNets expect.
-_MEAN_RGB = (0.485, 0.456, 0.406)
-_STD_RGB = (0.229, 0.224, 0.225)
-
 
 class FailureNet(nn.Module):
   """Two ResNet18 encoders and a decoder over S's input, logits and features.
@@ -46,6 +42,8 @@ class FailureNet(nn.Module):
     msp_residual: whether the decoder's output is a correction, added to the
       softmax's own log-odds of being wrong (no gradient through them), so
       that F begins with the ranking of MSP. Not in the paper.
+    remat: whether the encoders' blocks and the decoder's steps are computed
+      again in the backward pass.
     dtype: of the computation; parameters and failure logits are float32.
   """
 
@@ -55,6 +53,7 @@ class FailureNet(nn.Module):
   inputs: tuple[str, ...] = INPUTS
   raw_class_index: bool = False
   msp_residual: bool = False
+  remat: bool = False
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -85,7 +84,7 @@ class FailureNet(nn.Module):
     encoded = []
     for name, members in self._branches().items():
       x = jnp.concatenate([maps[member] for member in members], -1)
-      encoder = resnet.ResNet18(self.width, self.dtype, name=name)
+      encoder = resnet.ResNet18(self.width, self.dtype, self.remat, name=name)
       encoded.append(encoder(x, train))
     grid = seg_features.shape[1:3]
     z = [resizing.resize_bilinear(stages[3], grid) for stages in encoded]
@@ -93,7 +92,7 @@ class FailureNet(nn.Module):
       z.append(seg_features.astype(self.dtype))
     pixels = jnp.concatenate([maps[name] for name in maps], -1)
     decoder = failure_decoders.DECODERS[self.decoder](
-      self.width, self.dtype, name='decoder'
+      self.width, self.dtype, self.remat, name='decoder'
     )
     stages = list(zip(*encoded))
     logits = decoder(jnp.concatenate(z, -1), stages, pixels, train)
@@ -106,9 +105,7 @@ class FailureNet(nn.Module):
   def _maps(self, images: Array, seg_logits: Array) -> dict[str, Array]:
     """The chosen inputs at image size, by name, in the order of `INPUTS`."""
     maps = failure_features.softmax_features(seg_logits, self.raw_class_index)
-    mean = jnp.array(_MEAN_RGB, images.dtype)
-    std = jnp.array(_STD_RGB, images.dtype)
-    maps['x'] = (images / 255 - mean) / std
+    maps['x'] = layers.imagenet_normalized(images)
     if 'w1' in self.inputs:
       classes = seg_logits.shape[-1]
       maps['w1'] = layers.conv(

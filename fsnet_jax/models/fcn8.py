@@ -69,6 +69,7 @@ class FCN8(nn.Module):
       are large; a network from scratch learns faster with (1, 1).
     input_scale: factor of the normalised image; 1 for pretrained weights,
       about 1 / 64 for a network from scratch.
+    remat: whether stages of VGG16 are computed again in the backward pass.
     dtype: of the computation; parameters and logits are float32.
   """
 
@@ -80,6 +81,7 @@ class FCN8(nn.Module):
   features: str = 'pool5'
   skip_scale: tuple[float, float] = (0.01, 0.0001)
   input_scale: float = 1.0
+  remat: bool = False
   dtype: Any = jnp.float32
 
   def setup(self):
@@ -94,7 +96,9 @@ class FCN8(nn.Module):
       )
     head = self.head_width or layers.scaled(4096, self.width)
     he = initializers.he_fan_in()
-    self.vgg = vgg.VGG16(self.width, self.padding == 'pad99', self.dtype)
+    self.vgg = vgg.VGG16(
+      self.width, self.padding == 'pad99', self.remat, self.dtype
+    )
     self.fc6 = layers.conv(
       head,
       7,

@@ -84,6 +84,11 @@ zeros = constant(0.0)
 ones = constant(1.0)
 
 
+def normal(std: float) -> Initializer:
+  """Normal with mean 0 and this standard deviation."""
+  return Initializer('normal', lambda shape: std)
+
+
 def he_fan_out() -> Initializer:
   """Normal, std = sqrt(2 / fan_out): He initialisation of a ReLU network.
 
@@ -132,7 +137,8 @@ def host_init(
   wherever they share a layer.
 
   Args:
-    module: a module whose parameters all use initialisers of this file.
+    module: a module whose parameters all use initialisers of this file; an
+      attribute `remat` is taken as False.
     seed: a non-negative integer.
     *inputs: shape and type of each positional argument of the module.
     **kwargs: passed to the module as they are.
@@ -150,6 +156,8 @@ def host_init(
     captured.append(module.init({'params': key}, *arguments, **kwargs))
     return captured[-1]
 
+  if getattr(module, 'remat', False):
+    module = module.clone(remat=False)  # Same tree; placeholders stay.
   token = _RECORD.set(record)
   try:
     key = jax.eval_shape(lambda: jax.random.key(0))

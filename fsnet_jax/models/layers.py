@@ -4,9 +4,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from fsnet_jax.models import conv_forms, initializers
+from fsnet_jax.models import batch_norms, conv_forms, initializers
+
+# ImageNet's statistics of RGB 0..1: what most pretrained networks expect.
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def scaled(channels: int, width: float) -> int:
@@ -37,11 +41,28 @@ def at_least_float32(x: Array) -> Array:
   return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def imagenet_normalized(
+  images: Float[Array, 'b h w 3'],
+) -> Float[Array, 'b h w 3']:
+  """Images less ImageNet's mean, over its standard deviation.
+
+  Args:
+    images: [b h w 3] RGB, 0..255.
+
+  Returns:
+    The same shape and type, of mean 0 and deviation 1 on ImageNet.
+  """
+  mean = jnp.array(_IMAGENET_MEAN, images.dtype)
+  std = jnp.array(_IMAGENET_STD, images.dtype)
+  return (images / 255 - mean) / std
+
+
 def conv(
   features: int,
   size: int,
   *,
   stride: int = 1,
+  dilation: int = 1,
   padding: int | None = None,
   use_bias: bool = True,
   kernel_init: Any = None,
@@ -55,6 +76,7 @@ def conv(
     features: output channels.
     size: rows and columns of the kernel.
     stride: of both axes.
+    dilation: distance between kernel taps, in both axes.
     padding: zeros added on each side; the default keeps the size at
       stride 1.
     use_bias: whether to add a bias.
@@ -66,12 +88,13 @@ def conv(
   Returns:
     The layer.
   """
-  pad = (size - 1) // 2 if padding is None else padding
+  pad = dilation * (size - 1) // 2 if padding is None else padding
   return nn.Conv(
     features,
     (size, size),
     strides=(stride, stride),
     padding=((pad, pad), (pad, pad)),
+    kernel_dilation=(dilation, dilation),
     use_bias=use_bias,
     kernel_init=kernel_init or initializers.he_fan_out(),
     bias_init=bias_init,
@@ -83,28 +106,49 @@ def conv(
 
 
 def batch_norm(
-  train: bool, dtype: Any = jnp.float32, name: str | None = None
-) -> nn.BatchNorm:
+  train: bool,
+  dtype: Any = jnp.float32,
+  name: str | None = None,
+  *,
+  epsilon: float = 1e-5,
+  unbiased: bool = False,
+  frozen_affine: bool = False,
+) -> batch_norms.BatchNorm:
   """Batch normalisation with PyTorch's defaults: momentum 0.1, eps 1e-5.
-
-  Flax's momentum is one minus PyTorch's. Unlike PyTorch, Flax keeps the
-  biased variance (divided by n) in its running statistics, not the unbiased
-  one; at the sizes of images the factor n / (n - 1) is all but 1.
 
   Args:
     train: whether to use, and record, the statistics of the batch.
     dtype: of the computation; statistics and parameters are float32.
     name: of the parameters.
+    epsilon: added to the variance.
+    unbiased: see `BatchNorm`.
+    frozen_affine: see `BatchNorm`.
 
   Returns:
     The layer.
   """
-  return nn.BatchNorm(
+  return batch_norms.BatchNorm(
     use_running_average=not train,
-    momentum=0.9,
-    epsilon=1e-5,
+    epsilon=epsilon,
+    unbiased=unbiased,
+    frozen_affine=frozen_affine,
     dtype=dtype,
-    scale_init=initializers.ones,
-    bias_init=initializers.zeros,
     name=name,
   )
+
+
+def remat(block: type[nn.Module], wanted: bool) -> type[nn.Module]:
+  """A block that is computed again in the backward pass, if so wanted.
+
+  Only the block's inputs are then kept until the gradient needs what is
+  inside: less memory for about a third more work. Names, parameters, values
+  and gradients stay the same.
+
+  Args:
+    block: a module called with (x, train), both positional.
+    wanted: whether to wrap it.
+
+  Returns:
+    The class to build the block from; give it a name explicitly.
+  """
+  return nn.remat(block, static_argnums=(2,)) if wanted else block

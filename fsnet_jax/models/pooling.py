@@ -37,16 +37,23 @@ def max_pool_2x2(
   return _pool(lax.pad(x, lowest, [*config, (0, 0, 0)]))
 
 
-def max_pool_3x3(x: Float[Array, 'b h w k']) -> Float[Array, 'b h2 w2 k']:
+def max_pool_3x3(
+  x: Float[Array, 'b h w k'], ceil_mode: bool = False
+) -> Float[Array, 'b h2 w2 k']:
   """Max pooling over 3 x 3 cells, stride 2, padding 1, as in ResNet.
 
   Args:
     x: [b h w k] values.
+    ceil_mode: whether a last cell that only begins inside the padded input
+      counts (as in the Caffe-style ResNet101): it makes the result of an
+      even size one row or column larger.
 
   Returns:
-    [b h2 w2 k], sizes halved and rounded up.
+    [b h2 w2 k], sizes halved and rounded up; with `ceil_mode` halved,
+    rounded down and one more (64 -> 33, 65 -> 33).
   """
-  return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+  pads = [(1, 2 - n % 2 if ceil_mode else 1) for n in x.shape[1:3]]
+  return nn.max_pool(x, (3, 3), (2, 2), pads)
 
 
 def _quarters(x: Array) -> list[Array]:

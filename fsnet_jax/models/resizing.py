@@ -70,6 +70,41 @@ def resize_bilinear(
   return x
 
 
+def resize_align_corners(
+  x: Float[Array, 'b h w k'], size: tuple[int, int]
+) -> Float[Array, 'b h2 w2 k']:
+  """Bilinear resizing that maps corner pixels onto corner pixels.
+
+  The convention of PyTorch's `interpolate(align_corners=True)`: output i
+  lies at input i * (n - 1) / (m - 1). DeepLab's logits need it: at stride 8
+  cell i is centred at pixel 8 i.
+
+  Args:
+    x: [b h w k] values.
+    size: rows and columns of the result.
+
+  Returns:
+    [b h2 w2 k]; a matrix product along each axis, in full precision.
+  """
+  for axis, length in ((1, size[0]), (2, size[1])):
+    if x.shape[axis] == length:
+      continue
+    if x.shape[axis] == 1:
+      x = jnp.repeat(x, length, axis)
+      continue
+    weights = jnp.asarray(_corner_weights(x.shape[axis], length), x.dtype)
+    subscripts = 'oh,bhwk->bowk' if axis == 1 else 'ow,bhwk->bhok'
+    x = jnp.einsum(subscripts, weights, x, precision=jax.lax.Precision.HIGHEST)
+  return x
+
+
+def _corner_weights(have: int, want: int) -> np.ndarray:
+  """[want have] weights of each input in each output; rows sum to 1."""
+  position = np.arange(want) * ((have - 1) / max(want - 1, 1))
+  distance = np.abs(position[:, None] - np.arange(have)[None, :])
+  return np.maximum(0, 1 - distance)
+
+
 def _lerp(
   x: Array, axis: int, factor: int, offset: int, size: int, mode: str
 ) -> Array:

@@ -69,10 +69,12 @@ class ResNet18(nn.Module):
   Attributes:
     width: multiplier of the channels.
     dtype: of the computation.
+    remat: whether blocks are computed again in the backward pass.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
+  remat: bool = False
 
   @nn.compact
   def __call__(
@@ -98,10 +100,11 @@ class ResNet18(nn.Module):
     )(x.astype(self.dtype))
     x = nn.relu(layers.batch_norm(train, self.dtype, 'bn1')(x))
     x = pooling.max_pool_3x3(x)
+    basic_block = layers.remat(BasicBlock, self.remat)
     stages = []
     for stage, channels in enumerate(STAGE_CHANNELS, 1):
       for block in range(STAGE_BLOCKS):
-        x = BasicBlock(
+        x = basic_block(
           layers.scaled(channels, self.width),
           2 if block == 0 and stage > 1 else 1,
           self.dtype,

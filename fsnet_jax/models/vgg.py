@@ -22,11 +22,13 @@ class VGG16(nn.Module):
   Attributes:
     width: multiplier of the channels.
     ceil_mode: whether pooling rounds odd sizes up.
+    remat: whether stages are computed again in the backward pass.
     dtype: of the computation.
   """
 
   width: float = 1.0
   ceil_mode: bool = True
+  remat: bool = False
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -39,16 +41,23 @@ class VGG16(nn.Module):
     Returns:
       'pool3', 'pool4' and 'pool5', at strides 8, 16 and 32.
     """
+    run = nn.remat(_stage, static_argnums=(2,)) if self.remat else _stage
     pools = {}
-    for stage, (channels, depth) in enumerate(STAGES, 1):
-      for index in range(1, depth + 1):
-        x = layers.conv(
-          layers.scaled(channels, self.width),
-          3,
-          dtype=self.dtype,
-          name=f'conv{stage}_{index}',
-        )(x)
-        x = nn.relu(x)
-      x = pooling.max_pool_2x2(x, self.ceil_mode)
+    for stage in range(1, len(STAGES) + 1):
+      x = run(self, x, stage)
       pools[f'pool{stage}'] = x
     return {name: pools[name] for name in ('pool3', 'pool4', 'pool5')}
+
+
+def _stage(vgg: VGG16, x: Array, stage: int) -> Array:
+  """The convolutions of a stage, counted from 1, and its pooling."""
+  channels, depth = STAGES[stage - 1]
+  for index in range(1, depth + 1):
+    x = layers.conv(
+      layers.scaled(channels, vgg.width),
+      3,
+      dtype=vgg.dtype,
+      name=f'conv{stage}_{index}',
+    )(x)
+    x = nn.relu(x)
+  return pooling.max_pool_2x2(x, vgg.ceil_mode)

@@ -118,3 +118,25 @@ def test_adam_for_s_is_optax_adamw():
   np.testing.assert_allclose(params['segmentation']['kernel'], value, rtol=1e-6)
   with pytest.raises(ValueError, match='lion'):
     _optimizer(kind='lion')
+
+
+@pytest.mark.parametrize('kind', ['sgd', 'adam'])
+def test_frozen_parameters_do_not_even_decay(kind):
+  params = {
+    'segmentation': {
+      'bn': {'scale': jnp.ones(2)},
+      'conv': {'kernel': jnp.ones(2)},
+    },
+    'failure': {'bn': {'scale': jnp.ones(2)}},
+  }
+  optimizer = _optimizer(kind=kind, frozen=lambda path: path[0] == 'bn')
+  state = optimizer.init(params)
+  for _ in range(2):
+    gradients = jax.tree.map(jnp.ones_like, params)
+    updates, state = optimizer.update(
+      gradients, state, params, in_phase2=jnp.asarray(True)
+    )
+    params = optax.apply_updates(params, updates)
+  assert np.all(params['segmentation']['bn']['scale'] == 1)
+  assert np.all(params['segmentation']['conv']['kernel'] < 1)
+  assert np.all(params['failure']['bn']['scale'] < 1)
