@@ -54,6 +54,9 @@ class DepthProvider(Protocol):
 PROVIDERS = {
   'ground_plane': 'segxal_jax.depth.ground_plane',
   'dataset': 'segxal_jax.depth.dataset',
+  'depth_anything': 'segxal_jax.depth.depth_anything',
+  'dinov2': 'segxal_jax.depth.dinov2',
+  'midas': 'segxal_jax.depth.midas',
 }
 
 
