@@ -75,8 +75,14 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   config.failure = failure
 
   config.init = ml_collections.ConfigDict()
-  # .npz with VGG16's convolutions; empty: random weights.
+  # What the networks begin with (docs/weights.md); empty: random weights.
+  # Folders made by `python -m fsnet_jax.weights convert`: the backbone of S
+  # (vgg16 for fcn8, resnet101 for deeplab_v2), or all of S (fcn8, deeplabv2),
+  # and the encoders of F (resnet18). `backbone` may also be the .npz of
+  # VGG16's convolutions, `segmentation` the workdir of an earlier run.
   config.init.backbone = ''
+  config.init.segmentation = ''
+  config.init.failure_encoder = ''
 
 
 def _optimizer() -> ml_collections.ConfigDict:

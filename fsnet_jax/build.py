@@ -11,7 +11,6 @@ from fsnet_jax.train_step import LossOptions
 from input_pipeline import transforms
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
-from input_pipeline.errors import UserError
 from input_pipeline.loader import eval_loader, train_loader
 
 
@@ -142,18 +141,3 @@ def open_all(config: Any) -> None:
   validation_source(config)
   for spec in config.eval.datasets:
     source(config, spec)
-
-
-def check_backbone(config: Any) -> None:
-  """Raises UserError if initial weights are named that cannot be used."""
-  path = config.init.backbone
-  if path and config.width != 1.0:
-    raise UserError(
-      f'config.init.backbone needs config.width=1.0, not {config.width}: the '
-      "file holds the full network's weights."
-    )
-  if path and not os.path.isfile(path):
-    raise UserError(
-      f'config.init.backbone names {path}, which is no file: give the .npz '
-      "with VGG16's convolutions, or '' for random weights."
-    )

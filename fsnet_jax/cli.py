@@ -12,6 +12,7 @@ from absl import logging
 from fsnet_jax import build, build_model, config_check
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
+from fsnet_jax.weights import initial
 
 _NEAR_MISS = re.compile(r'Did you mean "([^"]+)"')
 _OVERRIDE = re.compile(r'--?(?:no)?config\.([^=]+)')
@@ -55,8 +56,7 @@ def _check(config: Any) -> None:
   mesh.check_batch_size('batch_size', config.batch_size)
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
   mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-  build.check_backbone(config)
-  build_model.model(config)
+  initial.check(config, build_model.model(config))
   build.open_all(config)
 
 

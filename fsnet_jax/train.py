@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 from fsnet_jax import build, build_model
 from fsnet_jax.eval_step import make_validation_step, validation_losses
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.models.vgg_weights import load_vgg16_npz
 from fsnet_jax.optimizers import NOT_YET
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -21,6 +20,7 @@ from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.train_step import TrainState, create_state, make_train_step
+from fsnet_jax.weights import initial
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
@@ -152,22 +152,26 @@ class Trainer:
     state = new_state(self._config, self._model, self._mesh)
     latest = self._checkpoints.latest_step()
     if latest is None:
-      return self._with_backbone(state)
+      return self._with_initial_weights(state)
     restored = self._checkpoints.restore(latest, state, self._iterator)
     self._plateau.best = float(restored.metadata['plateau_best'])
     self._plateau.stale = int(restored.metadata['plateau_stale'])
     say(f'resuming from step {latest} of {self._workdir}')
     return restored.state
 
-  def _with_backbone(self, state: TrainState) -> TrainState:
-    """S with VGG16's convolutions read from a file, if one is named."""
-    path = self._config.init.backbone
-    if not path:
+  def _with_initial_weights(self, state: TrainState) -> TrainState:
+    """The state with what `config.init` names in its place."""
+    params, batch_stats, notes = initial.load(
+      self._config, state.params, state.batch_stats
+    )
+    for note in notes:
+      say(note)
+    if not notes:
       return state
-    segmentation, used = load_vgg16_npz(path, state.params['segmentation'])
-    say(used)
-    params = state.params | {'segmentation': segmentation}
-    return state.replace(params=mesh_lib.put_replicated(params, self._mesh))
+    return state.replace(
+      params=mesh_lib.put_replicated(params, self._mesh),
+      batch_stats=mesh_lib.put_replicated(batch_stats, self._mesh),
+    )
 
   def _phase(self, step: int) -> int:
     return 2 if step >= int(self._state.phase2_start) else 1

@@ -1,7 +1,6 @@
 """The real VGG16 weights, where a machine has them.
 
-Set VGG16_WEIGHTS to the .npz archive; `fsnet_jax.models.vgg_weights` says
-which.
+Set VGG16_WEIGHTS to the .npz archive; `fsnet_jax.weights.vgg_hed` says which.
 """
 
 import os
@@ -11,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsnet_jax.models import fcn8, initializers, vgg, vgg_weights
+from fsnet_jax.models import fcn8, initializers, vgg
+from fsnet_jax.weights import vgg_hed
 
 
 @pytest.fixture(scope='module')
@@ -22,7 +22,7 @@ def params():
   shape = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   network = fcn8.FCN8(head_width=16)
   params = initializers.host_init(network, 0, shape)['params']
-  loaded, _ = vgg_weights.load_vgg16_npz(path, params)
+  loaded, _ = vgg_hed.load_vgg16_npz(path, params)
   return loaded['vgg']
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fsnet_jax.models import vgg, vgg_weights
+from fsnet_jax.models import vgg
+from fsnet_jax.weights import vgg_hed
 from input_pipeline.errors import UserError
 
 
@@ -52,7 +53,7 @@ def save(path, arrays, **changes):
 def test_every_array_lands_in_its_layer(tmp_path, arrays):
   params = network_params()
   path = save(tmp_path / 'vgg.npz', arrays)
-  loaded, report = vgg_weights.load_vgg16_npz(path, params)
+  loaded, report = vgg_hed.load_vgg16_npz(path, params)
   np.testing.assert_array_equal(
     loaded['vgg']['conv1_1']['kernel'],
     arrays['block1|layers|conv2d|vars|0'][:, :, [2, 1, 0]],
@@ -92,7 +93,7 @@ NAME = 'block5|layers|conv2d_2|vars|1'
 def test_a_wrong_file_is_one_sentence(tmp_path, arrays, changes, message):
   path = save(tmp_path / 'wrong.npz', arrays, **changes)
   with pytest.raises(UserError, match=message) as caught:
-    vgg_weights.load_vgg16_npz(path, network_params())
+    vgg_hed.load_vgg16_npz(path, network_params())
   assert 'wrong.npz' in str(caught.value)
 
 
@@ -106,7 +107,7 @@ def test_files_that_are_no_archive(tmp_path):
   np.save(single, np.ones(3))
   for path in (missing, text, empty, single):
     with pytest.raises(UserError, match=path.name):
-      vgg_weights.load_vgg16_npz(path, network_params())
+      vgg_hed.load_vgg16_npz(path, network_params())
 
 
 def test_a_cut_off_file(tmp_path, arrays):
@@ -114,10 +115,10 @@ def test_a_cut_off_file(tmp_path, arrays):
   cut = tmp_path / 'cut.npz'
   cut.write_bytes(path.read_bytes()[:1_000_000])
   with pytest.raises(UserError, match='cut.npz'):
-    vgg_weights.load_vgg16_npz(cut, network_params())
+    vgg_hed.load_vgg16_npz(cut, network_params())
 
 
 def test_a_narrow_network_is_refused(tmp_path, arrays):
   path = save(tmp_path / 'vgg.npz', arrays)
   with pytest.raises(UserError, match='set width to 1'):
-    vgg_weights.load_vgg16_npz(path, network_params(0.25))
+    vgg_hed.load_vgg16_npz(path, network_params(0.25))

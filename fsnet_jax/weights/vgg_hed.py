@@ -1,25 +1,27 @@
-"""VGG16's trained convolutions from a NumPy archive into FCN8's encoder.
+"""VGG16's trained convolutions straight from a NumPy archive into FCN8.
 
 The archive is that of the edge detector HED in Keras: for each convolution
 a kernel `block{1..5}|layers|conv2d[_1|_2]|vars|0`, laid out height, width,
 in, out, and a bias `...|vars|1`. Keras's VGG16 takes its channels as blue,
 green, red, zero-mean on 0..255; FCN8 here takes red, green, blue, so the
-first kernel's input channels are reversed.
+first kernel's input channels are reversed. The means differ by a tenth of a
+grey level, which is left alone here; `convert` folds it in.
 """
 
-import pathlib
-import zipfile
+import os
 from typing import Any
 
 import jax
 import numpy as np
 
 from fsnet_jax.models import vgg
+from fsnet_jax.weights.names import vgg16_keras
+from fsnet_jax.weights.readers import read_tensors
 from input_pipeline.errors import UserError
 
 
 def load_vgg16_npz(
-  path: str | pathlib.Path, params: dict[str, Any]
+  path: str | os.PathLike, params: dict[str, Any]
 ) -> tuple[dict[str, Any], str]:
   """Replaces the VGG16 part of a network's parameters.
 
@@ -47,7 +49,9 @@ def load_vgg16_npz(
       f'{path} holds VGG16 at full width, but the network is narrower; set '
       'width to 1.'
     )
-  arrays, ignored = _read(path, set(expected))
+  arrays = read_tensors(path)
+  ignored = [name for name in arrays if name.startswith(('dsn', 'fuse'))]
+  _compare(path, set(expected), set(arrays) - set(ignored))
   loaded: dict[str, dict[str, np.ndarray]] = {}
   for name, (layer, leaf, shape) in expected.items():
     loaded.setdefault(layer, {})[leaf] = _checked(path, name, arrays, shape)
@@ -64,39 +68,20 @@ def load_vgg16_npz(
 
 def _names() -> list[tuple[str, str, str]]:
   """(layer, leaf, name in the file) of every array that is needed."""
-  names = []
-  for stage, (_, depth) in enumerate(vgg.STAGES, 1):
-    for index in range(1, depth + 1):
-      conv = 'conv2d' if index == 1 else f'conv2d_{index - 1}'
-      for position, leaf in enumerate(('kernel', 'bias')):
-        name = f'block{stage}|layers|{conv}|vars|{position}'
-        names.append((f'conv{stage}_{index}', leaf, name))
-  return names
-
-
-def _read(
-  path: str | pathlib.Path, wanted: set[str]
-) -> tuple[dict[str, np.ndarray], list[str]]:
-  """The wanted arrays, and the names of HED's own."""
-  try:
-    # The file is opened here: np.load leaves it open when it fails.
-    with open(path, 'rb') as file:
-      archive = np.load(file, allow_pickle=False)
-      if isinstance(archive, np.ndarray):
-        raise UserError(f'{path} is a single array; give an .npz archive.')
-      names = set(archive.files)
-      ignored = sorted(n for n in names if n.startswith(('dsn', 'fuse')))
-      _compare(path, wanted, names - set(ignored))
-      return {name: archive[name] for name in wanted}, ignored
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise UserError(
-      f'{path} cannot be read as an .npz archive of plain arrays ({error}); '
-      'check the path and the file.'
-    ) from error
+  layers = [
+    f'conv{stage}_{index}'
+    for stage, (_, depth) in enumerate(vgg.STAGES, 1)
+    for index in range(1, depth + 1)
+  ]
+  return [
+    (layer, leaf, str(vgg16_keras(('params', layer, leaf))))
+    for layer in layers
+    for leaf in ('kernel', 'bias')
+  ]
 
 
 def _compare(
-  path: str | pathlib.Path, wanted: set[str], found: set[str]
+  path: str | os.PathLike, wanted: set[str], found: set[str]
 ) -> None:
   missing, extra = sorted(wanted - found), sorted(found - wanted)
   if missing or extra:
@@ -108,7 +93,7 @@ def _compare(
 
 
 def _checked(
-  path: str | pathlib.Path,
+  path: str | os.PathLike,
   name: str,
   arrays: dict[str, np.ndarray],
   shape: tuple[int, ...],

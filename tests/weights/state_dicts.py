@@ -1,0 +1,90 @@
+"""State dicts with the public names of torchvision, narrow, without torch."""
+
+import numpy as np
+
+
+class Maker:
+  """Collects named random arrays as PyTorch lays them out."""
+
+  def __init__(self, seed=0):
+    self.rng = np.random.default_rng(seed)
+    self.arrays = {}
+
+  def normal(self, name, *shape):
+    values = self.rng.standard_normal(shape).astype(np.float32)
+    self.arrays[name] = values / np.sqrt(np.prod(shape[1:]), dtype=np.float32)
+
+  def conv(self, name, inputs, outputs, size, bias=True):
+    self.normal(f'{name}.weight', outputs, inputs, size, size)
+    if bias:
+      self.normal(f'{name}.bias', outputs)
+
+  def batch_norm(self, name, channels):
+    for leaf in ('weight', 'bias', 'running_mean'):
+      self.normal(f'{name}.{leaf}', channels)
+    variance = self.rng.random(channels, np.float32) + 0.5
+    self.arrays[f'{name}.running_var'] = variance
+    self.arrays[f'{name}.num_batches_tracked'] = np.array(3)
+
+
+def vgg16(base=8, head=16, seed=0):
+  """VGG16 configuration D with `base` channels in its first stage."""
+  make = Maker(seed)
+  inputs, place = 3, 0
+  plan = [(1, 2), (2, 2), (4, 3), (8, 3), (8, 3)]
+  for factor, depth in plan:
+    for _ in range(depth):
+      make.conv(f'features.{place}', inputs, factor * base, 3)
+      inputs = factor * base
+      place += 2
+    place += 1
+  make.normal('classifier.0.weight', head, inputs * 49)
+  make.normal('classifier.0.bias', head)
+  make.normal('classifier.3.weight', head, head)
+  make.normal('classifier.3.bias', head)
+  make.normal('classifier.6.weight', 10, head)
+  make.normal('classifier.6.bias', 10)
+  return make.arrays
+
+
+def resnet18(base=8, seed=0):
+  """ResNet18 with `base` channels in its first stage."""
+  make = Maker(seed)
+  make.conv('conv1', 3, base, 7, bias=False)
+  make.batch_norm('bn1', base)
+  inputs = base
+  for stage in range(4):
+    outputs = base << stage
+    for block in range(2):
+      name = f'layer{stage + 1}.{block}'
+      for index in (1, 2):
+        make.conv(f'{name}.conv{index}', inputs, outputs, 3, bias=False)
+        make.batch_norm(f'{name}.bn{index}', outputs)
+        previous, inputs = inputs, outputs
+        if index == 1 and block == 0 and stage > 0:
+          make.conv(f'{name}.downsample.0', previous, outputs, 1, bias=False)
+          make.batch_norm(f'{name}.downsample.1', outputs)
+  make.normal('fc.weight', 10, inputs)
+  make.normal('fc.bias', 10)
+  return make.arrays
+
+
+def bottlenecks(base=8, blocks=(1, 1, 1, 1), seed=0):
+  """ResNet101's layout with few blocks, without classifier."""
+  make = Maker(seed)
+  make.conv('conv1', 3, base, 7, bias=False)
+  make.batch_norm('bn1', base)
+  inputs = base
+  for stage, count in enumerate(blocks):
+    inner = base << stage
+    for block in range(count):
+      name = f'layer{stage + 1}.{block}'
+      shapes = [(inputs, inner, 1), (inner, inner, 3), (inner, 4 * inner, 1)]
+      for index, shape in enumerate(shapes, 1):
+        make.conv(f'{name}.conv{index}', *shape, bias=False)
+        make.batch_norm(f'{name}.bn{index}', shape[1])
+      if block == 0:
+        make.conv(f'{name}.downsample.0', inputs, 4 * inner, 1, bias=False)
+        make.batch_norm(f'{name}.downsample.1', 4 * inner)
+      inputs = 4 * inner
+  return make.arrays
