@@ -12,6 +12,7 @@ result is resized back with aligned corners. 256x512 becomes 518x1036: on a
 CPU a side of 252 is eight times as fast.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,9 +44,21 @@ def create(options: Any) -> estimator.NetworkDepth:
   Raises:
     UserError: there is no file, or it is of another network.
   """
-  paths = estimator.weight_files(options)
+  paths = tuple(estimator.weight_files(options))
   side = estimator.side_of(options, 518, 14)
   max_depth = float(options.get('max_depth', 0)) or None
+  return _load(paths, estimator.stamps(paths), side, max_depth)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(
+  paths: tuple[str, ...],
+  stamps: tuple,
+  side: int | None,
+  max_depth: float | None,
+) -> estimator.NetworkDepth:
+  """The provider; kept for as long as its files stay as they are."""
+  del stamps
 
   def choose(
     tensors: Mapping[str, np.ndarray], file: str

@@ -14,6 +14,7 @@ or with the short side `config.depth.side`. No pixel of the border is made
 up so, and the map fits the image. Normalisation is ImageNet's.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,9 +46,18 @@ def create(options: Any) -> estimator.NetworkDepth:
   Raises:
     UserError: there is no file, or it is of another network.
   """
-  paths = estimator.weight_files(options)
+  paths = tuple(estimator.weight_files(options))
   side = estimator.side_of(options, None, 14)
   max_depth = float(options.get('max_depth', 0)) or 80.0
+  return _load(paths, estimator.stamps(paths), side, max_depth)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(
+  paths: tuple[str, ...], stamps: tuple, side: int | None, max_depth: float
+) -> estimator.NetworkDepth:
+  """The provider; kept for as long as its files stay as they are."""
+  del stamps
 
   def choose(
     tensors: Mapping[str, np.ndarray], file: str

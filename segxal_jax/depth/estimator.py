@@ -127,6 +127,17 @@ def side_of(options: Any, default: int | None, multiple: int) -> int | None:
   return side
 
 
+def stamps(paths: Sequence[str]) -> tuple[tuple[int, int] | None, ...]:
+  """Length and time of change of files, None where there is none.
+
+  Part of the key under which providers keep what they loaded: a run asks for
+  its provider more than once, and its file may have a gigabyte.
+  """
+  found = [pathlib.Path(path) for path in paths]
+  stats = [path.stat() if path.is_file() else None for path in found]
+  return tuple(s and (s.st_size, s.st_mtime_ns) for s in stats)
+
+
 def fingerprint(paths: Sequence[str], *settings: Any) -> str:
   """A digest of files and settings.
 

@@ -12,6 +12,7 @@ towards `config.depth.side` (default 384), both sides rounded to multiples of
 deviation; the result is resized back (bicubic).
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,8 +47,17 @@ def create(options: Any) -> estimator.NetworkDepth:
   Raises:
     UserError: there is no file, or it is of another network.
   """
-  paths = estimator.weight_files(options)
+  paths = tuple(estimator.weight_files(options))
   side = estimator.side_of(options, 384, 32)
+  return _load(paths, estimator.stamps(paths), side)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(
+  paths: tuple[str, ...], stamps: tuple, side: int | None
+) -> estimator.NetworkDepth:
+  """The provider; kept for as long as its files stay as they are."""
+  del stamps
 
   def choose(
     tensors: Mapping[str, np.ndarray], file: str

@@ -281,6 +281,7 @@ def test_depth_anything_small_from_its_file(tmp_path):
   options = _options('depth_anything', weights=str(path), side=28)
   provider = providers.create(options)
   assert provider.inverse and not provider.needs_dataset_depth
+  assert providers.create(options) is provider
   scene = {'image': (255 * _values(20, 31, 3)).astype(np.uint8)}
   depth = provider(scene)
   assert depth.shape == (20, 31) and depth.dtype == np.float32
