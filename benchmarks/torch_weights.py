@@ -7,7 +7,10 @@ import numpy as np
 import torch
 
 _RENAMES = (
-  (r'layer(\d)_(\d)\.', r'layer\1.\2.'),
+  (r'^backbone\.', ''),
+  (r'^classifier\.', 'aspp.conv3.'),
+  (r'^layer5_(\d)\.', r'layer5.conv2d_list.\1.'),
+  (r'layer(\d)_(\d+)\.', r'layer\1.\2.'),
   (r'downsample_conv\.', 'downsample.0.'),
   (r'downsample_bn\.', 'downsample.1.'),
   (r'^decoder\.', ''),
@@ -53,6 +56,11 @@ def load(model, *trees):
   if missing or unexpected:
     raise ValueError(f'Missing {missing}, unexpected {unexpected}.')
   return model
+
+
+def layer_name(names):
+  """The name in PyTorch of the layer at a path of ours."""
+  return _rename([*names, 'kernel']).removesuffix('.weight')
 
 
 def _rename(names):
