@@ -25,6 +25,8 @@ def _data() -> ml_collections.ConfigDict:
   data.num_train = 0
   data.num_validation = 0
   data.num_test = 0
+  # Share of the training split that is used, evenly spaced.
+  data.train_fraction = 1.0
   # Names of input_pipeline.transforms, in order.
   data.augment = ('flip',)
   # Reader processes; 0 reads in threads.
@@ -83,6 +85,9 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   config.init.backbone = ''
   config.init.segmentation = ''
   config.init.failure_encoder = ''
+  # Workdir of a run to go on from at the end of its phase 1; only F and what
+  # trains it may differ (configs/ablation.py).
+  config.init.phase1 = ''
 
 
 def _optimizer() -> ml_collections.ConfigDict:

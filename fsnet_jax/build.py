@@ -11,6 +11,7 @@ from fsnet_jax.train_step import LossOptions
 from input_pipeline import transforms
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
+from input_pipeline.datasets.subset import EvenSubset
 from input_pipeline.loader import eval_loader, train_loader
 
 
@@ -101,8 +102,11 @@ def _own_spec(config: Any, split: str) -> str:
 
 def training_batches(config: Any):
   """Endless, checkpointable iterator over this process's share."""
+  data = source(config, _own_spec(config, config.data.train_split))
+  if config.data.train_fraction < 1:
+    data = EvenSubset(data, config.data.train_fraction)
   return train_loader(
-    source(config, _own_spec(config, config.data.train_split)),
+    data,
     batch_size=config.batch_size,
     seed=config.seed,
     process_index=jax.process_index(),

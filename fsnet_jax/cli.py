@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from absl import logging
 
-from fsnet_jax import build, build_model, config_check
+from fsnet_jax import build, build_model, config_check, phase1
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.weights import initial
@@ -58,6 +58,7 @@ def _check(config: Any) -> None:
   mesh.check_accumulation(config.batch_size, config.accumulate_steps)
   initial.check(config, build_model.model(config))
   build.open_all(config)
+  phase1.check(config)
 
 
 def run(
@@ -80,6 +81,13 @@ def run(
   _use_compilation_cache(config.compilation_cache_dir)
   # TensorBoard's writer and orbax are slow to import: a mistake in a flag
   # is reported before.
+  if config.task == 'ablation':
+    from fsnet_jax import ablation
+
+    ablation.check(config)
+    with open_workdir(workdir, config):
+      ablation.run(config, workdir, mode, origin)
+    return
   from fsnet_jax.evaluate import evaluate
   from fsnet_jax.train import Trainer
 

@@ -113,6 +113,14 @@ def _check_numbers(config: Any) -> None:
       )
 
 
+def _check_fraction(config: Any) -> None:
+  if not 0 < config.data.train_fraction <= 1:
+    raise UserError(
+      f'config.data.train_fraction is {config.data.train_fraction}: it must be '
+      'more than 0 and at most 1.'
+    )
+
+
 def _check_tuples(config: Any) -> None:
   size = config.image_size
   if len(size) != 2 or any(
@@ -158,8 +166,10 @@ def check(config: Any) -> None:
   Raises:
     UserError: for the first mistake found.
   """
-  if config.task != 'fsnet':
-    raise UserError(f'config.task is {config.task!r}: the one task is fsnet.')
+  if config.task not in ('fsnet', 'ablation'):
+    raise UserError(
+      f'config.task is {config.task!r}: choose one of fsnet, ablation.'
+    )
   if config.phase1_steps + config.phase2_steps == 0:
     raise UserError(
       'config.phase1_steps and config.phase2_steps are both 0: nothing would '
@@ -172,4 +182,5 @@ def check(config: Any) -> None:
     )
   _check_choices(config)
   _check_numbers(config)
+  _check_fraction(config)
   _check_tuples(config)

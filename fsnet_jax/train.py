@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fsnet_jax import build, build_model
+from fsnet_jax import build, build_model, phase1
 from fsnet_jax.eval_step import make_validation_step, validation_losses
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.optimizers import NOT_YET
@@ -152,7 +152,13 @@ class Trainer:
     state = new_state(self._config, self._model, self._mesh)
     latest = self._checkpoints.latest_step()
     if latest is None:
-      return self._with_initial_weights(state)
+      state = self._with_initial_weights(state)
+      if self._config.init.phase1:
+        say(f'phase 1 is that of {self._config.init.phase1}')
+        state = phase1.continue_from(
+          self._config, state, self._iterator, self._mesh
+        )
+      return state
     restored = self._checkpoints.restore(latest, state, self._iterator)
     self._plateau.best = float(restored.metadata['plateau_best'])
     self._plateau.stale = int(restored.metadata['plateau_stale'])

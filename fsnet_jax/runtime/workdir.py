@@ -16,6 +16,7 @@ from input_pipeline.errors import UserError
 # What may change between two commands on one run: these fields do not enter
 # the training.
 _FREE = (
+  'ablation.',
   'eval.',
   'data.root',
   'data.cache_dir',

@@ -100,6 +100,28 @@ def test_stopped_run_resumes_to_the_same_bits(finished, shared, tmp_path):
   _assert_same_run(finished[0], tmp_path / 'run')
 
 
+def test_ablation_cell_is_a_run_of_its_own(finished, shared, tmp_path):
+  """Sharing phase 1 saves time and changes nothing."""
+  argv = tiny.command(
+    shared,
+    tmp_path / 'run',
+    config='configs/ablation.py:fcn8',
+    ablation__variants="('full',)",
+    failure__msp_residual=True,
+  )
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  assert 'all (multi-branch) | 1 |' in result.stdout
+  cell, alone = _params(tmp_path / 'run/seed0/full'), _params(finished[0])
+  assert cell.keys() == alone.keys()
+  for name in cell:
+    np.testing.assert_array_equal(cell[name], alone[name], str(name))
+  # What is finished is not trained again.
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  assert 'compiling' not in result.stderr and '67.83' in result.stdout
+
+
 def test_evaluate_on_other_data_keeps_the_run(finished, shared):
   workdir, _ = finished
   before = _params(workdir)

@@ -33,7 +33,13 @@ SHRUNK = {
 }
 
 
-def command(shared: Path, workdir: Path, *flags: str, **changes) -> list[str]:
+def command(
+  shared: Path,
+  workdir: Path,
+  *flags: str,
+  config: str = 'configs/fsnet_fcn8.py',
+  **changes,
+) -> list[str]:
   """argv of a shrunken demo; `a__b=1` in changes sets config.a.b."""
   fields = SHRUNK | {
     'data.cache_dir': str(shared / 'data'),
@@ -43,7 +49,7 @@ def command(shared: Path, workdir: Path, *flags: str, **changes) -> list[str]:
   return [
     sys.executable,
     'main.py',
-    '--config=configs/fsnet_fcn8.py',
+    f'--config={config}',
     f'--workdir={workdir}',
     *(f'--config.{name}={value}' for name, value in fields.items()),
     *flags,
