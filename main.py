@@ -1,9 +1,10 @@
-"""Trains and evaluates: `python main.py --config=configs/fsnet_fcn8.py`.
+"""Runs a config: `python main.py --config=configs/fsnet_fcn8.py`.
 
 Exit codes: 0 done; 2 something for you to change, in one sentence; 75 saved,
 run the same command again.
 """
 
+import importlib
 import os
 import shlex
 import signal
@@ -61,9 +62,7 @@ def _config_name() -> str:
   return '_'.join(filter(None, [Path(file).stem, argument]))
 
 
-def _run(argv: list[str]) -> int:
-  del argv
-  from fsnet_jax import cli
+def _run(_: list[str]) -> int:
   from fsnet_jax.runtime import distributed
   from fsnet_jax.runtime.interrupts import Interrupted
 
@@ -74,6 +73,8 @@ def _run(argv: list[str]) -> int:
     workdir = Path(FLAGS.workdir or Path('runs') / _config_name())
     command = shlex.join(['python', 'main.py', *sys.argv[1:]])
     origin = {'config_name': _config_name(), 'command': command}
+    room = 'segxal_jax' if FLAGS.config.task == 'segxal' else 'fsnet_jax'
+    cli = importlib.import_module(f'{room}.cli')
     cli.run(FLAGS.config, workdir, FLAGS.mode, origin)
   except UserError as error:
     _fail(str(error))

@@ -108,12 +108,12 @@ def explain(
 ) -> Explained:
   """`grad_cam` with the logits and the activation of the same pass."""
   size = images.shape[1:3]
-  zero = jnp.zeros_like(_activation(apply_fn, variables, images, layer))
+  zero = _activation(apply_fn, variables, images, layer)
 
-  def tapped(delta):
+  def forward(delta):
     return _run_tapped(apply_fn, variables, images, layer, delta)
 
-  logits, pull_back, activation = jax.vjp(tapped, zero, has_aux=True)
+  logits, pull_back, activation = jax.vjp(forward, zero, has_aux=True)
   winner = jnp.argmax(logits, axis=-1)
   if mask is None:
     mask = jnp.ones(winner.shape, bool)
@@ -133,6 +133,21 @@ def explain(
   )
   maps = jax.vmap(lambda c: class_map(every & c))(chosen)
   return Explained(logits, jnp.max(maps, axis=0), activation)
+
+
+def tapped(
+  apply_fn: ApplyFn,
+  variables: Any,
+  images: Float[Array, 'b h w 3'],
+  layer: str,
+) -> tuple[Float[Array, 'b h w c'], Float[Array, 'b ah aw k']]:
+  """Logits and the activation of a layer, without any backward pass.
+
+  Raises:
+    UserError: as `grad_cam`.
+  """
+  zero = _activation(apply_fn, variables, images, layer)
+  return _run_tapped(apply_fn, variables, images, layer, zero)
 
 
 def unit_range(maps: Float[Array, '*b h w']) -> Float[Array, '*b h w']:
@@ -174,7 +189,7 @@ def _to_image(cam: Array, crop: int, size: tuple[int, int]) -> Array:
 
 
 def _activation(apply_fn: ApplyFn, variables: Any, images: Any, layer: str):
-  """Shape and type of the layer's output; also checks that there is one."""
+  """Zeros like the layer's output; also checks that there is one."""
   seen: dict[str, Any] = {}
 
   def record(next_fn, args, kwargs, context):

@@ -226,6 +226,21 @@ class Ledger:
       os.fsync(file.fileno())
 
 
+class Subset:
+  """Some scenes of a source, in a given order, as a `Source`."""
+
+  def __init__(self, source: Source, places: Sequence[int]):
+    """Takes places in `source`."""
+    self._source = source
+    self._places = tuple(int(place) for place in places)
+
+  def __len__(self) -> int:
+    return len(self._places)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._source[self._places[index]]
+
+
 class AnnotatedSource:
   """The labelled pool as a `Source`: the pool's images, the oracle's labels.
 

@@ -25,6 +25,7 @@ ACQUISITIONS: dict[str, Acquisition] = {
     ByScore('vote_entropy', 'QBC (vote entropy)'),
     ByScore('consensus_entropy', 'QBC (consensus entropy)'),
     ByScore('disagreement', 'QBC (disagreement)'),
+    ByScore('failure', "FSNet's failure map"),
   )
 }
 

@@ -1,0 +1,141 @@
+"""Fields of active learning, beside those of `common`, at the paper's values.
+
+Counts of 0 are worked out from the percentages beside them. What the paper
+leaves open and why these values: docs/architecture.md.
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def _pool() -> ml_collections.ConfigDict:
+  pool = ml_collections.ConfigDict()
+  # D^L at the start, and the images asked about in each cycle.
+  pool.initial_percent = 10.0
+  pool.num_initial = 0
+  pool.query_percent = 5.0
+  pool.num_query = 0
+  # D^S: the random part of D^U that a cycle looks at.
+  pool.subset_share = 0.5
+  # Images of the training split set aside for validation, drawn as DEAL's
+  # code draws them; 0: data.validation_split.
+  pool.holdout = 0
+  return pool
+
+
+def _acquisition() -> ml_collections.ConfigDict:
+  acquisition = ml_collections.ConfigDict()
+  # eem, random, entropy, margin, least_confidence, coreset, coreset_cosine,
+  # vote_entropy, consensus_entropy, disagreement, failure.
+  acquisition.strategy = 'eem'
+  # An image's score is the mean of this share of its highest pixels.
+  acquisition.top_share = 1.0
+  # Of the dropout committee behind the three strategies that need one.
+  acquisition.members = 10
+  acquisition.dropout = 0.2
+  return acquisition
+
+
+def _explanation(config: ml_collections.ConfigDict) -> None:
+  config.cam = ml_collections.ConfigDict()
+  # Submodule whose output Grad-CAM looks at; '': the network's deepest.
+  config.cam.layer = ''
+  config.cam.method = 'gradcam'  # or 'hirescam'
+  # 'predicted': one map of the predicted classes' logits; 'classes': one for
+  # each of `classes` (none: all), and their maximum.
+  config.cam.target = 'predicted'
+  config.cam.classes = ()
+  config.cam.z = 'cells'  # or 'positive_sum'
+  # Only logits of near pixels count.
+  config.cam.near_target = False
+
+  config.eem = ml_collections.ConfigDict()
+  config.eem.alpha = 0.5  # of PAE
+  config.eem.beta = 0.5  # of the entropy
+  # Of FSNet's failure score; needs phase2_steps.
+  config.eem.gamma = 0.0
+  # Side of a patch for the entropy of the authors' code; 0: per pixel, eq. 1.
+  config.eem.patch_entropy = 0
+
+  config.depth = ml_collections.ConfigDict()
+  # ground_plane, dataset, depth_anything, dinov2, midas.
+  config.depth.provider = 'ground_plane'
+  # Of a depth network: its file, the image's side that it sees (0: its own),
+  # and the range in metres of a metric one (0: its own, or relative depth).
+  config.depth.weights = ''
+  config.depth.side = 0
+  config.depth.max_depth = 0.0
+  config.depth.horizon = 0.45  # of ground_plane, share of the height
+  config.depth.threshold = 'otsu'  # or 'soft'
+  config.depth.percentiles = (2.0, 98.0)
+  # Rows at the bottom that show the own vehicle, share of the height.
+  config.depth.ego_share = 0.0
+
+
+def _question(config: ml_collections.ConfigDict) -> None:
+  config.regions = ml_collections.ConfigDict()
+  config.regions.kind = 'superpixels'  # or 'patches'
+  config.regions.num_segments = 100
+  config.regions.compactness = 10.0
+  config.regions.patch = 8
+  # At most so many regions of an image are asked about.
+  config.regions.count = 10
+
+  config.oracle = ml_collections.ConfigDict()
+  # simulated_human, gt_patch, self_pseudo, full_image.
+  config.oracle.kind = 'simulated_human'
+  config.oracle.patch = 8
+  # What stands where the oracle is not asked: the network's 'prediction',
+  # its 'confident' part, or 'void'.
+  config.oracle.rest = 'prediction'
+  config.oracle.min_confidence = 0.9
+  # An object that fills this share of a region is part of the answer.
+  config.oracle.min_share = 0.25
+  config.oracle.border_noise_px = 0
+  config.oracle.wrong_class = 0.0
+
+  config.selection = ml_collections.ConfigDict()
+  config.selection.rule = 'dice'  # or 'all'
+  config.selection.theta = 0.75
+
+
+def _stop() -> ml_collections.ConfigDict:
+  stop = ml_collections.ConfigDict()
+  # Queries; training follows each, so there is one more measurement.
+  stop.cycles = 6
+  # Budgets, those of rejected annotations and the seed set included; 0: none.
+  stop.images = 0
+  stop.pixels = 0
+  stop.clicks = 0
+  # Cycles without a rise of the validation mIoU; 0: go on.
+  stop.plateau_patience = 0
+  stop.plateau_min_delta = 0.002
+  return stop
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The paper's protocol on U-Net, with no data set chosen."""
+  config = common.get_config()
+  config.task = 'segxal'
+  config.batch_size = 16
+  config.segmentation.name = 'unet'
+  config.segmentation.features = 'bottleneck'
+  config.segmentation.dropout_rate = 0.0
+  config.optimizer.kind = 'adam'
+  config.optimizer.learning_rate = 1e-4
+  config.optimizer.weight_decay = 0.0
+  # Steps of a cycle: S alone, then S and F (0: there is no F).
+  config.phase1_steps = 10_000
+  config.phase2_steps = 0
+  config.warm_start = False
+  config.pool = _pool()
+  config.acquisition = _acquisition()
+  _explanation(config)
+  _question(config)
+  config.stop = _stop()
+  config.report = ml_collections.ConfigDict()
+  # Questions shown for each cycle, and images followed through all cycles.
+  config.report.num_examples = 2
+  config.report.num_watched = 1
+  return config

@@ -1,0 +1,162 @@
+"""Finds mistakes in a config of this package before anything is compiled."""
+
+from typing import Any
+
+from fsnet_jax import config_check
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from segxal_jax import acquisition, depth, oracles
+
+_CHOICES = {
+  'cam.method': ('gradcam', 'hirescam'),
+  'cam.target': ('predicted', 'classes'),
+  'cam.z': ('cells', 'positive_sum'),
+  'depth.threshold': ('otsu', 'soft'),
+  'regions.kind': ('superpixels', 'patches'),
+  'oracle.rest': ('prediction', 'confident', 'void'),
+  'selection.rule': ('dice', 'all'),
+}
+_NOT_NEGATIVE = (
+  'pool.num_initial',
+  'pool.num_query',
+  'pool.holdout',
+  'eem.alpha',
+  'eem.beta',
+  'eem.gamma',
+  'eem.patch_entropy',
+  'oracle.border_noise_px',
+  'stop.cycles',
+  'stop.images',
+  'stop.pixels',
+  'stop.clicks',
+  'stop.plateau_patience',
+  'report.num_examples',
+  'report.num_watched',
+)
+_POSITIVE = (
+  'pool.initial_percent',
+  'pool.query_percent',
+  'acquisition.members',
+  'regions.num_segments',
+  'regions.compactness',
+  'regions.patch',
+  'regions.count',
+  'oracle.patch',
+)
+# Both ends allowed.
+_SHARES = (
+  'pool.subset_share',
+  'acquisition.top_share',
+  'oracle.min_confidence',
+  'oracle.min_share',
+  'oracle.wrong_class',
+  'selection.theta',
+)
+
+
+def _get(config: Any, path: str) -> Any:
+  for name in path.split('.'):
+    config = config[name]
+  return config
+
+
+def _check_numbers(config: Any) -> None:
+  for path in _NOT_NEGATIVE:
+    if not _get(config, path) >= 0:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it must not be negative.'
+      )
+  for path in _POSITIVE:
+    if not _get(config, path) > 0:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it must be greater than 0.'
+      )
+  for path in _SHARES:
+    if not 0 <= _get(config, path) <= 1:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it is a share, from 0 to 1.'
+      )
+  for path in ('acquisition.dropout', 'depth.ego_share'):
+    if not 0 <= _get(config, path) < 1:
+      raise UserError(
+        f'config.{path} is {_get(config, path)}: it must be at least 0 and '
+        'less than 1.'
+      )
+  for path in ('pool.subset_share', 'acquisition.top_share'):
+    if not _get(config, path) > 0:
+      raise UserError(f'config.{path} is 0: no image could be chosen.')
+
+
+def _check_explanation(config: Any) -> None:
+  eem = config.eem
+  if not eem.alpha + eem.beta + eem.gamma > 0:
+    raise UserError(
+      'config.eem.alpha, beta and gamma are all 0: the mask would be empty.'
+    )
+  needs_failure = eem.gamma > 0 or config.acquisition.strategy == 'failure'
+  if needs_failure and not config.phase2_steps:
+    raise UserError(
+      'config.eem.gamma and the strategy failure need a trained failure '
+      'network: set config.phase2_steps.'
+    )
+  wrong = [c for c in config.cam.classes if c not in range(labels.NUM_CLASSES)]
+  if wrong:
+    raise UserError(
+      f'config.cam.classes names {wrong[0]}: classes are 0 to '
+      f'{labels.NUM_CLASSES - 1}.'
+    )
+  low, high = config.depth.percentiles
+  if not 0 <= low < high <= 100:
+    raise UserError(
+      f'config.depth.percentiles is {(low, high)}: it needs '
+      '0 <= low < high <= 100.'
+    )
+
+
+def _check_beginning(config: Any) -> None:
+  if config.init.phase1:
+    raise UserError('config.init.phase1 is of FSNet alone: leave it empty.')
+  if config.init.failure_encoder and not config.phase2_steps:
+    raise UserError(
+      'config.init.failure_encoder needs a failure network: set '
+      'config.phase2_steps.'
+    )
+
+
+def _check_end(config: Any) -> None:
+  stop = config.stop
+  validated = config.data.validation_split or config.pool.holdout
+  if stop.plateau_patience and not validated:
+    raise UserError(
+      'config.stop.plateau_patience needs config.data.validation_split or '
+      'config.pool.holdout.'
+    )
+
+
+def check(config: Any) -> None:
+  """Checks every field that can be checked without data or devices.
+
+  Args:
+    config: as `configs/segxal_unet.py` lays it out.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  # Its fields are FSNet's and more.
+  shared = config.copy_and_resolve_references()
+  with shared.unlocked():
+    shared.task = 'fsnet'
+  config_check.check(shared)
+  for path, choices in _CHOICES.items():
+    if _get(config, path) not in choices:
+      raise UserError(
+        f'config.{path} is {_get(config, path)!r}: choose one of '
+        f'{", ".join(choices)}.'
+      )
+  _check_numbers(config)
+  _check_explanation(config)
+  _check_beginning(config)
+  _check_end(config)
+  acquisition.create(config.acquisition.strategy)
+  oracles.create(config.oracle, config.seed)
+  depth.create(config.depth)

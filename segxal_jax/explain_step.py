@@ -1,0 +1,201 @@
+"""The compiled pass over pool images: maps, and the numbers they give.
+
+One forward pass of the image and, where the error mask is wanted, one of the
+depth-informed image with the backward pass of its Grad-CAM. What is not asked
+for is not computed.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from fsnet_jax.models.fsnet import FSNet
+from segxal_jax import committee, gradcam, uncertainty
+from segxal_jax.error_mask import explainable_error_mask, image_score
+
+_UNCERTAINTY = {
+  'entropy': uncertainty.entropy,
+  'margin': uncertainty.margin,
+  'least_confidence': uncertainty.least_confidence,
+}
+# What an acquisition strategy can ask for.
+SCORES = (*_UNCERTAINTY, *committee.MEASURES, 'eem', 'failure')
+
+Batch = Mapping[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainOptions:
+  """How images are explained and scored.
+
+  Attributes:
+    layer: that Grad-CAM looks at; see `gradcam.grad_cam`.
+    cam: how its map is formed.
+    near_target: whether only pixels of the near field count in its target.
+    alpha: weight of PAE in the error mask.
+    beta: weight of the entropy.
+    gamma: weight of FSNet's failure score.
+    patch_entropy: side of a patch of the authors' histogram entropy, which
+      then takes the place of the pixels' entropy in the mask; 0 = off.
+    top_share: of `image_score`.
+    members: of the dropout committee.
+    dropout: rate of its dropout.
+  """
+
+  layer: str
+  cam: gradcam.CamOptions = gradcam.CamOptions()
+  near_target: bool = False
+  alpha: float = 0.5
+  beta: float = 0.5
+  gamma: float = 0.0
+  patch_entropy: int = 0
+  top_share: float = 1.0
+  members: int = 10
+  dropout: float = 0.2
+
+
+def variables_of(params: Any, batch_stats: Any) -> dict[str, Any]:
+  """S's variables among those of both networks."""
+  return {
+    'params': params['segmentation'],
+    'batch_stats': batch_stats['segmentation'],
+  }
+
+
+def logits_fn(model: FSNet) -> Callable[..., Array]:
+  """(variables, images, rngs=None) -> logits of S in evaluation mode."""
+
+  def apply(variables, images, rngs=None):
+    output = model.segmentation.apply(variables, images, train=False, rngs=rngs)
+    return output.logits
+
+  return apply
+
+
+def _mask(
+  model: FSNet, options: ExplainOptions, params, batch_stats, batch, logits
+) -> dict[str, Array]:
+  """The error mask and its parts, [b h w] each."""
+  images = batch['image'].astype(jnp.float32)
+  near = batch['near']
+  maps = {'entropy': uncertainty.entropy(logits)}
+  if options.patch_entropy:
+    maps['entropy'] = uncertainty.patch_histogram_entropy(
+      jnp.argmax(logits, -1), logits.shape[-1], options.patch_entropy
+    )
+  maps['pae'] = gradcam.grad_cam(
+    logits_fn(model),
+    variables_of(params, batch_stats),
+    images * near[..., None],
+    options.layer,
+    (near > 0) & batch['usable'] if options.near_target else None,
+    options.cam,
+  )
+  if options.gamma:
+    maps['failure'] = _failure(model, params, batch_stats, images)
+  maps['eem'] = explainable_error_mask(
+    maps['pae'],
+    maps['entropy'],
+    options.alpha,
+    options.beta,
+    options.gamma,
+    maps.get('failure'),
+  )
+  return maps
+
+
+def _failure(model: FSNet, params, batch_stats, images) -> Array:
+  """FSNet's probability that a pixel is wrong."""
+  output, _ = model.segment(params, batch_stats, images, train=False)
+  logits, _ = model.detect(params, batch_stats, images, output, train=False)
+  return jax.nn.sigmoid(logits)
+
+
+def make_score_step(
+  model: FSNet,
+  options: ExplainOptions,
+  scores: tuple[str, ...],
+  embedding: bool,
+) -> Callable[[Any, Any, Batch, Any], dict[str, Array]]:
+  """Numbers for each image of a batch, from which a strategy chooses.
+
+  Args:
+    model: S and, for 'failure', F.
+    options: see `ExplainOptions`.
+    scores: of `SCORES`.
+    embedding: whether the mean of the layer's activation is wanted.
+
+  Returns:
+    `(params, batch_stats, batch, key) -> values`, to be compiled by the
+    caller. The batch holds `image` uint8 [b h w 3], `near` float32 [b h w]
+    (attention of the depth-informed image) and `usable` bool [b h w]; values
+    hold [b] for each score, and [b k] under 'embedding'.
+  """
+
+  def score_step(params, batch_stats, batch, key):
+    images = batch['image'].astype(jnp.float32)
+    variables = variables_of(params, batch_stats)
+    apply = logits_fn(model)
+    values, maps = {}, {}
+    if embedding:
+      logits, activation = gradcam.tapped(
+        apply, variables, images, options.layer
+      )
+      values['embedding'] = jnp.mean(activation, axis=(1, 2))
+    else:
+      logits = apply(variables, images)
+    for name in scores:
+      if name in _UNCERTAINTY:
+        maps[name] = _UNCERTAINTY[name](logits)
+    if 'eem' in scores:
+      maps['eem'] = _mask(model, options, params, batch_stats, batch, logits)[
+        'eem'
+      ]
+    if 'failure' in scores:
+      maps['failure'] = _failure(model, params, batch_stats, images)
+    voted = [name for name in scores if name in committee.MEASURES]
+    if voted:
+      members = committee.member_logits(
+        apply, variables, images, key, options.members, options.dropout
+      )
+      maps |= {name: committee.MEASURES[name](members) for name in voted}
+    for name, value in maps.items():
+      values[name] = image_score(value, batch['usable'], options.top_share)
+    return values
+
+  return score_step
+
+
+def make_maps_step(
+  model: FSNet, options: ExplainOptions
+) -> Callable[[Any, Any, Batch], dict[str, Array]]:
+  """Everything that a question to an oracle and its picture show.
+
+  Returns:
+    `(params, batch_stats, batch) -> maps`, all [b h w]: `prediction` uint8,
+    `confidence`, `entropy`, `cam` (Grad-CAM of the image as it is), `pae`,
+    `eem`, and `failure` if it has a weight.
+  """
+
+  def maps_step(params, batch_stats, batch):
+    images = batch['image'].astype(jnp.float32)
+    explained = gradcam.explain(
+      logits_fn(model),
+      variables_of(params, batch_stats),
+      images,
+      options.layer,
+      None,
+      options.cam,
+    )
+    logits = explained.logits
+    maps = _mask(model, options, params, batch_stats, batch, logits)
+    maps['cam'] = explained.cam
+    maps['prediction'] = jnp.argmax(logits, -1).astype(jnp.uint8)
+    maps['confidence'] = jnp.max(jax.nn.softmax(logits, -1), axis=-1)
+    return maps
+
+  return maps_step

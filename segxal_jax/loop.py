@@ -1,0 +1,91 @@
+"""The driver: state -> next state, a checkpoint after each stage.
+
+Killed at any moment, the same command goes on from the last checkpoint and
+ends in the same state: stages are functions of state, ledger and data, and
+the ledger gives a stage only what is before it.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.interrupts import StopRequest
+from input_pipeline.notices import say
+from segxal_jax import build, seeds
+from segxal_jax.oracles.full_image import whole_image
+from segxal_jax.pool import SEED_CYCLE
+from segxal_jax.run import Run, truth
+from segxal_jax.stages import STAGES
+from segxal_jax.stages.annotate import store
+from segxal_jax.state import DONE, LoopState
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+  """How a loop ended.
+
+  Attributes:
+    cycles: last cycle, which was trained and measured but not asked.
+    reason: the stopping rule, in words.
+  """
+
+  cycles: int
+  reason: str
+
+
+def run_loop(config: Any, workdir: Path) -> Finished:
+  """Runs the loop to its end, from wherever the folder stands.
+
+  Args:
+    config: of the run.
+    workdir: claimed by the caller.
+
+  Raises:
+    Interrupted: stopped, or waiting for annotators; run it again.
+    UserError: for anything the user must change.
+  """
+  with StopRequest() as stop:
+    run = Run(config, workdir, stop)
+    try:
+      state = run.restore()
+      if state is None:
+        state = _first_state(run)
+        run.save(state)
+      while state.stage != DONE:
+        state = STAGES[state.stage](run, state)
+        run.save(state)
+      return Finished(state.cycle, state.reason)
+    finally:
+      run.close()
+
+
+def seed_set(run: Run) -> list[int]:
+  """Places of the images that are labelled from the start, ascending."""
+  size = len(run.pool)
+  rng = seeds.generator(run.config.seed, 'seed_set')
+  chosen = rng.permutation(size)[: build.num_initial(run.config, size)]
+  return sorted(int(index) for index in chosen)
+
+
+def _first_state(run: Run) -> LoopState:
+  """The seed set is labelled in full, and paid for."""
+  indices = seed_set(run)
+  if jax.process_index() == 0:
+    for index in indices:
+      right = truth(run.pool, index)
+      scene_id = str(run.pool[index]['id'])
+      answer = whole_image(right)
+      store(run, SEED_CYCLE, index, scene_id, answer, right)
+    run.ledger.select(SEED_CYCLE, indices, [], {})
+  barrier('seed_set')
+  say(f'seed set: {len(indices)} of {len(run.pool)} images')
+  return LoopState(
+    cycle=1,
+    stage='train',
+    queried=(),
+    reason='',
+    train=run.fresh_networks(1, None),
+  )

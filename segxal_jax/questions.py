@@ -1,0 +1,117 @@
+"""Questions on disk: the maps of an image and the regions asked about.
+
+An oracle answers what is written here, also one that answers days later, and
+a run that is continued asks exactly what the interrupted one asked.
+"""
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from fsnet_jax.report import atomic
+from segxal_jax import regions
+from segxal_jax.oracles import Question
+from segxal_jax.regions import Region, RegionOptions
+
+VOID = 255
+# Those with a picture in the report, all in [0, 1]; half precision is far
+# finer than a colour.
+MAPS = ('entropy', 'proximity', 'cam', 'pae', 'eem', 'failure')
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+  """What was written about an image.
+
+  Attributes:
+    image: RGB.
+    prediction: classes.
+    confidence: probability of those classes.
+    maps: those of `MAPS` that there are, float32 [h w].
+    usable: False on the ego vehicle.
+    segments: numbers of the regions.
+    regions: those that are asked about.
+  """
+
+  image: UInt8[np.ndarray, 'h w 3']
+  prediction: UInt8[np.ndarray, 'h w']
+  confidence: np.ndarray
+  maps: Mapping[str, np.ndarray]
+  usable: Bool[np.ndarray, 'h w']
+  segments: np.ndarray
+  regions: tuple[Region, ...]
+
+  def question(self, cycle: int, index: int, id: str) -> Question:
+    """The part that an oracle gets to see."""
+    return Question(
+      cycle=cycle,
+      index=index,
+      id=id,
+      image=self.image,
+      prediction=self.prediction,
+      confidence=self.confidence,
+      eem=self.maps['eem'],
+      usable=self.usable,
+      segments=self.segments,
+      regions=self.regions,
+    )
+
+
+def path(folder: Path, index: int) -> Path:
+  """The file of the image at a place in the pool."""
+  return folder / f'{index:07d}.npz'
+
+
+def write(
+  file: Path,
+  image: UInt8[np.ndarray, 'h w 3'],
+  maps: Mapping[str, np.ndarray],
+  usable: Bool[np.ndarray, 'h w'],
+  options: RegionOptions,
+) -> None:
+  """Cuts an image into regions, ranks them, and writes everything."""
+  stored = {
+    name: maps[name].astype(np.float16)
+    for name in (*MAPS, 'confidence')
+    if name in maps
+  }
+  # Ranked by what is stored, so that a reader comes to the same ranking.
+  eem = stored['eem'].astype(np.float32)
+  segments = regions.segment(image, options)
+  ranked = regions.rank(eem, segments, usable, options.count)
+  content = io.BytesIO()
+  np.savez_compressed(
+    content,
+    image=image,
+    prediction=maps['prediction'],
+    usable=usable,
+    segments=segments,
+    regions=np.array(ranked, np.float64).reshape(-1, 4),
+    **stored,
+  )
+  atomic.write_bytes(file, content.getvalue())
+
+
+def read(file: Path) -> Maps:
+  """What `write` wrote."""
+  with np.load(file, allow_pickle=False) as arrays:
+    return Maps(
+      image=arrays['image'],
+      prediction=arrays['prediction'],
+      confidence=arrays['confidence'].astype(np.float32),
+      maps={
+        name: arrays[name].astype(np.float32)
+        for name in MAPS
+        if name in arrays.files
+      },
+      usable=arrays['usable'],
+      segments=arrays['segments'],
+      regions=tuple(
+        Region(int(row[0]), float(row[1]), int(row[2]), int(row[3]))
+        for row in arrays['regions']
+      ),
+    )

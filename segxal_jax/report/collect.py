@@ -1,0 +1,89 @@
+"""The contents of metrics.json of an active-learning run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from input_pipeline.errors import UserError
+from segxal_jax.report import curves
+
+SCHEMA = 1
+
+
+def cycles(workdir: Path) -> list[dict[str, Any]]:
+  """What each finished cycle measured, in order.
+
+  Raises:
+    UserError: no cycle has been measured yet.
+  """
+  entries = []
+  while True:
+    path = workdir / 'cycles' / f'{len(entries) + 1:03d}' / 'metrics.json'
+    if not path.exists():
+      break
+    entries.append(json.loads(path.read_text()))
+  if not entries:
+    raise UserError(
+      f'--workdir={workdir} holds no measured cycle: run --mode=train first.'
+    )
+  return entries
+
+
+def with_answers(
+  entries: list[dict[str, Any]], ledger: Any
+) -> list[dict[str, Any]]:
+  """Adds to each cycle what was asked in it and what became of it."""
+  result = []
+  for entry in entries:
+    cycle = entry['cycle']
+    selection = ledger.selection(cycle)
+    asked = [a for a in ledger.annotations() if a.cycle == cycle]
+    result.append(
+      entry
+      | {
+        'asked': [a.id for a in asked],
+        'accepted': len(selection['accepted']) if selection else 0,
+        'dice': _mean(selection['dice'].values()) if selection else None,
+        'answers': {
+          'pixels': sum(a.audit['pixels'] for a in asked),
+          'wrong': sum(a.audit['wrong'] for a in asked),
+        },
+      }
+    )
+  return result
+
+
+def metrics(
+  entries: list[dict[str, Any]],
+  config: Mapping[str, Any],
+  environment: Mapping[str, Any],
+  reason: str,
+) -> dict[str, Any]:
+  """Everything, with the last cycle's data sets where FSNet's file has them.
+
+  `curves` holds for each data set and unit of cost the area under the
+  learning curve over the budget's width: the mean mIoU, 0 to 1.
+  """
+  last = entries[-1]
+  return {
+    'schema': SCHEMA,
+    'task': 'segxal',
+    'config': dict(config),
+    'environment': dict(environment),
+    'stopped': reason,
+    'cycles': entries,
+    'curves': {
+      name: {
+        f'area_by_{unit}': curves.area(curves.points(entries, name, unit))
+        for unit in curves.UNITS
+      }
+      for name in last['datasets']
+    },
+    'datasets': last['datasets'],
+  }
+
+
+def _mean(values: Any) -> float | None:
+  known = [value for value in values if value is not None]
+  return sum(known) / len(known) if known else None

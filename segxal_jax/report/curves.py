@@ -1,0 +1,135 @@
+"""Learning curves: mIoU against what was paid."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+UNITS = ('images', 'pixels', 'clicks')
+_TITLES = {
+  'images': 'images opened by an annotator',
+  'pixels': 'labelled pixels, share of the pool',
+  'clicks': 'clicks (corners of outlines)',
+}
+_INK, _FAINT, _GRID = '#1f2733', '#6b7480', '#e3e7ec'
+# Okabe and Ito's colours; markers repeat what colour says.
+_LOOKS = (
+  ('#0072b2', 'o'),
+  ('#d55e00', 's'),
+  ('#009e73', '^'),
+  ('#cc79a7', 'D'),
+  ('#e69f00', 'v'),
+  ('#56b4e9', 'P'),
+  ('#000000', 'X'),
+)
+_STYLE: Mapping[str, Any] = {
+  'font.family': 'DejaVu Sans',
+  'font.size': 9,
+  'text.color': _INK,
+  'axes.edgecolor': '#b6bdc6',
+  'axes.labelcolor': _INK,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'axes.grid': True,
+  'axes.axisbelow': True,
+  'grid.color': _GRID,
+  'xtick.color': _FAINT,
+  'ytick.color': _FAINT,
+  'legend.frameon': False,
+}
+
+
+class Curve(NamedTuple):
+  """One method on one data set.
+
+  Attributes:
+    title: for the legend.
+    runs: for each seed the points (cost, mIoU), by unit of cost.
+  """
+
+  title: str
+  runs: Sequence[Mapping[str, Sequence[tuple[float, float]]]]
+
+
+def points(
+  cycles: Sequence[Mapping[str, Any]], dataset: str, unit: str
+) -> list[tuple[float, float]]:
+  """(paid, mIoU) after each cycle; mIoU not defined is left out."""
+  pairs = []
+  for entry in cycles:
+    miou = entry['datasets'][dataset]['segmentation']['miou']
+    if miou is not None:
+      pairs.append((float(entry['cost'][unit]), float(miou)))
+  return pairs
+
+
+def area(pairs: Sequence[tuple[float, float]]) -> float | None:
+  """Mean mIoU over the budget: the area under the curve over its width.
+
+  None for a curve without width (one point, or nothing paid).
+  """
+  x = np.array([pair[0] for pair in pairs])
+  y = np.array([pair[1] for pair in pairs])
+  if len(x) < 2 or not x[-1] > x[0]:
+    return None
+  return float(np.trapezoid(y, x) / (x[-1] - x[0]))
+
+
+def figure(curves: Sequence[Curve], pool_pixels: int) -> Figure:
+  """One panel a unit of cost; bands are the deviation over seeds.
+
+  Args:
+    curves: at least one.
+    pool_pixels: labelled pixels of the whole pool, which scales that panel.
+  """
+  with matplotlib.rc_context(_STYLE):
+    result = Figure((11, 3.6), layout='constrained')
+    panels = result.subplots(1, len(UNITS), sharey=True)
+    for unit, axes in zip(UNITS, panels, strict=True):
+      factor = 100 / max(pool_pixels, 1) if unit == 'pixels' else 1.0
+      for number, curve in enumerate(curves):
+        _draw(axes, curve, unit, factor, _LOOKS[number % len(_LOOKS)])
+      axes.set_xlabel(_TITLES[unit])
+      axes.xaxis.set_major_formatter(
+        '{x:g}%' if unit == 'pixels' else '{x:,.0f}'
+      )
+      axes.margins(x=0.06, y=0.12)
+    panels[0].set_ylabel('mIoU')
+    panels[0].yaxis.set_major_formatter('{x:g}%')
+    handles, names = panels[0].get_legend_handles_labels()
+    result.legend(
+      handles,
+      names,
+      loc='outside upper center',
+      ncols=min(4, len(curves)),
+    )
+    return result
+
+
+def _draw(axes: Any, curve: Curve, unit: str, factor: float, look: Any) -> None:
+  color, marker = look
+  length = min(len(run[unit]) for run in curve.runs)
+  x = np.array([[p[0] for p in run[unit][:length]] for run in curve.runs])
+  y = np.array([[p[1] for p in run[unit][:length]] for run in curve.runs])
+  middle, mean = factor * x.mean(axis=0), 100 * y.mean(axis=0)
+  axes.plot(
+    middle, mean, color=color, marker=marker, markersize=5, label=curve.title
+  )
+  if len(curve.runs) > 1:
+    spread = 100 * y.std(axis=0, ddof=1)
+    axes.fill_between(
+      middle, mean - spread, mean + spread, color=color, alpha=0.15, lw=0
+    )
+  else:
+    for place, value in zip(middle, mean, strict=True):
+      axes.annotate(
+        f'{value:.1f}',
+        (place, value),
+        xytext=(0, 6),
+        textcoords='offset points',
+        ha='center',
+        fontsize=8,
+        color=_FAINT,
+      )

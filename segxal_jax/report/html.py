@@ -1,0 +1,168 @@
+"""The report as one HTML file that needs nothing beside it."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import fsnet_jax.report
+from input_pipeline import labels
+from segxal_jax.report import paper_numbers
+
+_UNDEFINED = '\N{EM DASH}'
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+  """A fraction in percent, or a dash."""
+  return _UNDEFINED if value is None else f'{100 * value:.{digits}f}'
+
+
+def render(
+  metrics: Mapping[str, Any],
+  facts: Mapping[str, str],
+  pictures: Mapping[str, bytes],
+) -> str:
+  """Renders the report.
+
+  Args:
+    metrics: of `collect.metrics`.
+    facts: title and value of what the header states.
+    pictures: WebP or PNG files: 'curves', and by caption those of the images.
+
+  Returns:
+    The HTML file with style and pictures inside.
+  """
+  own = Path(__file__).parent
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(
+      [own, Path(fsnet_jax.report.__file__).parent]
+    ),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  pictures = dict(pictures)
+  return environment.get_template('segxal.html').render(
+    name=metrics['environment'].get('config_name', 'unnamed run'),
+    command=metrics['environment'].get('command'),
+    facts=facts,
+    stopped=metrics['stopped'],
+    datasets=list(metrics['datasets']),
+    cycles=[_cycle_row(entry) for entry in metrics['cycles']],
+    areas=_areas(metrics),
+    class_tables=[_class_table(metrics, name) for name in metrics['datasets']],
+    curves=_url(pictures.pop('curves'), 'png'),
+    pictures={name: _url(file, 'webp') for name, file in pictures.items()},
+    table_1=paper_numbers.TABLE_1,
+    table_2=_table_2(metrics),
+    table_3=paper_numbers.TABLE_3,
+    config=_flat(metrics['config']),
+    environment=[
+      (key, value)
+      for key, value in metrics['environment'].items()
+      if key not in ('config_name', 'command')
+    ],
+  )
+
+
+def _url(file: bytes, kind: str) -> str:
+  return f'data:image/{kind};base64,' + base64.b64encode(file).decode('ascii')
+
+
+def _cycle_row(entry: Mapping[str, Any]) -> dict[str, Any]:
+  """A line of the table of cycles."""
+  labelled = entry['training_labels']
+  cost = entry['cost']
+  answers = entry['answers']
+  return {
+    'cycle': entry['cycle'],
+    'labelled': entry['labelled_images'],
+    'share': percent(entry['labelled_images'] / entry['pool_images'], 1),
+    'images': f'{cost["images"]:,}',
+    'pixels': f'{cost["pixels"]:,}',
+    'clicks': f'{cost["clicks"]:,}',
+    'label_errors': percent(_ratio(labelled['wrong'], labelled['pixels'])),
+    'mious': [
+      percent(d['segmentation']['miou']) for d in entry['datasets'].values()
+    ],
+    'validation': percent(
+      entry['validation']['segmentation']['miou']
+      if entry['validation']
+      else None
+    ),
+    'asked': len(entry['asked']) or _UNDEFINED,
+    'accepted': entry['accepted'] if entry['asked'] else _UNDEFINED,
+    'dice': percent(entry['dice'], 1),
+    'answer_errors': percent(_ratio(answers['wrong'], answers['pixels'])),
+  }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+  return part / whole if whole else None
+
+
+def _areas(metrics: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+  return [
+    (name, [percent(value) for value in by_unit.values()])
+    for name, by_unit in metrics['curves'].items()
+  ]
+
+
+def _table_2(metrics: Mapping[str, Any]) -> dict[str, Any]:
+  """The paper's mIoU by cycle, and ours on the first data set."""
+  first = next(iter(metrics['datasets']))
+  ours = [
+    percent(entry['datasets'][first]['segmentation']['miou'])
+    for entry in metrics['cycles']
+  ]
+  length = max(5, len(ours))
+  rows = [
+    {'name': f'This run, {first}', 'ours': True, 'values': ours},
+    *(
+      {
+        'name': f'Paper, {mode}, Cityscapes',
+        'ours': False,
+        'values': [f'{value:.2f}' for value in values],
+      }
+      for mode, values in paper_numbers.TABLE_2.items()
+    ),
+  ]
+  for row in rows:
+    row['values'] += [''] * (length - len(row['values']))
+  return {'cycles': list(range(1, length + 1)), 'rows': rows}
+
+
+def _class_table(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+  """IoU of each class after each cycle."""
+  by_cycle = [
+    entry['datasets'][name]['segmentation']['iou']
+    for entry in metrics['cycles']
+  ]
+  return {
+    'dataset': name,
+    'cycles': [entry['cycle'] for entry in metrics['cycles']],
+    'rows': [
+      {
+        'name': class_name,
+        'color': 'rgb({} {} {})'.format(*labels.PALETTE[index]),
+        'ious': [percent(iou[class_name], 1) for iou in by_cycle],
+        'bar': None
+        if by_cycle[-1][class_name] is None
+        else round(100 * by_cycle[-1][class_name], 1),
+      }
+      for index, class_name in enumerate(labels.CLASS_NAMES)
+    ],
+  }
+
+
+def _flat(config: Mapping[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
+  fields = []
+  for key, value in config.items():
+    if isinstance(value, Mapping):
+      fields += _flat(value, f'{prefix}{key}.')
+    else:
+      fields.append((prefix + key, value))
+  return fields

@@ -1,0 +1,120 @@
+"""Why an image was asked for: its maps side by side (paper Fig. 2, 4 and 6)."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from fsnet_jax.report import canvas
+from input_pipeline import labels
+from segxal_jax.questions import Maps
+from segxal_jax.report import tiles
+
+_COLUMNS = 5
+_WRITING_WIDTH_PX = 340
+
+
+def strip(
+  maps: Maps,
+  heading: str,
+  answer: tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']] | None,
+  truth: UInt8[np.ndarray, 'h w'],
+) -> UInt8[np.ndarray, 'ph pw 3']:
+  """Everything about one question, with a legend.
+
+  Args:
+    maps: of the question.
+    heading: a line above.
+    answer: label and asked pixels, or None if nobody has answered.
+    truth: ground truth.
+
+  Returns:
+    RGB picture.
+  """
+  image, values = maps.image, maps.maps
+  asked = tiles.prompts(tiles.heat(image, values['eem']), maps)
+  pictures = [
+    ('Image', tiles.photo(image)),
+    ('Proximity', tiles.scalar(values['proximity'], 'cividis')),
+    ('Grad-CAM', tiles.heat(image, values['cam'])),
+    ('PAE: Grad-CAM of what is near', tiles.heat(image, values['pae'])),
+    ('EBU: entropy', tiles.scalar(values['entropy'])),
+    ('EEM with regions and prompts', asked),
+    ('Prediction', tiles.classes(maps.prediction)),
+  ]
+  if answer is not None:
+    pictures.append(('Annotation (pale: not asked)', tiles.annotation(*answer)))
+  pictures.append(('Ground truth', tiles.classes(truth)))
+  pictures.append(('True errors', _errors(maps, truth)))
+  scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
+  grid = canvas.grid(pictures, _COLUMNS, heading, scale)
+  shown = [maps.prediction, truth] + ([answer[0]] if answer else [])
+  return canvas.stack([grid, _legend(shown, grid.shape[1], scale)])
+
+
+def through_cycles(
+  history: Sequence[Maps], truth: UInt8[np.ndarray, 'h w'], heading: str
+) -> UInt8[np.ndarray, 'ph pw 3']:
+  """One image through all cycles (paper Fig. 4): columns are cycles.
+
+  Args:
+    history: its maps after each cycle's training, at least one.
+    truth: ground truth.
+    heading: a line above.
+  """
+  rows = (
+    ('prediction', lambda m: tiles.classes(m.prediction)),
+    ('entropy', lambda m: tiles.scalar(m.maps['entropy'])),
+    ('Grad-CAM', lambda m: tiles.heat(m.image, m.maps['cam'])),
+    ('PAE', lambda m: tiles.heat(m.image, m.maps['pae'])),
+    ('EEM', lambda m: tiles.prompts(tiles.heat(m.image, m.maps['eem']), m)),
+  )
+  first = history[0]
+  left = (
+    ('Image', tiles.photo(first.image)),
+    ('Ground truth', tiles.classes(truth)),
+    ('Proximity', tiles.scalar(first.maps['proximity'], 'cividis')),
+    (
+      'What PAE looks at',
+      tiles.dimmed(first.image, first.maps['proximity']),
+    ),
+    ('True errors after the last cycle', _errors(history[-1], truth)),
+  )
+  pictures = []
+  for (title, draw), beside in zip(rows, left, strict=True):
+    pictures.append(beside)
+    pictures += [
+      (f'Cycle {cycle}: {title}', draw(maps))
+      for cycle, maps in enumerate(history, 1)
+    ]
+  scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
+  grid = canvas.grid(pictures, 1 + len(history), heading, scale)
+  shown = [truth, *(maps.prediction for maps in history)]
+  return canvas.stack([grid, _legend(shown, grid.shape[1], scale)])
+
+
+def _errors(maps: Maps, truth: np.ndarray) -> np.ndarray:
+  """Where the prediction is wrong, void aside."""
+  wrong = (truth != labels.VOID) & (maps.prediction != truth)
+  return tiles.marked(maps.image, wrong)
+
+
+def _legend(
+  label_maps: Sequence[np.ndarray], width_px: int, scale: float
+) -> np.ndarray:
+  """The classes that occur, the prompt, and the scale of the heat."""
+  present = np.unique(np.concatenate([m.ravel() for m in label_maps]))
+  swatches = [
+    (tuple(int(v) for v in labels.PALETTE[index]), labels.CLASS_NAMES[index])
+    for index in present
+    if index < labels.NUM_CLASSES
+  ]
+  swatches += [((0, 0, 0), 'void'), (tiles.PROMPT_COLOR, 'prompt point')]
+  colors = matplotlib.colormaps['inferno'](np.linspace(0, 1, 256), bytes=True)
+  bar = canvas.ColorBar(
+    title='Heat: each map on its own scale from 0 to 1',
+    colors=np.ascontiguousarray(colors[:, :3]),
+    ticks=[(0.0, '0'), (0.5, '0.5'), (1.0, '1')],
+  )
+  return canvas.legend(swatches, bar, width_px, scale)

@@ -1,0 +1,206 @@
+"""Writes the report folder of an active-learning run."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from fsnet_jax.report import atomic, plots
+from fsnet_jax.runtime import environment
+from input_pipeline.notices import say
+from segxal_jax import acquisition, build, depth, oracles, questions
+from segxal_jax.pool import Ledger
+from segxal_jax.report import collect, curves, html, strips
+
+POSITION = 'position.json'
+
+
+def report(
+  config: Any, workdir: Path, origin: Mapping[str, str]
+) -> dict[str, Any]:
+  """Writes metrics.json, report.html and PNG pictures of what there is.
+
+  Args:
+    config: of the run.
+    workdir: its folder.
+    origin: `config_name` and `command`, so that a reader can repeat the run.
+
+  Returns:
+    The contents of metrics.json.
+
+  Raises:
+    UserError: nothing has been measured yet.
+  """
+  pool = build.pool_source(config)
+  entries = collect.cycles(workdir)
+  ids = [str(pool[index]['id']) for index in range(len(pool))]
+  ledger = Ledger(workdir / 'pool', ids)
+  entries = collect.with_answers(entries, ledger)
+  metrics = collect.metrics(
+    entries,
+    config.to_dict(),
+    environment.describe() | dict(origin),
+    _reason(workdir),
+  )
+  if jax.process_index() == 0:
+    _write(config, workdir, metrics, pool, ledger)
+  return metrics
+
+
+def _write(config, workdir, metrics, pool, ledger) -> None:
+  """The files themselves."""
+  folder = workdir / 'report'
+  folder.mkdir(parents=True, exist_ok=True)
+  sheets = _through_cycles(workdir, metrics, pool)
+  sheets |= _questions(config, workdir, metrics, pool, ledger)
+  files = {'curves.png': _curves(metrics, pool)}
+  for name, (_, sheet) in sheets.items():
+    files[f'{name}.png'] = _encoded(sheet, 'png')
+  pictures = {'curves': files['curves.png']} | {
+    caption: _encoded(sheet, 'webp', quality=88, method=2)
+    for caption, sheet in sheets.values()
+  }
+  page = html.render(metrics, _facts(config, metrics), pictures)
+  files['metrics.json'] = (json.dumps(metrics, indent=2) + '\n').encode()
+  files['report.html'] = page.encode()
+  for name, content in files.items():
+    atomic.write_bytes(folder / name, content)
+  print(_text_table(metrics))
+  say(f'report: {folder / "report.html"}')
+
+
+def _reason(workdir: Path) -> str:
+  """Why the run ended, or that it has not."""
+  path = workdir / POSITION
+  reason = ''
+  if path.exists():
+    reason = json.loads(path.read_text())['reason']
+  return reason or 'it has not ended yet'
+
+
+def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
+  """The header of the page."""
+  last = metrics['cycles'][-1]
+  return {
+    'Strategy': acquisition.create(config.acquisition.strategy).title,
+    'Oracle': oracles.ORACLES[config.oracle.kind].title,
+    'Selection': _selection(config),
+    'Proximity from': depth.create(config.depth).title,
+    'Network': f'{config.segmentation.name}, width {config.width:g}',
+    'Pool': f'{last["pool_images"]:,} images of {config.data.name}',
+    'Cycles': str(last['cycle']),
+    'Seed': str(config.seed),
+    'Device': str(metrics['environment']['device']),
+    'Date': str(metrics['environment']['date']),
+  }
+
+
+def _selection(config: Any) -> str:
+  if config.selection.rule == 'all':
+    return 'every annotated image'
+  return f'macro Dice of at least {config.selection.theta:g}'
+
+
+def _curves(metrics: Mapping[str, Any], pool: Any) -> bytes:
+  """The learning curve of every data set."""
+  pixels = sum(_labelled_pixels(pool, index) for index in range(len(pool)))
+  drawn = [
+    curves.Curve(
+      name,
+      [
+        {
+          unit: curves.points(metrics['cycles'], name, unit)
+          for unit in curves.UNITS
+        }
+      ],
+    )
+    for name in metrics['datasets']
+  ]
+  return plots.to_png(curves.figure(drawn, pixels))
+
+
+def _labelled_pixels(pool: Any, index: int) -> int:
+  return int((np.asarray(pool[index]['label']) != questions.VOID).sum())
+
+
+def _through_cycles(workdir, metrics, pool) -> dict[str, tuple[str, Any]]:
+  """The watched images: file name to caption and picture."""
+  cycles = [entry['cycle'] for entry in metrics['cycles'] if entry['asked']]
+  folders = [
+    workdir / 'cycles' / f'{cycle:03d}' / 'watched' for cycle in cycles
+  ]
+  sheets = {}
+  first = folders[0] if folders else None
+  for file in sorted(first.glob('*.npz')) if first else []:
+    index = int(file.stem)
+    scene = pool[index]
+    history = [questions.read(folder / file.name) for folder in folders]
+    heading = f'{scene["id"]} through the cycles'
+    sheets[f'watched_{file.stem}'] = (
+      heading,
+      strips.through_cycles(history, np.asarray(scene['label']), heading),
+    )
+  return sheets
+
+
+def _questions(
+  config, workdir, metrics, pool, ledger
+) -> dict[str, tuple[str, Any]]:
+  """The first questions of each cycle: file name to caption and picture."""
+  sheets = {}
+  for entry in metrics['cycles']:
+    cycle = entry['cycle']
+    folder = workdir / 'cycles' / f'{cycle:03d}' / 'questions'
+    asked = [a for a in ledger.annotations() if a.cycle == cycle]
+    selection = ledger.selection(cycle)
+    for annotation in asked[: config.report.num_examples]:
+      scene = pool[annotation.index]
+      caption = f'Cycle {cycle}: {annotation.id}'
+      accepted = annotation.index in (selection or {}).get('accepted', ())
+      heading = (
+        f'{caption}   {annotation.cost.pixels:,} pixels and '
+        f'{annotation.cost.clicks:,} clicks, '
+        f'{"accepted" if accepted else "not accepted"}'
+      )
+      sheets[f'cycle{cycle:03d}_{annotation.index:07d}'] = (
+        caption,
+        strips.strip(
+          questions.read(questions.path(folder, annotation.index)),
+          heading,
+          ledger.read(annotation),
+          np.asarray(scene['label']),
+        ),
+      )
+  return sheets
+
+
+def _encoded(picture: np.ndarray, kind: str, **settings: int) -> bytes:
+  buffer = io.BytesIO()
+  Image.fromarray(picture).save(buffer, format=kind, **settings)
+  return buffer.getvalue()
+
+
+def _text_table(metrics: Mapping[str, Any]) -> str:
+  """The learning curve for a terminal."""
+  names = list(metrics['datasets'])
+  lines = [
+    'cycle  images   pixels  clicks  ' + '  '.join(f'mIoU {n}' for n in names)
+  ]
+  for entry in metrics['cycles']:
+    cost = entry['cost']
+    mious = '  '.join(
+      html.percent(entry['datasets'][name]['segmentation']['miou']).rjust(
+        len(name) + 5
+      )
+      for name in names
+    )
+    lines.append(
+      f'{entry["cycle"]:5d} {cost["images"]:7d} {cost["pixels"]:8d} '
+      f'{cost["clicks"]:7d}  {mious}'
+    )
+  return '\n'.join(lines)

@@ -1,0 +1,212 @@
+"""Everything that the stages of one run share."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fsnet_jax import build as fsnet_build
+from fsnet_jax.optimizers import NOT_YET
+from fsnet_jax.report import atomic
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.writers import create_writer
+from fsnet_jax.train_step import TrainState, create_state
+from fsnet_jax.weights import initial
+from input_pipeline import transforms
+from input_pipeline.datasets.base import Source
+from input_pipeline.loader import BatchIterator, train_loader
+from segxal_jax import build, oracles, seeds
+from segxal_jax.pool import AnnotatedSource, Ledger
+from segxal_jax.state import LoopState
+
+_POSITION = 'position.json'
+
+
+class Run:
+  """Config, data, networks, ledger and checkpoints of one run.
+
+  Attributes:
+    config: of the run.
+    workdir: its folder.
+    mesh: devices.
+    model: S and, if it is trained, F.
+    pool: images of D^L and D^U together; their labels are the ground truth,
+      which only oracles that may see it, and audits, read.
+    ledger: who labelled what.
+    oracle: who answers.
+    stop: whether somebody asked to stop.
+  """
+
+  def __init__(self, config: Any, workdir: Path, stop: StopRequest):
+    self.config = config
+    self.workdir = workdir
+    self.stop = stop
+    self.mesh = mesh_lib.make_mesh()
+    self.model = build.model(config)
+    self.pool: Source = build.pool_source(config)
+    self.ledger = Ledger(workdir / 'pool', _ids(self.pool))
+    self.oracle = oracles.create(config.oracle, config.seed)
+    self.writer = create_writer(workdir)
+    self._checkpoints = Checkpoints(workdir)
+    self._steps: dict[str, Any] = {}
+    self._iterator: tuple[int, BatchIterator] | None = None
+
+  def folder(self, cycle: int) -> Path:
+    """Where a cycle's files are."""
+    folder = self.workdir / 'cycles' / f'{cycle:03d}'
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+  def fresh_networks(
+    self, cycle: int, previous: TrainState | None
+  ) -> TrainState:
+    """The state before a cycle's first training step.
+
+    From scratch, with weights that depend on seed and cycle, or with those
+    that `config.init` names; with `config.warm_start`, with the weights of
+    the cycle before (its optimiser starts anew).
+    """
+    config = self.config
+    start = config.phase1_steps if config.phase2_steps else NOT_YET
+    state = create_state(
+      self.model,
+      fsnet_build.optimizer(config),
+      seed=seeds.derived(config.seed, 'networks', cycle),
+      image_size=tuple(config.image_size),
+      phase2_start=start,
+    )
+    if previous is not None and config.warm_start:
+      state = state.replace(
+        params=previous.params, batch_stats=previous.batch_stats
+      )
+    else:
+      params, batch_stats, _ = initial.load(
+        config, state.params, state.batch_stats
+      )
+      state = state.replace(params=params, batch_stats=batch_stats)
+    return mesh_lib.put_replicated(state, self.mesh)
+
+  def compiled(self, name: str, make: Callable[[], Any]) -> Any:
+    """A compiled step, made once a run."""
+    if name not in self._steps:
+      self._steps[name] = make()
+    return self._steps[name]
+
+  def training_batches(self, cycle: int) -> BatchIterator:
+    """Endless batches of the labelled pool of a cycle."""
+    if self._iterator is None or self._iterator[0] != cycle:
+      if self._iterator is not None:
+        self._iterator[1].close()
+      self._iterator = (cycle, self._make_iterator(cycle))
+    return self._iterator[1]
+
+  def _make_iterator(self, cycle: int) -> BatchIterator:
+    config = self.config
+    files = [
+      (index, str(self.ledger.path(annotation)))
+      for index, annotation in self.ledger.labelled(cycle).items()
+    ]
+    return train_loader(
+      AnnotatedSource(self.pool, files),
+      batch_size=config.batch_size,
+      seed=seeds.derived(config.seed, 'batches', cycle),
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      augment=transforms.resolve(config.data.augment),
+      num_workers=config.data.num_workers,
+    )
+
+  @property
+  def steps_per_cycle(self) -> int:
+    """Training steps of a cycle."""
+    return self.config.phase1_steps + self.config.phase2_steps
+
+  def save(self, state: LoopState) -> None:
+    """Makes `state` what a resumed run starts from.
+
+    Only training changes the networks, so only training saves them: as
+    checkpoint number (training steps of all cycles). Later stages of the
+    cycle add a small file that names the position.
+    """
+    if state.stage == 'train' and int(state.train.step) == 0:
+      self._save_position(state)
+      return
+    if state.stage not in ('train', 'predict'):
+      self._save_position(state)
+      return
+    step = (state.cycle - 1) * self.steps_per_cycle + int(state.train.step)
+    self._checkpoints.save(
+      step,
+      state.train,
+      self.training_batches(state.cycle),
+      state.metadata(),
+      # The newest counts as the best, so that one checkpoint is kept.
+      validation=-float(step),
+    )
+
+  def _save_position(self, state: LoopState) -> None:
+    # A position is of use only with the networks that it belongs to.
+    self._checkpoints.wait()
+    if jax.process_index() == 0:
+      text = json.dumps(state.metadata()) + '\n'
+      atomic.write_bytes(self.workdir / _POSITION, text.encode())
+    barrier('position')
+
+  def restore(self) -> LoopState | None:
+    """The state saved last, or None for a new run."""
+    path = self.workdir / _POSITION
+    position = json.loads(path.read_text()) if path.exists() else None
+    step = self._checkpoints.latest_step()
+    if step is None:
+      if position is None:
+        return None
+      return LoopState.restored(position, self.fresh_networks(1, None))
+    cycle = (step - 1) // self.steps_per_cycle + 1
+    like = self.fresh_networks(cycle, None)
+    unfinished = step < cycle * self.steps_per_cycle
+    restored = self._checkpoints.restore(
+      step, like, self.training_batches(cycle) if unfinished else None
+    )
+    saved = LoopState.restored(restored.metadata, restored.state)
+    if position is None:
+      return saved
+    later = LoopState.restored(position, restored.state)
+    if later.place <= saved.place:
+      return saved
+    if later.cycle > cycle:
+      networks = self.fresh_networks(later.cycle, restored.state)
+      return later.then('train', train=networks)
+    return later
+
+  def check_stop(self, what: str) -> None:
+    """Raises Interrupted if somebody asked to stop; nothing is lost."""
+    if self.stop.requested_anywhere():
+      raise Interrupted(
+        f'Interrupted by {self.stop.signal_name} while {what}: run the same '
+        'command again to continue.'
+      )
+
+  def close(self) -> None:
+    """Waits for what is being written."""
+    self._checkpoints.wait()
+    self._checkpoints.close()
+    self.writer.flush()
+    self.writer.close()
+    if self._iterator is not None:
+      self._iterator[1].close()
+
+
+def _ids(pool: Source) -> list[str]:
+  """Names of the pool's images."""
+  return [str(pool[index]['id']) for index in range(len(pool))]
+
+
+def truth(pool: Source, index: int) -> np.ndarray:
+  """The ground truth of an image, for those who may see it."""
+  return np.asarray(pool[index]['label'])

@@ -1,0 +1,100 @@
+"""Looks at a random part of the unlabelled pool (paper 3.2, 4: D^S)."""
+
+import io
+from typing import Any
+
+import jax
+import numpy as np
+
+from fsnet_jax.report import atomic
+from fsnet_jax.runtime import mesh as mesh_lib
+from input_pipeline.notices import say
+from segxal_jax import acquisition, build, seeds
+from segxal_jax.explain_step import make_score_step
+from segxal_jax.run import Run
+from segxal_jax.state import LoopState
+from segxal_jax.streaming import gathered, stream
+
+
+def subset(run: Run, cycle: int) -> np.ndarray:
+  """Places of D^S, ascending: the part of D^U that a cycle looks at.
+
+  Each image of the pool draws a lot that depends on seed and cycle alone, and
+  the lowest lots among the unlabelled are taken: strategies that run with one
+  seed look at the same images wherever their pools agree.
+  """
+  unlabelled = np.ones(len(run.pool), bool)
+  unlabelled[list(run.ledger.labelled(cycle))] = False
+  places = np.flatnonzero(unlabelled)
+  lots = seeds.generator(run.config.seed, 'subset', cycle).random(len(run.pool))
+  wanted = build.num_query(run.config, len(run.pool))
+  share = run.config.pool.subset_share
+  count = min(len(places), max(wanted, round(share * len(places))))
+  chosen = places[np.argsort(lots[places], kind='stable')[:count]]
+  return np.sort(chosen)
+
+
+def explain(run: Run, state: LoopState) -> LoopState:
+  """Scores D^S with one streaming pass and writes scores.npz.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; the pass starts anew.
+  """
+  strategy = acquisition.create(run.config.acquisition.strategy)
+  places = subset(run, state.cycle)
+  arrays = {'index': places}
+  if strategy.needs or strategy.needs_embedding:
+    say(f'cycle {state.cycle}  explain  {len(places)} images: {strategy.title}')
+    labelled = []
+    if strategy.needs_embedding:
+      labelled = list(run.ledger.labelled(state.cycle))
+    values = score(run, state, strategy, [*map(int, places), *labelled])
+    for name, rows in values.items():
+      arrays[name] = rows[: len(places)]
+    if strategy.needs_embedding:
+      arrays['centres'] = values['embedding'][len(places) :]
+  if jax.process_index() == 0:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    path = run.folder(state.cycle) / 'scores.npz'
+    atomic.write_bytes(path, content.getvalue())
+  return state.then('query')
+
+
+def score(
+  run: Run,
+  state: LoopState,
+  strategy: acquisition.Acquisition,
+  places: list[int],
+) -> dict[str, np.ndarray]:
+  """What a strategy needs of each image, in the order of `places`."""
+  step = run.compiled('score', lambda: _make_step(run, strategy))
+  view = build.pool_view(run.config)
+  key = jax.random.key(seeds.derived(run.config.seed, 'committee', state.cycle))
+  collected: dict[str, list[Any]] = {}
+  batches = stream(run.pool, places, run.config.eval.batch_size, view)
+  for number, batch in enumerate(batches):
+    inputs = {name: batch[name] for name in ('image', 'near', 'usable')}
+    values = step(
+      state.train.params,
+      state.train.batch_stats,
+      mesh_lib.put_batch(inputs, run.mesh),
+      jax.random.fold_in(key, number),
+    )
+    for name, rows in values.items():
+      collected.setdefault(name, []).append(mesh_lib.local_rows(rows))
+    run.check_stop('looking at the pool')
+  stacked = {name: np.stack(rows) for name, rows in collected.items()}
+  return {name: rows[: len(places)] for name, rows in gathered(stacked).items()}
+
+
+def _make_step(run: Run, strategy: acquisition.Acquisition) -> Any:
+  return jax.jit(
+    make_score_step(
+      run.model,
+      build.explain_options(run.config),
+      strategy.needs,
+      strategy.needs_embedding,
+    ),
+    out_shardings=mesh_lib.batch_sharding(run.mesh),
+  )

@@ -1,0 +1,45 @@
+"""Decides which annotated images join the labelled pool (paper 3.4)."""
+
+import jax
+
+from fsnet_jax.runtime.distributed import barrier
+from input_pipeline import labels
+from input_pipeline.notices import say
+from segxal_jax import questions
+from segxal_jax.run import Run
+from segxal_jax.selection import accepts, dice
+from segxal_jax.state import LoopState
+
+
+def select(run: Run, state: LoopState) -> LoopState:
+  """Compares each annotation with the prediction; starts the next cycle."""
+  if jax.process_index() == 0:
+    _record(run, state)
+  barrier('select')
+  following = state.cycle + 1
+  return state.then(
+    'train',
+    cycle=following,
+    queried=(),
+    train=run.fresh_networks(following, state.train),
+  )
+
+
+def _record(run: Run, state: LoopState) -> None:
+  """Writes the selection of the cycle into the ledger."""
+  options = run.config.selection
+  folder = run.folder(state.cycle) / 'questions'
+  accepted, rejected, scores = [], [], {}
+  for index in state.queried:
+    prediction = questions.read(questions.path(folder, index)).prediction
+    annotation = run.ledger.annotation(state.cycle, index)
+    label, _ = run.ledger.read(annotation)
+    agreement = dice(prediction, label, labels.NUM_CLASSES)
+    scores[index] = None if agreement is None else agreement.macro
+    join = accepts(options.rule, options.theta, agreement)
+    (accepted if join else rejected).append(index)
+  run.ledger.select(state.cycle, accepted, rejected, scores)
+  say(
+    f'cycle {state.cycle}  select  {len(accepted)} of {len(state.queried)} '
+    'annotated images join the labelled pool'
+  )

@@ -1,0 +1,20 @@
+"""Where Grad-CAM looks into each network unless the config says where."""
+
+from typing import Any
+
+# The deepest layer of the encoder: by `config.segmentation.name`, see
+# `gradcam.grad_cam`.
+_DEEPEST = {'fcn8': 'vgg:pool5', 'unet': 'down5'}
+
+
+def tap(config: Any) -> tuple[str, int]:
+  """Layer of `gradcam.grad_cam` and crop of `CamOptions`.
+
+  Empty if neither the config nor this table names one; Grad-CAM then fails
+  with a list of the layers that there are.
+  """
+  name = config.segmentation.name
+  layer = config.cam.layer or _DEEPEST.get(name, '')
+  # FCN8 pads the image by 99 pixels, about three cells of its pool5.
+  padded = name == 'fcn8' and config.segmentation.padding == 'pad99'
+  return layer, 3 if padded and layer == 'vgg:pool5' else 0
