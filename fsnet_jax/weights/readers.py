@@ -85,10 +85,9 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
       'torch.save(model.state_dict(), FILE).'
     ) from error
   except _DAMAGE as error:
-    raise UserError(
-      f'{path} cannot be read: {str(error) or type(error).__name__}; check '
-      'the file.'
-    ) from error
+    reason = str(error) or type(error).__name__
+    mend = '' if ';' in reason else '; check the file'
+    raise UserError(f'{path} cannot be read: {reason}{mend}.') from error
   if not arrays:
     raise UserError(f'{path} holds no tensors; give a state dict.')
   return _without_prefixes(arrays)

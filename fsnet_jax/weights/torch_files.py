@@ -117,10 +117,6 @@ def view(tensor: Tensor, data: bytes) -> np.ndarray:
 def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, Bytes]:
   """What a zip archive describes, and where its storages are read."""
   members = {info.filename: info for info in archive.infolist()}
-  if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
-    raise BadFile('its members are compressed, which torch.save never does')
-  if sum(info.file_size for info in archive.infolist()) > size:
-    raise BadFile('its members are larger than the file')
   pickled = [name for name in members if name.split('/')[1:] == ['data.pkl']]
   if len(pickled) != 1:
     raise BadFile('it is a zip archive, but not one of torch.save')
@@ -129,6 +125,10 @@ def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, Bytes]:
     raise BadFile(
       'it is a TorchScript program; save the state_dict of the network instead'
     )
+  if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
+    raise BadFile('its members are compressed, which torch.save never does')
+  if sum(info.file_size for info in archive.infolist()) > size:
+    raise BadFile('its members are larger than the file')
 
   def read(name: str, limit: int) -> bytes:
     if name not in members:
