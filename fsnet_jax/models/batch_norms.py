@@ -83,6 +83,7 @@ class BatchNorm(nn.Module):
     if count == 1:
       raise UserError(
         'Batch normalisation has a single value for each channel, which has '
-        'no variance: raise config.batch_size.'
+        'no variance: raise config.batch_size or lower '
+        'config.accumulate_steps.'
       )
     return count / (count - 1)
