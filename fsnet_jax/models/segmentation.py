@@ -14,10 +14,15 @@ The contract, beyond the signatures below:
 * `features` are S_E(x), the last layer of the network's encoder, on the
   encoder's own grid `fh fw`, whose cells tile the image (cell `i` covers
   rows `i * h / fh` to `(i + 1) * h / fh`, as nearly as the network allows).
+* `dtype` is the compute type. Parameters and running statistics are float32
+  whatever it is; `remat` computes blocks again in the backward pass, and
+  changes neither values nor names.
 * Random behaviour (dropout) happens only if `train` is true and draws from
   the 'dropout' stream. Batch statistics live in the 'batch_stats'
   collection, and are updated only if `train` is true and the collection is
   mutable.
+* A network with parameters that never change says which, by a method
+  `is_frozen(path)`; `build_model.frozen` hands it to the optimiser.
 """
 
 from typing import Any, Protocol
