@@ -1,6 +1,7 @@
 """From named arrays of other people to the parameters of a network here."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,6 +104,7 @@ def convert(
   return nested(flat), report
 
 
+@functools.lru_cache(maxsize=8)
 def abstract_leaves(module: nn.Module) -> dict[Path, tuple[int, ...]]:
   """Shape of each of a network's variables, by path; nothing is computed.
 
@@ -165,14 +167,16 @@ def _network(arrays: Arrays, dialect: Dialect, options: Options) -> nn.Module:
   if options.arch == 'resnet18':
     return resnet.ResNet18(width)
   if options.arch == 'resnet101':
-    return resnet101.ResNet101(width, options.blocks)
+    return resnet101.ResNet101(width, tuple(options.blocks))
   if options.arch == 'fcn8':
     classes = outputs('score_fr', 19)
     head = outputs('fc6', 0) or None
     return fcn8.FCN8(classes, width, head)
   head = 'v2' if outputs('layer5_0', 0) else 'synthcp'
   classes = outputs('layer5_0' if head == 'v2' else 'classifier', 19)
-  return deeplab_v2.DeepLabV2(classes, width, head=head, blocks=options.blocks)
+  return deeplab_v2.DeepLabV2(
+    classes, width, head=head, blocks=tuple(options.blocks)
+  )
 
 
 def _checked(

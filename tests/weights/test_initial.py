@@ -125,8 +125,10 @@ def test_backbone_is_vgg16_alone(made):
 
 def test_input_scale_is_undone_in_the_first_layer(made):
   folder, tree = made['vgg16']
+  before = initial_values(build_model.model(tiny()))
   config = tiny(init__backbone=folder, segmentation__input_scale=1 / 64)
-  _, after, _ = load(config)
+  *after, _ = initial.load(config, *before)
+  after = flat(after)
   first = after['params/segmentation/vgg/conv1_1/kernel']
   expected = 64 * tree['params']['conv1_1']['kernel']
   np.testing.assert_array_equal(first, expected)
