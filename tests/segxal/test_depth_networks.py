@@ -12,7 +12,9 @@ from ml_collections import ConfigDict
 from fsnet_jax.models import initializers
 from input_pipeline.errors import UserError
 from segxal_jax import depth as providers
+from segxal_jax.depth import dinov2 as dinov2_provider
 from segxal_jax.depth import estimator
+from segxal_jax.depth import midas as midas_provider
 from segxal_jax.depth.networks import (
   convert,
   depth_anything,
@@ -33,6 +35,9 @@ TINY_VIT = {'width': 8, 'depth': 4, 'heads': 2, 'taps': (0, 1, 2, 3), 'grid': 2}
 
 def _values(*shape):
   return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+SCENE = {'image': (255 * _values(20, 31, 3)).astype(np.uint8)}
 
 
 @pytest.mark.parametrize('size', [(9, 31), (23, 10)])
@@ -170,16 +175,6 @@ def test_half_precision_ends_in_single():
   assert output.dtype == jnp.float32
 
 
-def test_midas_cnn_doubles_its_way_back():
-  network = midas_cnn.MidasCNN((1, 1, 1, 1), 8, 2, 8)
-  output = jax.eval_shape(
-    network.apply,
-    _variables(network, (64, 96)),
-    jax.ShapeDtypeStruct((2, 64, 96, 3), jnp.float32),
-  )
-  assert output.shape == (2, 64, 96)
-
-
 def _file_tensors(network, naming):
   """Random tensors as a file of the authors would hold them."""
   rng = np.random.default_rng(1)
@@ -295,8 +290,7 @@ def test_depth_anything_small_from_its_file(tmp_path):
   provider = providers.create(options)
   assert provider.inverse and not provider.needs_dataset_depth
   assert providers.create(options) is provider
-  scene = {'image': (255 * _values(20, 31, 3)).astype(np.uint8)}
-  depth = provider(scene)
+  depth = provider(SCENE)
   assert depth.shape == (20, 31) and depth.dtype == np.float32
   assert np.isfinite(depth).all() and depth.min() >= 0 and np.ptp(depth) > 0
   metric = providers.create(
@@ -304,6 +298,46 @@ def test_depth_anything_small_from_its_file(tmp_path):
   )
   assert not metric.inverse
   assert metric.fingerprint != provider.fingerprint
+
+
+def test_dinov2_from_its_files(tmp_path, monkeypatch):
+  small = dinov2.Size(8, 4, 2, (0, 1, 2, 3))
+  monkeypatch.setitem(dinov2.SIZES, 'small', small)
+  monkeypatch.setattr(dinov2_provider, '_WIDTHS', {8: 'small'})
+  for network, (*_, naming), title in (
+    (dinov2.dinov2_dpt(), namings.DINOV2_DPT, 'DPT'),
+    (dinov2.dinov2_linear(layers=1), namings.DINOV2_LINEAR, 'linear'),
+  ):
+    tensors = _file_tensors(network, naming)
+    head = {n: v for n, v in tensors.items() if n.startswith('decode_head')}
+    np.savez(tmp_path / 'head.npz', **head)
+    rest = {n: v for n, v in tensors.items() if n not in head}
+    np.savez(tmp_path / 'backbone.npz', **rest)
+    files = [str(tmp_path / name) for name in ('backbone.npz', 'head.npz')]
+    provider = providers.create(_options('dinov2', weights=tuple(files)))
+    assert not provider.inverse
+    assert provider.title == f'DINOv2 with its {title} depth head'
+  depth = provider(SCENE)
+  assert depth.shape == (20, 31)
+  assert depth.min() > 0.001 and depth.max() < 80
+
+
+def test_midas_from_its_file(tmp_path, monkeypatch):
+  build = functools.partial(midas_cnn.MidasCNN, (1, 1, 1, 1), 8, 2, 8)
+  networks = ((namings.MIDAS_CNN, build),)
+  monkeypatch.setattr(midas_provider, '_NETWORKS', networks)
+  tensors = _file_tensors(build(), namings.MIDAS_CNN[0])
+  for name in tensors:
+    if name.endswith('running_var'):
+      tensors[name] = np.ones_like(tensors[name])
+  tensors['scratch.output_conv.4.bias'] += 1
+  path = tmp_path / 'midas_v21_384.npz'
+  np.savez(path, **tensors)
+  provider = providers.create(_options('midas', weights=str(path), side=64))
+  assert provider.inverse and provider.title == 'MiDaS v2.1'
+  depth = provider(SCENE)
+  assert depth.shape == (20, 31) and np.isfinite(depth).all()
+  assert np.ptp(depth) > 0
 
 
 def test_fingerprints_know_contents_not_names(tmp_path):
