@@ -132,6 +132,8 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.roots = ml_collections.ConfigDict({'cityscapes': '', 'camvid': ''})
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8
+  # Passes of detector 'mc_dropout'.
+  evaluation.dropout_samples = 50
   evaluation.checkpoint = 'last'  # or 'best'
   evaluation.num_examples = 4
   # Classes of up to so many pixels are ranked exactly, larger ones in

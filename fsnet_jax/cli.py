@@ -9,10 +9,13 @@ from typing import Any
 import jax
 from absl import logging
 
-from fsnet_jax import build, build_model, config_check, phase1
+from fsnet_jax import build, build_model, config_check, mc_dropout, phase1
+from fsnet_jax.detectors import DETECTORS
+from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.weights import initial
+from input_pipeline.errors import UserError
 
 _NEAR_MISS = re.compile(r'Did you mean "([^"]+)"')
 _OVERRIDE = re.compile(r'--?(?:no)?config\.([^=]+)')
@@ -48,6 +51,15 @@ def _use_compilation_cache(folder: str) -> None:
   path = Path(folder) if folder else default / 'fsnet_jax' / 'compiled'
   jax.config.update('jax_compilation_cache_dir', str(path.expanduser()))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+def _check_detectors(config: Any, model: FSNet) -> None:
+  """Raises UserError for a detector that the networks cannot serve."""
+  for name in config.eval.detectors:
+    if DETECTORS[name].uses_dropout_samples:
+      problem = mc_dropout.problem(model.segmentation)
+      if problem:
+        raise UserError(f'config.eval.detectors: {problem}.')
 
 
 def _check(config: Any) -> None:

@@ -40,6 +40,7 @@ _POSITIVE = (
   'optimizer.failure_learning_rate',
   'segmentation.input_scale',
   'eval.batch_size',
+  'eval.dropout_samples',
   'log_every_steps',
   'checkpoint_every_steps',
   'plateau.patience',

@@ -1,5 +1,6 @@
 """Compiled evaluation steps: pure functions from a batch to sums."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from fsnet_jax import mc_dropout
 from fsnet_jax.detectors import DETECTORS, ForwardPass
 from fsnet_jax.losses import VOID, failure_target
 from fsnet_jax.metrics.failure import failure_counts
@@ -15,6 +17,14 @@ from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models.fsnet import FSNet
 
 Batch = Mapping[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class DropoutSampling:
+  """Of Monte-Carlo dropout: the number of passes and the seed of masks."""
+
+  samples: int = 50
+  seed: int = 0
 
 
 def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
@@ -25,6 +35,24 @@ def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
     params, batch_stats, images, output, train=False
   )
   return ForwardPass(images, output, failure_logits)
+
+
+def _dropout_logits(
+  model: FSNet, params, batch_stats, batch: Batch, dropout: DropoutSampling
+) -> Array:
+  """S's logits averaged over passes with dropout."""
+  variables = {
+    'params': params['segmentation'],
+    'batch_stats': batch_stats['segmentation'],
+  }
+  return mc_dropout.mean_logits(
+    model.segmentation,
+    variables,
+    batch['image'].astype(jnp.float32),
+    batch['index'],
+    seed=dropout.seed,
+    samples=dropout.samples,
+  )
 
 
 def _valid(batch: Batch) -> Array:
@@ -101,6 +129,7 @@ def make_eval_step(
   *,
   num_classes: int,
   keep_pixels: bool = True,
+  dropout: DropoutSampling = DropoutSampling(),
 ) -> Callable[[Any, Any, Batch], tuple[dict[str, Any], dict[str, Any]]]:
   """Everything the report needs of a batch, from one forward pass.
 
@@ -109,6 +138,8 @@ def make_eval_step(
     detectors: keys of `DETECTORS`.
     num_classes: classes of S.
     keep_pixels: see `metrics.failure.failure_counts`.
+    dropout: for the detectors that need passes with dropout; such a batch
+      has `index`, int [b], beside the rest.
 
   Returns:
     `(params, batch_stats, batch) -> (counts, maps)`. `counts` are sums over
@@ -118,8 +149,13 @@ def make_eval_step(
     float32 [b h w].
   """
 
+  sampled = any(DETECTORS[name].uses_dropout_samples for name in detectors)
+
   def eval_step(params, batch_stats, batch):
     forward = _forward(model, params, batch_stats, batch)
+    if sampled:
+      mean = _dropout_logits(model, params, batch_stats, batch, dropout)
+      forward = forward.replace(dropout_logits=mean)
     logits = forward.segmentation.logits
     valid = _valid(batch)
     labels = batch['label']

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from fsnet_jax import build, build_model
 from fsnet_jax.detectors import DETECTORS
-from fsnet_jax.eval_step import make_eval_step
+from fsnet_jax.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.models.fsnet import FSNet
@@ -32,6 +32,9 @@ from input_pipeline import labels
 from input_pipeline.datasets.base import Source
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
+
+# What of a batch the evaluation step reads.
+_INPUTS = ('image', 'label', 'mask', 'index')
 
 
 @dataclasses.dataclass
@@ -90,6 +93,7 @@ class Evaluator:
         self._detectors,
         num_classes=labels.NUM_CLASSES,
         keep_pixels=config.eval.exact_pixels > 0,
+        dropout=DropoutSampling(config.eval.dropout_samples, config.seed),
       ),
       out_shardings=(counts, mesh_lib.batch_sharding(mesh)),
     )
@@ -108,7 +112,7 @@ class Evaluator:
     wanted = _example_indices(len(source), self._config.eval.num_examples)
     examples: list[Example] = []
     for batch in build.evaluation_batches(self._config, source):
-      inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
+      inputs = {name: batch[name] for name in _INPUTS}
       counts, maps = self._step(
         state.params,
         state.batch_stats,

@@ -3,6 +3,8 @@
 from fsnet_jax.detectors.base import FailureDetector, ForwardPass
 from fsnet_jax.detectors.entropy import PredictiveEntropy
 from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
+from fsnet_jax.detectors.logits import Energy, MaxLogit
+from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
 
 DETECTORS: dict[str, FailureDetector] = {
@@ -12,6 +14,9 @@ DETECTORS: dict[str, FailureDetector] = {
     FailureNetworkPlusMsp(),
     MaxSoftmaxProbability(),
     PredictiveEntropy(),
+    MaxLogit(),
+    Energy(),
+    MonteCarloDropout(),
   )
 }
 

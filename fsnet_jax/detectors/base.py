@@ -16,11 +16,14 @@ class ForwardPass:
     images: float32 [b h w 3], RGB, 0..255.
     segmentation: output of S in evaluation mode.
     failure_logits: float32 [b h w], output of F.
+    dropout_logits: float32 [b h w c], S's logits averaged over passes with
+      dropout; None unless a detector asks for them.
   """
 
   images: Float[Array, 'b h w 3']
   segmentation: SegmentationOutput
   failure_logits: Float[Array, 'b h w']
+  dropout_logits: Float[Array, 'b h w c'] | None = None
 
 
 class FailureDetector(Protocol):
@@ -35,11 +38,13 @@ class FailureDetector(Protocol):
     name: key in `metrics.json`.
     title: how tables call it.
     uses_failure_network: whether it needs a trained F.
+    uses_dropout_samples: whether it needs `dropout_logits`.
   """
 
   name: str
   title: str
   uses_failure_network: bool
+  uses_dropout_samples: bool
 
   def score(self, forward: ForwardPass) -> Float[Array, 'b h w']:
     """Finite float32 failure score."""

@@ -2,8 +2,16 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from fsnet_jax.detectors.base import ForwardPass
+
+
+def entropy(logits: Float[Array, '*b c']) -> Float[Array, '*b']:
+  """Entropy in nats of the softmax over the last axis."""
+  log_probs = jax.nn.log_softmax(logits, axis=-1)
+  # From log-probabilities: p ln p from probabilities is 0 * -inf at p = 0.
+  return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
 
 
 class PredictiveEntropy:
@@ -12,12 +20,11 @@ class PredictiveEntropy:
   name = 'entropy'
   title = 'Entropy'
   uses_failure_network = False
+  uses_dropout_samples = False
 
   def score(self, forward: ForwardPass):
     """-sum_c p_c ln p_c."""
-    log_probs = jax.nn.log_softmax(forward.segmentation.logits, axis=-1)
-    # From log-probabilities: p ln p from probabilities is 0 * -inf at p = 0.
-    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+    return entropy(forward.segmentation.logits)
 
   def probability(self, forward: ForwardPass):
     """None: an entropy is no probability of being wrong."""

@@ -12,6 +12,7 @@ class FailureNetwork:
   name = 'fsnet'
   title = 'FSNet'
   uses_failure_network = True
+  uses_dropout_samples = False
 
   def score(self, forward: ForwardPass):
     """The logit: ranks as its sigmoid does, without saturating."""
@@ -37,6 +38,7 @@ class FailureNetworkPlusMsp:
   name = 'fsnet_msp'
   title = 'FSNet + MSP'
   uses_failure_network = True
+  uses_dropout_samples = False
 
   def score(self, forward: ForwardPass):
     """sigmoid(failure logit) + (1 - max softmax)."""

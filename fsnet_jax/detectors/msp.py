@@ -12,6 +12,7 @@ class MaxSoftmaxProbability:
   name = 'msp'
   title = 'MSP'
   uses_failure_network = False
+  uses_dropout_samples = False
 
   def score(self, forward: ForwardPass):
     """1 - max_c p_c, without the ties of that difference in float32."""

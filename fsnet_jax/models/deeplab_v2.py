@@ -100,8 +100,8 @@ class DeepLabV2(nn.Module):
   12, 18 and 24. Logits are upsampled with aligned corners. It works at any
   image size.
 
-  `encode` is all that is deterministic outside training, `decode` the rest:
-  Monte-Carlo dropout needs only `decode` again.
+  `encode` is all that is deterministic outside training; Monte-Carlo dropout
+  needs only `score` again, and `upsample` once.
 
   References: Chen et al., DeepLab, 2017; SynthCP.
 
@@ -168,9 +168,9 @@ class DeepLabV2(nn.Module):
   ) -> SegmentationOutput:
     """Segments a batch of images; see `SegmentationNetwork`."""
     encoded = self.encode(images, train)
-    logits = self.decode(encoded, images.shape[1:3], train)
-    chosen = encoded.layer4 if self.features == 'layer4' else encoded.fused
-    return SegmentationOutput(logits=logits, features=chosen)
+    coarse, features = self.score(encoded, train)
+    logits = self.upsample(encoded, coarse, images.shape[1:3])
+    return SegmentationOutput(logits=logits, features=features)
 
   def encode(
     self, images: Float[Array, 'b h w 3'], train: bool = False
@@ -191,21 +191,17 @@ class DeepLabV2(nn.Module):
     fused = self.aspp(layer4, train) if self.head == 'synthcp' else None
     return Encoded(layer4=layer4, fused=fused)
 
-  def decode(
-    self,
-    encoded: Encoded,
-    image_size: tuple[int, int],
-    train: bool = False,
-  ) -> Float[Array, 'b h w c']:
-    """Dropout, the classifier and the upsampling.
+  def score(
+    self, encoded: Encoded, train: bool = False
+  ) -> tuple[Float[Array, 'b gh gw c'], Float[Array, 'b gh gw k']]:
+    """The part with dropout: class scores at stride 8.
 
     Args:
       encoded: from `encode`.
-      image_size: (height, width) of the images.
       train: whether dropout is on; it draws from the 'dropout' stream.
 
     Returns:
-      Logits at image size, float32.
+      The scores, float32, and S_E(x).
     """
     if self.head == 'v2':
       scores = [classify(encoded.layer4) for classify in self.layer5]
@@ -213,6 +209,26 @@ class DeepLabV2(nn.Module):
     else:
       x = self.dropout(encoded.fused, deterministic=not train)
       coarse = layers.at_least_float32(self.classifier(x))
+    chosen = encoded.layer4 if self.features == 'layer4' else encoded.fused
+    return coarse, chosen
+
+  def upsample(
+    self,
+    encoded: Encoded,
+    coarse: Float[Array, 'b gh gw c'],
+    image_size: tuple[int, int],
+  ) -> Float[Array, 'b h w c']:
+    """Goes up to image size; linear in `coarse`.
+
+    Args:
+      encoded: from `encode`.
+      coarse: scores from `score`.
+      image_size: (height, width) of the images.
+
+    Returns:
+      Logits at image size, float32.
+    """
+    del encoded  # No skips here; FCN8 has some.
     return resizing.resize_align_corners(coarse, tuple(image_size))
 
   @nn.nowrap

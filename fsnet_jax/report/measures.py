@@ -161,6 +161,7 @@ _DETECTOR_TITLES: Mapping[str, str] = {
   'msp': 'MSP',
   'entropy': 'Entropy',
   'max_logit': 'Max logit',
+  'energy': 'Energy',
   'mc_dropout': 'MC-Dropout',
   'tcp': 'TCP',
   'direct': 'Direct',

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 from scipy.stats import entropy
 
 from fsnet_jax.detectors import DETECTORS, ForwardPass
@@ -22,6 +22,7 @@ def _forward(logits, failure_logits=None):
       logits=logits, features=jnp.zeros((logits.shape[0], 1, 1, 4))
     ),
     failure_logits=jnp.asarray(failure_logits, jnp.float32),
+    dropout_logits=logits[..., ::-1] / 2,
   )
 
 
@@ -59,10 +60,13 @@ def test_formulas():
   expected = {
     'msp': miss,
     'entropy': entropy(probs, axis=-1),
+    'max_logit': -logits.max(-1),
+    'energy': -logsumexp(logits, axis=-1),
+    'mc_dropout': entropy(softmax(logits / 2, axis=-1), axis=-1),
     'fsnet': failure_logits,
     'fsnet_msp': expit(failure_logits) + miss,
   }
-  assert set(expected) <= set(DETECTORS)
+  assert set(expected) == set(DETECTORS)
   for name, value in expected.items():
     np.testing.assert_allclose(
       DETECTORS[name].score(forward), value, rtol=1e-4, atol=1e-6

@@ -55,7 +55,7 @@ def test_compute_types_remat_and_frozen_batch_norm():
     assert not network.clone(frozen_bn=False).is_frozen(names)
 
 
-def test_decode_alone_repeats_the_dropout():
+def test_head_alone_repeats_the_dropout():
   network = deeplab_v2.DeepLabV2(**TINY, dropout_rate=0.5, features='aspp')
   # Untrained, the layers all but silence the signal: louder kernels.
   variables = jax.tree_util.tree_map_with_path(
@@ -72,10 +72,11 @@ def test_decode_alone_repeats_the_dropout():
       network.apply(
         variables,
         encoded,
+        network.apply(
+          variables, encoded, train, method='score', rngs={'dropout': key}
+        )[0],
         SIZE,
-        train,
-        method='decode',
-        rngs={'dropout': key},
+        method='upsample',
       )
       for train in (False, True)
     )

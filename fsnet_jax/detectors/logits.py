@@ -1,0 +1,40 @@
+"""Scores of the bare logits: their maximum and the free energy."""
+
+import jax
+import jax.numpy as jnp
+
+from fsnet_jax.detectors.base import ForwardPass
+
+
+class MaxLogit:
+  """Minus the largest logit (Hendrycks et al. 2022); any real number."""
+
+  name = 'max_logit'
+  title = 'Max logit'
+  uses_failure_network = False
+  uses_dropout_samples = False
+
+  def score(self, forward: ForwardPass):
+    """-max_c l_c."""
+    return -jnp.max(forward.segmentation.logits, axis=-1)
+
+  def probability(self, forward: ForwardPass):
+    """None: a logit is no probability."""
+    return None
+
+
+class Energy:
+  """Free energy at temperature 1 (Liu et al. 2020); any real number."""
+
+  name = 'energy'
+  title = 'Energy'
+  uses_failure_network = False
+  uses_dropout_samples = False
+
+  def score(self, forward: ForwardPass):
+    """-ln sum_c exp(l_c)."""
+    return -jax.nn.logsumexp(forward.segmentation.logits, axis=-1)
+
+  def probability(self, forward: ForwardPass):
+    """None: an energy is no probability."""
+    return None
