@@ -34,6 +34,10 @@ METRICS = (
 #: Kept fractions at which the risk is reported, as keys of `metrics.json`.
 COVERAGES = tuple(f'{tenth / 10:.1f}' for tenth in range(1, 11))
 
+#: Flagged fractions at which the caught errors are reported, likewise: what a
+#: reviewer has time for.
+BUDGETS = ('0.01', '0.05', '0.1')
+
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
@@ -145,6 +149,31 @@ def risk_at_coverage(ranking: Ranking) -> dict[str, float | None]:
   failures = np.concatenate([[0], np.cumsum(failures)])
   risks = np.interp(kept, ends, failures) / kept
   return {name: float(risk) for name, risk in zip(COVERAGES, risks)}
+
+
+def caught_at_budget(ranking: Ranking) -> dict[str, float | None]:
+  """Share of all errors among the most suspicious pixels.
+
+  Args:
+    ranking: the pixels.
+
+  Returns:
+    For each budget b of '0.01', '0.05' and '0.1' the expected share of the
+    errors among the b n most suspicious pixels, (E(n) - E((1-b) n)) / E(n)
+    with E as in `ranking_metrics`, if pixels that share a score are flagged
+    in random order; a blind choice catches b. None without errors.
+  """
+  if not ranking.errors:
+    return dict.fromkeys(BUDGETS)
+  failures, total = trusted_steps(ranking)
+  kept = (1 - np.array(BUDGETS, np.float64)) * ranking.pixels
+  ends = np.concatenate([[0], np.cumsum(total)])
+  failures = np.concatenate([[0], np.cumsum(failures)])
+  caught = 1 - np.interp(kept, ends, failures) / ranking.errors
+  return {
+    budget: float(share)
+    for budget, share in zip(BUDGETS, np.clip(caught, 0.0, 1.0))
+  }
 
 
 def harmonic_difference(start: np.ndarray, count: np.ndarray) -> np.ndarray:

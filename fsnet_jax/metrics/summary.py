@@ -10,6 +10,7 @@ from fsnet_jax.metrics.ranking import (
   COVERAGES,
   METRICS,
   Ranking,
+  caught_at_budget,
   ranking_metrics,
   risk_at_coverage,
 )
@@ -38,6 +39,8 @@ def summarise(
     * `class_macro_classes`: how many groups those are;
     * `risk_at_coverage`: pooled risk at '0.1' to '1.0';
     * `risk_at_coverage_class_macro`: its mean over the groups with pixels;
+    * `caught_at_budget`: share of the errors among the most suspicious '0.01',
+      '0.05' and '0.1' of all pixels;
     * `per_class`: what `pooled` has, by name of the group.
 
   Raises:
@@ -66,6 +69,7 @@ def summarise(
       coverage: _mean(_defined(risk[coverage] for risk in risks))
       for coverage in COVERAGES
     },
+    'caught_at_budget': caught_at_budget(pooled),
     'per_class': per_class,
   }
 

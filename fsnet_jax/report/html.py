@@ -52,6 +52,11 @@ def render_html(
     segmentation_columns=measures.SEGMENTATION_MEASURES,
     segmentation=_segmentation_table(datasets),
     risks=[_risk_table(name, entry) for name, entry in datasets.items()],
+    budgets=[
+      _budget_table(name, entry)
+      for name, entry in datasets.items()
+      if all('caught_at_budget' in d for d in entry['failure'].values())
+    ],
     classes=[_class_table(name, entry) for name, entry in datasets.items()],
     plots={name: _data_url(file, 'png') for name, file in plots.items()},
     examples={name: _data_url(file, 'webp') for name, file in examples.items()},
@@ -243,6 +248,26 @@ def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
         ],
       }
       for title, risks in curves.items()
+    ],
+  }
+
+
+def _budget_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the share of errors that a review of some pixels would catch."""
+  caught = {
+    measures.detector_title(detector): entry['caught_at_budget']
+    for detector, entry in dataset['failure'].items()
+  }
+  budgets = sorted({b for shares in caught.values() for b in shares}, key=float)
+  return {
+    'dataset': name,
+    'budgets': [f'{100 * float(budget):g}%' for budget in budgets],
+    'rows': [
+      {
+        'detector': title,
+        'shares': [measures.format_percent(shares[b]) for b in budgets],
+      }
+      for title, shares in caught.items()
     ],
   }
 

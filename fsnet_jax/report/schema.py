@@ -80,6 +80,11 @@ DETECTOR_KEYS: Mapping[str, Key] = {
   'risk_at_coverage': Key(
     'error rate among the most trusted share of pixels, by that share'
   ),
+  'caught_at_budget': Key(
+    'share of all errors among the most suspicious share of pixels, by that'
+    ' share',
+    required=False,
+  ),
   'per_class': Key('measures of each true class by itself', required=False),
   'class_macro_classes': Key(
     'number of classes behind each class_macro value', required=False
@@ -221,9 +226,9 @@ def _check_detector(detector: Any, where: str) -> None:
       raise ValueError(f'{where}.class_macro_classes: unknown key {key!r}.')
     _check_count(count, f'{where}.class_macro_classes.{key}')
   _check_risks(detector['risk_at_coverage'], f'{where}.risk_at_coverage')
-  if 'risk_at_coverage_class_macro' in detector:
-    key = 'risk_at_coverage_class_macro'
-    _check_risks(detector[key], f'{where}.{key}')
+  for key in ('risk_at_coverage_class_macro', 'caught_at_budget'):
+    if key in detector:
+      _check_risks(detector[key], f'{where}.{key}')
 
 
 def _check_measures(measures: Any, keys: Mapping[str, Key], where: str) -> None:
@@ -338,7 +343,11 @@ def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
   ordered = _in_order(detector, DETECTOR_KEYS)
   for group in ('pooled', 'class_macro'):
     ordered[group] = _in_order(detector[group], _GROUPS[group])
-  for key in ('risk_at_coverage', 'risk_at_coverage_class_macro'):
+  for key in (
+    'risk_at_coverage',
+    'risk_at_coverage_class_macro',
+    'caught_at_budget',
+  ):
     if key in detector:
       ordered[key] = dict(sorted(detector[key].items(), key=_by_share))
   if 'per_class' in detector:

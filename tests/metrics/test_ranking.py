@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from fsnet_jax.metrics.ranking import (
+  BUDGETS,
   COVERAGES,
   METRICS,
   Ranking,
+  caught_at_budget,
   harmonic_difference,
   ranking_metrics,
   risk_at_coverage,
@@ -167,3 +169,22 @@ def test_harmonic_difference_against_direct_sums():
   np.testing.assert_allclose(
     harmonic_difference(starts, counts), expected, rtol=1e-12
   )
+
+
+def test_caught_at_budget_by_hand():
+  # 100 pixels, 4 errors: one first, one among the next nine, two last.
+  found = caught_at_budget(make([0, 4, 4, 88, 0], [1, 0, 1, 0, 2]))
+  assert tuple(found) == BUDGETS
+  assert found['0.01'] == pytest.approx(1 / 4)
+  assert found['0.05'] == pytest.approx(1 / 4)
+  # Half of one error's step of five is flagged at 10 %: all of it.
+  assert found['0.1'] == pytest.approx(2 / 4)
+
+
+def test_caught_at_budget_of_chance_perfection_and_nothing():
+  chance = caught_at_budget(make([90], [10]))
+  assert chance == pytest.approx({'0.01': 0.01, '0.05': 0.05, '0.1': 0.1})
+  perfect = caught_at_budget(make([0, 95], [5, 0]))
+  assert perfect == pytest.approx({'0.01': 0.2, '0.05': 1.0, '0.1': 1.0})
+  assert caught_at_budget(make([7], [0])) == dict.fromkeys(BUDGETS)
+  assert caught_at_budget(make([0], [7])) == pytest.approx(chance)

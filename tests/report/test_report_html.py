@@ -223,3 +223,16 @@ def test_every_measure_is_in_the_glossary(metrics):
   glossary = source[source.index('id="glossary"') :]
   for title in ('AP-Err', 'FPR95', 'FPR95-Suc', 'AUGRC', 'mIoU, image mean'):
     assert f'<dt>{title}' in glossary
+
+
+def test_review_budgets_stand_where_the_file_has_them():
+  detectors = {name: make_detector() for name in ('fsnet', 'msp')}
+  page = Page(_render(make_metrics({'streets/day': make_dataset(detectors)})))
+  assert not any('by the share of pixels reviewed' in t for t in page.text)
+  shares = ({'0.1': 0.456, '0.01': 0.0999, '0.05': None}, {'0.01': 0.05})
+  for name, caught in zip(detectors, shares):
+    detectors[name]['caught_at_budget'] = dict.fromkeys(shares[0]) | caught
+  page = Page(_render(make_metrics({'streets/day': make_dataset(detectors)})))
+  assert ['Detector', '1%', '5%', '10%'] in page.rows
+  assert ['FSNet', '10.0%', '—', '45.6%'] in page.rows
+  assert ['MSP', '5.0%', '—', '—'] in page.rows
