@@ -138,4 +138,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Questions shown for each cycle, and images followed through all cycles.
   config.report.num_examples = 2
   config.report.num_watched = 1
+  config.compare = ml_collections.ConfigDict()
+  # Arms and seeds of configs/al_compare.py; no arm: one run of this config.
+  config.compare.arms = ()
+  config.compare.seeds = ()
   return config

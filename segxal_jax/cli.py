@@ -49,9 +49,19 @@ def run(
   _check(config)
   fsnet_cli._use_compilation_cache(config.compilation_cache_dir)
   # Slow to import: a mistake in a flag is reported before.
+  from segxal_jax import compare
   from segxal_jax.loop import run_loop
+  from segxal_jax.report import comparison
   from segxal_jax.report.write import report
 
+  if config.compare.arms:
+    compare.arms(config)
+    with open_workdir(workdir, config):
+      if mode == 'train':
+        compare.run_cells(config, workdir)
+      found = compare.results(config, workdir)
+      comparison.write(config, workdir, found, origin)
+    return
   with open_workdir(workdir, config):
     if mode == 'train':
       run_loop(config, workdir)

@@ -6,6 +6,7 @@ while batch norm stays in evaluation mode; no network needs to know. Under
 `vmap` only what follows the first dropout layer is computed for each member.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -107,5 +108,5 @@ def _entropy(probs: Array) -> Array:
   return -jnp.sum(probs * logs, axis=-1)
 
 
-def _largest(outcomes: int) -> Any:
-  return max(float(jnp.log(outcomes)), 1e-30)
+def _largest(outcomes: int) -> float:
+  return max(math.log(outcomes), 1e-30)

@@ -36,12 +36,18 @@ class Finished:
   reason: str
 
 
-def run_loop(config: Any, workdir: Path) -> Finished:
+def run_loop(
+  config: Any, workdir: Path, until: tuple[int, str] | None = None
+) -> Finished:
   """Runs the loop to its end, from wherever the folder stands.
 
   Args:
     config: of the run.
     workdir: claimed by the caller.
+    until: cycle and stage before which to stop early.
+
+  Returns:
+    How it ended; the reason is '' if it stopped early.
 
   Raises:
     Interrupted: stopped, or waiting for annotators; run it again.
@@ -54,7 +60,7 @@ def run_loop(config: Any, workdir: Path) -> Finished:
       if state is None:
         state = _first_state(run)
         run.save(state)
-      while state.stage != DONE:
+      while state.stage != DONE and (state.cycle, state.stage) != until:
         state = STAGES[state.stage](run, state)
         run.save(state)
       return Finished(state.cycle, state.reason)

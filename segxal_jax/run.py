@@ -1,5 +1,6 @@
 """Everything that the stages of one run share."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -143,7 +144,7 @@ class Run:
     step = (state.cycle - 1) * self.steps_per_cycle + int(state.train.step)
     self._checkpoints.save(
       step,
-      state.train,
+      _as_dict(state.train),
       self.training_batches(state.cycle),
       state.metadata(),
       # The newest counts as the best, so that one checkpoint is kept.
@@ -171,16 +172,19 @@ class Run:
     like = self.fresh_networks(cycle, None)
     unfinished = step < cycle * self.steps_per_cycle
     restored = self._checkpoints.restore(
-      step, like, self.training_batches(cycle) if unfinished else None
+      step,
+      _as_dict(like),
+      self.training_batches(cycle) if unfinished else None,
     )
-    saved = LoopState.restored(restored.metadata, restored.state)
+    trained = TrainState(**restored.state)
+    saved = LoopState.restored(restored.metadata, trained)
     if position is None:
       return saved
-    later = LoopState.restored(position, restored.state)
+    later = LoopState.restored(position, trained)
     if later.place <= saved.place:
       return saved
     if later.cycle > cycle:
-      networks = self.fresh_networks(later.cycle, restored.state)
+      networks = self.fresh_networks(later.cycle, trained)
       return later.then('train', train=networks)
     return later
 
@@ -200,6 +204,14 @@ class Run:
     self.writer.close()
     if self._iterator is not None:
       self._iterator[1].close()
+
+
+def _as_dict(state: TrainState) -> dict[str, Any]:
+  """The fields of a state, for a checkpoint."""
+  return {
+    field.name: getattr(state, field.name)
+    for field in dataclasses.fields(state)
+  }
 
 
 def _ids(pool: Source) -> list[str]:

@@ -18,7 +18,8 @@ def budget_spent(options: Any, spent: Cost) -> str | None:
 def cycles_done(options: Any, cycle: int) -> str | None:
   """`config.stop.cycles` queries have been made; cycle 1 has made none."""
   if cycle > options.cycles:
-    return f'{options.cycles} cycles are done'
+    done = options.cycles
+    return f'{done} cycle{" is" if done == 1 else "s are"} done'
   return None
 
 

@@ -30,6 +30,19 @@ def cycles(workdir: Path) -> list[dict[str, Any]]:
   return entries
 
 
+def reason(workdir: Path) -> str:
+  """Why a run ended; '' if it has not."""
+  path = workdir / 'position.json'
+  if not path.exists():
+    return ''
+  return json.loads(path.read_text())['reason']
+
+
+def is_done(workdir: Path) -> bool:
+  """Whether a run has come to its end."""
+  return bool(reason(workdir))
+
+
 def with_answers(
   entries: list[dict[str, Any]], ledger: Any
 ) -> list[dict[str, Any]]:

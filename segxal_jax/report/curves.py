@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 UNITS = ('images', 'pixels', 'clicks')
 _TITLES = {
   'images': 'images opened by an annotator',
-  'pixels': 'labelled pixels, share of the pool',
+  'pixels': 'labelled pixels',
   'clicks': 'clicks (corners of outlines)',
 }
 _INK, _FAINT, _GRID = '#1f2733', '#6b7480', '#e3e7ec'
@@ -77,24 +77,52 @@ def area(pairs: Sequence[tuple[float, float]]) -> float | None:
   return float(np.trapezoid(y, x) / (x[-1] - x[0]))
 
 
-def figure(curves: Sequence[Curve], pool_pixels: int) -> Figure:
+def gap(
+  mine: Sequence[Mapping[str, Any]],
+  other: Sequence[Mapping[str, Any]],
+  dataset: str,
+  unit: str,
+) -> float | None:
+  """Difference of the areas over the budget that both have spent.
+
+  None where they share no stretch of the budget.
+  """
+  a, b = points(mine, dataset, unit), points(other, dataset, unit)
+  if not a or not b:
+    return None
+  end = min(a[-1][0], b[-1][0])
+  areas = [area(_until(pairs, end)) for pairs in (a, b)]
+  return None if None in areas else areas[0] - areas[1]
+
+
+def _until(
+  pairs: Sequence[tuple[float, float]], end: float
+) -> list[tuple[float, float]]:
+  """The curve cut off at a cost, interpolated there."""
+  kept = [pair for pair in pairs if pair[0] < end]
+  x = [pair[0] for pair in pairs]
+  y = [pair[1] for pair in pairs]
+  return [*kept, (end, float(np.interp(end, x, y)))]
+
+
+def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
   """One panel a unit of cost; bands are the deviation over seeds.
 
   Args:
     curves: at least one.
-    pool_pixels: labelled pixels of the whole pool, which scales that panel.
+    pool_pixels: labelled pixels of the whole pool, which scales that panel;
+      None shows the pixels themselves.
   """
   with matplotlib.rc_context(_STYLE):
     result = Figure((11, 3.6), layout='constrained')
     panels = result.subplots(1, len(UNITS), sharey=True)
     for unit, axes in zip(UNITS, panels, strict=True):
-      factor = 100 / max(pool_pixels, 1) if unit == 'pixels' else 1.0
+      share = unit == 'pixels' and pool_pixels is not None
+      factor = 100 / max(pool_pixels, 1) if share else 1.0
       for number, curve in enumerate(curves):
         _draw(axes, curve, unit, factor, _LOOKS[number % len(_LOOKS)])
-      axes.set_xlabel(_TITLES[unit])
-      axes.xaxis.set_major_formatter(
-        '{x:g}%' if unit == 'pixels' else '{x:,.0f}'
-      )
+      axes.set_xlabel(_TITLES[unit] + (', share of the pool' if share else ''))
+      axes.xaxis.set_major_formatter('{x:g}%' if share else '{x:,.0f}')
       axes.margins(x=0.06, y=0.12)
     panels[0].set_ylabel('mIoU')
     panels[0].yaxis.set_major_formatter('{x:g}%')

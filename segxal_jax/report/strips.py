@@ -33,14 +33,13 @@ def strip(
     RGB picture.
   """
   image, values = maps.image, maps.maps
-  asked = tiles.prompts(tiles.heat(image, values['eem']), maps)
   pictures = [
     ('Image', tiles.photo(image)),
     ('Proximity', tiles.scalar(values['proximity'], 'cividis')),
     ('Grad-CAM', tiles.heat(image, values['cam'])),
     ('PAE: Grad-CAM of what is near', tiles.heat(image, values['pae'])),
     ('EBU: entropy', tiles.scalar(values['entropy'])),
-    ('EEM with regions and prompts', asked),
+    ('EEM with regions and prompts', _asked(maps)),
     ('Prediction', tiles.classes(maps.prediction)),
   ]
   if answer is not None:
@@ -68,7 +67,7 @@ def through_cycles(
     ('entropy', lambda m: tiles.scalar(m.maps['entropy'])),
     ('Grad-CAM', lambda m: tiles.heat(m.image, m.maps['cam'])),
     ('PAE', lambda m: tiles.heat(m.image, m.maps['pae'])),
-    ('EEM', lambda m: tiles.prompts(tiles.heat(m.image, m.maps['eem']), m)),
+    ('EEM', _asked),
   )
   first = history[0]
   left = (
@@ -92,6 +91,13 @@ def through_cycles(
   grid = canvas.grid(pictures, 1 + len(history), heading, scale)
   shown = [truth, *(maps.prediction for maps in history)]
   return canvas.stack([grid, _legend(shown, grid.shape[1], scale)])
+
+
+def _asked(maps: Maps) -> np.ndarray:
+  """The error mask, stretched to its own largest value, and the prompts."""
+  mask = maps.maps['eem']
+  largest = max(float(mask.max()), 1e-6)
+  return tiles.prompts(tiles.heat(maps.image, mask / largest), maps)
 
 
 def _errors(maps: Maps, truth: np.ndarray) -> np.ndarray:

@@ -17,8 +17,6 @@ from segxal_jax import acquisition, build, depth, oracles, questions
 from segxal_jax.pool import Ledger
 from segxal_jax.report import collect, curves, html, strips
 
-POSITION = 'position.json'
-
 
 def report(
   config: Any, workdir: Path, origin: Mapping[str, str]
@@ -45,7 +43,7 @@ def report(
     entries,
     config.to_dict(),
     environment.describe() | dict(origin),
-    _reason(workdir),
+    collect.reason(workdir) or 'it has not ended yet',
   )
   if jax.process_index() == 0:
     _write(config, workdir, metrics, pool, ledger)
@@ -72,15 +70,6 @@ def _write(config, workdir, metrics, pool, ledger) -> None:
     atomic.write_bytes(folder / name, content)
   print(_text_table(metrics))
   say(f'report: {folder / "report.html"}')
-
-
-def _reason(workdir: Path) -> str:
-  """Why the run ended, or that it has not."""
-  path = workdir / POSITION
-  reason = ''
-  if path.exists():
-    reason = json.loads(path.read_text())['reason']
-  return reason or 'it has not ended yet'
 
 
 def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:

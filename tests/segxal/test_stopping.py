@@ -1,6 +1,8 @@
+import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
+from fsnet_jax.train_step import TrainState
 from segxal_jax import stopping
 from segxal_jax.pool import Cost
 from segxal_jax.state import STAGES, LoopState
@@ -53,10 +55,16 @@ def test_pool_empty():
   assert 'every image' in stopping.pool_empty(0)
 
 
+def _networks():
+  zero = jnp.zeros((), jnp.int32)
+  return TrainState(zero, zero, {}, {}, {}, zero)
+
+
 def test_states_are_ordered_and_survive_json():
-  states = [LoopState(1, stage, (3, 4), '', None) for stage in STAGES]
+  networks = _networks()
+  states = [LoopState(1, stage, (3, 4), '', networks) for stage in STAGES]
   places = [state.place for state in states]
   assert places == sorted(places)
   assert states[-1].then('train', cycle=2).place > places[-1]
-  restored = LoopState.restored(states[0].metadata(), None)
+  restored = LoopState.restored(states[0].metadata(), networks)
   assert restored == states[0]

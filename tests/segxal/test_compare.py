@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+
+from configs import al_compare
+from input_pipeline.errors import UserError
+from segxal_jax import compare
+from segxal_jax.report import comparison, curves
+
+
+def _cycle(cost, miou, iou=(0.2, 0.4)):
+  return {
+    'cost': {'images': cost, 'pixels': 100 * cost, 'clicks': 10 * cost},
+    'datasets': {
+      'streets': {
+        'segmentation': {'miou': miou, 'iou': dict(enumerate(iou))},
+      }
+    },
+  }
+
+
+def _run(*pairs):
+  return [_cycle(cost, miou) for cost, miou in pairs]
+
+
+def test_area_is_the_mean_miou_over_the_budget():
+  # From 10 to 30 images: trapezoids 10 * 0.3 and 10 * 0.45 over 20.
+  pairs = curves.points(
+    _run((10, 0.2), (20, 0.4), (30, 0.5)), 'streets', 'images'
+  )
+  np.testing.assert_allclose(curves.area(pairs), (3.0 + 4.5) / 20)
+
+
+@pytest.mark.parametrize('pairs', [[], [(1.0, 0.5)], [(1.0, 0.5), (1.0, 0.6)]])
+def test_a_curve_without_width_has_no_area(pairs):
+  assert curves.area(pairs) is None
+
+
+def test_the_gap_is_measured_over_the_budget_of_both():
+  mine = _run((0, 0.2), (10, 0.4))
+  other = _run((0, 0.1), (20, 0.5))
+  # Until 10 images: means 0.3 and (0.1 + 0.3) / 2.
+  np.testing.assert_allclose(
+    curves.gap(mine, other, 'streets', 'images'), 0.3 - 0.2
+  )
+  assert curves.gap(mine, _run((0, 0.1)), 'streets', 'images') is None
+
+
+def test_table_by_hand():
+  results = {
+    'Random': {0: _run((0, 0.2), (10, 0.4)), 1: _run((0, 0.2), (10, 0.2))},
+    'SegXAL': {0: _run((0, 0.2), (10, 0.5)), 1: _run((0, 0.2), (10, 0.4))},
+  }
+  random, ours = comparison.table(results, 'streets')
+  np.testing.assert_allclose(random['miou']['mean'], 0.3)
+  np.testing.assert_allclose(random['miou']['std'], np.std([0.4, 0.2], ddof=1))
+  np.testing.assert_allclose(random['class_std']['mean'], 0.1)
+  assert random['lead'] is None and ours['seeds'] == [0, 1]
+  gaps = [0.05, 0.1]
+  np.testing.assert_allclose(ours['lead']['mean'], np.mean(gaps))
+  half = 12.706 * np.std(gaps, ddof=1) / np.sqrt(2)
+  np.testing.assert_allclose(ours['lead']['half_width'], half, rtol=1e-3)
+  text = comparison.markdown([random, ours], 'streets')
+  assert '| Random | 2 | 30.00 ± 14.14 |' in text and '+7.50 ± ' in text
+  json.dumps([random, ours])
+
+
+def test_one_seed_claims_no_interval():
+  results = {
+    'a': {0: _run((0, 0.2), (10, 0.4))},
+    'b': {0: _run((0, 0.2), (10, 0.4))},
+  }
+  rows = comparison.table(results, 'streets')
+  assert rows[1]['lead']['half_width'] is None
+  assert '(one seed)' in comparison.markdown(rows, 'streets')
+
+
+def test_interval_factor_is_students():
+  from scipy import stats
+
+  for freedom, factor in enumerate(comparison._STUDENT_95, 1):
+    np.testing.assert_allclose(stats.t.ppf(0.975, freedom), factor, atol=6e-4)
+
+
+def test_an_arm_is_a_title_and_changes():
+  arm = compare.parse('EEM-without-PAE strategy=eem eem.alpha=0.0')
+  assert arm.title == 'EEM-without-PAE' and arm.folder == 'eem_without_pae'
+  assert arm.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+
+
+@pytest.mark.parametrize(
+  ('arms', 'words'),
+  [
+    (('Random strategy',), 'field=value'),
+    (('Random strategy=egl',), 'random, entropy'),
+    (('A data.name=camvid',), 'the same in all'),
+    (('A optimizer.kind=sgd',), 'the same in all'),
+    (('A strategy=eem', 'a strategy=eem'), 'one name'),
+    (('A eem.delta=1.0',), 'cannot be set'),
+  ],
+)
+def test_mistakes_in_arms(arms, words):
+  config = al_compare.get_config()
+  config.compare.arms = arms
+  with pytest.raises(UserError, match=words):
+    compare.arms(config)
+
+
+@pytest.mark.parametrize('argument', ['streets', 'camvid', 'ablation'])
+def test_shipped_comparisons_are_consistent(argument):
+  config = al_compare.get_config(argument)
+  assert compare.arms(config)[0].title == 'Random'
+  cell = compare.cell_config(config, compare.arms(config)[1], 2)
+  assert cell.seed == 2 and tuple(cell.compare.arms) == ()

@@ -1,0 +1,274 @@
+"""The loop as a whole: killed anywhere, it ends where an unbroken run ends."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from configs import segxal_unet
+from input_pipeline.errors import UserError
+from segxal_jax import config_check, questions
+from segxal_jax.loop import run_loop
+from segxal_jax.pool import Ledger
+from segxal_jax.report.write import report
+from segxal_jax.run import Run
+from tests.e2e import tiny
+
+ROOT = Path(__file__).parent.parent.parent
+CACHE = ROOT / '.pytest_cache' / 'compiled'
+SHRUNK = {
+  'image_size': (32, 64),
+  'width': 0.0625,
+  'batch_size': 4,
+  'data.num_train': 20,
+  'data.num_validation': 4,
+  'data.num_test': 4,
+  'pool.num_initial': 4,
+  'pool.num_query': 2,
+  'phase1_steps': 4,
+  'checkpoint_every_steps': 2,
+  'log_every_steps': 2,
+  'stop.cycles': 1,
+  'eval.batch_size': 4,
+  'selection.rule': 'all',
+}
+LAST_STEP = 8
+
+
+def _config(data, **changes):
+  config = segxal_unet.get_config()
+  fields = SHRUNK | {
+    'data.cache_dir': str(data),
+    'compilation_cache_dir': str(CACHE),
+  }
+  fields |= {key.replace('__', '.'): value for key, value in changes.items()}
+  config.update_from_flattened_dict(fields)
+  config_check.check(config)
+  return config
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+  return tmp_path_factory.mktemp('data')
+
+
+@pytest.fixture(scope='module')
+def finished(data, tmp_path_factory):
+  """An unbroken run."""
+  workdir = tmp_path_factory.mktemp('unbroken')
+  done = run_loop(_config(data), workdir)
+  assert (done.cycles, done.reason) == (2, '1 cycle is done')
+  return workdir
+
+
+def _networks(workdir):
+  folder = (workdir / 'checkpoints' / str(LAST_STEP) / 'state').absolute()
+  return ocp.tree.to_flat_dict(ocp.StandardCheckpointer().restore(folder))
+
+
+def _assert_same(a: Path, b: Path) -> None:
+  """Ledger, annotations, scores, questions, metrics, position, networks."""
+  files = [
+    sorted(
+      path.relative_to(root)
+      for folder in ('pool', 'cycles')
+      for path in (root / folder).rglob('*')
+      if path.is_file()
+    )
+    for root in (a, b)
+  ]
+  assert files[0] == files[1]
+  for name in [*files[0], Path('position.json')]:
+    if name.suffix != '.npz':
+      assert (a / name).read_bytes() == (b / name).read_bytes(), name
+      continue
+    with np.load(a / name) as first, np.load(b / name) as second:
+      assert first.files == second.files
+      for key in first.files:
+        np.testing.assert_array_equal(first[key], second[key], str(name))
+  first, second = _networks(a), _networks(b)
+  assert first.keys() == second.keys()
+  for key in first:
+    np.testing.assert_array_equal(first[key], second[key], str(key))
+
+
+def test_a_run_leaves_a_ledger_that_adds_up(finished):
+  metrics = [
+    json.loads((finished / 'cycles' / f'{c:03d}' / 'metrics.json').read_text())
+    for c in (1, 2)
+  ]
+  assert [m['labelled_images'] for m in metrics] == [4, 6]
+  assert [m['cost']['images'] for m in metrics] == [4, 6]
+  pixels = [m['cost']['pixels'] for m in metrics]
+  assert pixels == sorted(pixels) and pixels[0] <= 4 * 32 * 64
+  assert metrics[0]['training_labels']['wrong'] == 0
+  lines = (finished / 'pool' / 'ledger.jsonl').read_text().splitlines()
+  kinds = [json.loads(line)['kind'] for line in lines]
+  assert kinds.count('annotation') == 6 and kinds.count('selection') == 2
+  asked = [json.loads(x)['index'] for x in lines if '"annotation"' in x]
+  assert len(set(asked)) == 6
+
+
+class Killed(BaseException):
+  """Stands for SIGKILL: nothing may catch it."""
+
+
+def _killer(monkeypatch, owner, name, calls, before=None):
+  """Lets the `calls`-th call of a function end the program."""
+  original = getattr(owner, name)
+  count = [0]
+
+  def wrapper(*args, **kwargs):
+    count[0] += 1
+    if count[0] == calls:
+      if before:
+        before(*args, **kwargs)
+      raise Killed
+    return original(*args, **kwargs)
+
+  monkeypatch.setattr(owner, name, wrapper)
+
+
+def _half_a_line(ledger, entry):
+  with ledger._path.open('a') as file:
+    file.write(json.dumps(entry)[:20])
+
+
+def test_killed_at_any_moment_it_ends_the_same(
+  finished, data, tmp_path, monkeypatch
+):
+  config = _config(data)
+  kills = [
+    (Ledger, '_append', 3, _half_a_line),  # in the seed set
+    (questions, 'write', 2, None),  # between two questions
+    (Ledger, '_append', 2, _half_a_line),  # between two answers
+    (Run, 'save', 4, None),  # cycle 2, after its first checkpoint
+  ]
+  for owner, name, calls, before in kills:
+    with monkeypatch.context() as patch:
+      _killer(patch, owner, name, calls, before)
+      with pytest.raises(Killed):
+        run_loop(config, tmp_path)
+  done = run_loop(config, tmp_path)
+  assert done.cycles == 2
+  _assert_same(finished, tmp_path)
+
+
+def _command(data, workdir):
+  fields = SHRUNK | {
+    'data.cache_dir': data,
+    'compilation_cache_dir': CACHE,
+  }
+  return [
+    sys.executable,
+    'main.py',
+    '--config=configs/segxal_unet.py',
+    f'--workdir={workdir}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+  ]
+
+
+def test_the_program_is_killed_and_continued(finished, data, tmp_path):
+  workdir = tmp_path / 'run'
+  argv = _command(data, workdir)
+  code, said = tiny.run_and_signal(argv, 'cycle 1  query', signal.SIGKILL)
+  assert code == -signal.SIGKILL, said
+  run_loop(_config(data), workdir)
+  _assert_same(finished, workdir)
+
+
+def test_report(finished, data):
+  origin = {'config_name': 'tiny', 'command': 'python main.py'}
+  report(_config(data), finished, origin)
+  folder = finished / 'report'
+  metrics = json.loads((folder / 'metrics.json').read_text())
+  assert metrics['task'] == 'segxal' and len(metrics['cycles']) == 2
+  assert metrics['stopped'] == '1 cycle is done'
+  assert set(metrics['datasets']) == {'streets/day'}
+  assert metrics['curves']['streets/day']['area_by_pixels'] > 0
+  page = (folder / 'report.html').read_text()
+  assert 'src="http' not in page and 'SegXAL (EEM)' in page
+  names = {path.name for path in folder.glob('*.png')}
+  assert 'curves.png' in names and len(names) == 1 + 1 + 2
+
+
+def test_nothing_measured_yet_is_a_mistake(data, tmp_path):
+  with pytest.raises(UserError, match='no measured cycle'):
+    report(_config(data), tmp_path, {})
+
+
+def test_budget_ends_the_run_and_rejected_answers_count(data, tmp_path):
+  config = _config(
+    data,
+    stop__cycles=9,
+    stop__images=5,
+    selection__rule='dice',
+    selection__theta=1.0,
+    acquisition__strategy='random',
+    oracle__kind='full_image',
+    phase1_steps=2,
+  )
+  done = run_loop(config, tmp_path)
+  assert done.reason == 'the budget of 5 images is spent (6)'
+  text = (tmp_path / 'cycles' / '002' / 'metrics.json').read_text()
+  measured = json.loads(text)
+  assert measured['labelled_images'] == 4 and measured['cost']['images'] == 6
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('acquisition.strategy', 'egl', 'random, entropy'),
+    ('oracle.kind', 'crowd', 'self_pseudo'),
+    ('depth.provider', 'lidar', 'ground_plane'),
+    ('depth.percentiles', (98.0, 2.0), 'config.depth.percentiles'),
+    ('selection.rule', 'most', 'dice, all'),
+    ('selection.theta', 1.5, 'config.selection.theta'),
+    ('eem.gamma', 0.5, 'config.phase2_steps'),
+    ('pool.subset_share', 0.0, 'config.pool.subset_share'),
+    ('stop.cycles', -1, 'config.stop.cycles'),
+    ('cam.method', 'cam', 'gradcam, hirescam'),
+    ('cam.classes', (19,), 'config.cam.classes'),
+    ('init.phase1', 'x', 'config.init.phase1'),
+    ('batch_size', 0, 'config.batch_size'),
+  ],
+)
+def test_a_mistake_names_its_field(data, field, value, words):
+  config = segxal_unet.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError, match=words):
+    config_check.check(config)
+
+
+@pytest.mark.parametrize('argument', ['streets', 'camvid', 'cityscapes'])
+def test_shipped_configs_pass_their_check(argument):
+  config_check.check(segxal_unet.get_config(argument))
+
+
+def test_cityscapes_is_the_papers_protocol():
+  config = segxal_unet.get_config('cityscapes')
+  assert tuple(config.image_size) == (256, 512)
+  assert (config.pool.num_initial, config.pool.num_query) == (300, 150)
+  assert 300 + config.stop.cycles * 150 == 1200
+  assert (config.batch_size, config.width) == (16, 1.0)
+  assert config.optimizer.learning_rate == 1e-4
+  assert (config.eem.alpha, config.eem.beta) == (0.5, 0.5)
+
+
+def test_seeds_of_purposes_differ_and_repeat():
+  from segxal_jax import seeds
+
+  a = seeds.derived(0, 'batches', 1)
+  assert a == seeds.derived(0, 'batches', 1)
+  others = [
+    seeds.derived(0, 'batches', 2),
+    seeds.derived(1, 'batches', 1),
+    seeds.derived(0, 'networks', 1),
+  ]
+  assert len({a, *others}) == 4
+  assert jax.random.key(a) is not None
