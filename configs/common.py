@@ -129,7 +129,9 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation = ml_collections.ConfigDict()
   evaluation.datasets = ('streets/day',)
   # Folder by data set, for those that are not `data.name`.
-  evaluation.roots = ml_collections.ConfigDict({'cityscapes': '', 'camvid': ''})
+  evaluation.roots = ml_collections.ConfigDict(
+    {'cityscapes': '', 'camvid': '', 'bdd100k': ''}
+  )
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8
   # Passes of detector 'mc_dropout'.

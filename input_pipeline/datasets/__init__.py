@@ -17,6 +17,7 @@ __all__ = ['DATASETS', 'DataRequest', 'Source', 'open_source', 'skipped_files']
 
 # Name in a spec to the module that opens it, imported when it is asked for.
 DATASETS = {
+  'bdd100k': 'input_pipeline.datasets.bdd100k',
   'camvid': 'input_pipeline.datasets.camvid',
   'cityscapes': 'input_pipeline.datasets.cityscapes',
   'streets': 'input_pipeline.datasets.streets',
