@@ -56,6 +56,11 @@ def _use_compilation_cache(folder: str) -> None:
 def _check_detectors(config: Any, model: FSNet) -> None:
   """Raises UserError for a detector that the networks cannot serve."""
   for name in config.eval.detectors:
+    if DETECTORS[name].uses_temperature and not config.data.validation_split:
+      raise UserError(
+        f'config.eval.detectors names {name!r}, which is fitted on validation '
+        'images: set config.data.validation_split.'
+      )
     if DETECTORS[name].uses_dropout_samples:
       problem = mc_dropout.problem(model.segmentation)
       if problem:

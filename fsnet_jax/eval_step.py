@@ -130,7 +130,7 @@ def make_eval_step(
   num_classes: int,
   keep_pixels: bool = True,
   dropout: DropoutSampling = DropoutSampling(),
-) -> Callable[[Any, Any, Batch], tuple[dict[str, Any], dict[str, Any]]]:
+) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
   """Everything the report needs of a batch, from one forward pass.
 
   Args:
@@ -142,17 +142,18 @@ def make_eval_step(
       has `index`, int [b], beside the rest.
 
   Returns:
-    `(params, batch_stats, batch) -> (counts, maps)`. `counts` are sums over
-    the batch, to be replicated over devices: `confusion` int32 [b c c] and
-    `failure`, a dict of `FailureCounts`. `maps` stay split like the batch:
-    `prediction` uint8 [b h w], `valid` bool [b h w], and by detector `score`
-    float32 [b h w].
+    `(params, batch_stats, batch, temperature=1) -> (counts, maps)`. `counts`
+    are sums over the batch, to be replicated over devices: `confusion` int32
+    [b c c] and `failure`, a dict of `FailureCounts`. `maps` stay split like
+    the batch: `prediction` uint8 [b h w], `valid` bool [b h w], and by
+    detector `score` float32 [b h w].
   """
 
   sampled = any(DETECTORS[name].uses_dropout_samples for name in detectors)
 
-  def eval_step(params, batch_stats, batch):
+  def eval_step(params, batch_stats, batch, temperature=1.0):
     forward = _forward(model, params, batch_stats, batch)
+    forward = forward.replace(temperature=temperature)
     if sampled:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)
       forward = forward.replace(dropout_logits=mean)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fsnet_jax import build, build_model
+from fsnet_jax import build, build_model, temperature
 from fsnet_jax.detectors import DETECTORS
 from fsnet_jax.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
@@ -86,6 +86,8 @@ class Evaluator:
     self._config = config
     self._mesh = mesh
     self._detectors = _usable_detectors(config)
+    self._model = model
+    self._temperature: float | None = None
     counts = mesh_lib.replicated(mesh)
     self._step = jax.jit(
       make_eval_step(
@@ -117,6 +119,7 @@ class Evaluator:
         state.params,
         state.batch_stats,
         mesh_lib.put_batch(inputs, self._mesh),
+        self._temperature_of(state),
       )
       segmentation = segmentation.add(counts['confusion'])
       failure = {
@@ -132,6 +135,32 @@ class Evaluator:
     return DatasetResult(
       _dataset_metrics(len(source), segmentation, failure), examples
     )
+
+  def _temperature_of(self, state: TrainState) -> np.float32:
+    """Fitted on the validation split when first needed; 1 if it never is."""
+    if self._temperature is None:
+      wanted = any(DETECTORS[n].uses_temperature for n in self._detectors)
+      self._temperature = self._fit(state) if wanted else 1.0
+    return np.float32(self._temperature)
+
+  def _fit(self, state: TrainState) -> float:
+    fit_step = jax.jit(
+      temperature.make_fit_step(self._model),
+      out_shardings=mesh_lib.replicated(self._mesh),
+    )
+    total = np.zeros(len(temperature.GRID))
+    source = build.validation_source(self._config)
+    for batch in build.evaluation_batches(self._config, source):
+      inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
+      nll = fit_step(
+        state.params,
+        state.batch_stats,
+        mesh_lib.put_batch(inputs, self._mesh),
+      )
+      total += np.asarray(nll, np.float64)
+    fitted = temperature.choose(total)
+    say(f'temperature {fitted:.3f}, fitted on {len(source)} validation images')
+    return fitted
 
 
 def _usable_detectors(config: Any) -> tuple[str, ...]:

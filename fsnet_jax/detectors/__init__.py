@@ -6,6 +6,7 @@ from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
 from fsnet_jax.detectors.logits import Energy, MaxLogit
 from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
+from fsnet_jax.detectors.temperature import TemperatureScaledMsp
 
 DETECTORS: dict[str, FailureDetector] = {
   detector.name: detector
@@ -17,6 +18,7 @@ DETECTORS: dict[str, FailureDetector] = {
     MaxLogit(),
     Energy(),
     MonteCarloDropout(),
+    TemperatureScaledMsp(),
   )
 }
 

@@ -18,12 +18,15 @@ class ForwardPass:
     failure_logits: float32 [b h w], output of F.
     dropout_logits: float32 [b h w c], S's logits averaged over passes with
       dropout; None unless a detector asks for them.
+    temperature: float32 scalar, fitted on the validation split; 1 unless a
+      detector asks for it.
   """
 
   images: Float[Array, 'b h w 3']
   segmentation: SegmentationOutput
   failure_logits: Float[Array, 'b h w']
   dropout_logits: Float[Array, 'b h w c'] | None = None
+  temperature: Float[Array, ''] | float = 1.0
 
 
 class FailureDetector(Protocol):
@@ -39,12 +42,14 @@ class FailureDetector(Protocol):
     title: how tables call it.
     uses_failure_network: whether it needs a trained F.
     uses_dropout_samples: whether it needs `dropout_logits`.
+    uses_temperature: whether it needs `temperature`.
   """
 
   name: str
   title: str
   uses_failure_network: bool
   uses_dropout_samples: bool
+  uses_temperature: bool
 
   def score(self, forward: ForwardPass) -> Float[Array, 'b h w']:
     """Finite float32 failure score."""

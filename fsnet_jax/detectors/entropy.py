@@ -21,6 +21,7 @@ class PredictiveEntropy:
   title = 'Entropy'
   uses_failure_network = False
   uses_dropout_samples = False
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """-sum_c p_c ln p_c."""

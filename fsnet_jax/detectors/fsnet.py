@@ -13,6 +13,7 @@ class FailureNetwork:
   title = 'FSNet'
   uses_failure_network = True
   uses_dropout_samples = False
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """The logit: ranks as its sigmoid does, without saturating."""
@@ -39,6 +40,7 @@ class FailureNetworkPlusMsp:
   title = 'FSNet + MSP'
   uses_failure_network = True
   uses_dropout_samples = False
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """sigmoid(failure logit) + (1 - max softmax)."""

@@ -13,6 +13,7 @@ class MaxLogit:
   title = 'Max logit'
   uses_failure_network = False
   uses_dropout_samples = False
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """-max_c l_c."""
@@ -30,6 +31,7 @@ class Energy:
   title = 'Energy'
   uses_failure_network = False
   uses_dropout_samples = False
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """-ln sum_c exp(l_c)."""

@@ -14,6 +14,7 @@ class MonteCarloDropout:
   title = 'MC-Dropout'
   uses_failure_network = False
   uses_dropout_samples = True
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """-sum_c p_c ln p_c with p = softmax of the mean logits."""

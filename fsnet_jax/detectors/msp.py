@@ -13,6 +13,7 @@ class MaxSoftmaxProbability:
   title = 'MSP'
   uses_failure_network = False
   uses_dropout_samples = False
+  uses_temperature = False
 
   def score(self, forward: ForwardPass):
     """1 - max_c p_c, without the ties of that difference in float32."""

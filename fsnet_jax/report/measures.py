@@ -159,6 +159,7 @@ _DETECTOR_TITLES: Mapping[str, str] = {
   'fsnet': 'FSNet',
   'fsnet_msp': 'FSNet + MSP',
   'msp': 'MSP',
+  'msp_temperature': 'MSP, scaled',
   'entropy': 'Entropy',
   'max_logit': 'Max logit',
   'energy': 'Energy',

@@ -23,6 +23,7 @@ def _forward(logits, failure_logits=None):
     ),
     failure_logits=jnp.asarray(failure_logits, jnp.float32),
     dropout_logits=logits[..., ::-1] / 2,
+    temperature=1.5,
   )
 
 
@@ -61,6 +62,7 @@ def test_formulas():
     'msp': miss,
     'entropy': entropy(probs, axis=-1),
     'max_logit': -logits.max(-1),
+    'msp_temperature': 1 - softmax(logits / 1.5, axis=-1).max(-1),
     'energy': -logsumexp(logits, axis=-1),
     'mc_dropout': entropy(softmax(logits / 2, axis=-1), axis=-1),
     'fsnet': failure_logits,
