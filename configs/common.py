@@ -130,7 +130,7 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.datasets = ('streets/day',)
   # Folder by data set, for those that are not `data.name`.
   evaluation.roots = ml_collections.ConfigDict(
-    {'cityscapes': '', 'camvid': '', 'bdd100k': ''}
+    {'cityscapes': '', 'camvid': '', 'bdd100k': '', 'mapillary_vistas': ''}
   )
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8
