@@ -130,7 +130,13 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.datasets = ('streets/day',)
   # Folder by data set, for those that are not `data.name`.
   evaluation.roots = ml_collections.ConfigDict(
-    {'cityscapes': '', 'camvid': '', 'bdd100k': '', 'mapillary_vistas': ''}
+    {
+      'cityscapes': '',
+      'camvid': '',
+      'bdd100k': '',
+      'mapillary_vistas': '',
+      'idd_lite': '',
+    }
   )
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8

@@ -20,6 +20,7 @@ DATASETS = {
   'bdd100k': 'input_pipeline.datasets.bdd100k',
   'camvid': 'input_pipeline.datasets.camvid',
   'cityscapes': 'input_pipeline.datasets.cityscapes',
+  'idd_lite': 'input_pipeline.datasets.idd_lite',
   'mapillary_vistas': 'input_pipeline.datasets.mapillary_vistas',
   'streets': 'input_pipeline.datasets.streets',
 }

@@ -1,0 +1,205 @@
+"""IDD-Lite: Indian streets, labelled with 7 coarse classes.
+
+Mishra et al., "Semantic Segmentation Datasets for Resource Constrained
+Training", NCVPRIPG 2019; layout: its example code; classes: `level1Id` of the
+table of IDD (AutoNUE/public-code, `helpers/anue_labels.py`).
+
+  root/leftImg8bit/{train,val}/<drive>/<frame>_image.jpg
+  root/gtFine/{train,val}/<drive>/<frame>_label.png
+
+`root` is the folder `idd20k_lite` of the package or the one around it. Images
+are 227x320. The test split has no public labels, so it is not offered.
+
+The coarse classes are not trainIds and cannot be made into them: "vehicles" is
+any of six. Failures have to be found by mapping both sides: a pixel is wrong
+where `TRAIN_ID_TO_COARSE[prediction] != coarse_label`. The 19 trainIds map as
+IDD's table maps its classes of the same names:
+
+  0 drivable           road
+  1 non-drivable       sidewalk, terrain (IDD's "non-drivable fallback")
+  2 living things      person, rider
+  3 vehicles           car, truck, bus, train, motorcycle, bicycle
+  4 roadside objects   wall, fence, pole, traffic light, traffic sign
+  5 far objects        building, vegetation
+  6 sky                sky
+
+What has no trainId is inside them all the same: animals are living things,
+autorickshaws vehicles, bridges far objects, unclear background sky.
+
+Training and evaluation compare trainIds, so they cannot use this data set yet:
+a scene has 'coarse_label' in place of 'label', and asking for 'label' raises
+`UserError` rather than give ids of another meaning.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from input_pipeline import labels
+from input_pipeline.datasets import base, folders, prepared, readers
+from input_pipeline.errors import UserError
+
+SPECS = 'idd_lite[/DRIVE[+DRIVE...]][:train|val]'
+SPLITS = ('train', 'val')
+_LAYOUT = 'leftImg8bit/{train,val}/ and gtFine/{train,val}/'
+
+COARSE_NAMES = (
+  'drivable',
+  'non-drivable',
+  'living things',
+  'vehicles',
+  'roadside objects',
+  'far objects',
+  'sky',
+)
+# Ids of the files: the coarse classes themselves; 255 is void.
+FILE_IDS = labels.lookup_table(
+  {i: i for i in range(len(COARSE_NAMES))}, void_ids=(labels.VOID,)
+)
+_COARSE_OF_CLASS = {
+  'road': 0,
+  'sidewalk': 1,
+  'terrain': 1,
+  'person': 2,
+  'rider': 2,
+  'car': 3,
+  'truck': 3,
+  'bus': 3,
+  'train': 3,
+  'motorcycle': 3,
+  'bicycle': 3,
+  'wall': 4,
+  'fence': 4,
+  'pole': 4,
+  'traffic light': 4,
+  'traffic sign': 4,
+  'building': 5,
+  'vegetation': 5,
+  'sky': 6,
+}
+# uint8[256]: trainId to coarse class, void to void.
+TRAIN_ID_TO_COARSE = labels.lookup_table(
+  {i: _COARSE_OF_CLASS[name] for i, name in enumerate(labels.CLASS_NAMES)},
+  void_ids=(labels.VOID,),
+)
+
+
+class IddLite(base.SceneBuilder):
+  """TFDS builder of one official split; its labels are coarse classes."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
+    """Reads one image; see `SceneBuilder.load`."""
+    root = pathlib.Path(self.request.root).expanduser()
+    image, label = readers.read_scene(
+      root / scene.origin['image'],
+      root / scene.origin['label'],
+      self.request.image_size,
+      FILE_IDS,
+    )
+    return {'image': image, 'label': label}
+
+
+class CoarseSource(prepared.PreparedSource):
+  """Scenes with 'coarse_label' (0..6, 255 = void) in place of 'label'."""
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    scene = super().__getitem__(index)
+    return _CoarseScene(coarse_label=scene.pop('label'), **scene)
+
+  def __reduce__(self):
+    return CoarseSource, (self._parts,)
+
+
+class _CoarseScene(dict):
+  """A scene that says why it has no 'label'."""
+
+  def __missing__(self, key: str):
+    if key == 'label':
+      raise UserError(
+        'idd_lite has no trainIds, only 7 coarse classes, which training and'
+        ' evaluation cannot compare yet; take it out of the data sets or read'
+        " its scenes' 'coarse_label'"
+      )
+    raise KeyError(key)
+
+
+def open_source(
+  variant: str, split: str, request: base.DataRequest
+) -> base.Source:
+  """Opens images of IDD-Lite.
+
+  Args:
+    variant: '' for all drives, or their names joined by '+'.
+    split: 'train' or 'val' (default).
+    request: `root` is the folder described above.
+
+  Returns:
+    The images, sorted by drive and frame; `sequence` is the drive, `id`
+    '<drive>_<frame>', and 'coarse_label' stands in place of 'label'.
+
+  Raises:
+    UserError: a missing folder, an unknown split or drive, a damaged file.
+  """
+  split = split or 'val'
+  if split not in SPLITS:
+    raise UserError(
+      f'idd_lite has no split {split!r} with public labels; use one of'
+      f' {", ".join(SPLITS)}'
+    )
+  if request.depth:
+    raise UserError('idd_lite has no depth; use another data set')
+  root = folders.check_root(request, _LAYOUT)
+  scenes = _scenes(root, split)
+  source = folders.open_splits(IddLite, {split: scenes}, variant, request)
+  return CoarseSource(source._parts)
+
+
+def _scenes(root: pathlib.Path, split: str) -> list[base.Scene]:
+  """Lists the images of a split, those without image or label included."""
+  package = root / 'idd20k_lite'
+  if not package.is_dir():
+    package = root
+  image_root = package / 'leftImg8bit' / split
+  label_root = package / 'gtFine' / split
+  for folder in (image_root, label_root):
+    folders.check_folder(folder, _LAYOUT)
+  drives = {
+    path.name
+    for folder in (image_root, label_root)
+    for path in folder.iterdir()
+    if path.is_dir() and not path.name.startswith('.')
+  }
+  scenes = []
+  for drive in sorted(drives):
+    images = _frames(image_root / drive, folders.IMAGE_SUFFIXES, '_image')
+    ids = _frames(label_root / drive, ('.png',), '_label')
+    for frame in sorted(images.keys() | ids.keys()):
+      image = image_root / drive / f'{frame}_image.jpg'
+      label = label_root / drive / f'{frame}_label.png'
+      files = {
+        'image': images.get(frame, image),
+        'label': ids.get(frame, label),
+      }
+      scenes.append(
+        folders.scene_of_files(root, f'{drive}_{frame}', drive, files)
+      )
+  return scenes
+
+
+def _frames(
+  folder: pathlib.Path, suffixes: tuple[str, ...], ending: str
+) -> dict[str, pathlib.Path]:
+  """Frame to file; a drive that one side lacks is empty there."""
+  if not folder.is_dir():
+    return {}
+  found = folders.files_by_stem(folder, suffixes, ending)
+  # '<frame>_inst_label.png' holds instances.
+  return {
+    frame: path for frame, path in found.items() if not frame.endswith('_inst')
+  }
