@@ -114,6 +114,11 @@ def _check_explanation(config: Any) -> None:
 
 
 def _check_beginning(config: Any) -> None:
+  if config.data.get('train_fraction', 1.0) != 1.0:
+    raise UserError(
+      'config.data.train_fraction is of FSNet alone: the pool is cut by '
+      'config.data.num_train, the seed set by config.pool.initial_percent.'
+    )
   if config.init.phase1:
     raise UserError('config.init.phase1 is of FSNet alone: leave it empty.')
   if config.init.failure_encoder and not config.phase2_steps:

@@ -93,5 +93,5 @@ def _first_state(run: Run) -> LoopState:
     stage='train',
     queried=(),
     reason='',
-    train=run.fresh_networks(1, None),
+    train=run.fresh_networks(None),
   )

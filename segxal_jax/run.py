@@ -64,21 +64,20 @@ class Run:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-  def fresh_networks(
-    self, cycle: int, previous: TrainState | None
-  ) -> TrainState:
+  def fresh_networks(self, previous: TrainState | None) -> TrainState:
     """The state before a cycle's first training step.
 
-    From scratch, with weights that depend on seed and cycle, or with those
-    that `config.init` names; with `config.warm_start`, with the weights of
-    the cycle before (its optimiser starts anew).
+    From scratch, with weights that depend on the seed alone, or with those
+    that `config.init` names: cycles then differ in their labels, not in the
+    luck of a draw. With `config.warm_start`, with the weights of the cycle
+    before (its optimiser starts anew).
     """
     config = self.config
     start = config.phase1_steps if config.phase2_steps else NOT_YET
     state = create_state(
       self.model,
       fsnet_build.optimizer(config),
-      seed=seeds.derived(config.seed, 'networks', cycle),
+      seed=seeds.derived(config.seed, 'networks'),
       image_size=tuple(config.image_size),
       phase2_start=start,
     )
@@ -167,9 +166,9 @@ class Run:
     if step is None:
       if position is None:
         return None
-      return LoopState.restored(position, self.fresh_networks(1, None))
+      return LoopState.restored(position, self.fresh_networks(None))
     cycle = (step - 1) // self.steps_per_cycle + 1
-    like = self.fresh_networks(cycle, None)
+    like = self.fresh_networks(None)
     unfinished = step < cycle * self.steps_per_cycle
     restored = self._checkpoints.restore(
       step,
@@ -184,7 +183,7 @@ class Run:
     if later.place <= saved.place:
       return saved
     if later.cycle > cycle:
-      networks = self.fresh_networks(later.cycle, trained)
+      networks = self.fresh_networks(trained)
       return later.then('train', train=networks)
     return later
 

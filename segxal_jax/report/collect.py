@@ -27,6 +27,13 @@ def cycles(workdir: Path) -> list[dict[str, Any]]:
     raise UserError(
       f'--workdir={workdir} holds no measured cycle: run --mode=train first.'
     )
+  first = list(entries[0]['datasets'])
+  if any(list(entry['datasets']) != first for entry in entries):
+    raise UserError(
+      f'--workdir={workdir} was measured on other data sets in its first '
+      f'cycle ({", ".join(first)}): set config.eval.datasets back, or begin '
+      'in another --workdir.'
+    )
   return entries
 
 

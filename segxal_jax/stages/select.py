@@ -21,7 +21,7 @@ def select(run: Run, state: LoopState) -> LoopState:
     'train',
     cycle=following,
     queried=(),
-    train=run.fresh_networks(following, state.train),
+    train=run.fresh_networks(state.train),
   )
 
 

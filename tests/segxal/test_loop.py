@@ -31,10 +31,12 @@ SHRUNK = {
   'pool.num_initial': 4,
   'pool.num_query': 2,
   'phase1_steps': 4,
+  'optimizer.poly_steps': 4,
   'checkpoint_every_steps': 2,
   'log_every_steps': 2,
   'stop.cycles': 1,
   'eval.batch_size': 4,
+  'oracle.rest': 'prediction',
   'selection.rule': 'all',
 }
 LAST_STEP = 8
@@ -268,7 +270,7 @@ def test_seeds_of_purposes_differ_and_repeat():
   others = [
     seeds.derived(0, 'batches', 2),
     seeds.derived(1, 'batches', 1),
-    seeds.derived(0, 'networks', 1),
+    seeds.derived(0, 'networks'),
   ]
   assert len({a, *others}) == 4
   assert jax.random.key(a) is not None
