@@ -43,7 +43,7 @@ def flag_problem(error: Exception, argv: Sequence[str]) -> str:
   return last.removeprefix('FATAL Flags parsing error:').strip()
 
 
-def _use_compilation_cache(folder: str) -> None:
+def use_compilation_cache(folder: str) -> None:
   """Keeps compiled programs between runs, so that a resume starts at once."""
   if folder == 'off':
     return
@@ -95,7 +95,7 @@ def run(
   """
   logging.set_verbosity(logging.WARNING)
   _check(config)
-  _use_compilation_cache(config.compilation_cache_dir)
+  use_compilation_cache(config.compilation_cache_dir)
   # TensorBoard's writer and orbax are slow to import: a mistake in a flag
   # is reported before.
   if config.task == 'ablation':

@@ -47,7 +47,7 @@ def run(
   """
   logging.set_verbosity(logging.WARNING)
   _check(config)
-  fsnet_cli._use_compilation_cache(config.compilation_cache_dir)
+  fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   # Slow to import: a mistake in a flag is reported before.
   from segxal_jax import compare
   from segxal_jax.loop import run_loop
