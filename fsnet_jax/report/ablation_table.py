@@ -42,7 +42,7 @@ def markdown(
   titles = [measure.title for measure in shown]
   lines = []
   first = next(iter(cells.values()))[0]
-  for dataset in first['datasets']:
+  for place, dataset in enumerate(first['datasets']):
     lines += [
       f'{network}, {dataset}',
       '',
@@ -52,11 +52,13 @@ def markdown(
     ]
     for name, runs in cells.items():
       entries = [run['datasets'][dataset] for run in runs]
-      lines.append(_row(name, entries, shown, paper.get(name)))
+      # The paper's in-distribution numbers stand beside ours alone.
+      theirs = None if place else paper.get(name)
+      lines.append(_row(name, entries, shown, theirs))
     lines.append('')
   lines.append(
     "The paper's numbers are of Cityscapes, in distribution, at 256x512; only "
-    'their order can be compared. `-`: not in the paper.'
+    'their order can be compared. `-`: none to compare with.'
   )
   return '\n'.join(lines) + '\n'
 

@@ -32,6 +32,14 @@ def test_ours_and_the_papers_stand_side_by_side():
   assert '| 30.00 |' in joint and joint.endswith('| - | - |')
 
 
+def test_the_papers_numbers_stand_beside_the_first_data_set_alone():
+  metrics = run(0.9)
+  metrics['datasets']['streets/fog'] = metrics['datasets']['streets/day']
+  table = ablation_table.markdown({'full': [metrics]}, 'fcn8')
+  rows = [line for line in table.splitlines() if 'all (multi' in line]
+  assert rows[0].endswith('| 67.83 | 94.35 |') and rows[1].endswith('| - | - |')
+
+
 def test_network_that_the_paper_lacks_has_no_numbers_of_it():
   table = ablation_table.markdown({'full': [run(0.9)]}, 'unet')
   assert row(table, 'all (multi-branch)').endswith('| - | - |')
