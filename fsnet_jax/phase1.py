@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from fsnet_jax import build, build_model
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.workdir import flatten
 from fsnet_jax.train_step import TrainState, create_state
 from input_pipeline.errors import UserError
 
@@ -39,16 +40,6 @@ _FREE = (
 )
 
 
-def _flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
-  flat = {}
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      flat.update(_flatten(value, f'{prefix}{key}.'))
-    else:
-      flat[prefix + key] = value
-  return flat
-
-
 def _stored_config(folder: Path) -> dict[str, Any]:
   try:
     return json.loads((folder / 'config.json').read_text())
@@ -64,8 +55,8 @@ def check(config: Any) -> None:
   if not config.init.phase1:
     return
   folder = Path(config.init.phase1)
-  stored = _flatten(_stored_config(folder))
-  present = _flatten(json.loads(json.dumps(config.to_dict())))
+  stored = flatten(_stored_config(folder))
+  present = flatten(json.loads(json.dumps(config.to_dict())))
   for key in sorted(stored.keys() | present.keys()):
     if not key.startswith(_FREE) and stored.get(key) != present.get(key):
       raise UserError(

@@ -26,11 +26,12 @@ _FREE = (
 )
 
 
-def _flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
+def flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
+  """Nested dicts as one, with dotted keys."""
   flat = {}
   for key, value in tree.items():
     if isinstance(value, dict):
-      flat.update(_flatten(value, f'{prefix}{key}.'))
+      flat.update(flatten(value, f'{prefix}{key}.'))
     else:
       flat[prefix + key] = value
   return flat
@@ -50,13 +51,13 @@ def write_atomically(path: Path, text: str) -> None:
 
 def _check_same_run(path: Path, config: dict[str, Any]) -> None:
   try:
-    stored = _flatten(json.loads(path.read_text()))
+    stored = flatten(json.loads(path.read_text()))
   except ValueError as error:
     raise UserError(
       f'{path} cannot be read ({error}): choose another --workdir or delete '
       'this one.'
     ) from None
-  present = _flatten(config)
+  present = flatten(config)
   changed = [
     f'{key} was {stored.get(key)!r} and is now {present.get(key)!r}'
     for key in sorted(stored.keys() | present.keys())

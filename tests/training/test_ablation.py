@@ -3,12 +3,13 @@
 import pytest
 
 from configs import ablation as ablation_config
-from fsnet_jax import ablation, build_model, config_check, phase1
+from fsnet_jax import ablation, build_model, config_check
+from fsnet_jax.runtime.workdir import flatten
 from input_pipeline.errors import UserError
 
 
 def flat(config):
-  return phase1._flatten(config.to_dict())
+  return flatten(config.to_dict())
 
 
 @pytest.fixture(scope='module')
