@@ -1,0 +1,232 @@
+"""Which convolutions of FCN8 and FSNet cost what, against PyTorch's.
+
+    python -m benchmarks.conv_layers
+    python -m benchmarks.conv_layers --network=fsnet --image_size=256,512 \
+        --batch_size=2 --width=1 --repeats=3
+
+Every convolution of the network is timed alone at the shapes it sees in
+training: the convolution, the gradient of its input and that of its kernel,
+in the form that `fsnet_jax.models.conv_forms` chooses and in PyTorch
+(channels_last). Layers of one shape are timed once and counted as often as
+they occur. The sums say where a training step is slower, and how much of it
+is not convolution at all (`benchmarks.train_step` has the whole step).
+"""
+
+import argparse
+import collections
+import dataclasses
+import os
+import statistics
+import time
+
+# PyTorch's idle threads must not spin while ours work.
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+
+PARTS = ('forward', 'input gradient', 'kernel gradient')
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+  """A convolution as a network calls it."""
+
+  input_shape: tuple[int, int, int, int]
+  kernel: tuple[int, int]
+  features: int
+  strides: tuple[int, int]
+  pads: tuple[tuple[int, int], tuple[int, int]]
+  dilation: tuple[int, int]
+
+  def __str__(self):
+    _, height, width, channels = self.input_shape
+    extra = f' /{self.strides[0]}' if self.strides != (1, 1) else ''
+    rows, columns = self.kernel
+    return (
+      f'{rows}x{columns}{extra} {channels}->{self.features}, {height}x{width}'
+    )
+
+
+def layers_of(settings):
+  """Counter of the network's convolutions, by shape and geometry."""
+  import flax.linen as nn
+  import jax
+  import jax.numpy as jnp
+
+  from fsnet_jax.models import failure_net, fcn8
+
+  found = collections.Counter()
+
+  def note(call, args, kwargs, context):
+    module = context.module
+    if isinstance(module, nn.Conv) and context.method_name == '__call__':
+      found[_layer(module, args[0].shape)] += 1
+    return call(*args, **kwargs)
+
+  segmentation = fcn8.FCN8(
+    width=settings.width,
+    head_width=settings.head_width or None,
+    padding='same',
+    input_scale=1 / 64,
+  )
+  height, width = map(int, settings.image_size.split(','))
+  images = jnp.zeros((settings.batch_size, height, width, 3))
+
+  def run(key):
+    output, _ = segmentation.init_with_output(key, images)
+    if settings.network == 'fsnet':
+      failure = failure_net.FailureNet(settings.width, 'skips')
+      failure.init(key, images, output.logits, output.features, train=False)
+
+  with nn.intercept_methods(note):
+    jax.eval_shape(run, jax.random.key(0))
+  return found
+
+
+def _layer(module, shape):
+  from jax import lax
+
+  strides = _pair(module.strides)
+  dilation = _pair(module.kernel_dilation)
+  padding = module.padding
+  if isinstance(padding, str):
+    extent = [(k - 1) * d + 1 for k, d in zip(module.kernel_size, dilation)]
+    padding = lax.padtype_to_pads(shape[1:3], extent, strides, padding)
+  elif isinstance(padding, int):
+    padding = [(padding, padding)] * 2
+  pads = tuple(_pair(pad) for pad in padding)
+  return Layer(
+    tuple(shape),
+    tuple(module.kernel_size),
+    module.features,
+    strides,
+    pads,
+    dilation,
+  )
+
+
+def _pair(value):
+  return (value, value) if isinstance(value, int) else tuple(value or (1, 1))
+
+
+def jax_parts(layer):
+  """One function for each of `PARTS`, compiled, that waits for its result."""
+  import jax
+  import numpy as np
+
+  from fsnet_jax.models import conv_forms
+
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal(layer.input_shape, np.float32)
+  shape = (*layer.kernel, layer.input_shape[3], layer.features)
+  kernel = rng.standard_normal(shape, np.float32)
+
+  def convolution(x, kernel):
+    return conv_forms.conv_general_dilated(
+      x,
+      kernel,
+      layer.strides,
+      layer.pads,
+      rhs_dilation=layer.dilation,
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+
+  def pull(argument):
+    def gradient(x, kernel, g):
+      return jax.vjp(convolution, x, kernel)[1](g)[argument]
+
+    return gradient
+
+  g = np.asarray(jax.jit(convolution)(x, kernel))
+  x, kernel, g = jax.device_put((x, kernel, g))
+  calls = (
+    (jax.jit(convolution), (x, kernel)),
+    (jax.jit(pull(0)), (x, kernel, g)),
+    (jax.jit(pull(1)), (x, kernel, g)),
+  )
+  return [
+    lambda call=call, given=given: call(*given).block_until_ready()
+    for call, given in calls
+  ]
+
+
+def torch_parts(layer):
+  """The same in PyTorch, channels_last."""
+  import torch
+  from torch.nn import functional
+
+  torch.manual_seed(0)
+  batch, height, width, channels = layer.input_shape
+  last = torch.channels_last
+  (top, bottom), (left, right) = layer.pads
+  x = torch.randn(batch, channels, height, width)
+  x = functional.pad(x, (left, right, top, bottom)).to(memory_format=last)
+  kernel = torch.randn(layer.features, channels, *layer.kernel)
+  kernel = kernel.to(memory_format=last)
+
+  def convolution(x, kernel):
+    return functional.conv2d(
+      x, kernel, stride=layer.strides, dilation=layer.dilation
+    )
+
+  g = torch.randn_like(convolution(x, kernel))
+
+  def gradient(wanted):
+    given = [x, kernel]
+    given[wanted] = given[wanted].detach().requires_grad_()
+    output = convolution(*given)
+    return lambda: torch.autograd.grad(
+      output, given[wanted], g, retain_graph=True
+    )
+
+  return [lambda: convolution(x, kernel), gradient(0), gradient(1)]
+
+
+def milliseconds(ours, theirs, repeats):
+  """Median of each, taken in turns."""
+  times = ([], [])
+  for index in range(repeats + 1):
+    for slot, run in enumerate((ours, theirs)):
+      started = time.perf_counter()
+      run()
+      # The first of each warms up.
+      if index:
+        times[slot].append(1e3 * (time.perf_counter() - started))
+  return tuple(statistics.median(slot) for slot in times)
+
+
+def main():
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
+  parser.add_argument('--network', default='fcn8', choices=('fcn8', 'fsnet'))
+  parser.add_argument('--image_size', default='64,128', help='height,width')
+  parser.add_argument('--batch_size', type=int, default=8)
+  parser.add_argument('--width', type=float, default=0.125)
+  parser.add_argument('--head_width', type=int, default=256, help='0: 4096*w')
+  parser.add_argument('--repeats', type=int, default=7)
+  settings = parser.parse_args()
+  from benchmarks.train_step import machine
+
+  print(machine())
+  print(settings)
+  header = ''.join(f'{part + ": ours":>23}{"torch":>8}' for part in PARTS)
+  print(f'\n{"milliseconds, times count":34}{header}')
+  totals = [[0.0, 0.0] for _ in PARTS]
+  for layer, count in layers_of(settings).items():
+    row = f'{f"{count} x {layer}":34}'
+    pairs = zip(jax_parts(layer), torch_parts(layer))
+    for total, (ours, theirs) in zip(totals, pairs):
+      both = milliseconds(ours, theirs, settings.repeats)
+      total[0] += count * both[0]
+      total[1] += count * both[1]
+      row += f'{count * both[0]:23.1f}{count * both[1]:8.1f}'
+    print(row, flush=True)
+  row = f'{"all convolutions":34}'
+  for ours, theirs in totals:
+    row += f'{ours:23.1f}{theirs:8.1f}'
+  print(row)
+  ours, theirs = (sum(total[slot] for total in totals) for slot in (0, 1))
+  print(f'together: ours {ours:.1f} ms, PyTorch {theirs:.1f} ms')
+
+
+if __name__ == '__main__':
+  main()
