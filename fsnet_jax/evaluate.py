@@ -1,7 +1,7 @@
 """One streaming pass over each data set, and the report it ends in."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from fsnet_jax import build, build_model, temperature
 from fsnet_jax.detectors import DETECTORS
 from fsnet_jax.eval_step import DropoutSampling, make_eval_step
+from fsnet_jax.grouped_eval_step import make_grouped_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.models.fsnet import FSNet
@@ -28,13 +29,16 @@ from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.train import new_state
 from fsnet_jax.train_step import TrainState
-from input_pipeline import labels
+from input_pipeline import class_groups, labels
 from input_pipeline.datasets.base import Source
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
 # What of a batch the evaluation step reads.
 _INPUTS = ('image', 'label', 'mask', 'index')
+
+# Sees each batch of this process and the maps of the step, still on device.
+Observer = Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], None]
 
 
 @dataclasses.dataclass
@@ -88,34 +92,53 @@ class Evaluator:
     self._detectors = _usable_detectors(config)
     self._model = model
     self._temperature: float | None = None
-    counts = mesh_lib.replicated(mesh)
-    self._step = jax.jit(
-      make_eval_step(
-        model,
-        self._detectors,
-        num_classes=labels.NUM_CLASSES,
-        keep_pixels=config.eval.exact_pixels > 0,
-        dropout=DropoutSampling(config.eval.dropout_samples, config.seed),
-      ),
-      out_shardings=(counts, mesh_lib.batch_sharding(mesh)),
-    )
+    self._steps: dict[class_groups.ClassGroups | None, Any] = {}
+
+  def _step(self, groups: class_groups.ClassGroups | None):
+    """The compiled step that tells these classes apart."""
+    if groups not in self._steps:
+      config = self._config
+      options = {
+        'keep_pixels': config.eval.exact_pixels > 0,
+        'dropout': DropoutSampling(config.eval.dropout_samples, config.seed),
+      }
+      if groups is None:
+        step = make_eval_step(
+          self._model,
+          self._detectors,
+          num_classes=labels.NUM_CLASSES,
+          **options,
+        )
+      else:
+        step = make_grouped_eval_step(
+          self._model, self._detectors, groups.of_train_id, **options
+        )
+      counts = mesh_lib.replicated(self._mesh)
+      maps = mesh_lib.batch_sharding(self._mesh)
+      self._steps[groups] = jax.jit(step, out_shardings=(counts, maps))
+    return self._steps[groups]
 
   def __call__(
-    self, state: TrainState, source: Source, stop: StopRequest
+    self,
+    state: TrainState,
+    source: Source,
+    stop: StopRequest,
+    observe: Observer | None = None,
   ) -> DatasetResult:
     """One pass: each image exactly once on any number of devices."""
-    segmentation = SegmentationMetrics.empty(labels.NUM_CLASSES)
+    source, groups = class_groups.for_evaluation(source)
+    names = groups.names if groups else labels.CLASS_NAMES
+    step = self._step(groups)
+    segmentation = SegmentationMetrics.empty(len(names))
     failure = {
-      name: FailureHistogram.empty(
-        labels.NUM_CLASSES, self._config.eval.exact_pixels
-      )
+      name: FailureHistogram.empty(len(names), self._config.eval.exact_pixels)
       for name in self._detectors
     }
     wanted = _example_indices(len(source), self._config.eval.num_examples)
     examples: list[Example] = []
     for batch in build.evaluation_batches(self._config, source):
       inputs = {name: batch[name] for name in _INPUTS}
-      counts, maps = self._step(
+      counts, maps = step(
         state.params,
         state.batch_stats,
         mesh_lib.put_batch(inputs, self._mesh),
@@ -127,13 +150,15 @@ class Evaluator:
         for name, histogram in failure.items()
       }
       examples += _examples(batch, maps, wanted, source)
+      if observe is not None:
+        observe(batch, maps)
       if stop.requested_anywhere():
         raise Interrupted(
           f'Interrupted by {stop.signal_name} while evaluating: run the same '
           'command again to evaluate anew.'
         )
     return DatasetResult(
-      _dataset_metrics(len(source), segmentation, failure), examples
+      _dataset_metrics(len(source), segmentation, failure, names), examples
     )
 
   def _temperature_of(self, state: TrainState) -> np.float32:
@@ -172,17 +197,19 @@ def _usable_detectors(config: Any) -> tuple[str, ...]:
 
 
 def _dataset_metrics(
-  num_images: int, segmentation: SegmentationMetrics, failure: dict[str, Any]
+  num_images: int,
+  segmentation: SegmentationMetrics,
+  failure: dict[str, Any],
+  names: Sequence[str],
 ) -> dict[str, Any]:
   """The entry of one data set in `metrics.json`."""
-  values = segmentation.compute(labels.CLASS_NAMES)
+  values = segmentation.compute(names)
   return {
     'images': num_images,
     'pixels': values.pop('pixels'),
     'segmentation': values,
     'failure': {
-      name: histogram.compute(labels.CLASS_NAMES)
-      for name, histogram in failure.items()
+      name: histogram.compute(names) for name, histogram in failure.items()
     },
   }
 
@@ -200,7 +227,10 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
 
 
 def evaluate(
-  config: Any, workdir: Path, origin: Mapping[str, str]
+  config: Any,
+  workdir: Path,
+  origin: Mapping[str, str],
+  observers: Mapping[str, Observer] | None = None,
 ) -> dict[str, Any]:
   """Evaluates a run's checkpoint and writes `<workdir>/report`.
 
@@ -208,6 +238,7 @@ def evaluate(
     config: the run's config; `config.eval` says what to evaluate on.
     workdir: folder of the run.
     origin: `config_name` and `command`, so that a reader can repeat the run.
+    observers: by data set, what else looks at each batch and its maps.
 
   Returns:
     The contents of `metrics.json`.
@@ -230,7 +261,8 @@ def evaluate(
     for name in config.eval.datasets:
       source = build.source(config, name)
       say(f'evaluating step {step} on {name}: {len(source)} images')
-      results[name] = evaluator(state, source, stop)
+      observe = (observers or {}).get(name)
+      results[name] = evaluator(state, source, stop, observe)
   metrics = {
     'schema': 1,
     'config': config.to_dict(),

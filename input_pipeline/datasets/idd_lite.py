@@ -26,9 +26,9 @@ IDD's table maps its classes of the same names:
 What has no trainId is inside them all the same: animals are living things,
 autorickshaws vehicles, bridges far objects, unclear background sky.
 
-Training and evaluation compare trainIds, so they cannot use this data set yet:
-a scene has 'coarse_label' in place of 'label', and asking for 'label' raises
-`UserError` rather than give ids of another meaning.
+A scene has 'coarse_label' in place of 'label', and asking for 'label', as
+training does, raises `UserError` rather than give ids of another meaning. An
+evaluation asks for `for_evaluation()` and compares the 7 classes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from input_pipeline import labels
+from input_pipeline import class_groups, labels
 from input_pipeline.datasets import base, folders, prepared, readers
 from input_pipeline.errors import UserError
 
@@ -86,6 +86,10 @@ TRAIN_ID_TO_COARSE = labels.lookup_table(
   {i: _COARSE_OF_CLASS[name] for i, name in enumerate(labels.CLASS_NAMES)},
   void_ids=(labels.VOID,),
 )
+GROUPS = class_groups.ClassGroups(
+  names=COARSE_NAMES,
+  of_train_id=tuple(_COARSE_OF_CLASS[name] for name in labels.CLASS_NAMES),
+)
 
 
 class IddLite(base.SceneBuilder):
@@ -112,6 +116,10 @@ class CoarseSource(prepared.PreparedSource):
     scene = super().__getitem__(index)
     return _CoarseScene(coarse_label=scene.pop('label'), **scene)
 
+  def for_evaluation(self) -> class_groups.StandInLabels:
+    """The same scenes with a trainId of each pixel's class as 'label'."""
+    return class_groups.StandInLabels(self, GROUPS, 'coarse_label')
+
   def __reduce__(self):
     return CoarseSource, (self._parts,)
 
@@ -122,9 +130,9 @@ class _CoarseScene(dict):
   def __missing__(self, key: str):
     if key == 'label':
       raise UserError(
-        'idd_lite has no trainIds, only 7 coarse classes, which training and'
-        ' evaluation cannot compare yet; take it out of the data sets or read'
-        " its scenes' 'coarse_label'"
+        'idd_lite has no trainIds, only 7 coarse classes: evaluate on it'
+        ' (config.eval.datasets), train on another data set, or read its'
+        " scenes' 'coarse_label'"
       )
     raise KeyError(key)
 

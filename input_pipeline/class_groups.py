@@ -1,0 +1,80 @@
+"""Data sets whose labels are coarser than the 19 trainIds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from input_pipeline.labels import VOID
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassGroups:
+  """Classes that each hold one or more trainIds.
+
+  A prediction and a label agree where both belong to one group: both sides
+  are mapped, so calling a truck a car is no error if both are "vehicles".
+
+  Attributes:
+    names: of the groups.
+    of_train_id: group of each trainId, 0..len(names) - 1.
+  """
+
+  names: tuple[str, ...]
+  of_train_id: tuple[int, ...]
+
+  def stand_ins(self) -> np.ndarray:
+    """The lowest trainId of each group, uint8 [groups], to stand for it."""
+    return np.array(
+      [self.of_train_id.index(group) for group in range(len(self.names))],
+      np.uint8,
+    )
+
+
+class StandInLabels:
+  """A source whose 'label' is the stand-in of each pixel's group.
+
+  The stand-ins are trainIds, so pictures and colours need no second table;
+  `groups` says which of them are to be told apart.
+  """
+
+  def __init__(self, source: Any, groups: ClassGroups, key: str):
+    """Wraps a source.
+
+    Args:
+      source: its scenes hold, under `key`, uint8 [h, w] groups or 255 = void.
+      groups: of the labels.
+      key: name of the labels.
+    """
+    self._source = source
+    self._key = key
+    self.groups = groups
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    scene = dict(self._source[index])
+    table = np.full(256, VOID, np.uint8)
+    table[: len(self.groups.names)] = self.groups.stand_ins()
+    scene['label'] = table[scene.pop(self._key)]
+    return scene
+
+
+def for_evaluation(source: Any) -> tuple[Any, ClassGroups | None]:
+  """The source as an evaluation can read it, and the classes to compare.
+
+  Args:
+    source: any source; one with labels of its own has `for_evaluation()`,
+      which returns `StandInLabels`.
+
+  Returns:
+    The source with 'label' in trainIds, and the groups to compare, or None
+    where the trainIds themselves are compared.
+  """
+  if not hasattr(source, 'for_evaluation'):
+    return source, None
+  wrapped = source.for_evaluation()
+  return wrapped, wrapped.groups
