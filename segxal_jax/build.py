@@ -143,6 +143,7 @@ def explain_options(config: Any) -> ExplainOptions:
       classes=classes if config.cam.target == 'classes' else (),
       z=config.cam.z,
       crop=crop,
+      classifier=taps.classifier(config),
     ),
     near_target=config.cam.near_target,
     alpha=config.eem.alpha,

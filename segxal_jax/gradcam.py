@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from input_pipeline.errors import UserError
+from segxal_jax import last_layer
 
 ApplyFn = Callable[[Any, Array], Array]
 
@@ -46,12 +47,16 @@ class CamOptions:
       channel's sum of positive gradients (the paper's "typically").
     crop: the cells of the activation that tile the image: those from `crop`
       on; the rest is padding that the network added around it.
+    classifier: path of the parameters of the convolution (stride 1, size
+      kept) that makes the logits of the tapped layer and nothing else; its
+      maps then need no backward pass (`last_layer`). Empty: no such layer.
   """
 
   method: Literal['gradcam', 'hirescam'] = 'gradcam'
   classes: tuple[int, ...] = ()
   z: Literal['cells', 'positive_sum'] = 'cells'
   crop: int = 0
+  classifier: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +112,10 @@ def explain(
   options: CamOptions = CamOptions(),  # noqa: B008 (frozen)
 ) -> Explained:
   """`grad_cam` with the logits and the activation of the same pass."""
+  if options.classifier and (options.method, options.z) == ('gradcam', 'cells'):
+    return _explain_classifier(
+      apply_fn, variables, images, layer, mask, options
+    )
   size = images.shape[1:3]
   zero = _activation(apply_fn, variables, images, layer)
 
@@ -114,9 +123,7 @@ def explain(
     return _run_tapped(apply_fn, variables, images, layer, delta)
 
   logits, pull_back, activation = jax.vjp(forward, zero, has_aux=True)
-  winner = jnp.argmax(logits, axis=-1)
-  if mask is None:
-    mask = jnp.ones(winner.shape, bool)
+  every = _hits(logits, mask)
 
   def class_map(hits):
     """CAM of the logits marked by `hits` [b h w c]."""
@@ -124,8 +131,6 @@ def explain(
     cam = _combine(gradient, activation, options)
     return unit_range(_to_image(cam, options.crop, size))
 
-  every = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
-  every &= mask[..., None]
   if not options.classes:
     return Explained(logits, class_map(every), activation)
   chosen = jax.nn.one_hot(
@@ -133,6 +138,38 @@ def explain(
   )
   maps = jax.vmap(lambda c: class_map(every & c))(chosen)
   return Explained(logits, jnp.max(maps, axis=0), activation)
+
+
+def _explain_classifier(
+  apply_fn: ApplyFn,
+  variables: Any,
+  images: Array,
+  layer: str,
+  mask: Array | None,
+  options: CamOptions,
+) -> Explained:
+  """`explain` at the input of the classifier, in closed form."""
+  logits, activation = tapped(apply_fn, variables, images, layer)
+  kernel = variables['params']
+  for name in (*options.classifier, 'kernel'):
+    kernel = kernel[name]
+  hits = _hits(logits, mask)
+  if not options.classes:
+    cam = last_layer.summed_map(activation, kernel, hits)
+    return Explained(logits, unit_range(cam), activation)
+  chosen = jnp.array(options.classes)
+  maps = last_layer.class_maps(
+    activation, kernel[..., chosen], hits[..., chosen]
+  )
+  maps = unit_range(jnp.moveaxis(maps, -1, 0))
+  return Explained(logits, jnp.max(maps, axis=0), activation)
+
+
+def _hits(logits: Array, mask: Array | None) -> Array:
+  """[b h w c]: the predicted class of the pixels asked for."""
+  winner = jnp.argmax(logits, axis=-1)
+  hits = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
+  return hits if mask is None else hits & mask[..., None]
 
 
 def tapped(

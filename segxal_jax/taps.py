@@ -4,7 +4,13 @@ from typing import Any
 
 # The deepest layer of the encoder: by `config.segmentation.name`, see
 # `gradcam.grad_cam`.
-_DEEPEST = {'fcn8': 'vgg:pool5', 'unet': 'down5'}
+_DEEPEST = {
+  'fcn8': 'vgg:pool5',
+  'unet': 'down5',
+  'deeplab_v2': 'backbone:3',
+}
+# A layer whose one convolution makes the logits: (network, layer) -> path.
+_CLASSIFIERS = {('unet', 'block1'): ('score',)}
 
 
 def tap(config: Any) -> tuple[str, int]:
@@ -18,3 +24,8 @@ def tap(config: Any) -> tuple[str, int]:
   # FCN8 pads the image by 99 pixels, about three cells of its pool5.
   padded = name == 'fcn8' and config.segmentation.padding == 'pad99'
   return layer, 3 if padded and layer == 'vgg:pool5' else 0
+
+
+def classifier(config: Any) -> tuple[str, ...]:
+  """`CamOptions.classifier` of the layer that `tap` gives; mostly empty."""
+  return _CLASSIFIERS.get((config.segmentation.name, tap(config)[0]), ())
