@@ -1,0 +1,121 @@
+"""How sure a difference between two detectors is: a bootstrap over images.
+
+Pixels of one image err together, so images are drawn, not pixels (Efron 1979).
+Both detectors see the same draws: what makes an image hard for both cancels.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fsnet_jax.metrics.per_image import ImageTable
+from fsnet_jax.metrics.ranking import ranking_metrics
+
+#: Metrics that are resampled.
+METRICS = (
+  'ap_error',
+  'ap_success',
+  'auroc',
+  'fpr95_error',
+  'aurc',
+  'augrc',
+)
+
+
+class Interval(NamedTuple):
+  """A difference and where it lies.
+
+  Attributes:
+    difference: on the images as they are.
+    low: 2.5th percentile over the draws.
+    high: 97.5th percentile.
+  """
+
+  difference: float
+  low: float
+  high: float
+
+
+def draws(num_images: int, count: int, seed: int = 0) -> np.ndarray:
+  """How often each image is in each draw of as many images.
+
+  Args:
+    num_images: n, at least 1.
+    count: number of draws r.
+    seed: of the draws.
+
+  Returns:
+    int64 [r n]; each row sums to n.
+  """
+  generator = np.random.default_rng(seed)
+  return generator.multinomial(
+    num_images, np.full(num_images, 1 / num_images), size=count
+  )
+
+
+def resampled(
+  table: ImageTable, weights: np.ndarray, metrics: Sequence[str] = METRICS
+) -> dict[str, np.ndarray]:
+  """The pooled metrics of each draw.
+
+  Args:
+    table: every image of a data set, of one detector.
+    weights: int [r n] from `draws`.
+    metrics: keys of `ranking.ranking_metrics`.
+
+  Returns:
+    By metric float64 [r]; NaN for a draw without errors.
+  """
+  values = np.full((len(metrics), len(weights)), np.nan)
+  for place, row in enumerate(weights):
+    found = ranking_metrics(table.ranking(row))
+    values[:, place] = [
+      np.nan if found[metric] is None else found[metric] for metric in metrics
+    ]
+  return dict(zip(metrics, values))
+
+
+def paired_interval(
+  difference: float, mine: np.ndarray, other: np.ndarray
+) -> Interval | None:
+  """The 95 % percentile interval of a paired difference.
+
+  Args:
+    difference: mine less other, on the images as they are.
+    mine: float [s r], a metric of each draw, for each of s networks (seeds).
+    other: the same of the other detector, for the same draws and networks.
+
+  Returns:
+    The interval of the difference averaged over the networks; None where
+    fewer than half of the draws have one.
+  """
+  gaps = np.mean(np.asarray(mine) - np.asarray(other), axis=0)
+  gaps = gaps[np.isfinite(gaps)]
+  if 2 * len(gaps) < np.shape(mine)[-1] or not len(gaps):
+    return None
+  low, high = np.percentile(gaps, (2.5, 97.5))
+  return Interval(float(difference), float(low), float(high))
+
+
+def resolution_error(
+  table: ImageTable, exact: Mapping[str, float | None]
+) -> dict[str, float | None]:
+  """What the ranges cost: the table's metrics less the exact ones.
+
+  Args:
+    table: every image of a data set, of one detector.
+    exact: the pooled metrics from the scores themselves.
+
+  Returns:
+    By metric the absolute error; None where it is not defined.
+  """
+  found = ranking_metrics(table.ranking())
+  return {
+    metric: (
+      None
+      if found[metric] is None or exact[metric] is None
+      else abs(found[metric] - exact[metric])
+    )
+    for metric in METRICS
+  }

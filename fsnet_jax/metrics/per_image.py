@@ -1,0 +1,194 @@
+"""Score histograms of single images, for resampling whole images.
+
+A bootstrap over images needs every image's part of a metric. Ranking metrics
+are no sums over images, but they follow from sums of histograms, so an image
+is kept as one: counts of right and wrong pixels in about a thousand ranges of
+score. The ranges are chosen from the first images so that each holds about as
+much of the errors, or of the rest, as the others; memory grows with images and
+ranges, never with pixels.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from fsnet_jax.metrics.ranking import Ranking
+from fsnet_jax.metrics.scatter import sum_by_cell
+from fsnet_jax.metrics.score_keys import (
+  NUM_BINS,
+  finite_scores,
+  key_bins,
+  score_keys,
+)
+
+#: Ranges of score that an image is kept in, but for a few more of single
+#: scores that many pixels share.
+RANGES = 1024
+
+# Images whose scores decide the ranges.
+_SURVEY = 32
+
+
+@flax.struct.dataclass
+class ImageCounts:
+  """What `ImageHistograms.add` needs of one batch.
+
+  Attributes:
+    histogram: int32 [b 2 n], pixels by image, right (0) or wrong (1), and bin
+      of the score.
+    lowest: uint32 [n], the lowest score key in each bin.
+    highest: uint32 [n], the highest score key in each bin.
+  """
+
+  histogram: Any
+  lowest: Any
+  highest: Any
+
+
+def image_counts(
+  score: Float[Array, 'b h w'],
+  wrong: Bool[Array, 'b h w'],
+  valid: Bool[Array, 'b h w'],
+) -> ImageCounts:
+  """Counts the pixels of each image of a batch; runs under jit.
+
+  Args:
+    score: higher = more likely wrong; a score that is not finite does not
+      count (`failure.failure_counts` refuses it).
+    wrong: whether the segmentation of the pixel is wrong.
+    valid: whether the pixel counts.
+
+  Returns:
+    The counts.
+  """
+  images = score.shape[0]
+  keys = score_keys(score)
+  bins = key_bins(keys)
+  counted = valid & finite_scores(score)
+  image = jnp.arange(images, dtype=jnp.int32)[:, None, None]
+  cell = (2 * image + wrong) * NUM_BINS + bins
+  cells = 2 * images * NUM_BINS
+  histogram = sum_by_cell(cell.reshape(-1), counted.reshape(-1), cells)
+  target = jnp.where(counted, bins, NUM_BINS)
+  lowest = jnp.full(NUM_BINS + 1, jnp.uint32(0xFFFFFFFF)).at[target].min(keys)
+  highest = jnp.zeros(NUM_BINS + 1, jnp.uint32).at[target].max(keys)
+  return ImageCounts(
+    histogram=histogram.reshape(images, 2, NUM_BINS),
+    lowest=lowest[:NUM_BINS],
+    highest=highest[:NUM_BINS],
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageTable:
+  """Every image of a data set as a histogram over the same ranges.
+
+  Attributes:
+    counts: int32 [n 2 k], right and wrong pixels of each image, by range from
+      the lowest to the highest score.
+    tied: bool [k], whether the pixels of a range all have the same score.
+  """
+
+  counts: np.ndarray
+  tied: np.ndarray
+
+  def ranking(self, weights: np.ndarray | None = None) -> Ranking:
+    """The pixels of a choice of images.
+
+    Args:
+      weights: int [n], how often each image was drawn; None: each once.
+    """
+    if weights is None:
+      weights = np.ones(len(self.counts), np.int64)
+    size = self.counts.shape
+    # Whole numbers below 2^53: exact, and much faster than in integers.
+    total = weights.astype(np.float64) @ self.counts.reshape(size[0], -1)
+    correct, wrong = total.astype(np.int64).reshape(size[1:])[:, ::-1]
+    return Ranking(correct, wrong, self.tied[::-1])
+
+
+class ImageHistograms:
+  """Collects the images of a data set; one of them for each score."""
+
+  def __init__(self, ranges: int = RANGES):
+    """Begins with no image.
+
+    Args:
+      ranges: about how many ranges of score an image is kept in.
+    """
+    self._ranges = ranges
+    self._starts: np.ndarray | None = None
+    self._images: dict[int, np.ndarray] = {}
+    self._lowest = np.full(NUM_BINS, 0xFFFFFFFF, np.uint32)
+    self._highest = np.zeros(NUM_BINS, np.uint32)
+
+  def add(self, counts: ImageCounts, index: np.ndarray) -> None:
+    """Takes a batch.
+
+    Args:
+      counts: from `image_counts`, on device or host.
+      index: int [b], place of each image in its data set; below 0: padding.
+    """
+    counts = jax.device_get(counts)
+    self._lowest = np.minimum(self._lowest, counts.lowest)
+    self._highest = np.maximum(self._highest, counts.highest)
+    for place, histogram in zip(np.asarray(index), counts.histogram):
+      if place >= 0:
+        self._images[int(place)] = self._reduced(histogram)
+    if self._starts is None and len(self._images) >= _SURVEY:
+      self._choose_ranges()
+
+  def table(self) -> ImageTable:
+    """All images so far, in the order of the data set.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if not self._images:
+      raise ValueError('no image was added')
+    if self._starts is None:
+      self._choose_ranges()
+    lowest = np.minimum.reduceat(self._lowest, self._starts)
+    highest = np.maximum.reduceat(self._highest, self._starts)
+    images = [self._images[place] for place in sorted(self._images)]
+    return ImageTable(np.stack(images), lowest == highest)
+
+  def _reduced(self, histogram: np.ndarray) -> np.ndarray:
+    """[2 n] counts in the ranges, once these are chosen."""
+    if self._starts is None:
+      return histogram
+    return np.add.reduceat(histogram, self._starts, axis=-1)
+
+  def _choose_ranges(self) -> None:
+    total = np.sum(list(self._images.values()), axis=0, dtype=np.int64)
+    self._starts = _range_starts(total, self._ranges)
+    self._images = {
+      place: self._reduced(histogram)
+      for place, histogram in self._images.items()
+    }
+
+
+def _range_starts(total: np.ndarray, ranges: int) -> np.ndarray:
+  """First bin of each range, from [2 n] counts.
+
+  Where few enough bins hold a pixel, each is a range. Else errors and right
+  pixels weigh the same in all, or rare errors would share a few ranges, and a
+  bin that weighs more than a range is one by itself.
+  """
+  filled = total.any(axis=0)
+  if filled.sum() <= ranges:
+    filled[0] = True
+    return np.flatnonzero(filled)
+  mass = np.mean(
+    total / np.maximum(total.sum(axis=1, keepdims=True), 1), axis=0
+  )
+  place = np.floor((np.cumsum(mass) - mass) * ranges)
+  heavy = mass * ranges > 1
+  first = np.ones(len(mass), bool)
+  first[1:] = (place[1:] != place[:-1]) | heavy[1:] | heavy[:-1]
+  return np.flatnonzero(first)
