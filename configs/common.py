@@ -142,12 +142,72 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.batch_size = 8
   # Passes of detector 'mc_dropout'.
   evaluation.dropout_samples = 50
+  # Folder of each detector that learns, as configs/fit_detector.py left it.
+  evaluation.fitted = ml_collections.ConfigDict(
+    {'tcp': '', 'direct': '', 'synthcp': '', 'ensemble': ''}
+  )
   evaluation.checkpoint = 'last'  # or 'best'
   evaluation.num_examples = 4
   # Classes of up to so many pixels are ranked exactly, larger ones in
   # histograms whose error is about 1e-6.
   evaluation.exact_pixels = 1 << 20
   return evaluation
+
+
+def _fit() -> ml_collections.ConfigDict:
+  fit = ml_collections.ConfigDict()
+  # Which one `configs/fit_detector.py` fits: tcp, direct, synthcp, ensemble.
+  fit.detector = 'tcp'
+  # Of the detector's networks; 0: as `failure.width`, and then as `width`.
+  fit.width = 0.0
+  # The errors it learns from: 'folds', those of networks S that have not
+  # seen the image (trained for it, as SynthCP has it), or 'own', those of
+  # the frozen S on its own training images.
+  fit.predictions = 'folds'
+  fit.num_folds = 4
+  # Where those predictions are, for several detectors to share; empty: in
+  # the detector's own folder.
+  fit.failure_data = ''
+  # Set by the program: the fold that S is not trained on; -1: none.
+  fit.hold_out = -1
+
+  fit.tcp = ml_collections.ConfigDict()
+  fit.tcp.steps = 40_000
+  fit.tcp.batch_size = 4
+  fit.tcp.learning_rate = 5e-5
+  # 'tuned': a copy of S that learns with the head, as SynthCP's; 'frozen':
+  # S itself, as ConfidNet's first phase.
+  fit.tcp.backbone = 'tuned'
+  # 'segmentation': the image as S was trained on it; 'synthcp': as SynthCP
+  # feeds it, 57 times too small.
+  fit.tcp.input = 'segmentation'
+  # fcn8 with padding 'pad99': maps laid 'aligned' over the image, or
+  # 'stretched' to its size with their padding, as SynthCP's.
+  fit.tcp.alignment = 'aligned'
+
+  fit.direct = ml_collections.ConfigDict()
+  fit.direct.steps = 20_000
+  fit.direct.batch_size = 4
+  fit.direct.learning_rate = 2e-4
+
+  fit.synthcp = ml_collections.ConfigDict()
+  # The comparison network.
+  fit.synthcp.steps = 20_000
+  fit.synthcp.batch_size = 4
+  fit.synthcp.learning_rate = 2e-4
+  # The generator and its discriminator: 50 epochs of Cityscapes.
+  fit.synthcp.gan_steps = 12_350
+  fit.synthcp.gan_batch_size = 12
+  fit.synthcp.gan_width = 0.0  # 0: as `fit.width`
+  fit.synthcp.generator_learning_rate = 1e-4
+  fit.synthcp.discriminator_learning_rate = 4e-4
+  # VGG19's convolutions (.npz) for the perceptual loss; empty: without.
+  fit.synthcp.vgg19 = ''
+
+  fit.ensemble = ml_collections.ConfigDict()
+  # Networks S in all, the frozen one among them.
+  fit.ensemble.members = 5
+  return fit
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -164,6 +224,7 @@ def get_config() -> ml_collections.ConfigDict:
   _networks(config)
   config.optimizer = _optimizer()
   _phases(config)
+  config.fit = _fit()
   config.eval = _evaluation()
   config.log_every_steps = 50
   # Validation happens with each checkpoint.

@@ -11,6 +11,7 @@ from fsnet_jax.train_step import LossOptions
 from input_pipeline import transforms
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
+from input_pipeline.datasets.folds import WithoutFold
 from input_pipeline.datasets.subset import EvenSubset
 from input_pipeline.loader import eval_loader, train_loader
 
@@ -100,13 +101,20 @@ def _own_spec(config: Any, split: str) -> str:
   return f'{config.data.name}{separator}{split}'
 
 
-def training_batches(config: Any):
-  """Endless, checkpointable iterator over this process's share."""
+def training_source(config: Any) -> Source:
+  """The images that S is trained on, in their order."""
   data = source(config, _own_spec(config, config.data.train_split))
   if config.data.train_fraction < 1:
     data = EvenSubset(data, config.data.train_fraction)
+  if config.fit.hold_out >= 0:
+    data = WithoutFold(data, config.fit.hold_out, config.fit.num_folds)
+  return data
+
+
+def training_batches(config: Any):
+  """Endless, checkpointable iterator over this process's share."""
   return train_loader(
-    data,
+    training_source(config),
     batch_size=config.batch_size,
     seed=config.seed,
     process_index=jax.process_index(),

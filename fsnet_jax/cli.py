@@ -9,8 +9,15 @@ from typing import Any
 import jax
 from absl import logging
 
-from fsnet_jax import build, build_model, config_check, mc_dropout, phase1
-from fsnet_jax.detectors import DETECTORS
+from fsnet_jax import (
+  build,
+  build_model,
+  config_check,
+  fitted,
+  mc_dropout,
+  phase1,
+)
+from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
@@ -65,6 +72,9 @@ def _check_detectors(config: Any, model: FSNet) -> None:
       problem = mc_dropout.problem(model.segmentation)
       if problem:
         raise UserError(f'config.eval.detectors: {problem}.')
+    learned = fitted_name(DETECTORS[name])
+    if learned:
+      fitted.check_fit(learned, config.eval.fitted[learned])
 
 
 def _check(config: Any) -> None:
@@ -76,6 +86,8 @@ def _check(config: Any) -> None:
   initial.check(config, build_model.model(config))
   build.open_all(config)
   phase1.check(config)
+  if config.task in ('fsnet', 'compare'):
+    _check_detectors(config, build_model.model(config))
 
 
 def run(
@@ -104,6 +116,18 @@ def run(
     ablation.check(config)
     with open_workdir(workdir, config):
       ablation.run(config, workdir, mode, origin)
+    return
+  if config.task == 'compare':
+    from fsnet_jax import comparison
+
+    comparison.check(config)
+    with open_workdir(workdir, comparison.stored_config(config)):
+      comparison.run(config, workdir, mode, origin)
+    return
+  if config.task == 'fit':
+    fitted.check(config.fit.detector, config)
+    with open_workdir(workdir, config):
+      fitted.fit(config.fit.detector, config, workdir)
     return
   from fsnet_jax.evaluate import evaluate
   from fsnet_jax.train import Trainer

@@ -8,6 +8,9 @@ from fsnet_jax.build_model import NETWORKS
 from fsnet_jax.detectors import DETECTORS
 from input_pipeline.errors import UserError
 
+# What `main.py` can do with a config of this package.
+TASKS = ('fsnet', 'ablation', 'fit', 'compare')
+
 _CHOICES = {
   'data.on_error': ('stop', 'skip'),
   'compute_dtype': ('float32', 'bfloat16'),
@@ -41,6 +44,20 @@ _POSITIVE = (
   'segmentation.input_scale',
   'eval.batch_size',
   'eval.dropout_samples',
+  'fit.tcp.steps',
+  'fit.tcp.batch_size',
+  'fit.tcp.learning_rate',
+  'fit.direct.steps',
+  'fit.direct.batch_size',
+  'fit.direct.learning_rate',
+  'fit.synthcp.steps',
+  'fit.synthcp.batch_size',
+  'fit.synthcp.learning_rate',
+  'fit.synthcp.gan_steps',
+  'fit.synthcp.gan_batch_size',
+  'fit.synthcp.generator_learning_rate',
+  'fit.synthcp.discriminator_learning_rate',
+  'fit.ensemble.members',
   'log_every_steps',
   'checkpoint_every_steps',
   'plateau.patience',
@@ -58,6 +75,8 @@ _NOT_NEGATIVE = (
   'loss.l2_warmup_steps',
   'segmentation.head_width',
   'failure.width',
+  'fit.width',
+  'fit.synthcp.gan_width',
   'optimizer.weight_decay',
   'optimizer.clip_norm',
 )
@@ -167,9 +186,9 @@ def check(config: Any) -> None:
   Raises:
     UserError: for the first mistake found.
   """
-  if config.task not in ('fsnet', 'ablation'):
+  if config.task not in TASKS:
     raise UserError(
-      f'config.task is {config.task!r}: choose one of fsnet, ablation.'
+      f'config.task is {config.task!r}: choose one of {", ".join(TASKS)}.'
     )
   if config.phase1_steps + config.phase2_steps == 0:
     raise UserError(

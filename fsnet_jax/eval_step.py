@@ -37,17 +37,21 @@ def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
   return ForwardPass(images, output, failure_logits)
 
 
+def _variables_of_s(params, batch_stats) -> dict[str, Any]:
+  """S's, as its module takes them."""
+  return {
+    'params': params['segmentation'],
+    'batch_stats': batch_stats['segmentation'],
+  }
+
+
 def _dropout_logits(
   model: FSNet, params, batch_stats, batch: Batch, dropout: DropoutSampling
 ) -> Array:
   """S's logits averaged over passes with dropout."""
-  variables = {
-    'params': params['segmentation'],
-    'batch_stats': batch_stats['segmentation'],
-  }
   return mc_dropout.mean_logits(
     model.segmentation,
-    variables,
+    _variables_of_s(params, batch_stats),
     batch['image'].astype(jnp.float32),
     batch['index'],
     seed=dropout.seed,
@@ -130,6 +134,7 @@ def make_eval_step(
   num_classes: int,
   keep_pixels: bool = True,
   dropout: DropoutSampling = DropoutSampling(),
+  fitted: Mapping[str, Callable[..., Array]] | None = None,
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
   """Everything the report needs of a batch, from one forward pass.
 
@@ -140,9 +145,12 @@ def make_eval_step(
     keep_pixels: see `metrics.failure.failure_counts`.
     dropout: for the detectors that need passes with dropout; such a batch
       has `index`, int [b], beside the rest.
+    fitted: by name, `(variables, variables of S, forward) -> [b h w]`, what
+      fills `ForwardPass.fitted`.
 
   Returns:
-    `(params, batch_stats, batch, temperature=1) -> (counts, maps)`. `counts`
+    `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
+    (counts, maps)`, `fitted_variables` by name as `fitted`. `counts`
     are sums over the batch, to be replicated over devices: `confusion` int32
     [b c c] and `failure`, a dict of `FailureCounts`. `maps` stay split like
     the batch: `prediction` uint8 [b h w], `valid` bool [b h w], and by
@@ -151,33 +159,50 @@ def make_eval_step(
 
   sampled = any(DETECTORS[name].uses_dropout_samples for name in detectors)
 
-  def eval_step(params, batch_stats, batch, temperature=1.0):
+  def eval_step(
+    params, batch_stats, batch, temperature=1.0, fitted_variables=None
+  ):
     forward = _forward(model, params, batch_stats, batch)
     forward = forward.replace(temperature=temperature)
     if sampled:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)
       forward = forward.replace(dropout_logits=mean)
-    logits = forward.segmentation.logits
-    valid = _valid(batch)
-    labels = batch['label']
-    prediction = jnp.argmax(logits, axis=-1)
-    wrong = prediction != labels
-    counts = {
-      'confusion': confusion_counts(labels, prediction, valid, num_classes),
-      'failure': {},
+    s = _variables_of_s(params, batch_stats)
+    said = {
+      name: outputs(fitted_variables[name], s, forward)
+      for name, outputs in (fitted or {}).items()
     }
-    maps = {
-      'prediction': prediction.astype(jnp.uint8),
-      'valid': valid,
-      'score': {},
-    }
-    for name in detectors:
-      score = DETECTORS[name].score(forward)
-      probability = DETECTORS[name].probability(forward)
-      counts['failure'][name] = failure_counts(
-        score, wrong, valid, labels, num_classes, probability, keep_pixels
-      )
-      maps['score'][name] = score
-    return counts, maps
+    forward = forward.replace(fitted=said)
+    return _counts_and_maps(forward, batch, detectors, num_classes, keep_pixels)
 
   return eval_step
+
+
+def _counts_and_maps(
+  forward: ForwardPass,
+  batch: Batch,
+  detectors: Sequence[str],
+  num_classes: int,
+  keep_pixels: bool,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """What `make_eval_step` promises, from all that the networks said."""
+  valid, labels = _valid(batch), batch['label']
+  prediction = jnp.argmax(forward.segmentation.logits, axis=-1)
+  wrong = prediction != labels
+  counts = {
+    'confusion': confusion_counts(labels, prediction, valid, num_classes),
+    'failure': {},
+  }
+  maps = {
+    'prediction': prediction.astype(jnp.uint8),
+    'valid': valid,
+    'score': {},
+  }
+  for name in detectors:
+    score = DETECTORS[name].score(forward)
+    probability = DETECTORS[name].probability(forward)
+    counts['failure'][name] = failure_counts(
+      score, wrong, valid, labels, num_classes, probability, keep_pixels
+    )
+    maps['score'][name] = score
+  return counts, maps

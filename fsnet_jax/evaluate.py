@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fsnet_jax import build, build_model, temperature
-from fsnet_jax.detectors import DETECTORS
+from fsnet_jax import build, build_model, fitted, temperature
+from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.grouped_eval_step import make_grouped_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
@@ -92,6 +92,10 @@ class Evaluator:
     self._detectors = _usable_detectors(config)
     self._model = model
     self._temperature: float | None = None
+    self._fitted = _load_fitted(config, self._detectors)
+    self._fitted_variables = mesh_lib.put_replicated(
+      {name: fit.variables for name, fit in self._fitted.items()}, mesh
+    )
     self._steps: dict[class_groups.ClassGroups | None, Any] = {}
 
   def _step(self, groups: class_groups.ClassGroups | None):
@@ -101,6 +105,7 @@ class Evaluator:
       options = {
         'keep_pixels': config.eval.exact_pixels > 0,
         'dropout': DropoutSampling(config.eval.dropout_samples, config.seed),
+        'fitted': {name: fit.outputs for name, fit in self._fitted.items()},
       }
       if groups is None:
         step = make_eval_step(
@@ -143,6 +148,7 @@ class Evaluator:
         state.batch_stats,
         mesh_lib.put_batch(inputs, self._mesh),
         self._temperature_of(state),
+        self._fitted_variables,
       )
       segmentation = segmentation.add(counts['confusion'])
       failure = {
@@ -194,6 +200,17 @@ def _usable_detectors(config: Any) -> tuple[str, ...]:
   if config.phase2_steps > 0:
     return names
   return tuple(n for n in names if not DETECTORS[n].uses_failure_network)
+
+
+def _load_fitted(
+  config: Any, detectors: Sequence[str]
+) -> dict[str, fitted.Loaded]:
+  """The fits that these detectors look at, by key of `FITTED`."""
+  names = {fitted_name(DETECTORS[name]) for name in detectors} - {''}
+  return {
+    name: fitted.load(name, Path(config.eval.fitted[name]))
+    for name in sorted(names)
+  }
 
 
 def _dataset_metrics(

@@ -30,6 +30,7 @@ _FREE = (
   'data.root',
   'eval.',
   'failure.',
+  'fit.',
   'init.',
   'log_every_steps',
   'loss.',

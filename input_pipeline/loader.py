@@ -90,6 +90,7 @@ def train_loader(
   process_count: int = 1,
   augment: Sequence[str | transforms.Transform] = (),
   num_workers: int = 0,
+  also: Sequence[str] = (),
 ) -> BatchIterator:
   """Endless shuffled batches of this process.
 
@@ -106,6 +107,7 @@ def train_loader(
     num_workers: processes that read and augment; 0 = threads of this one,
       enough where reading is raw bytes and augmentation is cheap. Workers need
       absl's flags to be parsed.
+    also: names of further arrays of a scene, which batches then have too.
 
   Returns:
     Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w]} with
@@ -126,7 +128,8 @@ def train_loader(
       ' images; lower batch_size or add images'
     )
   scenes = grain.MapDataset.source(source).seed(seed)
-  rows = _ShuffledEpochs(scenes, seed, usable).map(_image_and_label)
+  wanted = functools.partial(_arrays, names=('image', 'label', *also))
+  rows = _ShuffledEpochs(scenes, seed, usable).map(wanted)
   if changes:
     rows = rows.random_map(_Chain(changes))
   local = _LocalRows(rows, batch_size, process_index, process_count)
@@ -202,8 +205,10 @@ def _start(
   return iter(dataset)
 
 
-def _image_and_label(scene: dict[str, Any]) -> Batch:
-  return {'image': scene['image'], 'label': scene['label']}
+def _arrays(
+  scene: dict[str, Any], names: Sequence[str] = ('image', 'label')
+) -> Batch:
+  return {name: scene[name] for name in names}
 
 
 class _Chain:
@@ -288,7 +293,7 @@ class _PaddedRows:
 
   def __getitem__(self, index: int) -> Batch:
     real = index < len(self._source)
-    scene = _image_and_label(self._source[index if real else 0])
+    scene = _arrays(self._source[index if real else 0])
     if not real:
       scene = {
         'image': np.zeros_like(scene['image']),

@@ -71,7 +71,7 @@ for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'clu', 'orbax',
              'orbax.checkpoint', 'array_record'):
   sys.modules[name] = None
 import fsnet_jax.train_step, fsnet_jax.eval_step, fsnet_jax.optimizers
-import fsnet_jax.detectors, fsnet_jax.metrics.exact
+import fsnet_jax.detectors, fsnet_jax.metrics.exact, fsnet_jax.fitted
 """
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
 

@@ -1,11 +1,19 @@
 """Failure detectors: one file each, one protocol, one table."""
 
-from fsnet_jax.detectors.base import FailureDetector, ForwardPass
+from fsnet_jax.detectors.base import (
+  FailureDetector,
+  ForwardPass,
+  fitted_name,
+)
 from fsnet_jax.detectors.entropy import PredictiveEntropy
 from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
 from fsnet_jax.detectors.logits import Energy, MaxLogit
 from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
+from fsnet_jax.detectors.tcp import (
+  TrueClassProbability,
+  TrueClassProbabilityPlusMsp,
+)
 from fsnet_jax.detectors.temperature import TemperatureScaledMsp
 
 DETECTORS: dict[str, FailureDetector] = {
@@ -19,7 +27,9 @@ DETECTORS: dict[str, FailureDetector] = {
     Energy(),
     MonteCarloDropout(),
     TemperatureScaledMsp(),
+    TrueClassProbability(),
+    TrueClassProbabilityPlusMsp(),
   )
 }
 
-__all__ = ['DETECTORS', 'FailureDetector', 'ForwardPass']
+__all__ = ['DETECTORS', 'FailureDetector', 'ForwardPass', 'fitted_name']

@@ -1,6 +1,7 @@
 """What a failure detector is: a map from one forward pass to a score."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import flax.struct
 from jaxtyping import Array, Float
@@ -20,6 +21,8 @@ class ForwardPass:
       dropout; None unless a detector asks for them.
     temperature: float32 scalar, fitted on the validation split; 1 unless a
       detector asks for it.
+    fitted: by key of `fsnet_jax.fitted.FITTED`, what that detector's own
+      network says, float32 [b h w], higher = more likely wrong.
   """
 
   images: Float[Array, 'b h w 3']
@@ -27,6 +30,7 @@ class ForwardPass:
   failure_logits: Float[Array, 'b h w']
   dropout_logits: Float[Array, 'b h w c'] | None = None
   temperature: Float[Array, ''] | float = 1.0
+  fitted: Mapping[str, Any] = flax.struct.field(default_factory=dict)
 
 
 class FailureDetector(Protocol):
@@ -43,6 +47,9 @@ class FailureDetector(Protocol):
     uses_failure_network: whether it needs a trained F.
     uses_dropout_samples: whether it needs `dropout_logits`.
     uses_temperature: whether it needs `temperature`.
+
+  A detector that looks at one of `ForwardPass.fitted` also has `uses_fitted`,
+  the key.
   """
 
   name: str
@@ -58,3 +65,8 @@ class FailureDetector(Protocol):
   def probability(self, forward: ForwardPass) -> Float[Array, 'b h w'] | None:
     """P(wrong) in [0, 1], or None if the score is no probability."""
     ...
+
+
+def fitted_name(detector: Any) -> str:
+  """The key of `ForwardPass.fitted` that a detector looks at; '' for none."""
+  return getattr(detector, 'uses_fitted', '')

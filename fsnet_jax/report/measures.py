@@ -165,8 +165,11 @@ _DETECTOR_TITLES: Mapping[str, str] = {
   'energy': 'Energy',
   'mc_dropout': 'MC-Dropout',
   'tcp': 'TCP',
+  'tcp_msp': 'TCP + MSP',
   'direct': 'Direct',
+  'direct_msp': 'Direct + MSP',
   'synthcp': 'SynthCP',
+  'synthcp_msp': 'SynthCP + MSP',
   'ensemble': 'Ensemble',
 }
 

@@ -18,6 +18,7 @@ from input_pipeline.errors import UserError
 _FREE = (
   'ablation.',
   'eval.',
+  'fit.',
   'data.root',
   'data.cache_dir',
   'data.num_workers',

@@ -7,12 +7,14 @@ from scipy.special import expit, logsumexp, softmax
 from scipy.stats import entropy
 
 from fsnet_jax.detectors import DETECTORS, ForwardPass
+from fsnet_jax.fitted import FITTED
 from fsnet_jax.models.segmentation import SegmentationOutput
 
 CLASSES = 19
 
 
 def _forward(logits, failure_logits=None):
+  said = np.asarray(logits)[..., 1]
   logits = jnp.asarray(logits, jnp.float32)
   if failure_logits is None:
     failure_logits = jnp.zeros(logits.shape[:3])
@@ -24,6 +26,7 @@ def _forward(logits, failure_logits=None):
     failure_logits=jnp.asarray(failure_logits, jnp.float32),
     dropout_logits=logits[..., ::-1] / 2,
     temperature=1.5,
+    fitted={name: jnp.asarray(said, jnp.float32) for name in FITTED},
   )
 
 
@@ -67,6 +70,8 @@ def test_formulas():
     'mc_dropout': entropy(softmax(logits / 2, axis=-1), axis=-1),
     'fsnet': failure_logits,
     'fsnet_msp': expit(failure_logits) + miss,
+    'tcp': logits[..., 1],
+    'tcp_msp': expit(logits[..., 1]) + miss,
   }
   assert set(expected) == set(DETECTORS)
   for name, value in expected.items():

@@ -1,0 +1,154 @@
+"""Detectors that are trained over the frozen S: fit one, load one.
+
+A detector that learns is one file and one line in `FITTED`; its score, which
+looks at what it says, is one more in `fsnet_jax.detectors`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fsnet_jax.fitted import cost, records
+from fsnet_jax.fitted.base import FittedDetector, Loaded, Setting
+from fsnet_jax.fitted.cost import Cost
+from fsnet_jax.fitted.tcp import Tcp
+from input_pipeline.errors import UserError
+from input_pipeline.notices import say
+
+FITTED: Mapping[str, FittedDetector] = {
+  detector.name: detector for detector in (Tcp(),)
+}
+
+__all__ = [
+  'FITTED',
+  'Cost',
+  'FittedDetector',
+  'Loaded',
+  'check',
+  'check_fit',
+  'fit',
+  'load',
+]
+
+
+def check(name: str, config: Any) -> None:
+  """Finds every mistake that `fit` would find, before anything is compiled.
+
+  Args:
+    name: a key of `FITTED`.
+    config: the run's.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  from fsnet_jax.fitted import frozen
+
+  if name not in FITTED:
+    raise UserError(
+      f'config.fit.detector is {name!r}: choose one of {", ".join(FITTED)}.'
+    )
+  if config.fit.predictions not in ('folds', 'own'):
+    raise UserError(
+      f'config.fit.predictions is {config.fit.predictions!r}: choose folds or '
+      'own.'
+    )
+  FITTED[name].check(config)
+  frozen.check(config)
+
+
+def fit(name: str, config: Any, workdir: Path) -> Cost:
+  """Trains a detector over the frozen S, or goes on with it.
+
+  Does nothing where it is finished. The caller claims `workdir` if others
+  might use it (`open_workdir`).
+
+  Args:
+    name: a key of `FITTED`.
+    config: the run's; `init.phase1` names the run whose S is frozen, and
+      `fit` says how to train.
+    workdir: of this fit; made if missing.
+
+  Returns:
+    What it cost, over all commands, with the failure data set if it learns
+    from one; `workdir/cost.json` says the same.
+
+  Raises:
+    UserError: for anything the user must change.
+    Interrupted: after Ctrl-C or SIGTERM; the same call goes on.
+  """
+  from fsnet_jax.fitted import folds, frozen
+
+  check(name, config)
+  detector = FITTED[name]
+  network, variables = frozen.load(config)
+  records.claim(workdir, name, config, frozen.fingerprint(variables))
+  finished = cost.read(workdir)
+  if finished is not None:
+    return finished
+  failure_data, prior = None, Cost()
+  if detector.needs_predictions and config.fit.predictions == 'folds':
+    failure_data = Path(config.fit.failure_data or workdir / 'failure_data')
+    prior = folds.build_failure_data(config, failure_data)
+  with cost.running(workdir) as watch:
+    setting = Setting(config, network, variables, failure_data)
+    own = detector.train(setting, workdir)
+    total = prior + own + Cost(seconds=watch.seconds)
+    total.write(workdir)
+  say(
+    f'{name} is fitted: {total.trainings_of_s} trainings of S, '
+    f'{total.seconds:.0f} s, {total.images} images, in {workdir}'
+  )
+  return total
+
+
+def check_fit(name: str, folder: str) -> None:
+  """Raises UserError unless `folder` holds a finished fit of a detector.
+
+  Args:
+    name: a key of `FITTED`.
+    folder: `config.eval.fitted.<name>`.
+  """
+  if not folder:
+    raise UserError(
+      f'Detector {name!r} must be fitted first: set config.eval.fitted.{name} '
+      'to the folder of a fit (docs/detectors.md).'
+    )
+  try:
+    stored = records.read(Path(folder))
+  except UserError as error:
+    raise UserError(f'config.eval.fitted.{name}: {error}') from None
+  if stored['detector'] != name:
+    raise UserError(
+      f'config.eval.fitted.{name} names {folder}, which holds '
+      f'{stored["detector"]}: name the folder of {name}.'
+    )
+  if cost.read(Path(folder)) is None:
+    raise UserError(
+      f'config.eval.fitted.{name} names {folder}, which is not finished: run '
+      'its command again.'
+    )
+
+
+def load(name: str, folder: Path, s: Any = None) -> Loaded:
+  """Reads a finished fit.
+
+  Args:
+    name: a key of `FITTED`.
+    folder: of `fit`.
+    s: variables of the S that is evaluated; another one than the fit's is
+      said on the terminal.
+
+  Raises:
+    UserError: the folder holds no finished fit of this detector.
+  """
+  from fsnet_jax.fitted import frozen
+
+  check_fit(name, str(folder))
+  stored = records.read(folder)
+  if s is not None and frozen.fingerprint(s) != stored['segmentation']:
+    say(f'note: {name} in {folder} was fitted over another S')
+  config = ConfigDict(json.loads(json.dumps(stored['config'])))
+  return FITTED[name].load(config, folder)

@@ -1,0 +1,109 @@
+"""The frozen S that every detector is fitted to, and more networks like it."""
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from fsnet_jax import build_model, phase1
+from fsnet_jax.models.initializers import host_init
+from fsnet_jax.weights import initial
+from input_pipeline.errors import UserError
+
+
+def check(config: Any) -> None:
+  """Raises UserError unless `config.init.phase1` names a fitting run."""
+  if not config.init.phase1:
+    raise UserError(
+      'config.init.phase1 is empty: give the --workdir of a run whose S is '
+      'trained, for detectors are fitted over a frozen S.'
+    )
+  phase1.check(config)
+  initial.check(_pointing(config), build_model.model(config))
+
+
+def load(config: Any) -> tuple[nn.Module, dict[str, Any]]:
+  """S as it ended in the run that `config.init.phase1` names.
+
+  Args:
+    config: checked by `check`. If that run has gone on to phase 2, S is what
+      phase 2 left.
+
+  Returns:
+    The network and its variables, NumPy arrays.
+  """
+  network = build_model.segmentation(config)
+  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  fresh = host_init(network, 0, images)
+  params, stats, _ = initial.load(
+    _pointing(config),
+    {'segmentation': fresh['params']},
+    {'segmentation': fresh.get('batch_stats', {})},
+  )
+  return network, variables_of_s(params, stats)
+
+
+def variables_of_s(params: Any, batch_stats: Any) -> dict[str, Any]:
+  """S's variables out of the trees of S and F.
+
+  Args:
+    params: with the key 'segmentation'.
+    batch_stats: likewise; S may have none.
+  """
+  return {
+    'params': params['segmentation'],
+    'batch_stats': batch_stats.get('segmentation', {}),
+  }
+
+
+def fingerprint(variables: Any) -> str:
+  """Sixteen digits that two networks share if they are equal to the bit."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+    digest.update('/'.join(str(entry.key) for entry in path).encode())
+    digest.update(np.ascontiguousarray(np.asarray(leaf)).tobytes())
+  return digest.hexdigest()[:16]
+
+
+def like_s(config: Any, **changes: Any) -> ConfigDict:
+  """The config of another S, trained as the frozen one was.
+
+  Args:
+    config: the run's.
+    **changes: dotted fields, with two underscores for the dot.
+
+  Returns:
+    A config of phase 1 alone; it begins with what the frozen S began with.
+  """
+  other = copy.deepcopy(ConfigDict(config)).unlock()
+  folder, seen = config.init.phase1, set()
+  while folder and folder not in seen:
+    seen.add(folder)
+    stored = json.loads((Path(folder) / 'config.json').read_text())
+    other.init = ConfigDict(stored['init'])
+    folder = stored['init']['phase1']
+  other.init.phase1 = ''
+  other.task = 'fsnet'
+  other.phase2_steps = 0
+  for path, value in changes.items():
+    *parents, leaf = path.split('__')
+    node = other
+    for parent in parents:
+      node = node[parent]
+    node[leaf] = value
+  return other.lock()
+
+
+def _pointing(config: Any) -> ConfigDict:
+  """The config whose S begins as it ended in the run of `init.phase1`."""
+  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other.init.segmentation = config.init.phase1
+  other.init.phase1 = other.init.backbone = other.init.failure_encoder = ''
+  return other.lock()

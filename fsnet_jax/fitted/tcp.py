@@ -1,0 +1,211 @@
+"""TCP: a confidence head that learns the probability of the true class."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from fsnet_jax import build_model
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.fitted import losses
+from fsnet_jax.fitted.base import (
+  FitState,
+  Loaded,
+  Setting,
+  logits_of,
+  valid_pixels,
+  width_of,
+)
+from fsnet_jax.fitted.cost import Cost
+from fsnet_jax.models import confidnet
+from fsnet_jax.models.initializers import host_init
+from input_pipeline.errors import UserError
+
+
+class Tcp:
+  """ConfidNet over S, as SynthCP trains it (`config.fit.tcp`).
+
+  With `backbone='tuned'` the head stands on a copy of S that learns with it;
+  the copy's classifier gets no gradient. With 'frozen' it stands on S
+  itself, which an evaluation runs once for both.
+  """
+
+  name = 'tcp'
+  needs_predictions = True
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for an option that does not exist."""
+    options = config.fit.tcp
+    for field, choices in (
+      ('backbone', ('tuned', 'frozen')),
+      ('input', confidnet.INPUTS),
+      ('alignment', confidnet.ALIGNMENTS),
+    ):
+      if options[field] not in choices:
+        raise UserError(
+          f'config.fit.tcp.{field} is {options[field]!r}: choose one of '
+          f'{", ".join(choices)}.'
+        )
+    if options.input == 'synthcp' and config.segmentation.name == 'unet':
+      raise UserError(
+        "config.fit.tcp.input='synthcp' is for fcn8 and deeplab_v2, whose "
+        "images SynthCP scales wrongly; set it to 'segmentation' for unet."
+      )
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the head; see `FittedDetector`."""
+    from fsnet_jax.fitted import job  # Imports orbax and grain.
+
+    config, options = setting.config, setting.config.fit.tcp
+    optimizer = optax.adam(options.learning_rate)
+    params, stats = _initial(config, setting.network)
+    if options.backbone == 'tuned':
+      # Copies: the training gives its own arrays away.
+      params['backbone'] = setting.variables['params']
+      stats['backbone'] = setting.variables['batch_stats']
+    job.run(
+      setting,
+      job.Job(
+        title='TCP',
+        steps=options.steps,
+        batch_size=options.batch_size,
+        state=job.new_state(config, params, stats, optimizer),
+        step=make_step(config, setting.network, optimizer),
+        constants=setting.variables,
+      ),
+      folder,
+    )
+    return Cost(images=options.steps * options.batch_size)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the head, and its own copy of S; see `FittedDetector`."""
+    from fsnet_jax.fitted import job
+
+    network = build_model.segmentation(config)
+    params, stats = _initial(config, network)
+    if config.fit.tcp.backbone == 'tuned':
+      s = _fresh(config, network)
+      params['backbone'] = s['params']
+      stats['backbone'] = s.get('batch_stats', {})
+    variables = job.load(folder, {'params': params, 'stats': stats})
+    confidence = make_confidence(config, network)
+
+    def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
+      own = {**variables, 's': s}
+      return -confidence(own, forward.images, False, None)[0]
+
+    return Loaded(variables, outputs)
+
+
+def make_confidence(config: Any, network: nn.Module) -> Callable[..., Any]:
+  """The head on the backbone that the config gives it.
+
+  Returns:
+    `(variables, images, train, key) -> (logits [b h w], statistics)`;
+    `variables` has 'params', 'stats' and, for a frozen backbone, 's'.
+  """
+  options = config.fit.tcp
+  head = _head(config, network)
+  tuned = options.backbone == 'tuned'
+
+  def confidence(
+    variables: Any, images: Float[Array, 'b h w 3'], train: bool, key: Any
+  ) -> tuple[Array, Any]:
+    size, stats = images.shape[1:3], variables['stats']
+    if options.input == 'synthcp':
+      images = confidnet.wrongly_scaled(images)
+    if tuned:
+      own = {
+        'params': variables['params']['backbone'],
+        'batch_stats': stats['backbone'],
+      }
+    else:
+      own, train = variables['s'], False
+    if train:
+      maps, updated = network.apply(
+        own,
+        images,
+        True,
+        method=confidnet.confidence_maps,
+        rngs={'dropout': key},
+        mutable=['batch_stats'],
+      )
+      stats = {**stats, 'backbone': updated.get('batch_stats', {})}
+    else:
+      maps = network.apply(own, images, False, method=confidnet.confidence_maps)
+    logits = head.apply({'params': variables['params']['head']}, maps, size)
+    return logits, stats
+
+  return confidence
+
+
+def make_step(
+  config: Any, network: nn.Module, optimizer: optax.GradientTransformation
+) -> Callable[[FitState, Any, Any], tuple[FitState, dict[str, Array]]]:
+  """The update of the head, to be compiled by the caller."""
+  confidence = make_confidence(config, network)
+
+  def loss_fn(params, state, s, batch):
+    valid = valid_pixels(batch)
+    logits = logits_of(network, s, batch)
+    target = losses.true_class_probability(logits, batch['label'])
+    variables = {'params': params, 'stats': state.stats, 's': s}
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    images = batch['image'].astype(jnp.float32)
+    own, stats = confidence(variables, images, True, key)
+    return losses.tcp_loss(own, target, valid), stats
+
+  def step(state: FitState, s: Any, batch: Any):
+    (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+      state.params, state, s, batch
+    )
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      stats=stats,
+      opt_state=opt_state,
+    )
+    return state, {'loss': loss}
+
+  return step
+
+
+def _head(config: Any, network: nn.Module) -> confidnet.ConfidenceHead:
+  return confidnet.head_for(
+    network,
+    width_of(config),
+    config.fit.tcp.alignment,
+    jnp.dtype(config.compute_dtype),
+  )
+
+
+def _fresh(config: Any, network: nn.Module) -> dict[str, Any]:
+  """Any variables of S, for their shapes."""
+  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  return host_init(network, 0, images)
+
+
+def _initial(
+  config: Any, network: nn.Module
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Parameters and statistics of a new head."""
+  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+
+  def maps_of(key: Any, images: Any) -> Any:
+    return network.init_with_output(
+      {'params': key}, images, False, method=confidnet.confidence_maps
+    )[0]
+
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  maps = jax.eval_shape(maps_of, key, images)
+  head = _head(config, network)
+  variables = host_init(
+    head, config.seed, maps, image_size=tuple(config.image_size)
+  )
+  return {'head': variables['params']}, {}
