@@ -167,12 +167,13 @@ def make_eval_step(
     if sampled:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)
       forward = forward.replace(dropout_logits=mean)
-    s = _variables_of_s(params, batch_stats)
-    said = {
-      name: outputs(fitted_variables[name], s, forward)
-      for name, outputs in (fitted or {}).items()
-    }
-    forward = forward.replace(fitted=said)
+    if fitted:
+      s = _variables_of_s(params, batch_stats)
+      said = {
+        name: outputs(fitted_variables[name], s, forward)
+        for name, outputs in fitted.items()
+      }
+      forward = forward.replace(fitted=said)
     return _counts_and_maps(forward, batch, detectors, num_classes, keep_pixels)
 
   return eval_step
