@@ -26,14 +26,22 @@ def _pool() -> ml_collections.ConfigDict:
 
 def _acquisition() -> ml_collections.ConfigDict:
   acquisition = ml_collections.ConfigDict()
-  # eem, random, entropy, margin, least_confidence, coreset, coreset_cosine,
-  # vote_entropy, consensus_entropy, disagreement, failure.
+  # One of `segxal_jax.acquisition.ACQUISITIONS`; what each needs and costs:
+  # docs/active_learning.md.
   acquisition.strategy = 'eem'
   # An image's score is the mean of this share of its highest pixels.
   acquisition.top_share = 1.0
   # Of the dropout committee behind the three strategies that need one.
   acquisition.members = 10
   acquisition.dropout = 0.2
+  # badge: numbers that are kept of an image's gradient.
+  acquisition.gradient_dims = 512
+  # ripu: its windows have 2 * window + 1 pixels a side.
+  acquisition.window = 1
+  # pixelpick: pixels asked about in an image, drawn from this share of its
+  # most uncertain ones.
+  acquisition.pixels = 10
+  acquisition.pixel_share = 0.05
   return acquisition
 
 

@@ -18,10 +18,11 @@ from input_pipeline import labels
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.errors import UserError
-from segxal_jax import depth, proximity, regions, taps
+from segxal_jax import acquisition, depth, proximity, regions, taps
 from segxal_jax.depth.cache import cached
 from segxal_jax.explain_step import ExplainOptions
 from segxal_jax.gradcam import CamOptions
+from segxal_jax.gradient_embedding import GradientOptions, classifier
 from segxal_jax.pool import Subset
 from segxal_jax.streaming import View
 
@@ -153,6 +154,18 @@ def explain_options(config: Any) -> ExplainOptions:
     top_share=config.acquisition.top_share,
     members=config.acquisition.members,
     dropout=config.acquisition.dropout,
+    window=config.acquisition.window,
+    gradient=_gradient_options(config),
+  )
+
+
+def _gradient_options(config: Any) -> GradientOptions | None:
+  """Of the strategies whose vectors are gradients."""
+  strategy = acquisition.create(config.acquisition.strategy)
+  if not strategy.needs_embedding or strategy.means.embedding != 'gradient':
+    return None
+  return GradientOptions(
+    classifier=classifier(config), dims=config.acquisition.gradient_dims
   )
 
 

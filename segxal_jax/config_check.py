@@ -5,7 +5,13 @@ from typing import Any
 from fsnet_jax import config_check
 from input_pipeline import labels
 from input_pipeline.errors import UserError
-from segxal_jax import acquisition, depth, oracles
+from segxal_jax import (
+  acquisition,
+  asking,
+  depth,
+  gradient_embedding,
+  oracles,
+)
 
 _CHOICES = {
   'cam.method': ('gradcam', 'hirescam'),
@@ -24,6 +30,7 @@ _NOT_NEGATIVE = (
   'eem.beta',
   'eem.gamma',
   'eem.patch_entropy',
+  'acquisition.window',
   'oracle.border_noise_px',
   'stop.cycles',
   'stop.images',
@@ -37,6 +44,8 @@ _POSITIVE = (
   'pool.initial_percent',
   'pool.query_percent',
   'acquisition.members',
+  'acquisition.gradient_dims',
+  'acquisition.pixels',
   'regions.num_segments',
   'regions.compactness',
   'regions.patch',
@@ -47,6 +56,7 @@ _POSITIVE = (
 _SHARES = (
   'pool.subset_share',
   'acquisition.top_share',
+  'acquisition.pixel_share',
   'oracle.min_confidence',
   'oracle.min_share',
   'oracle.wrong_class',
@@ -162,6 +172,9 @@ def check(config: Any) -> None:
   _check_explanation(config)
   _check_beginning(config)
   _check_end(config)
-  acquisition.create(config.acquisition.strategy)
+  strategy = acquisition.create(config.acquisition.strategy)
+  asking.create(config, strategy.means.asks)
+  if strategy.means.embedding == 'gradient':
+    gradient_embedding.classifier(config)
   oracles.create(config.oracle, config.seed)
   depth.create(config.depth)

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fsnet_jax.models.fsnet import FSNet
-from segxal_jax import committee, gradcam, uncertainty
+from segxal_jax import committee, gradcam, gradient_embedding, uncertainty
 from segxal_jax.error_mask import explainable_error_mask, image_score
+from segxal_jax.gradient_embedding import GradientOptions
+from segxal_jax.impurity import ripu
 
 _UNCERTAINTY = {
   'entropy': uncertainty.entropy,
@@ -23,7 +25,9 @@ _UNCERTAINTY = {
   'least_confidence': uncertainty.least_confidence,
 }
 # What an acquisition strategy can ask for.
-SCORES = (*_UNCERTAINTY, *committee.MEASURES, 'eem', 'failure')
+SCORES = (*_UNCERTAINTY, *committee.MEASURES, 'ripu', 'eem', 'failure')
+# The maps that can rank the parts of an image.
+GUIDES = (*_UNCERTAINTY, 'ripu', 'eem')
 
 Batch = Mapping[str, Array]
 
@@ -44,6 +48,8 @@ class ExplainOptions:
     top_share: of `image_score`.
     members: of the dropout committee.
     dropout: rate of its dropout.
+    window: radius of RIPU's windows.
+    gradient: of BADGE's vectors; None for the mean of the layer's activation.
   """
 
   layer: str
@@ -56,6 +62,8 @@ class ExplainOptions:
   top_share: float = 1.0
   members: int = 10
   dropout: float = 0.2
+  window: int = 1
+  gradient: GradientOptions | None = None
 
 
 def variables_of(params: Any, batch_stats: Any) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def make_score_step(
     model: S and, for 'failure', F.
     options: see `ExplainOptions`.
     scores: of `SCORES`.
-    embedding: whether the mean of the layer's activation is wanted.
+    embedding: whether a vector an image is wanted (see `ExplainOptions`).
 
   Returns:
     `(params, batch_stats, batch, key) -> values`, to be compiled by the
@@ -141,7 +149,12 @@ def make_score_step(
     variables = variables_of(params, batch_stats)
     apply = logits_fn(model)
     values, maps = {}, {}
-    if embedding:
+    if embedding and options.gradient:
+      logits = apply(variables, images)
+      values['embedding'] = gradient_embedding.embed(
+        apply, variables, images, batch['usable'], options.gradient
+      )
+    elif embedding:
       logits, activation = gradcam.tapped(
         apply, variables, images, options.layer
       )
@@ -151,6 +164,8 @@ def make_score_step(
     for name in scores:
       if name in _UNCERTAINTY:
         maps[name] = _UNCERTAINTY[name](logits)
+    if 'ripu' in scores:
+      maps['ripu'] = ripu(logits, options.window)
     if 'eem' in scores:
       maps['eem'] = _mask(model, options, params, batch_stats, batch, logits)[
         'eem'
@@ -171,14 +186,19 @@ def make_score_step(
 
 
 def make_maps_step(
-  model: FSNet, options: ExplainOptions
+  model: FSNet, options: ExplainOptions, guide: str = 'eem'
 ) -> Callable[[Any, Any, Batch], dict[str, Array]]:
   """Everything that a question to an oracle and its picture show.
+
+  Args:
+    model: S and, if it has a weight, F.
+    options: see `ExplainOptions`.
+    guide: of `GUIDES`: the map that ranks the parts of the image.
 
   Returns:
     `(params, batch_stats, batch) -> maps`, all [b h w]: `prediction` uint8,
     `confidence`, `entropy`, `cam` (Grad-CAM of the image as it is), `pae`,
-    `eem`, and `failure` if it has a weight.
+    `eem`, `failure` if it has a weight, and `guide` if it is not `eem`.
   """
 
   def maps_step(params, batch_stats, batch):
@@ -196,6 +216,10 @@ def make_maps_step(
     maps['cam'] = explained.cam
     maps['prediction'] = jnp.argmax(logits, -1).astype(jnp.uint8)
     maps['confidence'] = jnp.max(jax.nn.softmax(logits, -1), axis=-1)
+    if guide in _UNCERTAINTY:
+      maps['guide'] = _UNCERTAINTY[guide](logits)
+    elif guide == 'ripu':
+      maps['guide'] = ripu(logits, options.window)
     return maps
 
   return maps_step

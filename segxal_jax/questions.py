@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from fsnet_jax.report import atomic
-from segxal_jax import regions
+from segxal_jax.asking import Asks
 from segxal_jax.oracles import Question
-from segxal_jax.regions import Region, RegionOptions
+from segxal_jax.regions import Region
 
 VOID = 255
 # Those with a picture in the report, all in [0, 1]; half precision is far
@@ -35,6 +35,7 @@ class Maps:
     usable: False on the ego vehicle.
     segments: numbers of the regions.
     regions: those that are asked about.
+    guide: the map that ranked them, where it is not the error mask.
   """
 
   image: UInt8[np.ndarray, 'h w 3']
@@ -44,6 +45,7 @@ class Maps:
   usable: Bool[np.ndarray, 'h w']
   segments: np.ndarray
   regions: tuple[Region, ...]
+  guide: np.ndarray | None = None
 
   def question(self, cycle: int, index: int, id: str) -> Question:
     """The part that an oracle gets to see."""
@@ -54,7 +56,7 @@ class Maps:
       image=self.image,
       prediction=self.prediction,
       confidence=self.confidence,
-      eem=self.maps['eem'],
+      eem=self.maps['eem'] if self.guide is None else self.guide,
       usable=self.usable,
       segments=self.segments,
       regions=self.regions,
@@ -71,18 +73,27 @@ def write(
   image: UInt8[np.ndarray, 'h w 3'],
   maps: Mapping[str, np.ndarray],
   usable: Bool[np.ndarray, 'h w'],
-  options: RegionOptions,
+  asks: Asks,
+  rng: np.random.Generator,
 ) -> None:
-  """Cuts an image into regions, ranks them, and writes everything."""
+  """Points at the parts that are asked about, and writes everything.
+
+  Args:
+    file: of the image.
+    image: RGB.
+    maps: of `explain_step.make_maps_step`, and `proximity`.
+    usable: False on the ego vehicle.
+    asks: how to point.
+    rng: for those that draw.
+  """
   stored = {
     name: maps[name].astype(np.float16)
-    for name in (*MAPS, 'confidence')
+    for name in (*MAPS, 'confidence', 'guide')
     if name in maps
   }
   # Ranked by what is stored, so that a reader comes to the same ranking.
-  eem = stored['eem'].astype(np.float32)
-  segments = regions.segment(image, options)
-  ranked = regions.rank(eem, segments, usable, options.count)
+  guide = stored.get('guide', stored['eem']).astype(np.float32)
+  segments, ranked = asks.point(image, guide, usable, rng)
   content = io.BytesIO()
   np.savez_compressed(
     content,
@@ -113,5 +124,8 @@ def read(file: Path) -> Maps:
       regions=tuple(
         Region(int(row[0]), float(row[1]), int(row[2]), int(row[3]))
         for row in arrays['regions']
+      ),
+      guide=(
+        arrays['guide'].astype(np.float32) if 'guide' in arrays.files else None
       ),
     )

@@ -22,7 +22,7 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.datasets.base import Source
 from input_pipeline.loader import BatchIterator, train_loader
-from segxal_jax import build, oracles, seeds
+from segxal_jax import build, oracles, seeds, sparse
 from segxal_jax.pool import AnnotatedSource, Ledger
 from segxal_jax.state import LoopState
 
@@ -53,6 +53,7 @@ class Run:
     self.pool: Source = build.pool_source(config)
     self.ledger = Ledger(workdir / 'pool', _ids(self.pool))
     self.oracle = oracles.create(config.oracle, config.seed)
+    self.oracle = sparse.answering(config, self.oracle)
     self.writer = create_writer(workdir)
     self._checkpoints = Checkpoints(workdir)
     self._steps: dict[str, Any] = {}

@@ -7,7 +7,8 @@ nor class scores of the pool are ever held.
 """
 
 from input_pipeline.errors import UserError
-from segxal_jax.acquisition.base import Acquisition, Candidates, Chosen
+from segxal_jax.acquisition.badge import Badge
+from segxal_jax.acquisition.base import Acquisition, Candidates, Chosen, Means
 from segxal_jax.acquisition.by_score import ByScore
 from segxal_jax.acquisition.coreset import CoreSet
 from segxal_jax.acquisition.random import Random
@@ -26,10 +27,20 @@ ACQUISITIONS: dict[str, Acquisition] = {
     ByScore('consensus_entropy', 'QBC (consensus entropy)'),
     ByScore('disagreement', 'QBC (disagreement)'),
     ByScore('failure', "FSNet's failure map"),
+    Badge(),
+    ByScore('ripu', 'RIPU', Means(asks='windows')),
+    Random('pixelpick', 'PixelPick', Means(asks='pixels')),
   )
 }
 
-__all__ = ['ACQUISITIONS', 'Acquisition', 'Candidates', 'Chosen', 'create']
+__all__ = [
+  'ACQUISITIONS',
+  'Acquisition',
+  'Candidates',
+  'Chosen',
+  'Means',
+  'create',
+]
 
 
 def create(name: str) -> Acquisition:

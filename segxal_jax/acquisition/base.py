@@ -41,6 +41,25 @@ class Chosen:
   utility: Float[np.ndarray, ' n']
 
 
+@dataclasses.dataclass(frozen=True)
+class Means:
+  """What a strategy takes beside the outputs of S; the default is nothing.
+
+  Attributes:
+    embedding: what its vectors are: 'features' (mean of the layer that
+      Grad-CAM looks at) or 'gradient' (`gradient_embedding`).
+    learner: how S is trained: key of `learners.LEARNERS`.
+    companions: networks that are trained beside S before the pool is looked
+      at, or a pass of its own: key of `companions.COMPANIONS`; '' = none.
+    asks: how it points within an image, see `asking.create`.
+  """
+
+  embedding: str = 'features'
+  learner: str = 'plain'
+  companions: str = ''
+  asks: str = 'regions'
+
+
 @runtime_checkable
 class Acquisition(Protocol):
   """Picks the images to ask about.
@@ -49,14 +68,16 @@ class Acquisition(Protocol):
     name: key in `ACQUISITIONS`.
     title: how tables call it.
     needs: names of `explain_step.SCORES` that it uses.
-    needs_embedding: whether it uses vectors of candidates and labelled
-      images.
+    needs_embedding: whether it uses vectors of candidates and, if they are
+      features, of labelled images.
+    means: what it takes beside that.
   """
 
   name: str
   title: str
   needs: tuple[str, ...]
   needs_embedding: bool
+  means: Means
 
   def choose(
     self, candidates: Candidates, count: int, rng: np.random.Generator

@@ -4,7 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from segxal_jax.acquisition.base import Candidates, Chosen, check_finite
+from segxal_jax.acquisition.base import (
+  Candidates,
+  Chosen,
+  Means,
+  check_finite,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,25 +17,29 @@ class ByScore:
   """The candidates with the highest score.
 
   Attributes:
-    name: key in `ACQUISITIONS`, and name of the score.
+    name: key in `ACQUISITIONS`, and name of the score unless `score` is.
     title: how tables call it.
+    means: see `Acquisition`.
+    score: name of the score if it is not `name`.
   """
 
   name: str
   title: str
+  means: Means = Means()
+  score: str = ''
   needs_embedding: bool = False
 
   @property
   def needs(self) -> tuple[str, ...]:
     """The one score."""
-    return (self.name,)
+    return (self.score or self.name,)
 
   def choose(
     self, candidates: Candidates, count: int, rng: np.random.Generator
   ) -> Chosen:
     """See `Acquisition`; equal scores in the order of the pool."""
     del rng
-    score = np.asarray(candidates.scores[self.name], np.float64)
-    check_finite(self.name, score, candidates.index)
+    score = np.asarray(candidates.scores[self.needs[0]], np.float64)
+    check_finite(self.needs[0], score, candidates.index)
     order = np.argsort(-score, kind='stable')[:count]
     return Chosen(candidates.index[order], score)

@@ -11,10 +11,13 @@ import dataclasses
 
 import numpy as np
 
-from segxal_jax.acquisition.base import Candidates, Chosen, check_finite
-
-# Rows of a block of distances: keeps memory at block x centres.
-_BLOCK = 4096
+from segxal_jax.acquisition.base import (
+  Candidates,
+  Chosen,
+  Means,
+  check_finite,
+)
+from segxal_jax.acquisition.distances import squared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,7 @@ class CoreSet:
   metric: str
   needs: tuple[str, ...] = ()
   needs_embedding: bool = True
+  means: Means = Means()
 
   def choose(
     self, candidates: Candidates, count: int, rng: np.random.Generator
@@ -47,7 +51,7 @@ class CoreSet:
     if candidates.centres is not None and len(candidates.centres):
       nearest = _to_nearest(points, self._prepared(candidates.centres))
     else:
-      nearest = _squared(points, points.mean(axis=0, dtype=np.float64))
+      nearest = squared(points, points.mean(axis=0, dtype=np.float64))
     utility = np.sqrt(nearest)
     picks = []
     for _ in range(min(count, len(points))):
@@ -55,7 +59,7 @@ class CoreSet:
       picks.append(pick)
       if len(picks) == 1 and not _has(candidates.centres):
         nearest = np.full(len(points), np.inf)
-      nearest = np.minimum(nearest, _squared(points, points[pick]))
+      nearest = np.minimum(nearest, squared(points, points[pick]))
       # A pick never returns, also where all points coincide.
       nearest[picks] = -1.0
     return Chosen(candidates.index[np.array(picks, np.int64)], utility)
@@ -78,19 +82,9 @@ def _has(centres: np.ndarray | None) -> bool:
   return centres is not None and len(centres) > 0
 
 
-def _squared(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
-  """Squared distances to one point, exact where points coincide."""
-  result = np.empty(len(points), np.float64)
-  for start in range(0, len(points), _BLOCK):
-    rows = slice(start, start + _BLOCK)
-    difference = points[rows] - centre
-    result[rows] = np.einsum('nk,nk->n', difference, difference)
-  return result
-
-
 def _to_nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
   """Squared distance of each point to the nearest centre."""
   nearest = np.full(len(points), np.inf)
   for centre in centres:
-    nearest = np.minimum(nearest, _squared(points, centre))
+    nearest = np.minimum(nearest, squared(points, centre))
   return nearest

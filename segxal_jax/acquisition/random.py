@@ -1,17 +1,27 @@
 """The control: every candidate is as good as any other."""
 
+import dataclasses
+
 import numpy as np
 
-from segxal_jax.acquisition.base import Candidates, Chosen
+from segxal_jax.acquisition.base import Candidates, Chosen, Means
 
 
+@dataclasses.dataclass(frozen=True)
 class Random:
-  """Uniform without replacement."""
+  """Uniform without replacement.
 
-  name = 'random'
-  title = 'Random'
+  Attributes:
+    name: key in `ACQUISITIONS`.
+    title: how tables call it.
+    means: see `Acquisition`: PixelPick looks into images drawn so.
+  """
+
+  name: str = 'random'
+  title: str = 'Random'
+  means: Means = Means()
   needs: tuple[str, ...] = ()
-  needs_embedding = False
+  needs_embedding: bool = False
 
   def choose(
     self, candidates: Candidates, count: int, rng: np.random.Generator

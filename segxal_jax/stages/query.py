@@ -9,7 +9,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
-from segxal_jax import acquisition, build, questions, seeds
+from segxal_jax import acquisition, asking, build, questions, seeds
 from segxal_jax.acquisition import Candidates
 from segxal_jax.explain_step import make_maps_step
 from segxal_jax.run import Run
@@ -80,7 +80,7 @@ def write_maps(
   folder.mkdir(exist_ok=True)
   step = run.compiled('maps', lambda: _make_step(run))
   view = build.pool_view(run.config)
-  options = build.region_options(run.config)
+  asks = _asks(run)
   for batch in stream(run.pool, places, run.config.eval.batch_size, view):
     inputs = {name: batch[name] for name in ('image', 'near', 'usable')}
     maps = step(
@@ -97,13 +97,20 @@ def write_maps(
           batch['image'][row],
           {name: rows[row] for name, rows in local.items()},
           batch['usable'][row],
-          options,
+          asks,
+          seeds.generator(run.config.seed, 'asks', state.cycle, int(index)),
         )
     run.check_stop('explaining images')
 
 
+def _asks(run: Run) -> asking.Asks:
+  strategy = acquisition.create(run.config.acquisition.strategy)
+  return asking.create(run.config, strategy.means.asks)
+
+
 def _make_step(run: Run) -> Any:
+  options = build.explain_options(run.config)
   return jax.jit(
-    make_maps_step(run.model, build.explain_options(run.config)),
+    make_maps_step(run.model, options, _asks(run).guide),
     out_shardings=mesh_lib.batch_sharding(run.mesh),
   )
