@@ -9,7 +9,7 @@ import optax
 from fsnet_jax import build_model, optimizers
 from fsnet_jax.train_step import LossOptions
 from input_pipeline import transforms
-from input_pipeline.datasets import open_source
+from input_pipeline.datasets import dataset_of, open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.datasets.folds import WithoutFold
 from input_pipeline.datasets.subset import EvenSubset
@@ -71,12 +71,12 @@ def source(config: Any, spec: str) -> Source:
 
   Args:
     config: the run's config.
-    spec: `<dataset>[/<variant>][:<split>]`.
+    spec: `<dataset>[/<variant>][:<split>][@<corruption>]`.
 
   Raises:
     UserError: for an unknown name, a missing folder or a damaged file.
   """
-  name = spec.split(':')[0].split('/')[0]
+  name = dataset_of(spec)
   roots = config.eval.roots
   root = config.data.root if name == config.data.name else ''
   counts = {

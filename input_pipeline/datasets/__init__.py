@@ -9,11 +9,19 @@ from __future__ import annotations
 import importlib
 import re
 
+from input_pipeline import corruptions
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.datasets.prepared import skipped_files
 from input_pipeline.errors import UserError
 
-__all__ = ['DATASETS', 'DataRequest', 'Source', 'open_source', 'skipped_files']
+__all__ = [
+  'DATASETS',
+  'DataRequest',
+  'Source',
+  'dataset_of',
+  'open_source',
+  'skipped_files',
+]
 
 # Name in a spec to the module that opens it, imported when it is asked for.
 DATASETS = {
@@ -28,11 +36,20 @@ DATASETS = {
 _SPEC = re.compile(r'\w+(/(?P<variant>[\w+.-]+))?(:(?P<split>\w+))?')
 
 
+def dataset_of(spec: str) -> str:
+  """The name of the data set that a spec begins with."""
+  return re.split('[/:@]', spec)[0]
+
+
 def open_source(spec: str, request: DataRequest) -> Source:
-  """Opens `<dataset>[/<variant>][:<split>]`, preparing it if needed.
+  """Opens `<dataset>[/<variant>][:<split>][@<corruption>]`.
+
+  The data set is prepared if needed; corruptions (`corruptions.CORRUPTIONS`
+  with a severity) are painted over its images when they are read.
 
   Args:
-    spec: for example 'streets/fog:test', 'camvid/0016E5:train', 'cityscapes'.
+    spec: for example 'streets/fog:test', 'camvid/0016E5:train', 'cityscapes',
+      'camvid/0006R0@fog3'.
       What it leaves out is the data set's default.
     request: size, folders and what to do about damaged files.
 
@@ -40,10 +57,14 @@ def open_source(spec: str, request: DataRequest) -> Source:
     Random access to the scenes.
 
   Raises:
-    UserError: an unknown data set, variant or split, a missing folder, a
-      damaged file.
+    UserError: an unknown data set, variant, split or corruption, a missing
+      folder, a damaged file.
   """
-  name = re.split('[/:]', spec)[0]
+  spec, at, corruption = spec.partition('@')
+  if at:
+    corruptions.parse(corruption)
+    return corruptions.corrupted(open_source(spec, request), corruption)
+  name = dataset_of(spec)
   if name not in DATASETS:
     raise UserError(
       f'unknown data set {name!r} in {spec!r}; there are {", ".join(DATASETS)}'
