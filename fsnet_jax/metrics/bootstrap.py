@@ -77,7 +77,9 @@ def resampled(
 
 
 def paired_interval(
-  difference: float, mine: np.ndarray, other: np.ndarray
+  difference: float,
+  mine: np.ndarray | Sequence[np.ndarray],
+  other: np.ndarray | Sequence[np.ndarray],
 ) -> Interval | None:
   """The 95 % percentile interval of a paired difference.
 
@@ -91,8 +93,9 @@ def paired_interval(
     fewer than half of the draws have one.
   """
   gaps = np.mean(np.asarray(mine) - np.asarray(other), axis=0)
+  count = len(gaps)
   gaps = gaps[np.isfinite(gaps)]
-  if 2 * len(gaps) < np.shape(mine)[-1] or not len(gaps):
+  if not count or 2 * len(gaps) < count:
     return None
   low, high = np.percentile(gaps, (2.5, 97.5))
   return Interval(float(difference), float(low), float(high))

@@ -106,13 +106,16 @@ def example_panel(
 
 
 def example_sheet(
-  examples: Sequence[Example], detectors: Sequence[str]
+  examples: Sequence[Example],
+  detectors: Sequence[str],
+  columns: int = _COLUMNS,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Draws several examples below each other with one legend.
 
   Args:
     examples: at least one.
     detectors: names of the failure maps to show, in this order.
+    columns: pictures in a row; there are four and one for each detector.
 
   Returns:
     The picture, RGB.
@@ -136,7 +139,7 @@ def example_sheet(
       f' {int(example.valid.sum()):,} labelled pixels wrong'
     )
     tiles = _tiles(example, detectors)
-    blocks.append(canvas.grid(tiles, _COLUMNS, heading, scale))
+    blocks.append(canvas.grid(tiles, columns, heading, scale))
   present = np.unique(
     np.concatenate(
       [part[e.valid] for e in examples for part in (e.label, e.prediction)]

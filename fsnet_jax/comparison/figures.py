@@ -1,0 +1,95 @@
+"""The paper's Fig. 3, and the dots, from the means over seeds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from fsnet_jax.comparison.tables import ordered
+from fsnet_jax.report import plots
+
+_NETWORKS = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2', 'unet': 'U-Net'}
+# The methods of the paper's figure, then others, up to as many as can be told
+# apart.
+_MOST_LINES = 9
+_FIRST = (
+  'fsnet',
+  'synthcp_msp',
+  'synthcp',
+  'msp',
+  'mc_dropout',
+  'direct_msp',
+  'direct',
+  'tcp_msp',
+  'tcp',
+  'ensemble',
+  'entropy',
+)
+
+
+def drawn(names: Sequence[str]) -> list[str]:
+  """The detectors that figures show.
+
+  Where a learned one comes alone and with MSP, only the published variant,
+  with MSP, is drawn.
+  """
+  first = [
+    name
+    for name in _FIRST
+    if name in names and (name == 'fsnet' or f'{name}_msp' not in names)
+  ]
+  rest = [
+    name
+    for name in ordered(list(names))
+    if name not in first and name not in _FIRST
+  ]
+  return (first + rest)[:_MOST_LINES]
+
+
+def risk_coverage(contents: Sequence[Mapping[str, Any]], group: str) -> Figure:
+  """Fig. 3: risk against coverage, a row of panels for each network.
+
+  Args:
+    contents: `compare.json` of each network.
+    group: `risk_at_coverage` (pooled) or `risk_at_coverage_class_macro`.
+
+  Returns:
+    One panel for each data set and network: two networks on three data sets
+    make the six of the paper.
+  """
+  return plots.risk_coverage_figure(_as_metrics(contents, group))
+
+
+def dots(contents: Sequence[Mapping[str, Any]]) -> Figure:
+  """AUROC and FPR95 of the drawn detectors."""
+  return plots.detectors_figure(_as_metrics(contents, 'risk_at_coverage'))
+
+
+def _as_metrics(
+  contents: Sequence[Mapping[str, Any]], group: str
+) -> dict[str, Any]:
+  """Means over seeds in the layout that plots read."""
+  datasets = {}
+  for content in contents:
+    network = _NETWORKS.get(content['network'], content['network'])
+    for dataset, entry in content['datasets'].items():
+      names = drawn(list(entry['failure']))
+      failure = {
+        name: {
+          'risk_at_coverage': _means(entry['failure'][name][group]),
+          'pooled': _means(entry['failure'][name]['pooled']),
+        }
+        for name in names
+      }
+      # At full coverage every ranking has the same risk: the error rate, of
+      # all pixels or averaged over classes.
+      rate = failure[names[0]]['risk_at_coverage']['1.0'] if names else None
+      datasets[f'{network}, {dataset}'] = {
+        'segmentation': {'base_error_rate': rate},
+        'failure': failure,
+      }
+  return {'datasets': datasets}
+
+
+def _means(stats: Mapping[str, Any]) -> dict[str, float | None]:
+  return {key: stat['mean'] for key, stat in stats.items()}

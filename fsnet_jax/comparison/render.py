@@ -1,0 +1,63 @@
+"""Tables as text for a terminal and as Markdown."""
+
+from collections.abc import Sequence
+
+from fsnet_jax.comparison.tables import Cell, Table
+
+
+def text(table: Table, paper: bool = True) -> str:
+  """The table in aligned columns; `*` marks the best of a column.
+
+  Args:
+    table: to print.
+    paper: whether to keep the columns with the paper's numbers.
+  """
+  keep = [
+    index
+    for index, head in enumerate(table.columns)
+    if paper or not head.startswith('paper: ')
+  ]
+  rows = [row for _, block in table.blocks for row in block]
+  widths = [
+    max([len(_head(table.columns[i])), *(len(_plain(r[i])) for r in rows)])
+    for i in keep
+  ]
+  lines = [table.title, '']
+  heads = [_head(table.columns[i]) for i in keep]
+  lines.append(_line(heads, widths))
+  for heading, block in table.blocks:
+    if heading:
+      lines += ['', heading]
+    lines += [_line([_plain(row[i]) for i in keep], widths) for row in block]
+  return '\n'.join([*lines, '', *(f'- {note}' for note in table.notes)])
+
+
+def _head(title: str) -> str:
+  return title.replace('paper: ', 'p. ')
+
+
+def _plain(cell: Cell) -> str:
+  return cell.text + ('*' if cell.best else ' ')
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+  first, *rest = [
+    cell.ljust(width) if place == 0 else cell.rjust(width)
+    for place, (cell, width) in enumerate(zip(cells, widths))
+  ]
+  return '  '.join([first, *rest]).rstrip()
+
+
+def markdown(table: Table) -> str:
+  """The table in Markdown, a table for each block; the best is bold."""
+  lines = [f'### {table.title}', '']
+  for heading, block in table.blocks:
+    if heading:
+      lines += [f'**{heading}**', '']
+    lines.append(f'| {" | ".join(table.columns)} |')
+    lines.append('|---|' + '---:|' * (len(table.columns) - 1))
+    for row in block:
+      cells = [f'**{c.text}**' if c.best else c.text for c in row]
+      lines.append(f'| {" | ".join(cells)} |')
+    lines.append('')
+  return '\n'.join([*lines, *(f'- {note}' for note in table.notes), ''])

@@ -1,0 +1,172 @@
+"""The command: train what is missing, evaluate it, write the report."""
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from fsnet_jax import config_check
+from fsnet_jax.detectors import DETECTORS
+from input_pipeline.errors import UserError
+from input_pipeline.notices import say
+
+_SHORT = ('segmentation', 'failure', 'differences', 'costs')
+
+
+def check(config: Any) -> None:
+  """Finds every mistake in `config.compare`.
+
+  Raises:
+    UserError: for the first one.
+  """
+  from fsnet_jax import fitted
+
+  options = config.compare
+  seeds = tuple(options.seeds)
+  if not seeds or len(set(seeds)) < len(seeds):
+    raise UserError(
+      f'config.compare.seeds is {seeds}: give each seed once, at least one.'
+    )
+  for name in options.fitted:
+    if name not in fitted.FITTED:
+      raise UserError(
+        f'config.compare.fitted names {name!r}, which does not exist: choose '
+        f'from {", ".join(fitted.FITTED)}.'
+        f'{config_check.suggestion(name, fitted.FITTED)}'
+      )
+    fitted.FITTED[name].check(config)
+  if options.reference not in config.eval.detectors:
+    raise UserError(
+      f'config.compare.reference is {options.reference!r}, which is not among '
+      'config.eval.detectors: name one of them.'
+    )
+  for field, least in (('resamples', 40), ('segment_images', 0)):
+    if options[field] < least:
+      raise UserError(
+        f'config.compare.{field} is {options[field]}: give {least} or more.'
+      )
+  if config.switch != 'steps' or not config.phase1_steps:
+    raise UserError(
+      'A comparison shares phase 1, whose length must be known: set '
+      "config.switch='steps' and config.phase1_steps above 0."
+    )
+  if not config.phase2_steps:
+    raise UserError(
+      'config.phase2_steps is 0: FSNet needs a joint phase to be compared.'
+    )
+  if any(
+    DETECTORS[name].uses_failure_network for name in config.eval.detectors
+  ):
+    return
+  raise UserError(
+    "config.eval.detectors names no detector of FSNet: add 'fsnet'."
+  )
+
+
+def stored_config(config: Any) -> ConfigDict:
+  """What must stay the same between two commands on one comparison.
+
+  Seeds, methods and bootstrap may be added to; so may whatever a plain run
+  lets change.
+  """
+  stored = copy.deepcopy(ConfigDict(config)).unlock()
+  del stored['compare']
+  return stored.lock()
+
+
+def run(
+  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+) -> None:
+  """Trains and evaluates every seed that is not finished; prints the tables.
+
+  Args:
+    config: a base config with `compare`, checked.
+    workdir: of the whole comparison.
+    mode: `train`, or `evaluate` to report what is finished.
+    origin: as `evaluate.evaluate` takes it.
+
+  Raises:
+    UserError: for a mistake in the config.
+    Interrupted: if it was stopped; the same command goes on.
+  """
+  from fsnet_jax.comparison import cells, evaluation
+
+  results = []
+  for seed in config.compare.seeds:
+    if mode == 'train':
+      cells.train(config, seed, workdir)
+      evaluation.run_seed(config, seed, workdir, origin)
+    found = evaluation.read_seed(config, seed, workdir)
+    if found is None:
+      continue
+    results.append(found)
+    if mode == 'train':
+      _write(config, workdir, results, origin)
+  if not results:
+    raise UserError(
+      f'--mode=evaluate, but {workdir} has no finished seed: run '
+      '--mode=train first.'
+    )
+  tables = _write(config, workdir, results, origin)
+  if jax.process_index() == 0:
+    from fsnet_jax.comparison import render
+
+    for name in _SHORT:
+      print(render.text(tables[name]) + '\n')
+    say(f'report: {workdir / "report" / "report.html"}')
+
+
+def _write(
+  config: Any, workdir: Path, results: Sequence[Any], origin: Any
+) -> dict[str, Any]:
+  """The report of the seeds that are finished so far."""
+  from fsnet_jax.comparison import figures, merge, page, render, tables
+  from fsnet_jax.report import plots
+  from fsnet_jax.report.atomic import write_bytes
+
+  content = merge.merge(results, config, config.compare.reference)
+  content['environment'] |= dict(origin)
+  shown = tables.all_tables(content)
+  if jax.process_index() != 0:
+    return shown
+  contents = [content, *_beside(config.compare.beside)]
+  contents.sort(key=lambda one: one['network'] != 'fcn8')
+  pictures = {
+    'risk_coverage': figures.risk_coverage(contents, 'risk_at_coverage'),
+    'risk_coverage_class_macro': figures.risk_coverage(
+      contents, 'risk_at_coverage_class_macro'
+    ),
+    'detectors': figures.dots([content]),
+  }
+  files = {name: plots.to_png(figure) for name, figure in pictures.items()}
+  if results[0].panel.exists():
+    files['qualitative'] = results[0].panel.read_bytes()
+  folder = workdir / 'report'
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, file in files.items():
+    write_bytes(folder / f'{name}.png', file)
+  text = json.dumps(content, indent=2, allow_nan=False) + '\n'
+  write_bytes(folder / 'compare.json', text.encode())
+  markdown = '\n'.join(render.markdown(table) for table in shown.values())
+  write_bytes(folder / 'tables.md', markdown.encode())
+  html = page.render(content, shown, files)
+  write_bytes(folder / 'report.html', html.encode())
+  return shown
+
+
+def _beside(folder: str) -> list[dict[str, Any]]:
+  """The comparison of another network, for the figure of both."""
+  if not folder:
+    return []
+  path = Path(folder) / 'report' / 'compare.json'
+  try:
+    return [json.loads(path.read_text())]
+  except (OSError, ValueError):
+    raise UserError(
+      f'config.compare.beside names {folder}, which holds no finished '
+      'comparison: give the --workdir of one.'
+    ) from None

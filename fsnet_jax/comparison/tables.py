@@ -1,0 +1,344 @@
+"""The tables of a comparison: cells as text, ready for any renderer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fsnet_jax.comparison import paper
+from fsnet_jax.report import measures
+
+#: The paper's four, and what newer work asks for.
+SHOWN = (
+  'ap_error',
+  'ap_success',
+  'auroc',
+  'fpr95_error',
+  'aurc',
+  'augrc',
+  'ece',
+)
+_DIFFERENCES = ('auroc', 'fpr95_error', 'ap_error', 'ap_success', 'augrc')
+_PAPER_FIRST = ('synthcp', 'mc_dropout', 'msp', 'direct', 'tcp')
+_PERCENT = measures.BY_KEY['auroc']
+
+
+class Cell(NamedTuple):
+  """A cell: what it says, whether it is the best, whether it is the paper's."""
+
+  text: str
+  best: bool = False
+  theirs: bool = False
+
+
+class Table(NamedTuple):
+  """A table.
+
+  Attributes:
+    title: what it shows.
+    columns: heads; the first is that of the rows' names.
+    blocks: heading of each block of rows, and its rows.
+    notes: what a reader must know.
+  """
+
+  title: str
+  columns: Sequence[str]
+  blocks: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
+  notes: Sequence[str] = ()
+
+
+def number(stat: Mapping[str, Any], measure: measures.Measure) -> str:
+  """`mean ± deviation` of a `merge.spread`, scaled; a dash if not defined."""
+  mean = measures.format_value(stat['mean'], measure)
+  if stat['std'] is None:
+    return mean
+  return f'{mean} ± {measures.format_value(stat["std"], measure)}'
+
+
+def ordered(names: Sequence[str]) -> list[str]:
+  """Detectors as the paper orders them, FSNet last, others between."""
+
+  def place(name: str) -> tuple[int, int, int]:
+    base = name.removesuffix('_msp')
+    if base == 'fsnet':
+      return (2, 0, -len(name))
+    if base in _PAPER_FIRST:
+      return (0, _PAPER_FIRST.index(base), len(name))
+    return (1, list(names).index(name), 0)
+
+  return sorted(names, key=place)
+
+
+def all_tables(content: Mapping[str, Any]) -> dict[str, Table]:
+  """Every table of a comparison.
+
+  Args:
+    content: of `compare.json`.
+
+  Returns:
+    By name: `segmentation` (Table II), `failure` (Table III), `class_macro`,
+    `differences`, `segments`, `costs`, `published`.
+  """
+  return {
+    'segmentation': segmentation_table(content),
+    'failure': failure_table(content, 'pooled'),
+    'class_macro': failure_table(content, 'class_macro'),
+    'differences': differences_table(content),
+    'segments': segments_table(content),
+    'costs': costs_table(content),
+    'published': published_table(content['network']),
+  }
+
+
+def _seeds(content: Mapping[str, Any]) -> str:
+  count = len(content['seeds'])
+  return f'{count} seed{"s" if count > 1 else ""}'
+
+
+def segmentation_table(content: Mapping[str, Any]) -> Table:
+  """Table II: S by itself and with F, our numbers and the paper's."""
+  keys = ('miou', 'cls_acc', 'miou_image_mean', 'cls_acc_image_mean')
+  shown = [measures.BY_KEY[key] for key in (*keys, 'pixel_acc')]
+  blocks = []
+  for place, (dataset, entry) in enumerate(content['datasets'].items()):
+    theirs = paper.TABLE_II.get(content['network'], {}).get(
+      _paper_dataset(dataset, place) or '', (None, None)
+    )
+    rows = []
+    for title, key, published in zip(
+      ('S alone (phase 1)', "FSNet's S (joint)"), ('alone', 'fsnet'), theirs
+    ):
+      rival = entry['segmentation']['fsnet' if key == 'alone' else 'alone']
+      row = [Cell(title)]
+      for measure in shown:
+        mine = entry['segmentation'][key][measure.key]
+        marks = measures.best_in_column(
+          [mine['mean'], rival[measure.key]['mean']], measure
+        )
+        row.append(Cell(number(mine, measure), marks[0]))
+      row += [
+        Cell('–' if value is None else f'{value:.2f}', theirs=True)
+        for value in published or (None, None)
+      ]
+      rows.append(row)
+    blocks.append((_heading(dataset, entry), rows))
+  titles = [measure.title for measure in shown]
+  return Table(
+    f'Table II. Segmentation, {content["network"]}, {_seeds(content)}',
+    ['S', *titles, 'paper: mIOU', 'paper: Cls-Acc'],
+    blocks,
+    paper.CAVEATS_II,
+  )
+
+
+def _heading(dataset: str, entry: Mapping[str, Any]) -> str:
+  rate = measures.BY_KEY['base_error_rate']
+  error = number(entry['segmentation']['fsnet']['base_error_rate'], rate)
+  return f'{dataset}: {entry["images"]} images, base error rate {error} %'
+
+
+def _paper_dataset(dataset: str, place: int) -> str | None:
+  """The paper's data set to show beside one of ours.
+
+  Data that the paper does not have get its in-distribution numbers beside the
+  first data set, which is ours, and none beside the rest.
+  """
+  return paper.dataset_key(dataset) or (None if place else 'cityscapes')
+
+
+def failure_table(content: Mapping[str, Any], group: str) -> Table:
+  """Table III: every detector, with the paper's numbers if `pooled`."""
+  shown = [measures.BY_KEY[key] for key in SHOWN]
+  pooled = group == 'pooled'
+  blocks = []
+  for place, (dataset, entry) in enumerate(content['datasets'].items()):
+    names = ordered(list(entry['failure']))
+    marks = {
+      measure.key: measures.best_in_column(
+        [entry['failure'][n][group][measure.key]['mean'] for n in names],
+        measure,
+      )
+      for measure in shown
+    }
+    theirs = paper.TABLE_III.get(content['network'], {}).get(
+      _paper_dataset(dataset, place) or '', {}
+    )
+    rows = []
+    for index, name in enumerate(names):
+      values = entry['failure'][name][group]
+      row = [Cell(content['methods'][name]['title'])]
+      row += [
+        Cell(number(values[m.key], m), marks[m.key][index]) for m in shown
+      ]
+      if pooled:
+        published = theirs.get(paper.row_of(name, tuple(names)) or '')
+        row += _published_cells(published)
+      rows.append(row)
+    blocks.append((_heading(dataset, entry), rows))
+  columns = ['Method', *(measure.title for measure in shown)]
+  aggregation = 'pooled over pixels' if pooled else 'mean over true classes'
+  if pooled:
+    columns += [f'paper: {t}' for t in ('AP-Err', 'AP-Suc', 'AUC', 'FPR95')]
+  return Table(
+    f'Table III. Failure detection, {content["network"]}, {aggregation}, '
+    f'{_seeds(content)}',
+    columns,
+    blocks,
+    paper.CAVEATS_III if pooled else (),
+  )
+
+
+def _published_cells(row: paper.Failure | None) -> list[Cell]:
+  return [
+    Cell('–' if value is None else f'{value:.2f}', theirs=True)
+    for value in row or (None,) * 4
+  ]
+
+
+def differences_table(content: Mapping[str, Any]) -> Table:
+  """How far the reference is ahead of every other detector, and how surely."""
+  shown = [measures.BY_KEY[key] for key in _DIFFERENCES]
+  reference = content['methods'][content['reference']]['title']
+  blocks = []
+  for dataset, entry in content['datasets'].items():
+    rows = []
+    for name in ordered(list(entry['differences'])):
+      row = [Cell(content['methods'][name]['title'])]
+      for measure in shown:
+        interval = entry['differences'][name][measure.key]
+        row.append(_interval_cell(interval, measure))
+      rows.append(row)
+    worst = entry['resolution_error']['auroc']
+    error = '' if worst is None else f', AUROC resolved to {100 * worst:.3f}'
+    blocks.append((f'{dataset}: {entry["images"]} images{error}', rows))
+  return Table(
+    f'{reference} less each method, with 95 % intervals, {_seeds(content)}',
+    [f'{reference} less', *(measure.title for measure in shown)],
+    blocks,
+    (
+      'Paired bootstrap over images: both methods see the same draws, and '
+      'all seeds too, whose mean is shown. Bold: the interval leaves 0 out '
+      f'and {reference} is the better one.',
+      'The interval holds the choice of images, not of seeds. Draws are '
+      'ranked in about 1000 ranges of score; the greatest error of that '
+      'stands in each heading (x 100).',
+    ),
+  )
+
+
+def _interval_cell(
+  interval: Mapping[str, float] | None, measure: measures.Measure
+) -> Cell:
+  if interval is None:
+    return Cell(measures.UNDEFINED)
+  texts = [
+    f'{measure.scale * interval[key] + 0.0:+.2f}'
+    for key in ('difference', 'low', 'high')
+  ]
+  low, high = interval['low'], interval['high']
+  better = high < 0 if measure.lower_is_better else low > 0
+  return Cell(f'{texts[0]} [{texts[1]}, {texts[2]}]', better)
+
+
+def segments_table(content: Mapping[str, Any]) -> Table:
+  """Errors as segments, and errors caught, at fixed review budgets."""
+  keys = ('siou', 'ppv', 'f1')
+  first = next(iter(content['datasets'].values()))
+  budgets = list(next(iter(first['failure'].values()))['caught_at_budget'])
+  blocks = []
+  for dataset, entry in content['datasets'].items():
+    names = ordered(list(entry['failure']))
+    columns = [
+      [entry['segments'][name][budget][key] for name in names]
+      for budget in budgets
+      for key in keys
+    ]
+    columns += [
+      [entry['failure'][name]['caught_at_budget'][b] for name in names]
+      for b in budgets
+    ]
+    marks = [
+      measures.best_in_column([stat['mean'] for stat in column], _PERCENT)
+      for column in columns
+    ]
+    rows = [
+      [
+        Cell(content['methods'][name]['title']),
+        *(
+          Cell(number(column[index], _PERCENT), best[index])
+          for column, best in zip(columns, marks)
+        ),
+      ]
+      for index, name in enumerate(names)
+    ]
+    blocks.append((dataset, rows))
+  shares = [f'{100 * float(budget):g} %' for budget in budgets]
+  heads = [f'{t} {s}' for s in shares for t in ('sIoU', 'PPV', 'F1')]
+  return Table(
+    f'Segments and caught errors by review budget, {_seeds(content)}',
+    ['Method', *heads, *(f'caught {share}' for share in shares)],
+    blocks,
+    (
+      'Segments: 8-connected components as SegmentMeIfYouCan scores them, '
+      'F1 averaged over limits 0.25 to 0.75; flagged is the given share of '
+      'the labelled pixels of each image. On the images that '
+      'compare.segment_images chose.',
+      'Caught: share of all errors among the given share of all pixels of '
+      'the data set.',
+    ),
+  )
+
+
+def costs_table(content: Mapping[str, Any]) -> Table:
+  """What each method takes to train beyond the S that all need."""
+  rows = []
+  base = content['costs'].get('segmentation')
+  if base:
+    rows.append([Cell('S itself (all methods)'), *_cost_cells(base)])
+  for name in ordered(list(content['methods'])):
+    method = content['methods'][name]
+    cost = content['costs'].get(method['cost'] or '')
+    cells = [Cell('0'), Cell('0'), Cell('0')]
+    if method['cost']:
+      cells = _cost_cells(cost) if cost else [Cell(measures.UNDEFINED)] * 3
+    rows.append([Cell(method['title']), *cells])
+  return Table(
+    f'Training cost beyond S, mean of {_seeds(content)}',
+    ['Method', 'further trainings of S', 'seconds', 'images'],
+    [('', rows)],
+    (
+      'Wall time with compilation on the machine named above; images that '
+      'went through a training step, each time counted. Methods that share '
+      'the k-fold failure data set are each charged the whole of it. '
+      'Temperature scaling looks once at the validation images.',
+    ),
+  )
+
+
+def _cost_cells(cost: Mapping[str, float]) -> list[Cell]:
+  return [
+    Cell(f'{cost["trainings_of_s"]:g}'),
+    Cell(f'{cost["seconds"]:,.0f}'),
+    Cell(f'{cost["images"]:,.0f}'),
+  ]
+
+
+def published_table(network: str) -> Table:
+  """The paper's own Table III of a network, for orientation."""
+  blocks = [
+    (
+      paper.DATASETS[dataset],
+      [
+        [Cell(paper.TITLES[name], theirs=True), *_published_cells(row)]
+        for name, row in rows.items()
+      ],
+    )
+    for dataset, rows in paper.TABLE_III.get(network, {}).items()
+  ]
+  return Table(
+    f'As the paper printed Table III, {network}',
+    ['Method', 'AP-Err', 'AP-Suc', 'AUC', 'FPR95'],
+    blocks,
+    (
+      'SynthCP on BDD100K with FCN8: its AUC cannot be read in the source '
+      'that was at hand.',
+    ),
+  )
