@@ -91,7 +91,7 @@ def _question(config: ml_collections.ConfigDict) -> None:
   config.regions.count = 10
 
   config.oracle = ml_collections.ConfigDict()
-  # simulated_human, gt_patch, self_pseudo, full_image.
+  # simulated_human, gt_patch, self_pseudo, full_image, label_studio, replay.
   config.oracle.kind = 'simulated_human'
   config.oracle.patch = 8
   # What stands where the oracle is not asked: the network's 'prediction',
@@ -102,6 +102,12 @@ def _question(config: ml_collections.ConfigDict) -> None:
   config.oracle.min_share = 0.25
   config.oracle.border_noise_px = 0
   config.oracle.wrong_class = 0.0
+  # label_studio (docs/human_in_the_loop.md): stop with exit code 75 while
+  # annotations are missing, or wait and look again every so often.
+  config.oracle.wait = False
+  config.oracle.poll_secs = 15.0
+  # replay: --workdir of the run whose answers are repeated.
+  config.oracle.recorded = ''
 
   config.selection = ml_collections.ConfigDict()
   config.selection.rule = 'dice'  # or 'all'

@@ -51,6 +51,7 @@ _POSITIVE = (
   'regions.patch',
   'regions.count',
   'oracle.patch',
+  'oracle.poll_secs',
 )
 # Both ends allowed.
 _SHARES = (

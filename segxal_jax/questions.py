@@ -21,6 +21,8 @@ VOID = 255
 # Those with a picture in the report, all in [0, 1]; half precision is far
 # finer than a colour.
 MAPS = ('entropy', 'proximity', 'cam', 'pae', 'eem', 'failure')
+# How an annotator is told of them.
+_PARTS = {'pae': 'proximity'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +49,17 @@ class Maps:
   regions: tuple[Region, ...]
   guide: np.ndarray | None = None
 
-  def question(self, cycle: int, index: int, id: str) -> Question:
-    """The part that an oracle gets to see."""
+  def question(
+    self, cycle: int, index: int, id: str, weights: Mapping[str, float]
+  ) -> Question:
+    """The part that an oracle gets to see.
+
+    Args:
+      cycle: of the loop.
+      index: place in the pool.
+      id: name of the image.
+      weights: of the maps that the error mask is made of.
+    """
     return Question(
       cycle=cycle,
       index=index,
@@ -60,7 +71,16 @@ class Maps:
       usable=self.usable,
       segments=self.segments,
       regions=self.regions,
+      parts=self._parts(weights) if self.guide is None else {},
     )
+
+  def _parts(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """The weighted maps, under the names that an annotator knows."""
+    return {
+      _PARTS.get(name, name): weight * self.maps[name]
+      for name, weight in weights.items()
+      if weight
+    }
 
 
 def path(folder: Path, index: int) -> Path:

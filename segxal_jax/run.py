@@ -52,7 +52,7 @@ class Run:
     self.model = build.model(config)
     self.pool: Source = build.pool_source(config)
     self.ledger = Ledger(workdir / 'pool', _ids(self.pool))
-    self.oracle = oracles.create(config.oracle, config.seed)
+    self.oracle = oracles.create(config.oracle, config.seed, workdir / 'oracle')
     self.oracle = sparse.answering(config, self.oracle)
     self.writer = create_writer(workdir)
     self._checkpoints = Checkpoints(workdir)

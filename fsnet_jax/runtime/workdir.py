@@ -24,6 +24,9 @@ _FREE = (
   'data.num_workers',
   'log_every_steps',
   'compilation_cache_dir',
+  'oracle.wait',
+  'oracle.poll_secs',
+  'oracle.recorded',
 )
 
 

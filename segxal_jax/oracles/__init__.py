@@ -1,31 +1,46 @@
 """Oracles: one file each, one protocol, one table."""
 
+from pathlib import Path
 from typing import Any
 
 from input_pipeline.errors import UserError
 from segxal_jax.oracles.base import Answer, Oracle, Question
 from segxal_jax.oracles.full_image import FullImage
 from segxal_jax.oracles.gt_patch import GroundTruthPatches
+from segxal_jax.oracles.label_studio import LabelStudio
+from segxal_jax.oracles.replay import Replay
 from segxal_jax.oracles.self_pseudo import SelfPseudo
 from segxal_jax.oracles.simulated_human import SimulatedHuman
 
 ORACLES: dict[str, type[Oracle]] = {
   oracle.name: oracle
-  for oracle in (SelfPseudo, GroundTruthPatches, SimulatedHuman, FullImage)
+  for oracle in (
+    SelfPseudo,
+    GroundTruthPatches,
+    SimulatedHuman,
+    FullImage,
+    LabelStudio,
+    Replay,
+  )
 }
 
 __all__ = ['ORACLES', 'Answer', 'Oracle', 'Question', 'create']
 
 
-def create(options: Any, seed: int) -> Oracle:
+def create(options: Any, seed: int, folder: Path | None = None) -> Oracle:
   """The oracle that `config.oracle` names.
 
+  Args:
+    options: `config.oracle`.
+    seed: of the run.
+    folder: of what it must remember; None only checks the options.
+
   Raises:
-    UserError: there is no such oracle.
+    UserError: there is no such oracle, or it cannot work like this.
   """
   if options.kind not in ORACLES:
     raise UserError(
       f'config.oracle.kind is {options.kind!r}: choose one of '
       f'{", ".join(ORACLES)}.'
     )
-  return ORACLES[options.kind].create(options, seed)
+  return ORACLES[options.kind].create(options, seed, folder)

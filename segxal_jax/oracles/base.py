@@ -1,7 +1,8 @@
 """What an oracle is: it is asked about an image and answers with labels."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +30,9 @@ class Question:
     segments: numbers of the regions that the image is cut into.
     regions: those that are asked about, most doubtful first, each with its
       prompt point.
+    parts: what `eem` is the weighted mean of, weights included: 'proximity',
+      'entropy' and 'failure', those that have a weight; empty where the
+      strategy points by another map.
   """
 
   cycle: int
@@ -41,6 +45,9 @@ class Question:
   usable: Bool[np.ndarray, 'h w']
   segments: Int32[np.ndarray, 'h w']
   regions: Sequence[Region]
+  parts: Mapping[str, Float[np.ndarray, '_h _w']] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,22 +75,38 @@ class Oracle(Protocol):
     title: how reports call it.
     needs_truth: whether it may see the data set's ground truth. One that
       does not never gets it.
+    where: the address at which people answer; '' if it answers by itself.
   """
 
   name: str
   title: str
   needs_truth: bool
+  where: str
 
   @classmethod
-  def create(cls, options: Any, seed: int) -> 'Oracle':
-    """From `config.oracle` and the run's seed."""
+  def create(cls, options: Any, seed: int, folder: Path | None) -> 'Oracle':
+    """From `config.oracle` and the run's seed.
+
+    Args:
+      options: `config.oracle`.
+      seed: of the run.
+      folder: where it may keep what it must remember from start to start;
+        None only checks the options.
+
+    Raises:
+      UserError: it cannot work like this.
+    """
     ...
 
   def publish(self, questions: Sequence[Question]) -> None:
     """Shows a cycle's questions to whoever answers them.
 
-    Called before any `answer` of the cycle, and again after an interruption:
-    what is already published must not be published twice.
+    Called with those that are still open, before any `answer` to them, and
+    again after an interruption or a while of waiting: what is already
+    published must not be published twice.
+
+    Raises:
+      Interrupted: nobody can be reached now.
     """
     ...
 

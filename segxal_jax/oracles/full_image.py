@@ -1,6 +1,7 @@
 """Labels whole images: what active learning's baselines pay for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,12 @@ class FullImage:
   name = 'full_image'
   title = 'whole image (ground truth)'
   needs_truth = True
+  where = ''
 
   @classmethod
-  def create(cls, options: Any, seed: int) -> 'FullImage':
+  def create(cls, options: Any, seed: int, folder: Path | None) -> 'FullImage':
     """See `Oracle`."""
-    del options, seed
+    del options, seed, folder
     return cls()
 
   def publish(self, questions: Sequence[Question]) -> None:

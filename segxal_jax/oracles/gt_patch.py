@@ -5,6 +5,7 @@ called so and paid for.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ class GroundTruthPatches:
   name = 'gt_patch'
   title = 'ground truth in patches'
   needs_truth = True
+  where = ''
 
   def __init__(
     self,
@@ -32,9 +34,11 @@ class GroundTruthPatches:
     self._rest, self._min_confidence = rest, min_confidence
 
   @classmethod
-  def create(cls, options: Any, seed: int) -> 'GroundTruthPatches':
+  def create(
+    cls, options: Any, seed: int, folder: Path | None
+  ) -> 'GroundTruthPatches':
     """See `Oracle`."""
-    del seed
+    del seed, folder
     return cls(options.patch, options.rest, options.min_confidence)
 
   def publish(self, questions: Sequence[Question]) -> None:

@@ -1,6 +1,7 @@
 """The network's own confident labels: free, and as good as the network."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,16 @@ class SelfPseudo:
   name = 'self_pseudo'
   title = "the network's own confident labels"
   needs_truth = False
+  where = ''
 
   def __init__(self, min_confidence: float = 0.9):
     """Takes the probability from which a label is kept."""
     self._min_confidence = min_confidence
 
   @classmethod
-  def create(cls, options: Any, seed: int) -> 'SelfPseudo':
+  def create(cls, options: Any, seed: int, folder: Path | None) -> 'SelfPseudo':
     """See `Oracle`."""
-    del seed
+    del seed, folder
     return cls(options.min_confidence)
 
   def publish(self, questions: Sequence[Question]) -> None:

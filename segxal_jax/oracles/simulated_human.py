@@ -7,6 +7,7 @@ fills a good part of the region.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ class SimulatedHuman:
   name = 'simulated_human'
   title = 'simulated human (objects)'
   needs_truth = True
+  where = ''
 
   def __init__(
     self,
@@ -53,8 +55,11 @@ class SimulatedHuman:
     self._rest, self._min_confidence = rest, min_confidence
 
   @classmethod
-  def create(cls, options: Any, seed: int) -> 'SimulatedHuman':
+  def create(
+    cls, options: Any, seed: int, folder: Path | None
+  ) -> 'SimulatedHuman':
     """See `Oracle`."""
+    del folder
     return cls(
       seed=seed,
       min_share=options.min_share,

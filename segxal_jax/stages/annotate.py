@@ -1,5 +1,7 @@
 """Asks the oracle (paper 3.3); what it answers goes into the ledger."""
 
+import time
+
 import jax
 import numpy as np
 
@@ -12,6 +14,10 @@ from segxal_jax.oracles import Answer, Question
 from segxal_jax.pool import Cost
 from segxal_jax.run import Run, truth
 from segxal_jax.state import LoopState
+from segxal_jax.waiting import Bar
+
+# How long a request to stop goes unnoticed while waiting.
+_NAP_SECS = 0.5
 
 
 def annotate(run: Run, state: LoopState) -> LoopState:
@@ -20,20 +26,13 @@ def annotate(run: Run, state: LoopState) -> LoopState:
   Raises:
     Interrupted: answers are missing; those that came are kept.
   """
-  waiting = 0
+  missing = ''
   if jax.process_index() == 0:
-    asked = _questions(run, state)
-    run.oracle.publish(asked)
-    for question in asked:
-      waiting += not _ask(run, question)
-      run.check_stop('collecting answers')
-    _tell(run, state)
+    missing = _collect(run, state)
+  run.check_stop('collecting answers')
+  if _anywhere(bool(missing)):
+    raise Interrupted(missing or 'Waiting for annotations.')
   barrier('annotate')
-  if waiting:
-    raise Interrupted(
-      f'Waiting for {waiting} of {len(state.queried)} annotations: run the '
-      'same command again once they are made.'
-    )
   return state.then('select')
 
 
@@ -46,21 +45,88 @@ def audit(label: np.ndarray, right: np.ndarray) -> dict[str, int]:
   }
 
 
+def _collect(run: Run, state: LoopState) -> str:
+  """Asks until all is answered, or once if nobody wants to wait.
+
+  Returns:
+    What is missing, as a sentence; '' if nothing is.
+  """
+  options, bar = run.config.oracle, None
+  still_open = asked = _questions(run, state)
+  while not run.stop.requested:
+    try:
+      still_open = _round(run, still_open)
+    except Interrupted as unreachable:
+      return str(unreachable)
+    if not still_open:
+      if bar:
+        bar.close()
+      _tell(run, state)
+      return ''
+    where = f' at {run.oracle.where}' if run.oracle.where else ''
+    waiting = f'{len(still_open)} of {len(asked)} annotations{where}'
+    if not options.wait:
+      return (
+        f'Waiting for {waiting}: run the same command again once they are made.'
+      )
+    bar = bar or Bar(len(asked), where)
+    bar.show(len(asked) - len(still_open))
+    _sleep(run, options.poll_secs)
+  if bar:
+    bar.close()
+  return f'Stopped with {len(still_open)} of {len(asked)} questions open.'
+
+
+def _round(run: Run, still_open: list[Question]) -> list[Question]:
+  """Asks each open question once; returns those without an answer."""
+  still_open = [
+    question for question in still_open if not _known(run, question)
+  ]
+  if still_open:
+    run.oracle.publish(still_open)
+  return [
+    question
+    for question in still_open
+    if run.stop.requested or not _ask(run, question)
+  ]
+
+
+def _sleep(run: Run, seconds: float) -> None:
+  until = time.monotonic() + seconds
+  while not run.stop.requested and (left := until - time.monotonic()) > 0:
+    time.sleep(min(_NAP_SECS, left))
+
+
+def _anywhere(missing: bool) -> bool:
+  """Whether process 0, which alone asks, lacks an answer; a collective."""
+  if jax.process_count() == 1:
+    return missing
+  from jax.experimental import multihost_utils
+
+  flags = multihost_utils.process_allgather(np.asarray(missing))
+  return bool(np.any(flags))
+
+
 def _questions(run: Run, state: LoopState) -> list[Question]:
   """The cycle's questions as they were written."""
   folder = run.folder(state.cycle) / 'questions'
+  eem = run.config.eem
+  weights = {'entropy': eem.beta, 'pae': eem.alpha, 'failure': eem.gamma}
   return [
     questions.read(questions.path(folder, index)).question(
-      state.cycle, index, str(run.pool[index]['id'])
+      state.cycle, index, str(run.pool[index]['id']), weights
     )
     for index in state.queried
   ]
 
 
+def _known(run: Run, question: Question) -> bool:
+  """Whether the ledger has an answer."""
+  return run.ledger.annotation(question.cycle, question.index) is not None
+
+
 def _ask(run: Run, question: Question) -> bool:
   """Whether the question is answered now."""
-  if run.ledger.annotation(question.cycle, question.index) is not None:
-    return True
   right = truth(run.pool, question.index)
   answer = run.oracle.answer(
     question, right.copy() if run.oracle.needs_truth else None

@@ -1,0 +1,170 @@
+"""From an annotation to a label map, by stated rules.
+
+Which annotation counts: one marked as ground truth, else the one changed last;
+skips count only where nobody annotated. Drafts do not count.
+
+Which class a pixel gets: the regions are laid over each other in three layers,
+within a layer in the order of the annotation, and the highest one that covers
+a pixel wins:
+
+1. what the network had predicted and nobody took away,
+2. pixels that were added to a predicted region,
+3. regions that a person has made.
+
+So what a person painted counts more than what was there before, and nothing
+need be erased first. A pixel that no region covers is void. A brush's soft
+edge belongs to it where it is at least half opaque.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from segxal_jax.oracles.base import VOID
+from segxal_jax.oracles.label_studio import interface, rle
+
+_OPAQUE = 128
+_MOST_REGIONS = 2_000
+_OF_THE_NETWORK = ('prediction', 'prediction-changed')
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+
+
+class BadAnnotation(ValueError):
+  """An annotation that cannot be what an annotator made."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Painting:
+  """What an annotation says.
+
+  Attributes:
+    label: classes, 255 = covered by no region.
+    regions: how many there are of each origin.
+    overlapping: pixels that regions of different classes cover.
+  """
+
+  label: UInt8[np.ndarray, 'h w']
+  regions: Mapping[str, int]
+  overlapping: int
+
+
+def chosen(annotations: Any) -> dict[str, Any] | None:
+  """The annotation that counts.
+
+  Args:
+    annotations: of one question, as the server gives them.
+
+  Returns:
+    One of them, possibly a skip; None if there is none.
+
+  Raises:
+    BadAnnotation: not a list of annotations.
+  """
+  if not isinstance(annotations, list):
+    raise BadAnnotation('its annotations are not a list')
+  for annotation in annotations:
+    if not isinstance(annotation, dict):
+      raise BadAnnotation('an annotation is not an object')
+    if type(annotation.get('id')) is not int:
+      raise BadAnnotation('an annotation has no number')
+  made = [a for a in annotations if not a.get('was_cancelled')]
+  return max(made or annotations, key=_weight, default=None)
+
+
+def _weight(annotation: Mapping[str, Any]) -> tuple[Any, ...]:
+  """Larger = counts before the others."""
+  try:
+    time = datetime.datetime.fromisoformat(annotation.get('updated_at'))
+    age = (time - _EPOCH).total_seconds()
+  except (TypeError, ValueError):
+    raise BadAnnotation('an annotation has no time') from None
+  return annotation.get('ground_truth') is True, age, annotation['id']
+
+
+def paint(
+  annotation: Mapping[str, Any], prediction: UInt8[np.ndarray, 'h w']
+) -> Painting:
+  """The label map of an annotation.
+
+  Args:
+    annotation: one that is not a skip.
+    prediction: classes that the annotator found.
+
+  Raises:
+    BadAnnotation: it is damaged or of another image.
+  """
+  result = annotation.get('result')
+  if not isinstance(result, list):
+    raise BadAnnotation('it has no list of regions')
+  if len(result) > _MOST_REGIONS:
+    raise BadAnnotation(f'it has {len(result)} regions')
+  kept, added, made = [], [], []
+  covered = np.zeros(prediction.shape, np.uint32)
+  count: dict[str, int] = {}
+  for region in result:
+    found = _region(region, prediction.shape)
+    if found is None:
+      continue
+    mask, value, origin = found
+    covered |= np.where(mask, np.uint32(1 << value), np.uint32(0))
+    count[origin] = count.get(origin, 0) + 1
+    if origin in _OF_THE_NETWORK:
+      same = prediction == value
+      kept.append((mask & same, value))
+      added.append((mask & ~same, value))
+    else:
+      made.append((mask, value))
+  label = np.full(prediction.shape, VOID, np.uint8)
+  for mask, value in (*kept, *added, *made):
+    label[mask] = value
+  several = covered & (covered - np.uint32(1)) > 0
+  return Painting(label, count, int((several & (covered > 0)).sum()))
+
+
+def _region(
+  region: Any, size: Sequence[int]
+) -> tuple[Bool[np.ndarray, 'h w'], int, str] | None:
+  """Mask, class and origin of a brush region; None for a point."""
+  if not isinstance(region, dict):
+    raise BadAnnotation('a region is not an object')
+  kind = region.get('type')
+  if kind == 'keypointlabels':
+    return None
+  if kind != 'brushlabels':
+    raise BadAnnotation(f'a region is of the type {_quoted(kind)}')
+  place = (region.get('original_height'), region.get('original_width'))
+  if place != tuple(size):
+    raise BadAnnotation(
+      f'a region is of an image of {_quoted(place)} instead of {tuple(size)}'
+    )
+  if region.get('image_rotation') not in (0, None):
+    raise BadAnnotation('a region is of a rotated image')
+  value = region.get('value')
+  if not isinstance(value, dict) or value.get('format') != 'rle':
+    raise BadAnnotation('a region has no run-length code')
+  try:
+    opacity = rle.decode(value.get('rle'), *size)
+  except rle.BadRle as error:
+    raise BadAnnotation(f'a region cannot be read: {error}') from None
+  origin = region.get('origin')
+  origin = origin if origin in _OF_THE_NETWORK else 'manual'
+  return opacity >= _OPAQUE, _class_of(value.get('brushlabels')), origin
+
+
+def _class_of(names: Any) -> int:
+  if not isinstance(names, list) or len(names) != 1:
+    raise BadAnnotation('a region does not have one class')
+  name = names[0]
+  if not isinstance(name, str) or name not in interface.CLASS_OF:
+    raise BadAnnotation(f'a region has the unknown class {_quoted(name)}')
+  return interface.CLASS_OF[name]
+
+
+def _quoted(value: Any) -> str:
+  """A foreign value, short and without control characters."""
+  text = ascii(value)
+  return text if len(text) <= 60 else f'{text[:57]}...'

@@ -1,0 +1,146 @@
+"""The tasks of a project: what is there, and putting there what is missing."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from segxal_jax.oracles.base import Question
+from segxal_jax.oracles.label_studio import tasks
+from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
+from segxal_jax.oracles.label_studio.project import Project
+
+_PAGE = 1000
+# Without the pictures, which would come along otherwise.
+_FIELDS = (
+  'id,meta,is_labeled,cancelled_annotations,total_annotations,'
+  'total_predictions,drafts'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+  """A task as the server lists it.
+
+  Attributes:
+    id: its number.
+    answers: annotations and skips that it has.
+    predictions: that it has.
+    drafts: whether somebody is at it.
+  """
+
+  id: int
+  answers: int
+  predictions: int
+  drafts: bool
+
+
+def listing(client: Client, project: Project) -> dict[str, list[Listed]]:
+  """The run's tasks by key, each list in the order of their numbers."""
+  found: dict[str, list[Listed]] = {}
+  for entry in _entries(client, project):
+    meta = entry.get('meta')
+    name = meta.get('key') if isinstance(meta, dict) else None
+    if isinstance(name, str) and name.startswith(f'{project.run}/'):
+      found.setdefault(name, []).append(_listed(entry))
+  for same in found.values():
+    same.sort(key=lambda task: task.id)
+  return found
+
+
+def _entries(client: Client, project: Project) -> Iterator[dict[str, Any]]:
+  """Every task, page by page."""
+  page, seen, total = 1, 0, 1
+  while seen < total:
+    _, reply = client.call(
+      'GET',
+      '/api/tasks',
+      project=project.number,
+      fields='task_only',
+      include=_FIELDS,
+      page=page,
+      page_size=_PAGE,
+    )
+    entries = reply.get('tasks') if isinstance(reply, dict) else None
+    if not isinstance(entries, list):
+      raise BadReply('no list of tasks')
+    yield from (entry for entry in entries if isinstance(entry, dict))
+    total = reply.get('total') or 0
+    page, seen = page + 1, seen + len(entries)
+    if not entries:
+      return
+
+
+def _listed(entry: dict[str, Any]) -> Listed:
+  try:
+    return Listed(
+      id=int(entry['id']),
+      answers=int(entry.get('total_annotations') or 0)
+      + int(entry.get('cancelled_annotations') or 0),
+      predictions=int(entry.get('total_predictions') or 0),
+      drafts=bool(entry.get('drafts')),
+    )
+  except (KeyError, TypeError, ValueError):
+    raise BadReply('a task without a number') from None
+
+
+def publish(
+  client: Client, project: Project, questions: Sequence[Question]
+) -> dict[str, list[Listed]]:
+  """Makes sure that each question has one whole task, in their order.
+
+  Called again after any failure it goes on where it stopped: a task is sent
+  whole in one request, and what is there is not sent again. A request that
+  the server finished after we had given it up leaves a task too many, which
+  is removed unless somebody has begun to work on it.
+
+  Returns:
+    `listing` afterwards.
+  """
+  there = listing(client, project)
+  changed = False
+  for question in questions:
+    same = there.get(tasks.key(project.run, question), [])
+    if not same:
+      _send(client, project, question)
+    elif not any(task.predictions for task in same):
+      _complete(client, same[0], question)
+    surplus = _surplus(same)
+    for task in surplus:
+      _remove(client, task)
+    changed |= bool(surplus) or not same
+  return listing(client, project) if changed else there
+
+
+def _send(client: Client, project: Project, question: Question) -> None:
+  client.call(
+    'POST',
+    f'/api/projects/{project.number}/import',
+    [tasks.task(project.run, question)],
+  )
+
+
+def _complete(client: Client, task: Listed, question: Question) -> None:
+  """Adds the prediction to a task that came without it."""
+  body = tasks.prediction(question) | {'task': task.id}
+  client.call('POST', '/api/predictions/', body)
+
+
+def _surplus(same: Sequence[Listed]) -> list[Listed]:
+  """All but one task of a question, less those with somebody's work."""
+  touched = [task for task in same if task.answers or task.drafts]
+  kept = touched or same[:1]
+  return [task for task in same if task not in kept]
+
+
+def _remove(client: Client, task: Listed) -> None:
+  try:
+    client.call('DELETE', f'/api/tasks/{task.id}/')
+  except Refused as error:
+    if error.status != 404:
+      raise
+
+
+def annotations(client: Client, task: Listed) -> Any:
+  """Everything that was answered to a task, drafts aside."""
+  _, reply = client.call('GET', f'/api/tasks/{task.id}/annotations/')
+  return reply

@@ -1,0 +1,60 @@
+"""What an annotator sees: the labelling configuration and the instructions."""
+
+from xml.sax import saxutils
+
+from input_pipeline import labels
+
+# Names of the controls; regions of the answer refer to them.
+IMAGE, WHY, BRUSH, PROMPT = 'image', 'why', 'label', 'prompt'
+PROMPT_LABEL = 'look here'
+PROMPT_COLOR = '#ff00c8'
+CLASS_OF = {name: index for index, name in enumerate(labels.CLASS_NAMES)}
+
+INSTRUCTIONS = """
+<p>The network's own labels lie over the image. Please correct them where the
+magenta points are; everything else you may leave as it is.</p>
+<ol>
+<li>Beside the image, the first map shows where the network is probably wrong,
+with the same points, numbered. The maps below it say why: it cannot decide
+between classes (entropy), or it looks at something near (proximity).</li>
+<li>Choose a class, then paint. What you paint counts more than what was there,
+so nothing need be erased first. To extend a region, select it in the list and
+go on painting.</li>
+<li>Erase what nobody can tell: pixels without a label are not learnt.</li>
+<li>Submit even if nothing was wrong. Skip what cannot be labelled at all.</li>
+</ol>
+"""
+
+
+def labelling_config() -> str:
+  """The XML of the project: classes, colours, maps beside the image."""
+  classes = '\n'.join(
+    f'        <Label value={saxutils.quoteattr(name)} '
+    f'background="#{red:02x}{green:02x}{blue:02x}"/>'
+    for name, (red, green, blue) in zip(
+      labels.CLASS_NAMES, labels.PALETTE.tolist(), strict=True
+    )
+  )
+  return f"""<View>
+  <Header size="5" value="$title"/>
+  <View style="display: flex; gap: 1.5em">
+    <View style="flex: 64%">
+      <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true"
+             brightnessControl="true" contrastControl="true"
+             smoothing="false" defaultZoom="fit"/>
+      <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.55">
+{classes}
+      </BrushLabels>
+      <KeyPointLabels name="{PROMPT}" toName="{IMAGE}" strokeWidth="6"
+                      opacity="1">
+        <Label value="{PROMPT_LABEL}" background="{PROMPT_COLOR}"/>
+      </KeyPointLabels>
+    </View>
+    <View style="flex: 36%">
+      <Image name="{WHY}" value="$why" zoom="false" zoomControl="false"
+             rotateControl="false"/>
+      <Text name="reasons" value="$reasons"/>
+    </View>
+  </View>
+</View>
+"""

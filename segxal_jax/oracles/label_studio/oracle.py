@@ -1,0 +1,265 @@
+"""A person at Label Studio (Manual-M and Manual-D of the paper)."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fsnet_jax.report import atomic
+from fsnet_jax.runtime.interrupts import Interrupted
+from input_pipeline.errors import UserError
+from input_pipeline.notices import say
+from segxal_jax.oracles import costs
+from segxal_jax.oracles.base import VOID, Answer, Question, fill
+from segxal_jax.oracles.label_studio import answers, board, project, tasks
+from segxal_jax.oracles.label_studio.board import Listed
+from segxal_jax.oracles.label_studio.client import (
+  BadReply,
+  Client,
+  Refused,
+  Unreachable,
+)
+from segxal_jax.oracles.label_studio.project import Project
+from segxal_jax.pool import Cost
+
+# Half a minute in all: enough for a server that is being restarted.
+_PAUSES_SECS = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+class LabelStudio:
+  """Publishes questions as tasks and reads what people made of them."""
+
+  name = 'label_studio'
+  title = 'person (Label Studio)'
+  needs_truth = False
+
+  def __init__(
+    self,
+    client: Client | None,
+    folder: Path | None,
+    rest: str = 'prediction',
+    min_confidence: float = 0.9,
+    pauses_secs: Sequence[float] = _PAUSES_SECS,
+  ):
+    """Asks nothing yet.
+
+    Args:
+      client: of the server; None where nobody will be asked.
+      folder: where the run's name at the server and a note on each answer
+        are kept; None where nobody will be asked.
+      rest: see `fill`.
+      min_confidence: see `fill`.
+      pauses_secs: before each new try at a server that does not answer.
+    """
+    self._client, self._folder = client, folder
+    self._rest, self._min_confidence = rest, min_confidence
+    self._pauses_secs = tuple(pauses_secs)
+    self._project: Project | None = None
+    self._tasks: dict[str, list[Listed]] = {}
+    self._told: dict[str, str] = {}
+
+  @classmethod
+  def create(
+    cls, options: Any, seed: int, folder: Path | None
+  ) -> 'LabelStudio':
+    """See `Oracle`; checks the token where the server answers already.
+
+    Raises:
+      UserError: the environment names no server or no valid token, or several
+        processes are to wait.
+    """
+    del seed
+    client = None
+    if folder is not None and jax.process_index() == 0:
+      if options.wait and jax.process_count() > 1:
+        raise UserError(
+          'config.oracle.wait is for runs of one process: leave it off, and '
+          'run the same command again once the annotations are made.'
+        )
+      client = Client.from_environment()
+      _check_token(client)
+    return cls(client, folder, options.rest, options.min_confidence)
+
+  @property
+  def where(self) -> str:
+    """Address of the project; see `Oracle`."""
+    if self._client is None:
+      return ''
+    if self._project is None:
+      return self._client.url
+    return f'{self._client.url}/projects/{self._project.number}'
+
+  def publish(self, questions: Sequence[Question]) -> None:
+    """See `Oracle`; one task a question, however often it is called.
+
+    Raises:
+      Interrupted: the server does not answer.
+      UserError: it refuses, or the project is not this run's.
+    """
+
+    def sync() -> None:
+      self._project = project.find_or_create(self._client, self._folder)
+      self._tasks = board.publish(self._client, self._project, questions)
+
+    self._patiently(sync)
+
+  def answer(
+    self, question: Question, truth: np.ndarray | None
+  ) -> Answer | None:
+    """See `Oracle`; an annotation that cannot be used is as good as none.
+
+    Raises:
+      Interrupted: the server does not answer.
+    """
+    del truth
+    name = tasks.key(self._project.run, question)
+    listed = [task for task in self._tasks.get(name, []) if task.answers]
+    if not listed:
+      return None
+    numbers = ', '.join(str(task.id) for task in listed)
+    try:
+      found = self._patiently(lambda: self._fetched(listed))
+      annotation = answers.chosen(found)
+      if annotation is None:
+        return None
+      return self._answered(question, annotation, numbers)
+    except (answers.BadAnnotation, BadReply) as error:
+      self._tell_once(
+        name,
+        f'task {numbers} ({question.id}) is refused: {error}; delete or '
+        f'correct its annotation at {self.where}',
+      )
+      return None
+
+  def _fetched(self, listed: Sequence[Listed]) -> list[Any]:
+    """The annotations of all tasks of a question."""
+    found = []
+    for task in listed:
+      reply = board.annotations(self._client, task)
+      if not isinstance(reply, list):
+        raise answers.BadAnnotation('its annotations are not a list')
+      found += reply
+    return found
+
+  def _answered(
+    self, question: Question, annotation: dict[str, Any], numbers: str
+  ) -> Answer:
+    """The answer that an annotation gives, and a note about it."""
+    note = {
+      'cycle': question.cycle,
+      'index': question.index,
+      'id': question.id,
+      'task': numbers,
+      'annotation': annotation['id'],
+      'annotator': _number(annotation.get('completed_by')),
+      'lead_time_secs': _number(annotation.get('lead_time')),
+      'skipped': bool(annotation.get('was_cancelled')),
+    }
+    if note['skipped']:
+      answer = skipped(question)
+    else:
+      painting = answers.paint(annotation, question.prediction)
+      answer = merged(
+        question, painting.label, self._rest, self._min_confidence
+      )
+      note |= {
+        'regions': dict(sorted(painting.regions.items())),
+        'overlapping_pixels': painting.overlapping,
+        'void_pixels': int((painting.label == VOID).sum()),
+        'changed_pixels': int((painting.label != question.prediction).sum()),
+      }
+    self._keep(question, note)
+    return answer
+
+  def _keep(self, question: Question, note: dict[str, Any]) -> None:
+    folder = self._folder / 'answers'
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f'cycle{question.cycle:03d}_{question.index:07d}.json'
+    atomic.write_bytes(folder / name, (json.dumps(note) + '\n').encode())
+
+  def _tell_once(self, key: str, message: str) -> None:
+    if self._told.get(key) != message:
+      self._told[key] = message
+      say(message)
+
+  def _patiently(self, action: Callable[[], Any]) -> Any:
+    """Does what may be done twice, again if the server does not answer."""
+    for pause in (*self._pauses_secs, None):
+      try:
+        return action()
+      except Unreachable as error:
+        if pause is None:
+          raise Interrupted(
+            f'Label Studio at {self._client.url} does not answer ({error}); '
+            'nothing is lost: run the same command again once it is up.'
+          ) from None
+        say(
+          f'Label Studio does not answer ({error}): trying again in '
+          f'{pause:.0f} s'
+        )
+        time.sleep(pause)
+    return None
+
+
+def skipped(question: Question) -> Answer:
+  """Somebody looked and said nothing: an image is paid, none is learnt."""
+  label = np.full_like(question.prediction, VOID)
+  return Answer(label, np.zeros(label.shape, bool), Cost(images=1))
+
+
+def merged(
+  question: Question, painted: np.ndarray, rest: str, min_confidence: float
+) -> Answer:
+  """What a person answered, with `fill` where nobody was asked.
+
+  The person answers for what was changed and for the regions asked about,
+  which were at least looked at; clicks are those of the outlines of what was
+  changed. With `rest='prediction'` the label is the painted map itself.
+
+  Args:
+    question: about the image.
+    painted: uint8 [h w], classes or void.
+    rest: see `fill`.
+    min_confidence: see `fill`.
+  """
+  changed = painted != question.prediction
+  ids = [region.id for region in question.regions]
+  said = changed | (np.isin(question.segments, ids) & question.usable)
+  label = fill(question, rest, min_confidence)
+  label[said] = painted[said]
+  asked = said & (painted != VOID)
+  drawn = np.where(changed, painted, VOID).astype(np.uint8)
+  cost = Cost(1, int(asked.sum()), costs.label_clicks(drawn))
+  return Answer(label, asked, cost)
+
+
+def _check_token(client: Client) -> None:
+  """Refuses a wrong token now rather than after hours of training."""
+  try:
+    client.call('GET', '/api/current-user/whoami')
+  except Unreachable as error:
+    say(
+      f'Label Studio at {client.url} does not answer yet ({error}): it is '
+      'needed once there is something to ask'
+    )
+  except BadReply as error:
+    raise UserError(
+      f'LABEL_STUDIO_URL is {client.url}, which is not Label Studio ({error}): '
+      "set it to the server's address."
+    ) from None
+  except Refused as error:
+    if error.status in (401, 403) or error.status < 400:
+      raise
+    raise UserError(
+      f'LABEL_STUDIO_URL is {client.url}, which is not Label Studio (status '
+      f"{error.status}): set it to the server's address."
+    ) from None
+
+
+def _number(value: Any) -> int | float | None:
+  """A foreign number, or nothing."""
+  return value if type(value) in (int, float) else None

@@ -1,0 +1,121 @@
+"""Why an image is asked about, as a picture and in words."""
+
+import base64
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from fsnet_jax.report import canvas
+from segxal_jax.oracles.base import Question
+
+_WRITING_WIDTH_PX = 420
+_REASONS = {
+  'entropy': ('Why: undecided between classes (entropy)', 'undecided, entropy'),
+  'proximity': (
+    'Why: near, and what the network looks at (proximity)',
+    'near and looked at, proximity',
+  ),
+  'failure': ('Why: the failure network expects errors', 'expected to fail'),
+}
+
+
+def data_url(picture: UInt8[np.ndarray, 'h w 3'], lossless: bool) -> str:
+  """A picture that travels inside its task.
+
+  So a task is whole or absent, and the browser needs no second server, no
+  shared disk and no permission to see it.
+  """
+  content = io.BytesIO()
+  if lossless:
+    Image.fromarray(picture).save(content, 'png')
+  else:
+    Image.fromarray(picture).save(content, 'jpeg', quality=90, subsampling=0)
+  kind = 'png' if lossless else 'jpeg'
+  text = base64.b64encode(content.getvalue()).decode()
+  return f'data:image/{kind};base64,{text}'
+
+
+def explanation(question: Question) -> UInt8[np.ndarray, 'ph pw 3']:
+  """The error mask with numbered points, and below it what it is made of."""
+  # Imports questions, which imports the oracles.
+  from segxal_jax.report import tiles
+
+  largest = max(float(question.eem.max()), 1e-6)
+  where = tiles.heat(question.image, question.eem / largest)
+  panels = [('Where: error mask and points', _numbered(where, question))]
+  for name, part in question.parts.items():
+    strongest = max(float(part.max()), 1e-6)
+    heat = tiles.heat(question.image, part / strongest)
+    panels.append((_REASONS[name][0], heat))
+  scale = max(1.0, where.shape[1] / _WRITING_WIDTH_PX)
+  return canvas.grid(panels, 1, 'Look here first', scale)
+
+
+def _numbered(
+  tile: UInt8[np.ndarray, 'th tw 3'], question: Question
+) -> UInt8[np.ndarray, 'th tw 3']:
+  """Outlines the regions asked about and numbers their prompt points."""
+  from segxal_jax.report.tiles import PROMPT_COLOR
+
+  height, width = question.prediction.shape
+  size = (tile.shape[1], tile.shape[0])
+  asked = Image.fromarray(_asked(question)).resize(
+    size, Image.Resampling.NEAREST
+  )
+  drawn = tile.copy()
+  drawn[_border(np.asarray(asked))] = 255
+  picture = Image.fromarray(drawn)
+  draw = ImageDraw.Draw(picture)
+  radius = max(7.0, tile.shape[1] / 48)
+  font = ImageFont.load_default(1.4 * radius)
+  # The first is drawn last, so that it lies on top.
+  for number, region in reversed([*enumerate(question.regions, 1)]):
+    x = (region.column + 0.5) * size[0] / width
+    y = (region.row + 0.5) * size[1] / height
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, PROMPT_COLOR, (255, 255, 255), 1)
+    draw.text((x, y), str(number), (255, 255, 255), font, anchor='mm')
+  return np.array(picture)
+
+
+def _asked(question: Question) -> UInt8[np.ndarray, 'h w']:
+  """The number of the region asked about, from 1; 0 elsewhere."""
+  asked = np.zeros(question.segments.shape, np.uint8)
+  for number, region in enumerate(question.regions, 1):
+    asked[question.segments == region.id] = min(number, 255)
+  return asked
+
+
+def _border(numbers: UInt8[np.ndarray, 'h w']) -> Bool[np.ndarray, 'h w']:
+  border = np.zeros(numbers.shape, bool)
+  border[:, 1:] |= numbers[:, 1:] != numbers[:, :-1]
+  border[1:] |= numbers[1:] != numbers[:-1]
+  return border
+
+
+def reasons(question: Question) -> str:
+  """A line for each point: what share of its error mask comes from where."""
+  lines = []
+  if not question.parts:
+    return 'The points are those of the strategy.'
+  for number, region in enumerate(question.regions, 1):
+    inside = (question.segments == region.id) & question.usable
+    amounts = {
+      name: float(part[inside].sum()) for name, part in question.parts.items()
+    }
+    lines.append(f'{number}: {_reason(amounts)}')
+  return '\n'.join(lines) or 'Nothing is asked about in particular.'
+
+
+def _reason(amounts: Mapping[str, float]) -> str:
+  total = sum(amounts.values())
+  if not total > 0:
+    return 'no doubt'
+  ordered = sorted(amounts, key=lambda name: -amounts[name])
+  return '; '.join(
+    f'{_REASONS[name][1]} {100 * amounts[name] / total:.0f} %'
+    for name in ordered
+  )

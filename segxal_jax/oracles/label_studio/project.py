@@ -1,0 +1,153 @@
+"""The project of a run: found again, made once, never another's."""
+
+import dataclasses
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from fsnet_jax.report import atomic
+from input_pipeline import labels
+from input_pipeline.errors import UserError
+from segxal_jax.oracles.label_studio import interface
+from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
+
+_FILE = 'label_studio.json'
+# The server's limit.
+_TITLE_LENGTH = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Project:
+  """A project and the run that it belongs to.
+
+  Attributes:
+    run: drawn once for a run's folder; part of every task's key.
+    number: of the project.
+  """
+
+  run: str
+  number: int
+
+
+def find_or_create(client: Client, folder: Path) -> Project:
+  """The project of the run in `folder`'s parent.
+
+  The run's name is drawn and written down before the project is made and is
+  part of its title, so that one made by a run that was killed right then is
+  found. Later the number and the time of its making tell whether it is still
+  the same project.
+
+  Args:
+    client: of the server.
+    folder: where the run's name is kept; created if missing.
+
+  Raises:
+    UserError: the project is gone, is another one, or was changed so that
+      answers would be lost.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  path = folder / _FILE
+  known = _read(path)
+  if 'project' not in known:
+    found = _named(client, _title(path, known['run']))
+    known |= {'project': found['id'], 'created_at': found['created_at']}
+    _write(path, known)
+  else:
+    found = _numbered(client, known, path)
+  _check_labels(client, found)
+  return Project(known['run'], known['project'])
+
+
+def _read(path: Path) -> dict[str, Any]:
+  if not path.exists():
+    _write(path, {'run': secrets.token_hex(6)})
+  try:
+    known = json.loads(path.read_text())
+    if not isinstance(known['run'], str):
+      raise TypeError('run')
+  except (ValueError, KeyError, TypeError):
+    raise UserError(
+      f'{path} is damaged: restore it from a backup or choose another '
+      '--workdir.'
+    ) from None
+  return known
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+  atomic.write_bytes(path, (json.dumps(known) + '\n').encode())
+
+
+def _title(path: Path, run: str) -> str:
+  name = path.absolute().parent.parent.name
+  return f'{name[: _TITLE_LENGTH - len(run) - 1]} {run}'.strip()
+
+
+def _named(client: Client, title: str) -> dict[str, Any]:
+  """The project of that title; made if there is none."""
+  _, reply = client.call('GET', '/api/projects/', title=title, page_size=1000)
+  if not isinstance(reply, dict) or not isinstance(reply.get('results'), list):
+    raise BadReply('no list of projects')
+  same = [p for p in reply['results'] if p.get('title') == title]
+  if same:
+    return min(same, key=lambda project: project['id'])
+  _, made = client.call(
+    'POST',
+    '/api/projects/',
+    {
+      'title': title,
+      'description': 'Questions of a SegXAL run: docs/human_in_the_loop.md',
+      'label_config': interface.labelling_config(),
+      'expert_instruction': interface.INSTRUCTIONS,
+      'show_instruction': True,
+      'show_collab_predictions': True,
+      # By number, which is the order of asking.
+      'sampling': 'Sequential sampling',
+      'maximum_annotations': 1,
+    },
+  )
+  return made
+
+
+def _numbered(
+  client: Client, known: dict[str, Any], path: Path
+) -> dict[str, Any]:
+  """The project that `path` names, if it is still that one."""
+  number = known['project']
+  mend = (
+    f'set LABEL_STUDIO_URL to the server that has it, or delete {path} to '
+    'publish what is not answered yet in a new project.'
+  )
+  try:
+    _, found = client.call('GET', f'/api/projects/{number}/')
+  except Refused as error:
+    if error.status != 404:
+      raise
+    raise UserError(
+      f'Project {number} of this run is not at {client.url}: {mend}'
+    ) from None
+  if found.get('created_at') != known['created_at']:
+    raise UserError(
+      f"Project {number} at {client.url} is not this run's: {mend}"
+    )
+  return found
+
+
+def _check_labels(client: Client, project: dict[str, Any]) -> None:
+  """Refuses a labelling configuration that lacks what answers need."""
+  declared: dict[str, set[str]] = {}
+  try:
+    root = ElementTree.fromstring(project.get('label_config') or '')
+  except ElementTree.ParseError:
+    root = ElementTree.Element('View')
+  for control in root.iter('BrushLabels'):
+    values = {label.get('value', '') for label in control.iter('Label')}
+    declared[control.get('name', '')] = values
+  missing = set(labels.CLASS_NAMES) - declared.get(interface.BRUSH, set())
+  if missing:
+    raise UserError(
+      f'Project {project["id"]} at {client.url} no longer offers the class '
+      f'{min(missing)!r} under {interface.BRUSH!r}: restore its labelling '
+      'configuration (Settings, Labeling Interface).'
+    )
