@@ -67,7 +67,7 @@ def merge(
     'reference': reference,
     'environment': dict(first['environment']),
     'config': config.to_dict(),
-    'methods': {name: _method(name, results) for name in names},
+    'methods': {name: _method(name) for name in names},
     'costs': _costs(results),
     'datasets': {
       name: _dataset(name, results, reference) for name in first['datasets']
@@ -75,14 +75,11 @@ def merge(
   }
 
 
-def _method(name: str, results: Sequence[SeedResult]) -> dict[str, Any]:
-  """A detector's title and the key of its training cost, if it has one."""
+def _method(name: str) -> dict[str, Any]:
+  """A detector's title, and the key of its training cost if it has one."""
   detector = DETECTORS[name]
-  key = fitted_name(detector)
-  if detector.uses_failure_network:
-    key = 'fsnet'
-  known = key in results[0].costs
-  return {'title': detector.title, 'cost': key if known else None}
+  key = 'fsnet' if detector.uses_failure_network else fitted_name(detector)
+  return {'title': detector.title, 'cost': key or None}
 
 
 def _costs(results: Sequence[SeedResult]) -> dict[str, Any]:

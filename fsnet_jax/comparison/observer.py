@@ -123,11 +123,16 @@ def _over_processes(sums: SegmentSums) -> SegmentSums:
   return SegmentSums.from_array(np.asarray(gathered).sum(axis=0))
 
 
-def rivals(names: Sequence[str], count: int = 1) -> list[str]:
-  """The detectors that stand beside FSNet in pictures, the paper's first."""
-  order = ('synthcp_msp', 'synthcp', 'direct', 'tcp', 'mc_dropout', 'msp')
-  first = [name for name in order if name in names]
-  rest = [
+def rivals(names: Sequence[str], count: int = 2) -> list[str]:
+  """The detectors that stand beside FSNet in pictures.
+
+  Args:
+    names: of all detectors.
+    count: how many to choose: SynthCP, which is what the paper shows, and
+      what needs no training, before others.
+  """
+  order = ('synthcp_msp', 'msp', 'mc_dropout', 'direct', 'tcp')
+  others = [
     name for name in names if name not in order and not name.startswith('fsnet')
   ]
-  return (first + rest)[:count]
+  return [*(name for name in order if name in names), *others][:count]

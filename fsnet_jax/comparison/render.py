@@ -1,5 +1,6 @@
 """Tables as text for a terminal and as Markdown."""
 
+import textwrap
 from collections.abc import Sequence
 
 from fsnet_jax.comparison.tables import Cell, Table
@@ -29,7 +30,11 @@ def text(table: Table, paper: bool = True) -> str:
     if heading:
       lines += ['', heading]
     lines += [_line([_plain(row[i]) for i in keep], widths) for row in block]
-  return '\n'.join([*lines, '', *(f'- {note}' for note in table.notes)])
+  notes = [
+    textwrap.fill(note, 100, initial_indent='- ', subsequent_indent='  ')
+    for note in table.notes
+  ]
+  return '\n'.join([*lines, '', *notes])
 
 
 def _head(title: str) -> str:

@@ -1,0 +1,209 @@
+"""Seeds joined and shown: hand-computed cells."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs import compare_fcn8
+from fsnet_jax.comparison import figures, merge, page, paper, render, tables
+from fsnet_jax.comparison.evaluation import SeedResult
+from fsnet_jax.metrics import bootstrap
+from fsnet_jax.metrics.ranking import BUDGETS
+from fsnet_jax.report import plots
+from fsnet_jax.report.schema import MEASURE_KEYS
+from tests.report import report_data
+
+NAMES = ('msp', 'fsnet', 'tcp')
+
+
+def detector(auroc, ece):
+  entry = report_data.make_detector(auroc=auroc, ece=ece)
+  entry['class_macro'] = dict.fromkeys(MEASURE_KEYS, 0.25)
+  entry['risk_at_coverage_class_macro'] = entry['risk_at_coverage']
+  entry['caught_at_budget'] = dict.fromkeys(BUDGETS, 0.5)
+  return entry
+
+
+def seed_result(seed, gain):
+  entries = {
+    'msp': detector(0.8, 0.1),
+    'fsnet': detector(0.8 + gain, None),
+    'tcp': detector(0.7, 0.1),
+  }
+  datasets = {
+    name: report_data.make_dataset(entries, 0.1 + 0.1 * seed)
+    for name in ('cityscapes:val', 'cityscapes:val@fog3', 'bdd100k')
+  }
+  segments = dict.fromkeys(('siou', 'ppv', 'f1'), 0.2)
+  draws = np.linspace(-0.01, 0.01, 41)
+  values = {
+    'msp': np.full(41, 0.8),
+    'fsnet': 0.8 + gain + draws,
+    'tcp': np.full(41, np.nan),
+  }
+  return SeedResult(
+    seed=seed,
+    metrics=report_data.make_metrics(datasets),
+    alone=report_data.make_metrics(datasets),
+    segments={
+      d: {n: dict.fromkeys(BUDGETS, segments) for n in NAMES} for d in datasets
+    },
+    resolution={
+      d: {n: dict.fromkeys(bootstrap.METRICS, 1e-4) for n in NAMES}
+      for d in datasets
+    },
+    resampled={
+      dataset: {
+        name: dict.fromkeys(bootstrap.METRICS, drawn)
+        for name, drawn in values.items()
+      }
+      for dataset in datasets
+    },
+    costs={
+      'segmentation': {'trainings_of_s': 1, 'seconds': 60.0, 'images': 800},
+      'fsnet': {'trainings_of_s': 0, 'seconds': 10.0 + seed, 'images': 400},
+    },
+    panel=Path('none.png'),
+  )
+
+
+@pytest.fixture(scope='module')
+def content():
+  results = [seed_result(0, 0.1), seed_result(1, 0.06)]
+  config = compare_fcn8.get_config('cityscapes')
+  merged = merge.merge(results, config, 'fsnet')
+  # What is written is what is shown.
+  return json.loads(json.dumps(merged, allow_nan=False))
+
+
+def rows(table, block, title):
+  for row in table.blocks[block][1]:
+    if row[0].text == title:
+      return row
+  raise AssertionError(title)
+
+
+def test_mean_and_spread_over_seeds(content):
+  entry = content['datasets']['bdd100k']
+  auroc = entry['failure']['fsnet']['pooled']['auroc']
+  assert auroc['mean'] == pytest.approx(0.88)
+  assert auroc['std'] == pytest.approx(0.04 / np.sqrt(2))
+  assert auroc['seeds'] == [0.9, pytest.approx(0.86)]
+  rate = entry['segmentation']['fsnet']['base_error_rate']
+  assert rate['mean'] == pytest.approx(0.15)
+  assert merge.spread([0.5])['std'] is None
+  assert merge.spread([0.5, None])['mean'] is None
+  assert entry['failure']['fsnet']['pooled']['ece']['mean'] is None
+
+
+def test_paired_differences(content):
+  found = content['datasets']['bdd100k']['differences']
+  gap = found['msp']['auroc']
+  # Both seeds draw -0.01 .. 0.01 around gains 0.1 and 0.06.
+  assert gap['difference'] == pytest.approx(0.08)
+  assert (gap['low'], gap['high']) == pytest.approx((0.0705, 0.0895))
+  assert found['tcp']['auroc'] is None  # no draw is defined
+  row = rows(tables.differences_table(content), 2, 'MSP')
+  assert row[1] == tables.Cell('+8.00 [+7.05, +8.95]', best=True)
+  # Lower is better: 8 points more FPR95 is no win.
+  assert row[2].text.startswith('+0.00') and not row[2].best
+
+
+def test_the_papers_rows_stand_beside_ours(content):
+  table = tables.failure_table(content, 'pooled')
+  assert [row[0].text for row in table.blocks[0][1]] == ['MSP', 'TCP', 'FSNet']
+  row = rows(table, 0, 'FSNet')
+  assert row[3] == tables.Cell('88.00 ± 2.83', best=True)
+  assert [cell.text for cell in row[-4:]] == [
+    '67.83', '98.98', '94.35', '21.52',
+  ]  # fmt: skip
+  assert all(cell.theirs for cell in row[-4:])
+  # Neither corrupted data nor data of ours beyond the first are the paper's.
+  assert [c.text for c in rows(table, 1, 'FSNet')[-4:]] == ['–'] * 4
+  assert rows(table, 2, 'MSP')[-4].text == '60.40'
+  macro = tables.failure_table(content, 'class_macro')
+  assert len(macro.columns) == len(table.columns) - 4
+
+
+def test_table_ii_has_both_networks_s(content):
+  table = tables.segmentation_table(content)
+  first = table.blocks[0][1]
+  assert [row[0].text for row in first] == [
+    'S alone (phase 1)', "FSNet's S (joint)",
+  ]  # fmt: skip
+  assert [row[-1].text for row in first] == ['35.19', '39.23']
+  assert 'base error rate 15.00 ± 7.07 %' in table.blocks[0][0]
+
+
+def test_costs(content):
+  table = tables.costs_table(content)
+  assert [c.text for c in rows(table, 0, 'FSNet')[1:]] == ['0', '10', '400']
+  assert [c.text for c in rows(table, 0, 'MSP')[1:]] == ['0', '0', '0']
+  assert rows(table, 0, 'S itself (all methods)')[2].text == '60'
+  # A detector whose fit is not on record has no cost of 0.
+  assert rows(table, 0, 'TCP')[1].text == '—'
+
+
+def test_published_numbers_follow_the_variant_that_was_published():
+  assert paper.row_of('tcp', ('tcp', 'msp')) == 'tcp'
+  assert paper.row_of('tcp', ('tcp', 'tcp_msp')) is None
+  assert paper.row_of('tcp_msp', ('tcp', 'tcp_msp')) == 'tcp'
+  assert paper.row_of('fsnet', ('fsnet', 'fsnet_msp')) == 'fsnet'
+  assert paper.row_of('fsnet_msp', ('fsnet', 'fsnet_msp')) is None
+  assert paper.row_of('entropy', ('entropy',)) is None
+  for network in paper.TABLE_III.values():
+    for dataset in network.values():
+      assert max(dataset, key=lambda n: dataset[n].ap_error) == 'fsnet'
+
+
+def test_order_and_choice_of_methods():
+  names = ['fsnet', 'fsnet_msp', 'msp', 'entropy', 'tcp_msp', 'tcp', 'synthcp']
+  assert tables.ordered(names) == [
+    'synthcp', 'msp', 'tcp', 'tcp_msp', 'entropy', 'fsnet_msp', 'fsnet',
+  ]  # fmt: skip
+  drawn = figures.drawn(names)
+  assert drawn[:2] == ['fsnet', 'synthcp'] and 'tcp' not in drawn
+  assert len(figures.drawn([*names, *'abcdefgh'])) == 9
+
+
+def test_every_renderer_shows_every_table(content):
+  shown = tables.all_tables(content)
+  for table in shown.values():
+    text, markdown = render.text(table), render.markdown(table)
+    for _, block in table.blocks:
+      for row in block:
+        assert len(row) == len(table.columns)
+        assert all(cell.text in text for cell in row)
+        assert all(cell.text in markdown for cell in row)
+  short = render.text(shown['failure'], paper=False)
+  assert '67.83' not in short and '88.00 ± 2.83*' in short
+  figure = figures.risk_coverage([content, content], 'risk_at_coverage')
+  assert len([a for a in figure.axes if a.get_visible()]) == 3
+  other = content | {'network': 'deeplab_v2'}
+  figure = figures.risk_coverage(
+    [content, other], 'risk_at_coverage_class_macro'
+  )
+  titles = [axes.get_title(loc='left') for axes in figure.axes]
+  assert len(titles) == 6 and titles[3] == 'DeepLabV2, cityscapes:val'
+  png = plots.to_png(figure)
+  pictures = dict.fromkeys(
+    ('risk_coverage', 'risk_coverage_class_macro', 'detectors'), png
+  )
+  html = page.render(content, shown, pictures)
+  for note in (*paper.CAVEATS_II, *paper.CAVEATS_III):
+    assert note.split("'")[0].split('"')[0].split('<')[0] in html
+  assert 'id="examples"' not in html and 'http' not in html
+  html = page.render(content, shown, pictures | {'qualitative': png})
+  assert 'id="examples"' in html
+
+
+def test_one_seed_has_no_spread():
+  config = compare_fcn8.get_config('cityscapes')
+  one = dataclasses.replace(seed_result(0, 0.1), costs={})
+  merged = merge.merge([one], config, 'msp')
+  table = tables.failure_table(merged, 'pooled')
+  assert rows(table, 0, 'FSNet')[3].text == '90.00'
+  assert rows(tables.costs_table(merged), 0, 'FSNet')[1].text == '—'
