@@ -1,0 +1,86 @@
+"""The comparison's cells: what differs, what is shared, what is refused."""
+
+import copy
+
+import pytest
+
+from configs import compare_deeplabv2, compare_fcn8
+from fsnet_jax import build_model, comparison, config_check, mc_dropout
+from fsnet_jax.comparison import cells
+from fsnet_jax.runtime.workdir import flatten
+from input_pipeline.errors import UserError
+
+
+def flat(config):
+  return flatten(config.to_dict())
+
+
+@pytest.mark.parametrize('protocol', ['streets', 'camvid', 'cityscapes'])
+@pytest.mark.parametrize('module', [compare_fcn8, compare_deeplabv2])
+def test_shipped_configs_can_serve_every_detector(module, protocol):
+  config = module.get_config(protocol)
+  config_check.check(config)
+  comparison.check(config)
+  assert mc_dropout.problem(build_model.segmentation(config)) is None
+  assert config.data.validation_split  # for the temperature
+
+
+def test_cells_differ_in_what_they_must(tmp_path):
+  config = compare_fcn8.get_config()
+  config.compare.fitted = ('tcp',)
+  folder = cells.seed_folder(tmp_path, 3)
+  joint = cells.joint_config(config, 3, folder)
+  alone = cells.alone_config(config, 3, folder)
+  fit = cells.fit_config(config, 3, folder)
+  before, after = flat(config), flat(joint)
+  differing = {key for key in after if before.get(key) != after[key]}
+  assert differing == {
+    'task', 'seed', 'init.phase1', 'eval.detectors', 'eval.fitted.tcp',
+  }  # fmt: skip
+  assert not any(key.startswith('compare') for key in after)
+  assert {'tcp', 'tcp_msp'} <= set(joint.eval.detectors)
+  assert joint.eval.fitted.tcp == str(folder / 'fitted' / 'tcp')
+  assert joint.init.phase1 == str(folder / 'phase1')
+  assert alone.phase2_steps == 0 and alone.init.phase1 == ''
+  # What learns looks at the S that FSNet ends with, the one it is judged on.
+  assert fit.init.phase1 == str(folder / 'fsnet')
+  for cell in (joint, alone, fit):
+    config_check.check(cell)
+    assert cell.phase1_steps == config.phase1_steps and cell.seed == 3
+
+
+def test_seeds_and_methods_may_be_added_to_a_comparison():
+  config = compare_fcn8.get_config()
+  more = copy.deepcopy(config)
+  more.compare.seeds = (0, 1, 2, 3)
+  more.compare.fitted = ('tcp',)
+  one, other = (comparison.stored_config(c) for c in (config, more))
+  assert one == other and config.compare.seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('compare.seeds', (), 'at least one'),
+    ('compare.seeds', (0, 0), 'each seed once'),
+    ('compare.fitted', ('tpc',), "'tpc'.*Did you mean tcp"),
+    ('compare.reference', 'ensemble', 'config.compare.reference'),
+    ('compare.resamples', 10, 'give 40 or more'),
+    ('compare.segment_images', -1, 'config.compare.segment_images is -1'),
+    ('switch', 'plateau', "config.switch='steps'"),
+    ('phase2_steps', 0, 'joint phase'),
+    ('eval.detectors', ('msp',), 'config.compare.reference'),
+  ],
+)
+def test_a_mistake_is_one_sentence(field, value, words):
+  config = compare_fcn8.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError, match=words) as error:
+    comparison.check(config)
+  assert '\n' not in str(error.value)
+
+
+def test_evaluating_nothing_is_a_mistake(tmp_path):
+  config = compare_fcn8.get_config()
+  with pytest.raises(UserError, match='no finished seed'):
+    comparison.run(config, tmp_path, 'evaluate', {})
