@@ -59,7 +59,7 @@ def chosen(annotations: Any) -> dict[str, Any] | None:
     annotations: of one question, as the server gives them.
 
   Returns:
-    One of them, possibly a skip; None if there is none.
+    One of them that is not a skip; None if there is none.
 
   Raises:
     BadAnnotation: not a list of annotations.
@@ -72,7 +72,7 @@ def chosen(annotations: Any) -> dict[str, Any] | None:
     if type(annotation.get('id')) is not int:
       raise BadAnnotation('an annotation has no number')
   made = [a for a in annotations if not a.get('was_cancelled')]
-  return max(made or annotations, key=_weight, default=None)
+  return max(made, key=_weight, default=None)
 
 
 def _weight(annotation: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -23,15 +23,22 @@ class Listed:
 
   Attributes:
     id: its number.
-    answers: annotations and skips that it has.
+    annotations: submitted ones that it has.
+    skips: how often it was skipped.
     predictions: that it has.
     drafts: whether somebody is at it.
   """
 
   id: int
-  answers: int
+  annotations: int
+  skips: int
   predictions: int
   drafts: bool
+
+  @property
+  def touched(self) -> bool:
+    """Whether somebody's work would be lost with it."""
+    return bool(self.annotations or self.skips or self.drafts)
 
 
 def listing(client: Client, project: Project) -> dict[str, list[Listed]]:
@@ -74,8 +81,8 @@ def _listed(entry: dict[str, Any]) -> Listed:
   try:
     return Listed(
       id=int(entry['id']),
-      answers=int(entry.get('total_annotations') or 0)
-      + int(entry.get('cancelled_annotations') or 0),
+      annotations=int(entry.get('total_annotations') or 0),
+      skips=int(entry.get('cancelled_annotations') or 0),
       predictions=int(entry.get('total_predictions') or 0),
       drafts=bool(entry.get('drafts')),
     )
@@ -127,7 +134,7 @@ def _complete(client: Client, task: Listed, question: Question) -> None:
 
 def _surplus(same: Sequence[Listed]) -> list[Listed]:
   """All but one task of a question, less those with somebody's work."""
-  touched = [task for task in same if task.answers or task.drafts]
+  touched = [task for task in same if task.touched]
   kept = touched or same[:1]
   return [task for task in same if task not in kept]
 
@@ -141,6 +148,6 @@ def _remove(client: Client, task: Listed) -> None:
 
 
 def annotations(client: Client, task: Listed) -> Any:
-  """Everything that was answered to a task, drafts aside."""
+  """What was submitted to a task; the server leaves skips and drafts out."""
   _, reply = client.call('GET', f'/api/tasks/{task.id}/annotations/')
   return reply

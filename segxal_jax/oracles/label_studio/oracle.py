@@ -117,16 +117,16 @@ class LabelStudio:
     """
     del truth
     name = tasks.key(self._project.run, question)
-    listed = [task for task in self._tasks.get(name, []) if task.answers]
-    if not listed:
-      return None
+    listed = self._tasks.get(name, [])
     numbers = ', '.join(str(task.id) for task in listed)
     try:
       found = self._patiently(lambda: self._fetched(listed))
       annotation = answers.chosen(found)
-      if annotation is None:
-        return None
-      return self._answered(question, annotation, numbers)
+      if annotation is not None:
+        return self._answered(question, annotation, numbers)
+      if any(task.skips for task in listed):
+        return self._skipped(question, numbers)
+      return None
     except (answers.BadAnnotation, BadReply) as error:
       self._tell_once(
         name,
@@ -138,7 +138,7 @@ class LabelStudio:
   def _fetched(self, listed: Sequence[Listed]) -> list[Any]:
     """The annotations of all tasks of a question."""
     found = []
-    for task in listed:
+    for task in (task for task in listed if task.annotations):
       reply = board.annotations(self._client, task)
       if not isinstance(reply, list):
         raise answers.BadAnnotation('its annotations are not a list')
@@ -149,33 +149,29 @@ class LabelStudio:
     self, question: Question, annotation: dict[str, Any], numbers: str
   ) -> Answer:
     """The answer that an annotation gives, and a note about it."""
+    painting = answers.paint(annotation, question.prediction)
     note = {
-      'cycle': question.cycle,
-      'index': question.index,
-      'id': question.id,
       'task': numbers,
       'annotation': annotation['id'],
       'annotator': _number(annotation.get('completed_by')),
       'lead_time_secs': _number(annotation.get('lead_time')),
-      'skipped': bool(annotation.get('was_cancelled')),
+      'skipped': False,
+      'regions': dict(sorted(painting.regions.items())),
+      'overlapping_pixels': painting.overlapping,
+      'void_pixels': int((painting.label == VOID).sum()),
+      'changed_pixels': int((painting.label != question.prediction).sum()),
     }
-    if note['skipped']:
-      answer = skipped(question)
-    else:
-      painting = answers.paint(annotation, question.prediction)
-      answer = merged(
-        question, painting.label, self._rest, self._min_confidence
-      )
-      note |= {
-        'regions': dict(sorted(painting.regions.items())),
-        'overlapping_pixels': painting.overlapping,
-        'void_pixels': int((painting.label == VOID).sum()),
-        'changed_pixels': int((painting.label != question.prediction).sum()),
-      }
     self._keep(question, note)
-    return answer
+    return merged(question, painting.label, self._rest, self._min_confidence)
+
+  def _skipped(self, question: Question, numbers: str) -> Answer:
+    self._keep(question, {'task': numbers, 'skipped': True})
+    return skipped(question)
 
   def _keep(self, question: Question, note: dict[str, Any]) -> None:
+    """Writes down where an answer came from, for people."""
+    place = {name: getattr(question, name) for name in ('cycle', 'index', 'id')}
+    note = place | note
     folder = self._folder / 'answers'
     folder.mkdir(parents=True, exist_ok=True)
     name = f'cycle{question.cycle:03d}_{question.index:07d}.json'

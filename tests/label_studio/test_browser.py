@@ -1,0 +1,158 @@
+"""A person corrects a region with the mouse; the next cycle trains on it."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs import segxal_manual
+from fsnet_jax.runtime.interrupts import Interrupted
+from segxal_jax import config_check, questions
+from segxal_jax.loop import run_loop
+from segxal_jax.pool import AnnotatedSource, Ledger
+from tests.label_studio.server import EMAIL, ROOT, VENV
+
+CACHE = ROOT / '.pytest_cache' / 'compiled'
+FIELDS = {
+  'image_size': (64, 128),
+  'width': 0.0625,
+  'batch_size': 4,
+  'data.num_train': 12,
+  'data.num_validation': 4,
+  'data.num_test': 4,
+  'pool.num_initial': 4,
+  'pool.num_query': 1,
+  'phase1_steps': 30,
+  'optimizer.poly_steps': 30,
+  'checkpoint_every_steps': 30,
+  'log_every_steps': 30,
+  'stop.cycles': 1,
+  'eval.batch_size': 4,
+  'oracle.rest': 'prediction',
+  'report.num_watched': 0,
+}
+TRAIN = 16
+
+
+@pytest.fixture
+def config(server, tmp_path, monkeypatch):
+  monkeypatch.setenv('LABEL_STUDIO_URL', server.url)
+  monkeypatch.setenv('LABEL_STUDIO_API_KEY', server.token)
+  config = segxal_manual.get_config()
+  config.update_from_flattened_dict(
+    FIELDS
+    | {
+      'data.cache_dir': str(tmp_path / 'data'),
+      'compilation_cache_dir': str(CACHE),
+    }
+  )
+  config_check.check(config)
+  return config
+
+
+def _browse(server, folder: Path, steps) -> None:
+  """Lets a person do these steps."""
+  plan = {
+    'url': server.url,
+    'email': EMAIL,
+    'password': server.password,
+    'chromium': shutil.which('chromium'),
+    'profile': str(folder / 'profile'),
+    'steps': [['login'], *steps],
+  }
+  file = folder / 'plan.json'
+  file.write_text(json.dumps(plan))
+  program = Path(__file__).parent / 'browser.py'
+  done = subprocess.run(
+    [str(VENV / 'bin' / 'python'), str(program), str(file)],
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+
+
+def test_what_the_mouse_corrects_is_what_the_next_cycle_learns(
+  server, config, tmp_path
+):
+  workdir = tmp_path / 'streets'
+  with pytest.raises(Interrupted, match='Waiting for 1 of 1 annotations at'):
+    run_loop(config, workdir)
+  known = json.loads((workdir / 'oracle/label_studio.json').read_text())
+  task = server.tasks(known['project'])[0]
+  regions = len(task['predictions'][0]['result'])
+  assert task['predictions'][0]['result'][-1]['type'] == 'keypointlabels'
+  pictures = Path(os.environ.get('LABEL_STUDIO_PICTURES', tmp_path))
+  page = f'/projects/{known["project"]}/data?task={task["id"]}'
+  stroke = [(0.3, 0.3), (0.5, 0.35), (0.7, 0.3)]
+  _browse(
+    server,
+    tmp_path,
+    [
+      ['open', page],
+      ['wait_for_task', regions],
+      # The prompt points are listed, and lie over the prediction.
+      ['see', 'look here'],
+      ['picture', str(pictures / 'label_studio_task.png')],
+      ['choose_label', 'train'],
+      ['drag', stroke],
+      ['picture', str(pictures / 'label_studio_corrected.png')],
+      ['submit'],
+    ],
+  )
+  annotation = server.ask('GET', f'/api/tasks/{task["id"]}/annotations/')[0]
+  drawn = [r for r in annotation['result'] if r['origin'] == 'manual']
+  assert [r['value']['brushlabels'] for r in drawn] == [['train']]
+  expected = _by_the_servers_kit(annotation['result'], tmp_path)
+
+  done = run_loop(config, workdir)
+  assert done.cycles == 2
+  index = int(task['data']['key'].rpartition('/')[2])
+  _assert_learnt(config, workdir, index, expected)
+
+
+def _by_the_servers_kit(result, folder: Path) -> np.ndarray:
+  """Where the stroke is, decoded by Label Studio's own code."""
+  regions = [r for r in result if r['origin'] == 'manual']
+  file = folder / 'region.json'
+  file.write_text(json.dumps(regions[0]['value']['rle']))
+  program = (
+    'import json, sys; from label_studio_sdk.converter.brush import decode_rle;'
+    'print(json.dumps(decode_rle(json.load(open(sys.argv[1]))).tolist()))'
+  )
+  argv = [str(VENV / 'bin' / 'python'), '-c', program, str(file)]
+  done = subprocess.run(argv, capture_output=True, text=True, check=True)
+  return np.array(json.loads(done.stdout)).reshape(64, 128, 4)[..., 3] >= 128
+
+
+def _assert_learnt(config, workdir, index, stroke) -> None:
+  """The training data of cycle 2 hold the prediction and the stroke."""
+  file = questions.path(workdir / 'cycles' / '001' / 'questions', index)
+  prediction = questions.read(file).prediction
+  assert 50 < stroke.sum() < stroke.size / 2
+  # The mouse went from the left to the right at a third of the height.
+  rows, columns = np.nonzero(stroke)
+  assert rows.min() / 64 > 0.15 and rows.max() / 64 < 0.55
+  assert columns.min() / 128 < 0.35 and columns.max() / 128 > 0.65
+  expected = np.where(stroke, TRAIN, prediction)
+  ids = [str(scene['id']) for scene in _scenes(config)]
+  ledger = Ledger(workdir / 'pool', ids)
+  labelled = ledger.labelled(2)
+  assert index in labelled and index not in ledger.labelled(1)
+  source = AnnotatedSource(
+    _scenes(config), [(i, str(ledger.path(a))) for i, a in labelled.items()]
+  )
+  scene = source[list(labelled).index(index)]
+  np.testing.assert_array_equal(scene['label'], expected)
+  assert labelled[index].cost.clicks > 0
+
+
+def _scenes(config):
+  from segxal_jax import build
+
+  return build.pool_source(config)
