@@ -2,8 +2,8 @@
 
 XLA's CPU back end is slow at several forms that GPU and TPU compilers do
 well: the gradients of a convolution, above all. This file writes the same
-convolution, and each of its gradients, in up to two further ways and chooses
-by shape. On any back end but the CPU it is `lax.conv_general_dilated`.
+convolution, and each of its gradients, in further ways and chooses by shape.
+On any back end but the CPU it is `lax.conv_general_dilated`.
 
 The forms compute the same sums in another order; they differ by rounding.
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array
 
@@ -78,10 +79,12 @@ class Forms:
   """How to write a convolution and its two gradients.
 
   Attributes:
-    forward: 'plain' or 'taps' (a matrix product for each kernel tap).
-    input_gradient: 'plain', 'taps' or 'flipped' (a convolution of the
-      output's gradient with the flipped, transposed kernel).
-    kernel_gradient: 'plain' or 'taps'.
+    forward: 'plain' or 'patches' (what each output sees is gathered, then one
+      matrix product).
+    input_gradient: 'plain', 'taps' (a matrix product for each kernel tap) or
+      'flipped' (a convolution of the output's gradient with the flipped,
+      transposed kernel).
+    kernel_gradient: 'plain', 'taps' or 'patches'.
   """
 
   forward: str = 'plain'
@@ -96,9 +99,12 @@ def choose(
 ) -> Forms:
   """The forms that measured fastest on a CPU for a layer's shapes.
 
-  A kernel with more taps than the input has rows or columns (a deep layer on
-  a small image) falls off XLA's fast path: 3x3 on 2x4 cells took ten times
-  as long as matrix products, forwards and back.
+  A kernel with more rows or columns than the input (a deep layer on a small
+  image) falls off XLA's fast path: 3x3 on 2x4 cells took ten times as long as
+  matrix products, forwards and back. Patches take as long as a product for
+  each tap, and compile in a tenth of a second instead of four. They must not
+  be many: a 7x7 kernel on 22 channels of a whole image took ten times as long
+  in that form.
 
   Args:
     kernel_shape: (rows, columns, in, out).
@@ -110,12 +116,12 @@ def choose(
   """
   rows, columns, inputs, outputs = kernel_shape
   if rows > input_size[0] or columns > input_size[1] or rows == columns == 1:
-    return Forms('taps', 'taps', 'taps')
+    return Forms('patches', 'taps', 'patches')
   if inputs <= 4:
     return Forms()
   unit = tuple(strides) == (1, 1)
   if max(rows, columns) >= 5:
-    return Forms('taps', 'taps', 'plain')
+    return Forms('patches', 'taps', 'plain') if inputs >= 64 else Forms()
   return Forms(
     'plain',
     'flipped' if unit else 'plain',
@@ -285,20 +291,36 @@ def _product(subscripts: str, a: Array, b: Array) -> Array:
   return jnp.einsum(subscripts, a, b, preferred_element_type=wide)
 
 
-def _taps_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
-  padded = _padded(x, geometry)
-  grid = tuple(
-    (padded.shape[a + 1] - 1 - (kernel.shape[a] - 1) * geometry.dilation[a])
-    // geometry.strides[a]
-    + 1
-    for a in (0, 1)
-  )
-  total = None
-  for tap in _taps(kernel):
-    seen = _shifted(padded, tap, grid, geometry)
-    part = _product('bhwi,io->bhwo', seen, kernel[tap])
-    total = part if total is None else total + part
-  return total.astype(x.dtype)
+def _patches(x: Array, window: Sequence[int], geometry: Geometry) -> Array:
+  """[b h2 w2 rows columns k]: the padded input under each output's kernel."""
+  patches = _padded(x, geometry)
+  for axis, size in enumerate(window):
+    # Rows are at axis 1, and stand before the columns once gathered.
+    stride, dilation = geometry.strides[axis], geometry.dilation[axis]
+    at = 1 + 2 * axis
+    length = patches.shape[at]
+    count = (length - 1 - (size - 1) * dilation) // stride + 1
+    if size == 1:
+      patches = lax.slice_in_dim(
+        patches, 0, (count - 1) * stride + 1, stride, at
+      )
+      patches = jnp.expand_dims(patches, at + 1)
+      continue
+    places = np.arange(count)[:, None] * stride + np.arange(size) * dilation
+    patches = jnp.take(patches, places, axis=at, mode='clip')
+  return jnp.swapaxes(patches, 2, 3)
+
+
+def _patches_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
+  seen = _patches(x, kernel.shape[:2], geometry)
+  return _product('bhwrci,rcio->bhwo', seen, kernel).astype(x.dtype)
+
+
+def _patches_kernel_gradient(
+  x: Array, kernel: Array, g: Array, geometry: Geometry
+) -> Array:
+  seen = _patches(x, kernel.shape[:2], geometry)
+  return jnp.einsum('bhwrci,bhwo->rcio', seen, g)
 
 
 def _taps_input_gradient(
@@ -333,7 +355,7 @@ def _taps_kernel_gradient(
   return jnp.stack(parts).reshape(kernel.shape)
 
 
-_FORWARD = {'plain': _plain, 'taps': _taps_forward}
+_FORWARD = {'plain': _plain, 'patches': _patches_forward}
 _INPUT_GRADIENT = {
   'plain': _plain_input_gradient,
   'flipped': _flipped_input_gradient,
@@ -342,4 +364,5 @@ _INPUT_GRADIENT = {
 _KERNEL_GRADIENT = {
   'plain': _plain_kernel_gradient,
   'taps': _taps_kernel_gradient,
+  'patches': _patches_kernel_gradient,
 }

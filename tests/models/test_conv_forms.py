@@ -60,11 +60,13 @@ def assert_same(function, other, x, kernel):
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('form', ['taps', 'flipped'])
+@pytest.mark.parametrize('form', ['patches', 'taps', 'flipped'])
 def test_every_form_is_the_convolution(case, form):
   size, window, strides, pads, dilation = case
-  if form == 'taps':
-    forms = conv_forms.Forms('taps', 'taps', 'taps')
+  if form == 'patches':
+    forms = conv_forms.Forms('patches', 'plain', 'patches')
+  elif form == 'taps':
+    forms = conv_forms.Forms('plain', 'taps', 'taps')
   else:
     # Defined for unit strides; the case's other numbers stay.
     forms, strides = conv_forms.Forms('plain', 'flipped', 'plain'), (1, 1)
@@ -88,6 +90,7 @@ def test_every_form_is_the_convolution(case, form):
     ((11, 14), 136, 16, 3, 2, 1),
     ((11, 14), 8, 16, 1, 2, 0),
     ((9, 8), 9, 24, 7, 1, 0),
+    ((9, 8), 64, 24, 7, 1, 0),
     ((11, 14), 7, 16, 7, 2, 3),
   ],
 )
@@ -173,11 +176,11 @@ def test_what_is_never_rewritten():
   assert dilated(x, kernel).shape == (1, 11, 11, 8)
 
 
-def test_taps_sum_half_precision_in_single():
+def test_half_precision_is_summed_in_single():
   # 49 products rounded to 8 bits after each addition would err by percents.
   x, kernel = values(0, 1, 9, 9, 8), values(1, 7, 7, 8, 4)
   geometry = conv_forms.Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))
-  forms = conv_forms.Forms('taps', 'taps', 'taps')
+  forms = conv_forms.Forms('patches', 'taps', 'taps')
   half = [a.astype(jnp.bfloat16) for a in (x, kernel)]
 
   @quick.jit
@@ -199,7 +202,7 @@ def test_vmap_of_a_rewritten_layer():
   # Monte-Carlo dropout maps the network's tail over samples.
   xs, kernel = values(0, 3, 2, 5, 4, 8), values(1, 1, 1, 8, 6)
   geometry = conv_forms.Geometry((1, 1), ((0, 0), (0, 0)), (1, 1))
-  forms = conv_forms.Forms('taps', 'taps', 'taps')
+  forms = conv_forms.Forms('patches', 'taps', 'patches')
 
   def convolve(x):
     return conv_forms.convolve(x, kernel, geometry, forms)
