@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements.txt constraints.txt
 
-.PHONY: demo test test-fast lint format benchmark clean
+.PHONY: demo test test-fast test-label-studio lint format benchmark clean
 
 demo: $(VENV)/.installed-user
 	$(BIN)/python main.py --config=configs/fsnet_fcn8.py $(ARGS)
@@ -20,6 +20,16 @@ test: $(VENV)/.installed-parity
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --ignore=tests/parity --ignore=tests/e2e \
 	  --ignore=tests/multiprocess $(ARGS)
+
+# The human oracle against a real server, in an environment of its own; with
+# BROWSER=no without the test that needs Chromium.
+BROWSER ?= yes
+LS_VENV := .venv-label-studio
+test-label-studio: $(VENV)/.installed-dev $(LS_VENV)/.installed
+	@[ "$(BROWSER)" = no ] || command -v chromium > /dev/null || \
+	  { echo "error: chromium is missing: apt-get install chromium, or make test-label-studio BROWSER=no" >&2; exit 2; }
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/label_studio \
+	  $(if $(filter no,$(BROWSER)),--ignore=tests/label_studio/test_browser.py) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -35,7 +45,7 @@ benchmark: $(VENV)/.installed-parity
 	$(BIN)/python -m benchmarks.train_step
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LS_VENV) .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,4 +62,16 @@ $(VENV)/.installed-dev: $(VENV)/.installed-user requirements-dev.txt
 
 $(VENV)/.installed-parity: $(VENV)/.installed-dev requirements-parity.txt
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -r requirements-parity.txt
+	touch $@
+
+# With an empty database that every test run starts from.
+$(LS_VENV)/.installed: $(BIN)/python requirements-label-studio.txt
+	rm -rf $(LS_VENV)
+	$(PYTHON) -m venv $(LS_VENV)
+	$(LS_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) -r requirements-label-studio.txt
+	env -u CI HOME=$(CURDIR)/$(LS_VENV) SENTRY_DSN= FRONTEND_SENTRY_DSN= \
+	  LABEL_STUDIO_COLLECT_ANALYTICS=false LABEL_STUDIO_LATEST_VERSION_CHECK=false \
+	  $(LS_VENV)/bin/label-studio init -q --data-dir $(LS_VENV)/template \
+	  < /dev/null > $(LS_VENV)/init.log 2>&1 || { cat $(LS_VENV)/init.log >&2; exit 1; }
+	rm -f $(LS_VENV)/template/.env
 	touch $@

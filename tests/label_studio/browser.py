@@ -131,12 +131,16 @@ class Person:
     """Goes to a page of the server."""
     self._do('Page.navigate', url=self._url + path)
 
-  def wait_for_task(self, regions):
-    """Until the canvas is there and so many regions are listed."""
+  def wait_for_task(self):
+    """Until the image and its regions are there."""
     self._box('document.querySelector(".konvajs-content")')
-    count = 'document.querySelectorAll(".lsf-outliner-item").length'
-    self._until(lambda: (self._value(count) or 0) >= regions)
+    self._box('document.querySelector(".lsf-outliner-item")')
     time.sleep(2)
+
+  def canvas(self):
+    """Prints where the image is: x, y, width, height."""
+    box = self._box('document.querySelector(".konvajs-content")')
+    print(json.dumps({'canvas': box}))
 
   def see(self, text):
     """Until the page shows a text."""
@@ -178,13 +182,6 @@ class Person:
     """Writes what is on the screen."""
     reply = self._do('Page.captureScreenshot', format='png')
     pathlib.Path(file).write_bytes(base64.b64decode(reply['data']))
-
-  def pause(self, seconds):
-    time.sleep(seconds)
-
-  def tell(self, script):
-    """Prints what a script evaluates to."""
-    print(json.dumps(self._value(script)))
 
 
 def main():

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import segxal_manual
 from fsnet_jax.runtime.interrupts import Interrupted
-from segxal_jax import config_check, questions
+from input_pipeline import labels
+from segxal_jax import build, config_check, questions
 from segxal_jax.loop import run_loop
 from segxal_jax.pool import AnnotatedSource, Ledger
 from tests.label_studio.server import EMAIL, ROOT, VENV
@@ -36,6 +38,7 @@ FIELDS = {
   'report.num_watched': 0,
 }
 TRAIN = 16
+OPACITY = 0.55
 
 
 @pytest.fixture
@@ -54,8 +57,8 @@ def config(server, tmp_path, monkeypatch):
   return config
 
 
-def _browse(server, folder: Path, steps) -> None:
-  """Lets a person do these steps."""
+def _browse(server, folder: Path, steps) -> list:
+  """Lets a person do these steps; returns where the image was."""
   plan = {
     'url': server.url,
     'email': EMAIL,
@@ -75,6 +78,7 @@ def _browse(server, folder: Path, steps) -> None:
     check=False,
   )
   assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout)['canvas']
 
 
 def test_what_the_mouse_corrects_is_what_the_next_cycle_learns(
@@ -85,19 +89,16 @@ def test_what_the_mouse_corrects_is_what_the_next_cycle_learns(
     run_loop(config, workdir)
   known = json.loads((workdir / 'oracle/label_studio.json').read_text())
   task = server.tasks(known['project'])[0]
-  regions = len(task['predictions'][0]['result'])
-  assert task['predictions'][0]['result'][-1]['type'] == 'keypointlabels'
   pictures = Path(os.environ.get('LABEL_STUDIO_PICTURES', tmp_path))
   page = f'/projects/{known["project"]}/data?task={task["id"]}'
   stroke = [(0.3, 0.3), (0.5, 0.35), (0.7, 0.3)]
-  _browse(
+  box = _browse(
     server,
     tmp_path,
     [
       ['open', page],
-      ['wait_for_task', regions],
-      # The prompt points are listed, and lie over the prediction.
-      ['see', 'look here'],
+      ['wait_for_task'],
+      ['canvas'],
       ['picture', str(pictures / 'label_studio_task.png')],
       ['choose_label', 'train'],
       ['drag', stroke],
@@ -105,22 +106,51 @@ def test_what_the_mouse_corrects_is_what_the_next_cycle_learns(
       ['submit'],
     ],
   )
+  index = int(task['data']['key'].rpartition('/')[2])
+  file = questions.path(workdir / 'cycles' / '001' / 'questions', index)
+  asked = questions.read(file)
+  _assert_seen(pictures / 'label_studio_task.png', box, asked)
   annotation = server.ask('GET', f'/api/tasks/{task["id"]}/annotations/')[0]
   drawn = [r for r in annotation['result'] if r['origin'] == 'manual']
   assert [r['value']['brushlabels'] for r in drawn] == [['train']]
-  expected = _by_the_servers_kit(annotation['result'], tmp_path)
+  stroked = _by_the_servers_kit(drawn[0], tmp_path)
+  assert 50 < stroked.sum() < stroked.size / 2
+  # The mouse went from the left to the right at a third of the height.
+  rows, columns = np.nonzero(stroked)
+  assert rows.min() / 64 > 0.15 and rows.max() / 64 < 0.55
+  assert columns.min() / 128 < 0.35 and columns.max() / 128 > 0.65
 
   done = run_loop(config, workdir)
   assert done.cycles == 2
-  index = int(task['data']['key'].rpartition('/')[2])
+  expected = np.where(stroked, TRAIN, asked.prediction)
   _assert_learnt(config, workdir, index, expected)
 
 
-def _by_the_servers_kit(result, folder: Path) -> np.ndarray:
+def _assert_seen(picture: Path, box, asked) -> None:
+  """The screen shows the prediction over the image, and the prompt points."""
+  screen = np.asarray(Image.open(picture).convert('RGB')).astype(float)
+  x, y, width, height = (round(v) for v in box)
+  shown = screen[y : y + height, x : x + width]
+  size = (shown.shape[1], shown.shape[0])
+  plain = np.asarray(Image.fromarray(asked.image).resize(size, 0), float)
+  colours = labels.colorize(asked.prediction)
+  painted = np.asarray(Image.fromarray(colours).resize(size, 0), float)
+  blend = (1 - OPACITY) * plain + OPACITY * painted
+  assert np.median(abs(shown - blend)) < 8 < np.median(abs(shown - plain))
+  # The tools' sliders lie over the right edge.
+  visible = [r for r in asked.regions if r.column < 115]
+  assert visible
+  for region in visible:
+    row = int((region.row + 0.5) * size[1] / 64)
+    column = int((region.column + 0.5) * size[0] / 128)
+    red, green, blue = shown[row, column]
+    assert red > 200 and green < 90 and blue > 140, (region, red, green, blue)
+
+
+def _by_the_servers_kit(region, folder: Path) -> np.ndarray:
   """Where the stroke is, decoded by Label Studio's own code."""
-  regions = [r for r in result if r['origin'] == 'manual']
   file = folder / 'region.json'
-  file.write_text(json.dumps(regions[0]['value']['rle']))
+  file.write_text(json.dumps(region['value']['rle']))
   program = (
     'import json, sys; from label_studio_sdk.converter.brush import decode_rle;'
     'print(json.dumps(decode_rle(json.load(open(sys.argv[1]))).tolist()))'
@@ -130,16 +160,8 @@ def _by_the_servers_kit(result, folder: Path) -> np.ndarray:
   return np.array(json.loads(done.stdout)).reshape(64, 128, 4)[..., 3] >= 128
 
 
-def _assert_learnt(config, workdir, index, stroke) -> None:
+def _assert_learnt(config, workdir, index, expected) -> None:
   """The training data of cycle 2 hold the prediction and the stroke."""
-  file = questions.path(workdir / 'cycles' / '001' / 'questions', index)
-  prediction = questions.read(file).prediction
-  assert 50 < stroke.sum() < stroke.size / 2
-  # The mouse went from the left to the right at a third of the height.
-  rows, columns = np.nonzero(stroke)
-  assert rows.min() / 64 > 0.15 and rows.max() / 64 < 0.55
-  assert columns.min() / 128 < 0.35 and columns.max() / 128 > 0.65
-  expected = np.where(stroke, TRAIN, prediction)
   ids = [str(scene['id']) for scene in _scenes(config)]
   ledger = Ledger(workdir / 'pool', ids)
   labelled = ledger.labelled(2)
@@ -153,6 +175,4 @@ def _assert_learnt(config, workdir, index, stroke) -> None:
 
 
 def _scenes(config):
-  from segxal_jax import build
-
   return build.pool_source(config)

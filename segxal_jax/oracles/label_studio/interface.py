@@ -27,7 +27,11 @@ go on painting.</li>
 
 
 def labelling_config() -> str:
-  """The XML of the project: classes, colours, maps beside the image."""
+  """The XML of the project: classes, colours, maps beside the image.
+
+  Widths are fixed: the image keeps the size that it is first drawn at. What
+  is free beside it is for the tools, which lie over it otherwise.
+  """
   classes = '\n'.join(
     f'        <Label value={saxutils.quoteattr(name)} '
     f'background="#{red:02x}{green:02x}{blue:02x}"/>'
@@ -37,11 +41,11 @@ def labelling_config() -> str:
   )
   return f"""<View>
   <Header size="5" value="$title"/>
-  <View style="display: flex; gap: 1.5em">
-    <View style="flex: 64%">
+  <View style="display: flex">
+    <View style="flex: 0 0 62%">
       <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true"
              brightnessControl="true" contrastControl="true"
-             smoothing="false" defaultZoom="fit"/>
+             smoothing="false" defaultZoom="fit" maxWidth="87%"/>
       <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.55">
 {classes}
       </BrushLabels>
@@ -50,7 +54,7 @@ def labelling_config() -> str:
         <Label value="{PROMPT_LABEL}" background="{PROMPT_COLOR}"/>
       </KeyPointLabels>
     </View>
-    <View style="flex: 36%">
+    <View style="flex: 0 0 33%; margin-left: 5%">
       <Image name="{WHY}" value="$why" zoom="false" zoomControl="false"
              rotateControl="false"/>
       <Text name="reasons" value="$reasons"/>
