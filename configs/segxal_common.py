@@ -42,6 +42,25 @@ def _acquisition() -> ml_collections.ConfigDict:
   # most uncertain ones.
   acquisition.pixels = 10
   acquisition.pixel_share = 0.05
+  # ensemble_*: networks of the committee, S among them.
+  acquisition.ensemble = 5
+  # deal_*: pixels to a cell of the attention, form of the branch's loss
+  # ('wce' or 'bce'), levels of the difficulty entropy.
+  acquisition.deal_stride = 8
+  acquisition.deal_loss = 'wce'
+  acquisition.deal_levels = 8
+  # s4al: weight of the past in the teacher, probability from which it labels
+  # a pixel, and the side of the cells asked about, in pixels.
+  acquisition.teacher_decay = 0.99
+  acquisition.teacher_confidence = 0.7
+  acquisition.cell = 16
+  # vaal: side of the images that the autoencoder sees, its latent
+  # dimensions, and its training.
+  acquisition.vaal_side = 64
+  acquisition.vaal_latent = 128
+  acquisition.vaal_steps = 2_000
+  acquisition.vaal_batch_size = 16
+  acquisition.vaal_learning_rate = 5e-4
   return acquisition
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Integer
 # The label of pixels that count nowhere.
 VOID = 255
 
-_FORMS = ('balanced', 'pos_weight')
+_FORMS = ('balanced', 'pos_weight', 'bce', 'wce')
 
 
 def _masked_mean(values: Array, valid: Array) -> Array:
@@ -70,6 +70,8 @@ def failure_loss(
   - `pos_weight`: -[r y log p + (1-y) log(1-p)] with r = b / (1-b), which is
     the first divided by (1-b): the same ranking, about 1/error-rate larger.
 
+  DEAL's two are `bce`, without any weight, and `wce`, see `_two_sided`.
+
   Args:
     failure_logits: output of the failure network; higher = wrong.
     target: True where the segmentation is wrong.
@@ -88,6 +90,8 @@ def failure_loss(
   if form not in _FORMS:
     raise ValueError(f'unknown form {form!r}, expected one of {_FORMS}')
   wrong = jnp.logical_and(target, valid)
+  if form in ('bce', 'wce'):
+    return _two_sided(failure_logits, wrong, valid, form == 'wce')
   num_wrong = jnp.sum(wrong.astype(jnp.float32))
   num_valid = jnp.sum(valid.astype(jnp.float32))
   beta = 1.0 - num_wrong / jnp.maximum(num_valid, 1.0)
@@ -103,3 +107,22 @@ def failure_loss(
   )
   loss = _masked_mean(losses, valid)
   return jnp.where(num_wrong > 0, loss, 0.0)
+
+
+def _two_sided(
+  logits: Array, wrong: Array, valid: Array, weighted: bool
+) -> Array:
+  """Cross-entropy against `wrong`, over valid pixels.
+
+  Weighted, wrong and right pixels are averaged apart and joined by weights
+  in proportion to 1 / sqrt(n + 1) of their numbers n (DEAL's code).
+  """
+  values = jnp.where(
+    wrong, -jax.nn.log_sigmoid(logits), -jax.nn.log_sigmoid(-logits)
+  )
+  if not weighted:
+    return _masked_mean(values, valid)
+  sides = (wrong, valid & ~wrong)
+  weights = [1 / jnp.sqrt(jnp.sum(s.astype(jnp.float32)) + 1) for s in sides]
+  means = [_masked_mean(values, side) for side in sides]
+  return sum(w * m for w, m in zip(weights, means)) / sum(weights)

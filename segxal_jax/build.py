@@ -155,6 +155,7 @@ def explain_options(config: Any) -> ExplainOptions:
     members=config.acquisition.members,
     dropout=config.acquisition.dropout,
     window=config.acquisition.window,
+    levels=config.acquisition.deal_levels,
     gradient=_gradient_options(config),
   )
 

@@ -10,6 +10,7 @@ from segxal_jax import (
   asking,
   depth,
   gradient_embedding,
+  learners,
   oracles,
 )
 
@@ -21,6 +22,7 @@ _CHOICES = {
   'regions.kind': ('superpixels', 'patches'),
   'oracle.rest': ('prediction', 'confident', 'void'),
   'selection.rule': ('dice', 'all'),
+  'acquisition.deal_loss': ('bce', 'wce'),
 }
 _NOT_NEGATIVE = (
   'pool.num_initial',
@@ -46,6 +48,15 @@ _POSITIVE = (
   'acquisition.members',
   'acquisition.gradient_dims',
   'acquisition.pixels',
+  'acquisition.ensemble',
+  'acquisition.deal_stride',
+  'acquisition.deal_levels',
+  'acquisition.cell',
+  'acquisition.vaal_side',
+  'acquisition.vaal_latent',
+  'acquisition.vaal_steps',
+  'acquisition.vaal_batch_size',
+  'acquisition.vaal_learning_rate',
   'regions.num_segments',
   'regions.compactness',
   'regions.patch',
@@ -58,6 +69,8 @@ _SHARES = (
   'pool.subset_share',
   'acquisition.top_share',
   'acquisition.pixel_share',
+  'acquisition.teacher_decay',
+  'acquisition.teacher_confidence',
   'oracle.min_confidence',
   'oracle.min_share',
   'oracle.wrong_class',
@@ -124,6 +137,20 @@ def _check_explanation(config: Any) -> None:
     )
 
 
+def _check_companions(config: Any) -> None:
+  asked = config.acquisition
+  if asked.vaal_side % 16:
+    raise UserError(
+      f'config.acquisition.vaal_side is {asked.vaal_side}: it must be a '
+      'multiple of 16.'
+    )
+  if asked.ensemble < 2 and asked.strategy.startswith('ensemble'):
+    raise UserError(
+      f'config.acquisition.ensemble is {asked.ensemble}: a committee has at '
+      'least 2 members.'
+    )
+
+
 def _check_beginning(config: Any) -> None:
   if config.data.get('train_fraction', 1.0) != 1.0:
     raise UserError(
@@ -171,10 +198,12 @@ def check(config: Any) -> None:
       )
   _check_numbers(config)
   _check_explanation(config)
+  _check_companions(config)
   _check_beginning(config)
   _check_end(config)
   strategy = acquisition.create(config.acquisition.strategy)
   asking.create(config, strategy.means.asks)
+  learners.create(config)
   if strategy.means.embedding == 'gradient':
     gradient_embedding.classifier(config)
   oracles.create(config.oracle, config.seed)

@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from fsnet_jax.models.fsnet import FSNet
 from segxal_jax import committee, gradcam, gradient_embedding, uncertainty
+from segxal_jax.difficulty import levels_entropy
 from segxal_jax.error_mask import explainable_error_mask, image_score
 from segxal_jax.gradient_embedding import GradientOptions
 from segxal_jax.impurity import ripu
@@ -25,7 +26,14 @@ _UNCERTAINTY = {
   'least_confidence': uncertainty.least_confidence,
 }
 # What an acquisition strategy can ask for.
-SCORES = (*_UNCERTAINTY, *committee.MEASURES, 'ripu', 'eem', 'failure')
+SCORES = (
+  *_UNCERTAINTY,
+  *committee.MEASURES,
+  'ripu',
+  'eem',
+  'failure',
+  'difficulty_entropy',
+)
 # The maps that can rank the parts of an image.
 GUIDES = (*_UNCERTAINTY, 'ripu', 'eem')
 
@@ -49,6 +57,7 @@ class ExplainOptions:
     members: of the dropout committee.
     dropout: rate of its dropout.
     window: radius of RIPU's windows.
+    levels: of DEAL's difficulty entropy.
     gradient: of BADGE's vectors; None for the mean of the layer's activation.
   """
 
@@ -63,6 +72,7 @@ class ExplainOptions:
   members: int = 10
   dropout: float = 0.2
   window: int = 1
+  levels: int = 8
   gradient: GradientOptions | None = None
 
 
@@ -123,6 +133,35 @@ def _failure(model: FSNet, params, batch_stats, images) -> Array:
   return jax.nn.sigmoid(logits)
 
 
+def _score_maps(
+  model, options, scores, params, batch_stats, batch, logits, key
+) -> dict[str, Array]:
+  """The maps [b h w] whose means are asked for."""
+  images = batch['image'].astype(jnp.float32)
+  maps = {
+    name: _UNCERTAINTY[name](logits) for name in scores if name in _UNCERTAINTY
+  }
+  if 'ripu' in scores:
+    maps['ripu'] = ripu(logits, options.window)
+  if 'eem' in scores:
+    mask = _mask(model, options, params, batch_stats, batch, logits)
+    maps['eem'] = mask['eem']
+  if 'failure' in scores:
+    maps['failure'] = _failure(model, params, batch_stats, images)
+  voted = [name for name in scores if name in committee.MEASURES]
+  if voted:
+    members = committee.member_logits(
+      logits_fn(model),
+      variables_of(params, batch_stats),
+      images,
+      key,
+      options.members,
+      options.dropout,
+    )
+    maps |= {name: committee.MEASURES[name](members) for name in voted}
+  return maps
+
+
 def make_score_step(
   model: FSNet,
   options: ExplainOptions,
@@ -148,7 +187,7 @@ def make_score_step(
     images = batch['image'].astype(jnp.float32)
     variables = variables_of(params, batch_stats)
     apply = logits_fn(model)
-    values, maps = {}, {}
+    values = {}
     if embedding and options.gradient:
       logits = apply(variables, images)
       values['embedding'] = gradient_embedding.embed(
@@ -161,23 +200,14 @@ def make_score_step(
       values['embedding'] = jnp.mean(activation, axis=(1, 2))
     else:
       logits = apply(variables, images)
-    for name in scores:
-      if name in _UNCERTAINTY:
-        maps[name] = _UNCERTAINTY[name](logits)
-    if 'ripu' in scores:
-      maps['ripu'] = ripu(logits, options.window)
-    if 'eem' in scores:
-      maps['eem'] = _mask(model, options, params, batch_stats, batch, logits)[
-        'eem'
-      ]
-    if 'failure' in scores:
-      maps['failure'] = _failure(model, params, batch_stats, images)
-    voted = [name for name in scores if name in committee.MEASURES]
-    if voted:
-      members = committee.member_logits(
-        apply, variables, images, key, options.members, options.dropout
+    maps = _score_maps(
+      model, options, scores, params, batch_stats, batch, logits, key
+    )
+    if 'difficulty_entropy' in scores:
+      difficulty = _failure(model, params, batch_stats, images)
+      values['difficulty_entropy'] = levels_entropy(
+        difficulty, batch['usable'], options.levels
       )
-      maps |= {name: committee.MEASURES[name](members) for name in voted}
     for name, value in maps.items():
       values[name] = image_score(value, batch['usable'], options.top_share)
     return values

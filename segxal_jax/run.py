@@ -9,8 +9,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from fsnet_jax import build as fsnet_build
-from fsnet_jax.optimizers import NOT_YET
 from fsnet_jax.report import atomic
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
@@ -22,7 +20,8 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.datasets.base import Source
 from input_pipeline.loader import BatchIterator, train_loader
-from segxal_jax import build, oracles, seeds, sparse
+from segxal_jax import build, learners, oracles, posed, seeds, sparse
+from segxal_jax.half_unlabelled import HalfUnlabelled
 from segxal_jax.pool import AnnotatedSource, Ledger
 from segxal_jax.state import LoopState
 
@@ -36,6 +35,7 @@ class Run:
     config: of the run.
     workdir: its folder.
     mesh: devices.
+    learner: how S is trained.
     model: S and, if it is trained, F.
     pool: images of D^L and D^U together; their labels are the ground truth,
       which only oracles that may see it, and audits, read.
@@ -49,8 +49,10 @@ class Run:
     self.workdir = workdir
     self.stop = stop
     self.mesh = mesh_lib.make_mesh()
-    self.model = build.model(config)
+    self.learner = learners.create(config)
+    self.model = self.learner.model()
     self.pool: Source = build.pool_source(config)
+    posed.check(config, self.pool)
     self.ledger = Ledger(workdir / 'pool', _ids(self.pool))
     self.oracle = oracles.create(config.oracle, config.seed, workdir / 'oracle')
     self.oracle = sparse.answering(config, self.oracle)
@@ -65,22 +67,28 @@ class Run:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-  def fresh_networks(self, previous: TrainState | None) -> TrainState:
+  def fresh_networks(
+    self, previous: TrainState | None, member: int = 0
+  ) -> TrainState:
     """The state before a cycle's first training step.
 
     From scratch, with weights that depend on the seed alone, or with those
     that `config.init` names: cycles then differ in their labels, not in the
     luck of a draw. With `config.warm_start`, with the weights of the cycle
     before (its optimiser starts anew).
+
+    Args:
+      previous: networks of the cycle before.
+      member: of a committee: each begins with other weights.
     """
     config = self.config
-    start = config.phase1_steps if config.phase2_steps else NOT_YET
+    numbers = (member,) if member else ()
     state = create_state(
       self.model,
-      fsnet_build.optimizer(config),
-      seed=seeds.derived(config.seed, 'networks'),
+      self.learner.optimizer(),
+      seed=seeds.derived(config.seed, 'networks', *numbers),
       image_size=tuple(config.image_size),
-      phase2_start=start,
+      phase2_start=self.learner.joint_start(),
     )
     if previous is not None and config.warm_start:
       state = state.replace(
@@ -99,6 +107,22 @@ class Run:
       self._steps[name] = make()
     return self._steps[name]
 
+  def train_step(self, phase: int) -> Any:
+    """The compiled training step of a phase."""
+    replicated = mesh_lib.replicated(self.mesh)
+    return self.compiled(
+      f'train{phase}',
+      lambda: jax.jit(
+        self.learner.train_step(self.model, phase),
+        donate_argnums=0,
+        out_shardings=(replicated, replicated),
+      ),
+    )
+
+  def member_batches(self, cycle: int, member: int) -> BatchIterator:
+    """As `training_batches`, in an order of its own; the caller closes it."""
+    return self._make_iterator(cycle, member)
+
   def training_batches(self, cycle: int) -> BatchIterator:
     """Endless batches of the labelled pool of a cycle."""
     if self._iterator is None or self._iterator[0] != cycle:
@@ -107,16 +131,21 @@ class Run:
       self._iterator = (cycle, self._make_iterator(cycle))
     return self._iterator[1]
 
-  def _make_iterator(self, cycle: int) -> BatchIterator:
+  def _make_iterator(self, cycle: int, *member: int) -> BatchIterator:
     config = self.config
+    labelled = self.ledger.labelled(cycle)
     files = [
       (index, str(self.ledger.path(annotation)))
-      for index, annotation in self.ledger.labelled(cycle).items()
+      for index, annotation in labelled.items()
     ]
+    source: Source = AnnotatedSource(self.pool, files)
+    if self.learner.needs_unlabelled:
+      rest = [i for i in range(len(self.pool)) if i not in labelled]
+      source = HalfUnlabelled(source, self.pool, rest)
     return train_loader(
-      AnnotatedSource(self.pool, files),
+      source,
       batch_size=config.batch_size,
-      seed=seeds.derived(config.seed, 'batches', cycle),
+      seed=seeds.derived(config.seed, 'batches', cycle, *member),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       augment=transforms.resolve(config.data.augment),

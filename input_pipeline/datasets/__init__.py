@@ -30,6 +30,7 @@ DATASETS = {
   'cityscapes': 'input_pipeline.datasets.cityscapes',
   'idd_lite': 'input_pipeline.datasets.idd_lite',
   'mapillary_vistas': 'input_pipeline.datasets.mapillary_vistas',
+  'street_views': 'input_pipeline.datasets.street_views',
   'streets': 'input_pipeline.datasets.streets',
 }
 

@@ -12,6 +12,7 @@ from segxal_jax.acquisition.base import Acquisition, Candidates, Chosen, Means
 from segxal_jax.acquisition.by_score import ByScore
 from segxal_jax.acquisition.coreset import CoreSet
 from segxal_jax.acquisition.random import Random
+from segxal_jax.acquisition.viewal import ViewAl
 
 ACQUISITIONS: dict[str, Acquisition] = {
   strategy.name: strategy
@@ -27,6 +28,36 @@ ACQUISITIONS: dict[str, Acquisition] = {
     ByScore('consensus_entropy', 'QBC (consensus entropy)'),
     ByScore('disagreement', 'QBC (disagreement)'),
     ByScore('failure', "FSNet's failure map"),
+    ByScore(
+      'ensemble_vote_entropy',
+      'QBC (ensemble, vote entropy)',
+      Means(companions='ensemble'),
+      'vote_entropy',
+    ),
+    ByScore(
+      'ensemble_consensus_entropy',
+      'QBC (ensemble, consensus entropy)',
+      Means(companions='ensemble'),
+      'consensus_entropy',
+    ),
+    ByScore(
+      'ensemble_disagreement',
+      'QBC (ensemble, disagreement)',
+      Means(companions='ensemble'),
+      'disagreement',
+    ),
+    ByScore('deal_ds', 'DEAL (DS)', Means(learner='deal'), 'failure'),
+    ByScore(
+      'deal_de', 'DEAL (DE)', Means(learner='deal'), 'difficulty_entropy'
+    ),
+    ByScore('vaal', 'VAAL', Means(companions='vaal')),
+    ByScore(
+      's4al',
+      'S4AL (approximate)',
+      Means(learner='mean_teacher', asks='cells'),
+      'entropy',
+    ),
+    ViewAl(),
     Badge(),
     ByScore('ripu', 'RIPU', Means(asks='windows')),
     Random('pixelpick', 'PixelPick', Means(asks='pixels')),

@@ -17,6 +17,7 @@ class Candidates:
     scores: by name, one number an image; higher = more worth a label.
     embedding: one vector an image, if the strategy needs them.
     centres: vectors of the images that are already labelled.
+    group: equal numbers for images of one scene, if the strategy asks.
   """
 
   index: Int[np.ndarray, ' n']
@@ -25,6 +26,7 @@ class Candidates:
   )
   embedding: Float[np.ndarray, 'n k'] | None = None
   centres: Float[np.ndarray, 'm k'] | None = None
+  group: Int[np.ndarray, ' n'] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

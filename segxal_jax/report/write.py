@@ -13,7 +13,15 @@ from PIL import Image
 from fsnet_jax.report import atomic, plots
 from fsnet_jax.runtime import environment
 from input_pipeline.notices import say
-from segxal_jax import acquisition, build, depth, oracles, questions
+from segxal_jax import (
+  acquisition,
+  asking,
+  build,
+  depth,
+  oracles,
+  questions,
+  sparse,
+)
 from segxal_jax.pool import Ledger
 from segxal_jax.report import collect, curves, html, strips
 
@@ -77,7 +85,7 @@ def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
   last = metrics['cycles'][-1]
   return {
     'Strategy': acquisition.create(config.acquisition.strategy).title,
-    'Oracle': oracles.ORACLES[config.oracle.kind].title,
+    'Oracle': _oracle(config),
     'Selection': _selection(config),
     'Proximity from': depth.create(config.depth).title,
     'Network': f'{config.segmentation.name}, width {config.width:g}',
@@ -87,6 +95,14 @@ def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
     'Device': str(metrics['environment']['device']),
     'Date': str(metrics['environment']['date']),
   }
+
+
+def _oracle(config: Any) -> str:
+  """Who answers: also where single pixels are asked about."""
+  strategy = acquisition.create(config.acquisition.strategy)
+  if asking.create(config, strategy.means.asks).exact:
+    return sparse.SparseHuman.title
+  return oracles.ORACLES[config.oracle.kind].title
 
 
 def _selection(config: Any) -> str:

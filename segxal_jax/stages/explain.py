@@ -1,6 +1,7 @@
 """Looks at a random part of the unlabelled pool (paper 3.2, 4: D^S)."""
 
 import io
+import shutil
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import numpy as np
 from fsnet_jax.report import atomic
 from fsnet_jax.runtime import mesh as mesh_lib
 from input_pipeline.notices import say
-from segxal_jax import acquisition, build, seeds
+from segxal_jax import acquisition, build, companions, seeds
+from segxal_jax.companions import views
 from segxal_jax.explain_step import make_score_step
 from segxal_jax.run import Run
 from segxal_jax.state import LoopState
@@ -46,18 +48,23 @@ def explain(run: Run, state: LoopState) -> LoopState:
   if strategy.needs or strategy.needs_embedding:
     say(f'cycle {state.cycle}  explain  {len(places)} images: {strategy.title}')
     labelled = []
-    if strategy.needs_embedding:
+    centres = (
+      strategy.needs_embedding and strategy.means.embedding == 'features'
+    )
+    if centres:
       labelled = list(run.ledger.labelled(state.cycle))
     values = score(run, state, strategy, [*map(int, places), *labelled])
     for name, rows in values.items():
       arrays[name] = rows[: len(places)]
-    if strategy.needs_embedding:
+    if centres:
       arrays['centres'] = values['embedding'][len(places) :]
   if jax.process_index() == 0:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     path = run.folder(state.cycle) / 'scores.npz'
     atomic.write_bytes(path, content.getvalue())
+    # Of no more use, and as large as many checkpoints.
+    shutil.rmtree(path.parent / companions.FOLDER, ignore_errors=True)
   return state.then('query')
 
 
@@ -68,24 +75,40 @@ def score(
   places: list[int],
 ) -> dict[str, np.ndarray]:
   """What a strategy needs of each image, in the order of `places`."""
-  step = run.compiled('score', lambda: _make_step(run, strategy))
+  if strategy.means.companions == views.NAME:
+    return views.score(run, state, places)
+  scorer = _scorer(run, state, strategy)
   view = build.pool_view(run.config)
   key = jax.random.key(seeds.derived(run.config.seed, 'committee', state.cycle))
   collected: dict[str, list[Any]] = {}
   batches = stream(run.pool, places, run.config.eval.batch_size, view)
   for number, batch in enumerate(batches):
     inputs = {name: batch[name] for name in ('image', 'near', 'usable')}
-    values = step(
-      state.train.params,
-      state.train.batch_stats,
-      mesh_lib.put_batch(inputs, run.mesh),
-      jax.random.fold_in(key, number),
+    values = scorer(
+      mesh_lib.put_batch(inputs, run.mesh), jax.random.fold_in(key, number)
     )
     for name, rows in values.items():
       collected.setdefault(name, []).append(mesh_lib.local_rows(rows))
     run.check_stop('looking at the pool')
   stacked = {name: np.stack(rows) for name, rows in collected.items()}
   return {name: rows[: len(places)] for name, rows in gathered(stacked).items()}
+
+
+def _scorer(
+  run: Run, state: LoopState, strategy: acquisition.Acquisition
+) -> companions.Scorer:
+  """(batch, key) -> numbers: of S itself, or of networks beside it."""
+  if strategy.means.companions:
+    return companions.COMPANIONS[strategy.means.companions](
+      run, state, strategy
+    )
+  step = run.compiled('score', lambda: _make_step(run, strategy))
+  params = run.learner.asking_params(state.train)
+
+  def score(batch, key):
+    return step(params, state.train.batch_stats, batch, key)
+
+  return score
 
 
 def _make_step(run: Run, strategy: acquisition.Acquisition) -> Any:

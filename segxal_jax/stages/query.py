@@ -44,6 +44,7 @@ def choose(run: Run, state: LoopState) -> list[int]:
     scores={name: known[name] for name in strategy.needs},
     embedding=known.get('embedding'),
     centres=known.get('centres'),
+    group=known.get('group'),
   )
   count = build.num_query(config, len(run.pool))
   rng = seeds.generator(config.seed, 'choice', state.cycle)
@@ -84,7 +85,7 @@ def write_maps(
   for batch in stream(run.pool, places, run.config.eval.batch_size, view):
     inputs = {name: batch[name] for name in ('image', 'near', 'usable')}
     maps = step(
-      state.train.params,
+      run.learner.asking_params(state.train),
       state.train.batch_stats,
       mesh_lib.put_batch(inputs, run.mesh),
     )

@@ -1,39 +1,20 @@
 """Trains the networks on the labelled pool (paper 3.1)."""
 
 import math
-from typing import Any
 
 import jax
 import numpy as np
 
-from fsnet_jax import build as fsnet_build
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import Interrupted
 from fsnet_jax.runtime.progress import Progress
-from fsnet_jax.train_step import make_train_step
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 from segxal_jax.run import Run
 from segxal_jax.state import LoopState
 
 _STOP_CHECK_STEPS = 10
-
-
-def _step(run: Run, phase: int) -> Any:
-  """The compiled training step of a phase."""
-  replicated = mesh_lib.replicated(run.mesh)
-  return jax.jit(
-    make_train_step(
-      run.model,
-      fsnet_build.optimizer(run.config),
-      phase=phase,
-      options=fsnet_build.loss_options(run.config),
-      accumulate_steps=run.config.accumulate_steps,
-    ),
-    donate_argnums=0,
-    out_shardings=(replicated, replicated),
-  )
 
 
 def train(run: Run, state: LoopState) -> LoopState:
@@ -51,8 +32,8 @@ def train(run: Run, state: LoopState) -> LoopState:
   progress = Progress(config.batch_size)
   say(f'cycle {state.cycle}  train  {len(pool)} labelled images')
   while step < total:
-    phase = 1 if step < config.phase1_steps else 2
-    update = run.compiled(f'train{phase}', lambda p=phase: _step(run, p))
+    phase = run.learner.phase(step)
+    update = run.train_step(phase)
     batch = mesh_lib.put_batch(next(batches), run.mesh)
     with memory.explained(f'training step {step + 1}'):
       networks, scalars = update(networks, batch)

@@ -1,0 +1,32 @@
+"""How S is trained: one file a way, one protocol, one table.
+
+A learner composes with any segmentation network. It never touches the
+training loop: it gives the loop its networks, its optimiser, its compiled
+step and its images, each made from the usual one.
+"""
+
+from typing import Any
+
+from segxal_jax.learners.base import Learner, Plain
+from segxal_jax.learners.deal import Deal
+from segxal_jax.learners.mean_teacher import MeanTeacher
+
+LEARNERS: dict[str, type[Learner]] = {
+  learner.name: learner for learner in (Plain, Deal, MeanTeacher)
+}
+
+__all__ = ['LEARNERS', 'Learner', 'create']
+
+
+def create(config: Any) -> Learner:
+  """The learner that the config's strategy needs.
+
+  Raises:
+    UserError: the config asks for something that it cannot do.
+  """
+  from segxal_jax import acquisition
+
+  strategy = acquisition.create(config.acquisition.strategy)
+  learner = LEARNERS[strategy.means.learner](config)
+  learner.check()
+  return learner

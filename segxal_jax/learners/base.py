@@ -1,0 +1,111 @@
+"""What a learner is, and the usual one."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import optax
+
+from fsnet_jax import build as fsnet_build
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.optimizers import NOT_YET
+from fsnet_jax.train_step import (
+  Batch,
+  LossOptions,
+  Scalars,
+  TrainState,
+  make_train_step,
+)
+from segxal_jax import build
+
+Step = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
+
+
+@runtime_checkable
+class Learner(Protocol):
+  """Makes what one cycle's training needs, of a config.
+
+  Attributes:
+    name: key in `LEARNERS`.
+    needs_unlabelled: whether half of its batches are images of D^U, with no
+      label (void).
+  """
+
+  name: str
+  needs_unlabelled: bool
+
+  def check(self) -> None:
+    """Raises UserError where the config asks for what it cannot do."""
+    ...
+
+  def model(self) -> FSNet:
+    """S, and what is trained with it in the place of F."""
+    ...
+
+  def optimizer(self) -> optax.GradientTransformationExtraArgs:
+    """Of the parameters of `model`."""
+    ...
+
+  def joint_start(self) -> int:
+    """The first step that trains both networks, or `NOT_YET`."""
+    ...
+
+  def phase(self, step: int) -> int:
+    """1: step number `step` (from 0) trains S alone; 2: both networks."""
+    ...
+
+  def train_step(self, model: FSNet, phase: int) -> Step:
+    """The update of a phase, to be compiled by the caller."""
+    ...
+
+  def asking_params(self, state: TrainState) -> Any:
+    """The parameters of the network that looks at the pool."""
+    ...
+
+
+class Plain:
+  """S, and FSNet's F if it is trained."""
+
+  name = 'plain'
+  needs_unlabelled = False
+
+  def __init__(self, config: Any):
+    """Takes the config of the run."""
+    self._config = config
+
+  def check(self) -> None:
+    """See `Learner`."""
+
+  def model(self) -> FSNet:
+    """See `Learner`."""
+    return build.model(self._config)
+
+  def optimizer(self) -> optax.GradientTransformationExtraArgs:
+    """See `Learner`."""
+    return fsnet_build.optimizer(self._config)
+
+  def joint_start(self) -> int:
+    """See `Learner`."""
+    config = self._config
+    return config.phase1_steps if config.phase2_steps else NOT_YET
+
+  def phase(self, step: int) -> int:
+    """See `Learner`."""
+    return 1 if step < self._config.phase1_steps else 2
+
+  def loss_options(self) -> LossOptions:
+    """Of the joint phase."""
+    return fsnet_build.loss_options(self._config)
+
+  def train_step(self, model: FSNet, phase: int) -> Step:
+    """See `Learner`."""
+    return make_train_step(
+      model,
+      self.optimizer(),
+      phase=phase,
+      options=self.loss_options(),
+      accumulate_steps=self._config.accumulate_steps,
+    )
+
+  def asking_params(self, state: TrainState) -> Any:
+    """See `Learner`."""
+    return state.params

@@ -1,0 +1,26 @@
+"""Does the pool have the posed views that a strategy needs?"""
+
+from typing import Any
+
+from input_pipeline.datasets.base import Source
+from input_pipeline.errors import UserError
+from segxal_jax import acquisition
+
+
+def check(config: Any, source: Source) -> None:
+  """Checks the pool before anything is compiled.
+
+  Raises:
+    UserError: the strategy compares views of a scene, and the pool is of
+      single images, or without depth.
+  """
+  strategy = acquisition.create(config.acquisition.strategy)
+  if strategy.means.companions != 'views':
+    return
+  if not {'camera', 'depth'} <= source[0].keys():
+    raise UserError(
+      f'config.acquisition.strategy={strategy.name} needs several views of '
+      'each scene with camera pose and depth, which single images do not '
+      "have: set config.data.name='street_views' and "
+      "config.depth.provider='dataset', or choose another strategy."
+    )
