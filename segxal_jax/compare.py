@@ -2,7 +2,9 @@
 
 A cell is a run of its own, in `<workdir>/cells/<arm>-<seed>`. Until the first
 question all arms of a seed are the same run: it is made once, in
-`cells/shared-<seed>`, and copied.
+`cells/shared-<seed>`, and copied. Arms whose strategy trains S in another way
+(`learners`) share among themselves, with the same seed set, test images and
+random subsets.
 """
 
 import ast
@@ -16,7 +18,7 @@ from typing import Any
 
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
-from segxal_jax import config_check
+from segxal_jax import acquisition, config_check
 from segxal_jax.loop import run_loop
 from segxal_jax.report import collect
 
@@ -37,6 +39,9 @@ _SHARED = (
   'width',
   'seed',
   'depth.provider',
+  'acquisition.deal_stride',
+  'acquisition.deal_loss',
+  'acquisition.teacher_',
 )
 
 
@@ -114,7 +119,7 @@ def arms(config: Any) -> list[Arm]:
 
 
 def cell_config(config: Any, arm: Arm | None, seed: int) -> Any:
-  """The config of one cell; of what all arms share if `arm` is None.
+  """The config of one cell; what arms share if there is none.
 
   Raises:
     UserError: the arm names a field that there is not.
@@ -144,15 +149,27 @@ def run_cells(config: Any, workdir: Path) -> None:
   """
   cells = workdir / 'cells'
   for seed in config.compare.seeds:
-    shared = cells / f'shared-{seed}'
     for arm in arms(config):
       folder = cells / f'{arm.folder}-{seed}'
       if not folder.exists():
-        say(f'cell {arm.title}, seed {seed}: what all arms share')
-        run_loop(cell_config(config, None, seed), shared, until=(1, 'explain'))
+        say(f'cell {arm.title}, seed {seed}: what arms share')
+        shared = _run_shared(config, arm, seed, cells)
         _copy(shared, folder)
       say(f'cell {arm.title}, seed {seed}')
       run_loop(cell_config(config, arm, seed), folder)
+
+
+def _run_shared(config: Any, arm: Arm, seed: int, cells: Path) -> Path:
+  """The folder of a seed's first training, as the arm's learner trains."""
+  cell = cell_config(config, arm, seed)
+  learner = acquisition.create(cell.acquisition.strategy).means.learner
+  if learner == 'plain':
+    folder = cells / f'shared-{seed}'
+    cell = cell_config(config, None, seed)
+  else:
+    folder = cells / f'shared-{learner}-{seed}'
+  run_loop(cell, folder, until=(1, 'explain'))
+  return folder
 
 
 def _copy(source: Path, target: Path) -> None:

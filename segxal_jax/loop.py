@@ -6,6 +6,7 @@ the ledger gives a stage only what is before it.
 """
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import StopRequest
 from input_pipeline.notices import say
-from segxal_jax import build, seeds
+from segxal_jax import build, seeds, timings
 from segxal_jax.oracles.full_image import whole_image
 from segxal_jax.pool import SEED_CYCLE
 from segxal_jax.run import Run, truth
@@ -61,7 +62,10 @@ def run_loop(
         state = _first_state(run)
         run.save(state)
       while state.stage != DONE and (state.cycle, state.stage) != until:
-        state = STAGES[state.stage](run, state)
+        began = time.perf_counter()
+        stage, cycle = state.stage, state.cycle
+        state = STAGES[stage](run, state)
+        timings.add(workdir, cycle, stage, time.perf_counter() - began)
         run.save(state)
       return Finished(state.cycle, state.reason)
     finally:

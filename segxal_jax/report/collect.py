@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from input_pipeline.errors import UserError
+from segxal_jax import timings
 from segxal_jax.report import curves
 
 SCHEMA = 1
 
 
 def cycles(workdir: Path) -> list[dict[str, Any]]:
-  """What each finished cycle measured, in order.
+  """What each finished cycle measured, in order, and how long it took.
+
+  An entry's `seconds` are those of its stages (see `timings.read`).
 
   Raises:
     UserError: no cycle has been measured yet.
@@ -23,6 +26,9 @@ def cycles(workdir: Path) -> list[dict[str, Any]]:
     if not path.exists():
       break
     entries.append(json.loads(path.read_text()))
+  seconds = timings.read(workdir)
+  for entry in entries:
+    entry['seconds'] = seconds.get(entry['cycle'], {})
   if not entries:
     raise UserError(
       f'--workdir={workdir} holds no measured cycle: run --mode=train first.'

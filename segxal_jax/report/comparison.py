@@ -1,7 +1,6 @@
 """Arms against each other: means over seeds, paired differences, curves."""
 
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +9,11 @@ from typing import Any
 from fsnet_jax.report import atomic, plots
 from fsnet_jax.runtime import environment
 from input_pipeline.notices import say
-from segxal_jax.report import curves
+from segxal_jax.report import curves, paired
 
 Cycles = Sequence[Mapping[str, Any]]
 # By arm's title and seed.
 Results = Mapping[str, Mapping[int, Cycles]]
-
-# Two-sided 95 % of Student's t by degrees of freedom.
-_STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:
@@ -30,9 +26,11 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
   Returns:
     For each arm `title`, `seeds`, `miou` and `area_by_<unit>` (each mean and
     sample deviation over seeds, None where not defined), `class_std` (the
-    deviation over classes, the paper's "STD"), `cost` (means), and `lead`:
-    the paired difference of `area_by_pixels` (of `area_by_images` where
-    nothing was paid in pixels) to the first arm with its 95 % interval.
+    deviation over classes, the paper's "STD"), `iou` (by class, mean over the
+    seeds where it is defined), `cost` (means), `seconds` (medians of a
+    cycle's training and query), and `lead`: by unit of cost, the paired
+    difference of the areas to the first arm (see `paired.compare`), over the
+    budget that both have spent.
   """
   rows = []
   reference = next(iter(results), None)
@@ -48,6 +46,8 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
       unit: statistics.fmean(run[-1]['cost'][unit] for run in runs)
       for unit in curves.UNITS
     }
+    row['iou'] = _class_iou(runs, dataset)
+    row['seconds'] = _seconds(runs)
     row['lead'] = None
     if title != reference:
       row['lead'] = _lead(by_seed, results[reference], dataset)
@@ -73,48 +73,125 @@ def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
   return {'mean': statistics.fmean(known), 'std': std}
 
 
+def _class_iou(runs: Sequence[Cycles], dataset: str) -> dict[str, float | None]:
+  """After the last cycle, by class."""
+  last = [run[-1]['datasets'][dataset]['segmentation']['iou'] for run in runs]
+  result = {}
+  for name in last[0]:
+    known = [iou[name] for iou in last if iou[name] is not None]
+    result[name] = statistics.fmean(known) if known else None
+  return result
+
+
+def _seconds(runs: Sequence[Cycles]) -> dict[str, float | None]:
+  """Medians over cycles and seeds: a compilation counts in few of them.
+
+  A query is what comes between measuring and asking: companions' training,
+  scores and choice.
+  """
+  times: dict[str, list[float]] = {'train': [], 'query': []}
+  for run in runs:
+    for entry in run:
+      stages = entry.get('seconds', {})
+      if 'train' in stages:
+        times['train'].append(stages['train'])
+      if 'explain' in stages and 'query' in stages:
+        times['query'].append(stages['explain'] + stages['query'])
+  return {
+    name: statistics.median(values) if values else None
+    for name, values in times.items()
+  }
+
+
 def _lead(
   mine: Mapping[int, Cycles], other: Mapping[int, Cycles], dataset: str
-) -> dict[str, Any] | None:
-  """Paired over the seeds that both have."""
-  gaps = []
-  for seed in sorted(mine.keys() & other.keys()):
-    gap = curves.gap(mine[seed], other[seed], dataset, 'images')
-    if gap is not None:
-      gaps.append(gap)
-  if not gaps:
-    return None
-  mean = statistics.fmean(gaps)
-  if len(gaps) < 2:
-    return {'mean': mean, 'half_width': None, 'seeds': len(gaps)}
-  freedom = len(gaps) - 1
-  factor = _STUDENT_95[freedom - 1] if freedom <= len(_STUDENT_95) else 1.96
-  half = factor * statistics.stdev(gaps) / math.sqrt(len(gaps))
-  return {'mean': mean, 'half_width': half, 'seeds': len(gaps)}
+) -> dict[str, Any]:
+  """By unit of cost, paired over the seeds that both have."""
+  seeds = sorted(mine.keys() & other.keys())
+  leads = {}
+  for unit in curves.UNITS:
+    gaps = [curves.gap(mine[s], other[s], dataset, unit) for s in seeds]
+    leads[unit] = paired.compare([gap for gap in gaps if gap is not None])
+  return leads
 
 
 def markdown(rows: Sequence[Mapping[str, Any]], dataset: str) -> str:
-  """The table for a person."""
-  lines = [
-    f'{dataset}, in %: mean ± deviation over seeds',
-    '',
-    '| arm | seeds | mIoU at the end | area by images | area by pixels | '
-    'area by clicks | deviation over classes | images | pixels | clicks | '
-    f'lead over {rows[0]["title"]}, area by images, 95 % interval |',
-    '|---|---|---|---|---|---|---|---|---|---|---|',
-  ]
-  for row in rows:
-    cells = [
+  """The tables for a person: budgets, paired tests, classes."""
+  return '\n'.join(
+    [
+      f'{dataset}, in %: mean ± deviation over seeds',
+      '',
+      *_budget_table(rows),
+      '',
+      f'Lead over {rows[0]["title"]}, area under the curve over the budget '
+      'that both spent: mean ± 95 % interval, seeds ahead, two-sided p of '
+      "Student's paired test",
+      '',
+      *_lead_table(rows),
+      '',
+      'IoU of each class after the last cycle, mean over seeds',
+      '',
+      *_class_table(rows),
+      '',
+    ]
+  )
+
+
+def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  cells = [
+    [
       row['title'],
       str(len(row['seeds'])),
       _cell(row['miou']),
       *(_cell(row[f'area_by_{unit}']) for unit in curves.UNITS),
       _cell(row['class_std']),
       *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
-      _lead_cell(row['lead']),
+      *(_seconds_cell(row['seconds'][name]) for name in ('train', 'query')),
     ]
-    lines.append(f'| {" | ".join(cells)} |')
-  return '\n'.join(lines) + '\n'
+    for row in rows
+  ]
+  heads = [
+    'arm',
+    'seeds',
+    'mIoU at the end',
+    *(f'area by {unit}' for unit in curves.UNITS),
+    'deviation over classes',
+    *curves.UNITS,
+    's a training',
+    's a query',
+  ]
+  return _lines(heads, cells)
+
+
+def _lead_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  cells = [
+    [row['title'], *(_lead_cell(row['lead'][unit]) for unit in curves.UNITS)]
+    for row in rows
+    if row['lead'] is not None
+  ]
+  return _lines(['arm', *(f'by {unit}' for unit in curves.UNITS)], cells)
+
+
+def _class_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+  names = list(rows[0]['iou'])
+  cells = [
+    [row['title'], *(_percent(row['iou'].get(name)) for name in names)]
+    for row in rows
+  ]
+  return _lines(['arm', *map(str, names)], cells)
+
+
+def _lines(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+  rows = [list(heads), ['---'] * len(heads), *cells]
+  return [f'| {" | ".join(row)} |' for row in rows]
+
+
+def _percent(value: float | None) -> str:
+  return '\N{EM DASH}' if value is None else f'{100 * value:.1f}'
+
+
+def _seconds_cell(value: float | None) -> str:
+  return '\N{EM DASH}' if value is None else f'{value:.1f}'
 
 
 def _cell(value: Mapping[str, float | None]) -> str:
@@ -126,11 +203,13 @@ def _cell(value: Mapping[str, float | None]) -> str:
 
 def _lead_cell(lead: Mapping[str, Any] | None) -> str:
   if lead is None:
-    return ''
+    return '\N{EM DASH}'
   text = f'{100 * lead["mean"]:+.2f}'
   if lead['half_width'] is None:
     return f'{text} (one seed)'
-  return f'{text} ± {100 * lead["half_width"]:.2f}'
+  text += f' ± {100 * lead["half_width"]:.2f}'
+  text += f', {lead["ahead"]} of {lead["seeds"]}'
+  return text if lead['p_value'] is None else f'{text}, p {lead["p_value"]:.2g}'
 
 
 def write(

@@ -2,19 +2,21 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from configs import al_compare
 from input_pipeline.errors import UserError
-from segxal_jax import compare
-from segxal_jax.report import comparison, curves
+from segxal_jax import compare, timings
+from segxal_jax.report import comparison, curves, paired
 
 
 def _cycle(cost, miou, iou=(0.2, 0.4)):
   return {
+    'seconds': {'train': 3.0, 'explain': 2.0, 'query': 4.0},
     'cost': {'images': cost, 'pixels': 100 * cost, 'clicks': 10 * cost},
     'datasets': {
       'streets': {
-        'segmentation': {'miou': miou, 'iou': dict(enumerate(iou))},
+        'segmentation': {'miou': miou, 'iou': dict(zip('ab', iou))},
       }
     },
   }
@@ -58,9 +60,16 @@ def test_table_by_hand():
   np.testing.assert_allclose(random['class_std']['mean'], 0.1)
   assert random['lead'] is None and ours['seeds'] == [0, 1]
   gaps = [0.05, 0.1]
-  np.testing.assert_allclose(ours['lead']['mean'], np.mean(gaps))
-  half = 12.706 * np.std(gaps, ddof=1) / np.sqrt(2)
-  np.testing.assert_allclose(ours['lead']['half_width'], half, rtol=1e-3)
+  for unit in curves.UNITS:
+    lead = ours['lead'][unit]
+    np.testing.assert_allclose(lead['mean'], np.mean(gaps))
+    half = 12.706 * np.std(gaps, ddof=1) / np.sqrt(2)
+    np.testing.assert_allclose(lead['half_width'], half, rtol=1e-3)
+    test = stats.ttest_1samp(gaps, 0)
+    np.testing.assert_allclose(lead['p_value'], test.pvalue, rtol=1e-4)
+    assert (lead['ahead'], lead['seeds']) == (2, 2)
+  assert ours['iou'] == {'a': 0.2, 'b': 0.4}
+  assert ours['seconds'] == {'train': 3.0, 'query': 6.0}
   text = comparison.markdown([random, ours], 'streets')
   assert '| Random | 2 | 30.00 ± 14.14 |' in text and '+7.50 ± ' in text
   json.dumps([random, ours])
@@ -72,15 +81,52 @@ def test_one_seed_claims_no_interval():
     'b': {0: _run((0, 0.2), (10, 0.4))},
   }
   rows = comparison.table(results, 'streets')
-  assert rows[1]['lead']['half_width'] is None
+  assert rows[1]['lead']['images']['half_width'] is None
   assert '(one seed)' in comparison.markdown(rows, 'streets')
 
 
 def test_interval_factor_is_students():
-  from scipy import stats
-
-  for freedom, factor in enumerate(comparison._STUDENT_95, 1):
+  for freedom, factor in enumerate(paired.STUDENT_95, 1):
     np.testing.assert_allclose(stats.t.ppf(0.975, freedom), factor, atol=6e-4)
+
+
+def test_paired_test_against_scipy():
+  rng = np.random.default_rng(0)
+  for count in (2, 3, 5, 12):
+    ours, other = rng.normal(0.5, 1, count), rng.normal(0, 1, count)
+    found = paired.compare(list(ours - other))
+    test = stats.ttest_rel(ours, other)
+    np.testing.assert_allclose(found['p_value'], test.pvalue, rtol=1e-4)
+    assert found['ahead'] == (ours > other).sum()
+  assert paired.compare([]) is None
+  assert paired.compare([0.1, 0.1])['p_value'] is None
+
+
+def test_time_of_a_stage_is_that_of_its_last_run(tmp_path):
+  assert timings.read(tmp_path) == {}
+  timings.add(tmp_path, 1, 'train', 5.0)
+  timings.add(tmp_path, 1, 'explain', 7.0)
+  timings.add(tmp_path, 1, 'explain', 2.0)
+  with (tmp_path / 'timings.jsonl').open('a') as file:
+    file.write('{"cycle": 2, "sta')
+  assert timings.read(tmp_path) == {1: {'train': 5.0, 'explain': 2.0}}
+
+
+def test_arms_share_what_their_learner_trains(tmp_path, monkeypatch):
+  asked = []
+
+  def run_loop(config, folder, until):
+    asked.append((config.acquisition.strategy, folder.name, until))
+
+  monkeypatch.setattr(compare, 'run_loop', run_loop)
+  config = al_compare.get_config()
+  for arm in compare.arms(config):
+    compare._run_shared(config, arm, 1, tmp_path)
+  named = {arm.title: entry for arm, entry in zip(compare.arms(config), asked)}
+  before = (1, 'explain')
+  assert named['Entropy'] == named['SegXAL'] == ('random', 'shared-1', before)
+  assert named['DEAL'] == ('deal_ds', 'shared-deal-1', before)
+  assert named['S4AL'] == ('s4al', 'shared-mean_teacher-1', before)
 
 
 def test_an_arm_is_a_title_and_changes():
@@ -107,7 +153,7 @@ def test_mistakes_in_arms(arms, words):
     compare.arms(config)
 
 
-@pytest.mark.parametrize('argument', ['streets', 'camvid', 'ablation'])
+@pytest.mark.parametrize('argument', ['streets', 'camvid', 'ablation', 'views'])
 def test_shipped_comparisons_are_consistent(argument):
   config = al_compare.get_config(argument)
   assert compare.arms(config)[0].title == 'Random'
