@@ -13,34 +13,12 @@ import pytest
 from input_pipeline import labels
 from segxal_jax import pool, questions
 from segxal_jax.oracles.label_studio import tasks
+from tests.label_studio import small_run
 from tests.label_studio.server import ROOT
-
-CACHE = ROOT / '.pytest_cache' / 'compiled'
-FIELDS = {
-  'image_size': '(32,64)',
-  'width': '0.0625',
-  'batch_size': '4',
-  'data.num_train': '12',
-  'data.num_validation': '4',
-  'data.num_test': '4',
-  'pool.num_initial': '4',
-  'pool.num_query': '2',
-  'phase1_steps': '2',
-  'optimizer.poly_steps': '2',
-  'checkpoint_every_steps': '2',
-  'log_every_steps': '2',
-  'stop.cycles': '1',
-  'eval.batch_size': '4',
-  'oracle.rest': 'prediction',
-  'report.num_watched': '0',
-}
 
 
 def _command(data, workdir, **changes):
-  fields = FIELDS | {
-    'data.cache_dir': data,
-    'compilation_cache_dir': CACHE,
-  }
+  fields = small_run.FIELDS | {'data.cache_dir': data}
   fields |= {name.replace('__', '.'): v for name, v in changes.items()}
   return [
     sys.executable,
@@ -107,9 +85,9 @@ def _assert_no_token(workdir: Path, token: str, *said: str) -> None:
       assert token.encode() not in file.read_bytes(), file
 
 
-def _answer(server, task, value, size=(32, 64)):
+def _answer(server, task, value):
   """Leaves the prediction and paints a box; returns the box."""
-  box = np.zeros(size, bool)
+  box = np.zeros(small_run.SIZE, bool)
   box[4:12, 8:24] = True
   result = task['predictions'][0]['result']
   name = labels.CLASS_NAMES[value]

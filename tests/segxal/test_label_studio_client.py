@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from input_pipeline.errors import UserError
 from segxal_jax import oracles
+from segxal_jax.oracles.label_studio import LabelStudio
 from segxal_jax.oracles.label_studio.client import (
   BadReply,
   Client,
@@ -65,6 +66,8 @@ class Rude(http.server.BaseHTTPRequestHandler):
       self._send(302, Location='http://127.0.0.1:1/elsewhere')
     elif self.path == '/api/html':
       self._send(200, b'<html>welcome</html>')
+    elif self.path.startswith('/api/projects/'):
+      self._send(200, b'{"results": [{"title": 7}]}')
     else:
       self._send(int(self.path.rpartition('/')[2]))
 
@@ -140,6 +143,12 @@ def test_a_personal_token_is_exchanged_once(url):
   client.call('GET', '/api/200')
   bearer = ('/api/200', 'Bearer short.lived.one')
   assert Rude.seen == [('/api/token/refresh/', None), bearer, bearer]
+
+
+def test_answers_that_make_no_sense(url, tmp_path):
+  oracle = LabelStudio(_client(url), tmp_path / 'run' / 'oracle')
+  with pytest.raises(UserError, match=r'unknown form \(no project\)'):
+    oracle.publish([])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A person at Label Studio (Manual-M and Manual-D of the paper)."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -98,14 +99,21 @@ class LabelStudio:
 
     Raises:
       Interrupted: the server does not answer.
-      UserError: it refuses, or the project is not this run's.
+      UserError: it refuses, the project is not this run's, or its answers
+        make no sense.
     """
 
     def sync() -> None:
       self._project = project.find_or_create(self._client, self._folder)
       self._tasks = board.publish(self._client, self._project, questions)
 
-    self._patiently(sync)
+    try:
+      self._patiently(sync)
+    except BadReply as error:
+      raise UserError(
+        f'Label Studio at {self._client.url} gives an answer of an unknown '
+        f'form ({error}): use version 1.23, or check LABEL_STUDIO_URL.'
+      ) from None
 
   def answer(
     self, question: Question, truth: np.ndarray | None
@@ -258,4 +266,5 @@ def _check_token(client: Client) -> None:
 
 def _number(value: Any) -> int | float | None:
   """A foreign number, or nothing."""
-  return value if type(value) in (int, float) else None
+  known = type(value) in (int, float) and math.isfinite(value)
+  return value if known else None

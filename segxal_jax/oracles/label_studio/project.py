@@ -89,7 +89,8 @@ def _named(client: Client, title: str) -> dict[str, Any]:
   _, reply = client.call('GET', '/api/projects/', title=title, page_size=1000)
   if not isinstance(reply, dict) or not isinstance(reply.get('results'), list):
     raise BadReply('no list of projects')
-  same = [p for p in reply['results'] if p.get('title') == title]
+  same = [_checked(p) for p in reply['results']]
+  same = [project for project in same if project.get('title') == title]
   if same:
     return min(same, key=lambda project: project['id'])
   _, made = client.call(
@@ -107,7 +108,15 @@ def _named(client: Client, title: str) -> dict[str, Any]:
       'maximum_annotations': 1,
     },
   )
-  return made
+  return _checked(made)
+
+
+def _checked(project: Any) -> dict[str, Any]:
+  """A project as the server describes it, if that is what it is."""
+  known = isinstance(project, dict) and type(project.get('id')) is int
+  if not known or not isinstance(project.get('created_at'), str):
+    raise BadReply('no project')
+  return project
 
 
 def _numbered(
@@ -127,7 +136,7 @@ def _numbered(
     raise UserError(
       f'Project {number} of this run is not at {client.url}: {mend}'
     ) from None
-  if found.get('created_at') != known['created_at']:
+  if _checked(found)['created_at'] != known['created_at']:
     raise UserError(
       f"Project {number} at {client.url} is not this run's: {mend}"
     )
