@@ -2,10 +2,19 @@
 
 import ml_collections
 
+from configs import fit_detector
 
-def add_comparison(config: ml_collections.ConfigDict) -> None:
-  """Turns the config of a run of FSNet into that of a comparison."""
+
+def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
+  """Turns the config of a run of FSNet into that of a comparison.
+
+  Args:
+    config: of a run; changed in place.
+    protocol: streets, camvid or cityscapes.
+  """
   config.task = 'compare'
+  if protocol != 'cityscapes':
+    fit_detector.shorten(config)
   config.eval.detectors = (
     'fsnet',
     'fsnet_msp',
@@ -20,7 +29,7 @@ def add_comparison(config: ml_collections.ConfigDict) -> None:
   compare.seeds = (0, 1, 2)
   # Detectors that learn, fitted over the S that FSNet ends with: keys of
   # fsnet_jax.fitted.FITTED; `config.fit` says how.
-  compare.fitted = ()
+  compare.fitted = ('tcp',)
   # The detector that the others are held against.
   compare.reference = 'fsnet'
   # Draws of the bootstrap over images.

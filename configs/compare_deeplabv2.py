@@ -19,7 +19,7 @@ from configs import compare_common, compare_fcn8, fsnet_deeplabv2
 def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   """The comparison on one protocol: streets (default), camvid or cityscapes."""
   config = fsnet_deeplabv2.get_config(arg)
-  compare_common.add_comparison(config)
+  compare_common.add_comparison(config, arg)
   config.eval.datasets = compare_fcn8.get_config(arg).eval.datasets
   # Monte-Carlo dropout needs a network that has learnt with dropout. The
   # published row of DeepLab had none: it is `entropy` here.

@@ -19,7 +19,7 @@ from configs import compare_common, fsnet_fcn8
 def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   """The comparison on one protocol: streets (default), camvid or cityscapes."""
   config = fsnet_fcn8.get_config(arg)
-  compare_common.add_comparison(config)
+  compare_common.add_comparison(config, arg)
   if arg == 'cityscapes':
     config.eval.datasets = (
       'cityscapes:val',

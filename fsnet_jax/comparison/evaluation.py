@@ -18,6 +18,7 @@ from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.per_image import ImageTable
 from fsnet_jax.report.examples import Example, example_sheet
 from fsnet_jax.report.write import file_names
+from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.workdir import open_workdir, write_atomically
 from input_pipeline.notices import say
 
@@ -98,6 +99,7 @@ def run_seed(
     segments = {name: one.segments() for name, one in observers.items()}
     if jax.process_index() == 0:
       _store(config, folder / 'fsnet' / 'report', metrics, observers, segments)
+  barrier('comparison')  # the others read what process 0 has written
 
 
 def _store(

@@ -5,10 +5,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fsnet_jax.comparison.tables import ordered
+from fsnet_jax.comparison.tables import NETWORKS, ordered
 from fsnet_jax.report import plots
 
-_NETWORKS = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2', 'unet': 'U-Net'}
 # The methods of the paper's figure, then others, up to as many as can be told
 # apart.
 _MOST_LINES = 9
@@ -71,7 +70,7 @@ def _as_metrics(
   """Means over seeds in the layout that plots read."""
   datasets = {}
   for content in contents:
-    network = _NETWORKS.get(content['network'], content['network'])
+    network = NETWORKS.get(content['network'], content['network'])
     for dataset, entry in content['datasets'].items():
       names = drawn(list(entry['failure']))
       failure = {

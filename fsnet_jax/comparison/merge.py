@@ -26,7 +26,7 @@ _SHARES = (
 )
 
 
-def spread(values: Sequence[float | None]) -> dict[str, Any]:
+def spread(values: Sequence[float | int | None]) -> dict[str, Any]:
   """Mean and sample standard deviation over seeds.
 
   Args:

@@ -9,7 +9,7 @@ import jinja2
 
 from fsnet_jax import report
 from fsnet_jax.comparison import paper
-from fsnet_jax.comparison.tables import Table
+from fsnet_jax.comparison.tables import NETWORKS, Table
 
 
 def render(
@@ -41,6 +41,7 @@ def render(
   )
   return environment.get_template('page.html').render(
     content=content,
+    network=NETWORKS.get(content['network'], content['network']),
     facts=dict(content['environment']),
     tables=tables,
     pictures={name: _data_url(file) for name, file in pictures.items()},

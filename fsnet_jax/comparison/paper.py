@@ -1,8 +1,7 @@
 """What the paper printed, and why it cannot be compared number by number."""
 
+import re
 from typing import NamedTuple
-
-from input_pipeline.datasets import dataset_of
 
 
 class Segmentation(NamedTuple):
@@ -157,7 +156,7 @@ def dataset_key(spec: str) -> str | None:
   """
   if '@' in spec:
     return None
-  name = dataset_of(spec)
+  name = re.split('[/:]', spec)[0]
   return name if name in DATASETS else None
 
 

@@ -95,7 +95,7 @@ def run(
   """
   from fsnet_jax.comparison import cells, evaluation
 
-  results = []
+  results, shown = [], {}
   for seed in config.compare.seeds:
     if mode == 'train':
       cells.train(config, seed, workdir)
@@ -104,19 +104,20 @@ def run(
     if found is None:
       continue
     results.append(found)
-    if mode == 'train':
-      _write(config, workdir, results, origin)
+    if mode == 'train':  # a report of what is finished, while the rest runs
+      shown = _write(config, workdir, results, origin)
   if not results:
     raise UserError(
       f'--mode=evaluate, but {workdir} has no finished seed: run '
       '--mode=train first.'
     )
-  tables = _write(config, workdir, results, origin)
+  if mode != 'train':
+    shown = _write(config, workdir, results, origin)
   if jax.process_index() == 0:
     from fsnet_jax.comparison import render
 
     for name in _SHORT:
-      print(render.text(tables[name]) + '\n')
+      print(render.text(shown[name]) + '\n')
     say(f'report: {workdir / "report" / "report.html"}')
 
 

@@ -16,6 +16,7 @@ SHOWN = (
   'augrc',
   'ece',
 )
+NETWORKS = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2', 'unet': 'U-Net'}
 _DIFFERENCES = ('auroc', 'fpr95_error', 'ap_error', 'ap_success', 'augrc')
 _PAPER_FIRST = ('synthcp', 'mc_dropout', 'msp', 'direct', 'tcp')
 _PERCENT = measures.BY_KEY['auroc']
@@ -93,6 +94,10 @@ def _seeds(content: Mapping[str, Any]) -> str:
   return f'{count} seed{"s" if count > 1 else ""}'
 
 
+def _network(content: Mapping[str, Any]) -> str:
+  return NETWORKS.get(content['network'], content['network'])
+
+
 def segmentation_table(content: Mapping[str, Any]) -> Table:
   """Table II: S by itself and with F, our numbers and the paper's."""
   keys = ('miou', 'cls_acc', 'miou_image_mean', 'cls_acc_image_mean')
@@ -122,7 +127,7 @@ def segmentation_table(content: Mapping[str, Any]) -> Table:
     blocks.append((_heading(dataset, entry), rows))
   titles = [measure.title for measure in shown]
   return Table(
-    f'Table II. Segmentation, {content["network"]}, {_seeds(content)}',
+    f'Table II. Segmentation, {_network(content)}, {_seeds(content)}',
     ['S', *titles, 'paper: mIOU', 'paper: Cls-Acc'],
     blocks,
     paper.CAVEATS_II,
@@ -178,7 +183,7 @@ def failure_table(content: Mapping[str, Any], group: str) -> Table:
   if pooled:
     columns += [f'paper: {t}' for t in ('AP-Err', 'AP-Suc', 'AUC', 'FPR95')]
   return Table(
-    f'Table III. Failure detection, {content["network"]}, {aggregation}, '
+    f'Table III. Failure detection, {_network(content)}, {aggregation}, '
     f'{_seeds(content)}',
     columns,
     blocks,
@@ -334,7 +339,7 @@ def published_table(network: str) -> Table:
     for dataset, rows in paper.TABLE_III.get(network, {}).items()
   ]
   return Table(
-    f'As the paper printed Table III, {network}',
+    f'As the paper printed Table III, {NETWORKS.get(network, network)}',
     ['Method', 'AP-Err', 'AP-Suc', 'AUC', 'FPR95'],
     blocks,
     (

@@ -1,0 +1,232 @@
+"""The comparison's run with stand-ins for training and networks.
+
+The observers, what is stored, joined, reported and not done twice are real.
+"""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import compare_fcn8
+from fsnet_jax import comparison
+from fsnet_jax.comparison import cells, evaluation
+from fsnet_jax.fitted.cost import Cost
+from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.segmentation import (
+  SegmentationMetrics,
+  confusion_counts,
+)
+from fsnet_jax.report.schema import write_metrics_json
+from input_pipeline import labels
+
+DATASETS = ('streets/day', 'streets/day@blur2')
+IMAGES, SIZE = 9, (16, 32)
+
+
+def batches(seed, names):
+  """Nine images in batches of four, as the evaluation makes them."""
+  rng = np.random.default_rng(seed)
+  for start in range(0, 12, 4):
+    index = np.arange(start, start + 4)
+    index = np.where(index < IMAGES, index, -1).astype(np.int32)
+    label = rng.integers(0, 3, (4, *SIZE)).astype(np.uint8)
+    label[:, 0] = labels.VOID
+    wrong = rng.random(label.shape) < 0.2
+    prediction = np.where(wrong, (label + 1) % 3, label).astype(np.uint8)
+    prediction[:, 0] = 0
+    valid = (label != labels.VOID) & (index >= 0)[:, None, None]
+    batch = {
+      'image': rng.integers(0, 256, (4, *SIZE, 3)).astype(np.uint8),
+      'label': label,
+      'mask': index >= 0,
+      'index': index,
+    }
+    score = {
+      name: rng.normal(gain * wrong, 1).astype(np.float32)
+      for name, gain in zip(names, (2.0, 1.0))
+    }
+    yield batch, {'prediction': prediction, 'valid': valid, 'score': score}
+
+
+def dataset(seed, names, observe):
+  """Metrics of one data set by the real accumulators."""
+  segmentation = SegmentationMetrics.empty(labels.NUM_CLASSES)
+  failure = {n: FailureHistogram.empty(labels.NUM_CLASSES) for n in names}
+  for batch, maps in batches(seed, names):
+    truth, predicted, valid = (
+      jnp.asarray(array)
+      for array in (batch['label'], maps['prediction'], maps['valid'])
+    )
+    confusion = confusion_counts(truth, predicted, valid, labels.NUM_CLASSES)
+    segmentation = segmentation.add(np.asarray(confusion))
+    for name in names:
+      failure[name] = failure[name].update(
+        jnp.asarray(maps['score'][name]), predicted != truth, valid, truth
+      )
+    if observe:
+      score = {name: jnp.asarray(s) for name, s in maps['score'].items()}
+      observe(
+        batch,
+        {
+          'prediction': predicted,
+          'valid': valid,
+          'score': score,
+        },
+      )
+  values = segmentation.compute(labels.CLASS_NAMES)
+  return {
+    'images': IMAGES,
+    'pixels': values.pop('pixels'),
+    'segmentation': values,
+    'failure': {n: failure[n].compute(labels.CLASS_NAMES) for n in names},
+  }
+
+
+class StandIns:
+  """Instead of `cells.train` and `evaluate`; counts what is asked for."""
+
+  def __init__(self):
+    self.trained, self.evaluated = [], []
+
+  def train(self, config, seed, workdir):
+    self.trained.append(seed)
+    folder = cells.seed_folder(workdir, seed)
+    for name, cost in (
+      ('phase1', Cost(1, 9.0, 80)),
+      ('fsnet', Cost(0, 3.0, 40)),
+    ):
+      (folder / name).mkdir(parents=True, exist_ok=True)
+      cost.write(folder / name)
+
+  def evaluate(self, cell, workdir, origin, observers=None):
+    self.evaluated.append(workdir.name)
+    metrics = {
+      'schema': 1,
+      'config': {'seed': cell.seed},
+      'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
+      'datasets': {
+        name: dataset(
+          100 * cell.seed + place,
+          tuple(cell.eval.detectors),
+          (observers or {}).get(name),
+        )
+        for place, name in enumerate(cell.eval.datasets)
+      },
+    }
+    (workdir / 'report').mkdir(exist_ok=True)
+    write_metrics_json(workdir / 'report' / 'metrics.json', metrics)
+    return metrics
+
+
+@pytest.fixture(scope='module')
+def stand_ins():
+  with pytest.MonkeyPatch.context() as patch:
+    found = StandIns()
+    patch.setattr(cells, 'train', found.train)
+    patch.setattr(evaluation, 'evaluate', found.evaluate)
+    patch.setattr(evaluation.build, 'source', lambda *_: range(IMAGES))
+    yield found
+
+
+@pytest.fixture(scope='module')
+def finished(stand_ins, tmp_path_factory):
+  config = compare_fcn8.get_config()
+  config.eval.datasets = DATASETS
+  config.eval.detectors = ('fsnet', 'msp')
+  config.compare.seeds = (5,)
+  config.compare.fitted = ()
+  config.compare.resamples = 40
+  config.compare.segment_images = 3
+  comparison.check(config)
+  workdir = tmp_path_factory.mktemp('comparison')
+  comparison.run(config, workdir, 'train', {'command': 'main.py --config=x'})
+  assert stand_ins.evaluated == ['phase1', 'fsnet']
+  return config, workdir
+
+
+def read(path):
+  return json.loads(path.read_text())
+
+
+def test_the_report_is_of_the_metrics(finished):
+  _, workdir = finished
+  content = read(workdir / 'report' / 'compare.json')
+  metrics = read(workdir / 'seed5/fsnet/report/metrics.json')
+  assert list(content['datasets']) == list(DATASETS)
+  assert content['costs']['segmentation']['trainings_of_s'] == 1
+  assert content['costs']['fsnet']['images'] == 40
+  for name, entry in content['datasets'].items():
+    failure = metrics['datasets'][name]['failure']
+    gap = (
+      failure['fsnet']['pooled']['auroc'] - failure['msp']['pooled']['auroc']
+    )
+    found = entry['differences']['msp']['auroc']
+    assert found['difference'] == pytest.approx(gap)
+    assert 0 < found['low'] < gap < found['high']
+    assert entry['resolution_error']['auroc'] < 1e-3
+    segments = entry['segments']['fsnet']['0.1']
+    assert segments['error_segments']['mean'] > 0
+    assert segments['flagged']['mean'] == pytest.approx(0.1, abs=0.01)
+
+
+def test_every_image_is_kept_once(finished):
+  _, workdir = finished
+  report = workdir / 'seed5/fsnet/report'
+  pooled = read(report / 'metrics.json')['datasets']['streets/day@blur2'][
+    'failure'
+  ]['msp']['pooled']
+  with np.load(report / 'images_streets_day_blur2.npz') as arrays:
+    counts = arrays['counts/msp']
+    assert arrays['draws/msp'].shape == (6, 40)
+  assert len(counts) == IMAGES
+  assert counts.sum() == pooled['pixels']
+  assert counts[:, 1].sum() == pooled['errors']
+
+
+def test_files_are_whole(finished):
+  _, workdir = finished
+  html = (workdir / 'report' / 'report.html').read_text()
+  for words in (
+    'Table III',
+    'Table II',
+    '95 % intervals',
+    'main.py --config=x',
+  ):
+    assert words in html
+  for name in ('risk_coverage', 'risk_coverage_class_macro', 'qualitative'):
+    with Image.open(workdir / 'report' / f'{name}.png') as picture:
+      assert min(picture.size) > 100
+  assert '| FSNet |' in (workdir / 'report' / 'tables.md').read_text()
+
+
+def test_what_is_evaluated_is_not_evaluated_again(finished, stand_ins, capsys):
+  config, workdir = finished
+  before = (workdir / 'report' / 'compare.json').read_bytes()
+  origin = {'command': 'main.py --config=x'}
+  comparison.run(config, workdir, 'train', origin)
+  comparison.run(config, workdir, 'evaluate', origin)
+  assert stand_ins.evaluated == ['phase1', 'fsnet']
+  assert (workdir / 'report' / 'compare.json').read_bytes() == before
+  assert 'FSNet less each method' in capsys.readouterr().out
+  # Other settings of the evaluation are not those of this one.
+  config.compare.resamples = 41
+  assert evaluation.read_seed(config, 5, workdir) is None
+  config.compare.resamples = 40
+
+
+def test_a_seed_more_and_another_network_beside(finished, stand_ins, tmp_path):
+  config, workdir = finished
+  config.compare.seeds = (5, 6)
+  config.compare.beside = str(tmp_path / 'other')
+  other = read(workdir / 'report' / 'compare.json') | {'network': 'unet'}
+  (tmp_path / 'other' / 'report').mkdir(parents=True)
+  (tmp_path / 'other/report/compare.json').write_text(json.dumps(other))
+  comparison.run(config, workdir, 'train', {})
+  assert stand_ins.evaluated == ['phase1', 'fsnet'] * 2
+  content = read(workdir / 'report' / 'compare.json')
+  assert content['seeds'] == [5, 6]
+  gap = content['datasets']['streets/day']['failure']['msp']['pooled']['auroc']
+  assert len(gap['seeds']) == 2 and gap['std'] > 0
