@@ -167,6 +167,12 @@ class Evaluator:
       _dataset_metrics(len(source), segmentation, failure, names), examples
     )
 
+  def check_fits(self, state: TrainState) -> None:
+    """Says which fitted detectors are not over this state's S."""
+    for name in self._fitted:
+      folder = Path(self._config.eval.fitted[name])
+      fitted.note_another_s(name, folder, state.params, state.batch_stats)
+
   def _temperature_of(self, state: TrainState) -> np.float32:
     """Fitted on the validation split when first needed; 1 if it never is."""
     if self._temperature is None:
@@ -273,6 +279,7 @@ def evaluate(
   finally:
     checkpoints.close()
   evaluator = Evaluator(config, model, mesh)
+  evaluator.check_fits(state)
   results = {}
   with StopRequest() as stop:
     for name in config.eval.datasets:

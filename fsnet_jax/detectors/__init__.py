@@ -5,11 +5,14 @@ from fsnet_jax.detectors.base import (
   ForwardPass,
   fitted_name,
 )
+from fsnet_jax.detectors.direct import Direct, DirectPlusMsp
+from fsnet_jax.detectors.ensemble import DeepEnsemble
 from fsnet_jax.detectors.entropy import PredictiveEntropy
 from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
 from fsnet_jax.detectors.logits import Energy, MaxLogit
 from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
+from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp
 from fsnet_jax.detectors.tcp import (
   TrueClassProbability,
   TrueClassProbabilityPlusMsp,
@@ -29,6 +32,11 @@ DETECTORS: dict[str, FailureDetector] = {
     TemperatureScaledMsp(),
     TrueClassProbability(),
     TrueClassProbabilityPlusMsp(),
+    Direct(),
+    DirectPlusMsp(),
+    SynthCp(),
+    SynthCpPlusMsp(),
+    DeepEnsemble(),
   )
 }
 

@@ -4,7 +4,6 @@ A detector that learns is one file and one line in `FITTED`; its score, which
 looks at what it says, is one more in `fsnet_jax.detectors`.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,16 @@ from ml_collections import ConfigDict
 from fsnet_jax.fitted import cost, records
 from fsnet_jax.fitted.base import FittedDetector, Loaded, Setting
 from fsnet_jax.fitted.cost import Cost
+from fsnet_jax.fitted.direct import Direct
+from fsnet_jax.fitted.ensemble import Ensemble
+from fsnet_jax.fitted.synthcp import SynthCp
 from fsnet_jax.fitted.tcp import Tcp
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
 FITTED: Mapping[str, FittedDetector] = {
-  detector.name: detector for detector in (Tcp(),)
+  detector.name: detector
+  for detector in (Tcp(), Direct(), SynthCp(), Ensemble())
 }
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
   'check_fit',
   'fit',
   'load',
+  'note_another_s',
 ]
 
 
@@ -132,23 +136,38 @@ def check_fit(name: str, folder: str) -> None:
     )
 
 
-def load(name: str, folder: Path, s: Any = None) -> Loaded:
+def load(name: str, folder: Path) -> Loaded:
   """Reads a finished fit.
 
   Args:
     name: a key of `FITTED`.
     folder: of `fit`.
-    s: variables of the S that is evaluated; another one than the fit's is
-      said on the terminal.
 
   Raises:
     UserError: the folder holds no finished fit of this detector.
   """
+  check_fit(name, str(folder))
+  config = ConfigDict(records.read(folder)['config'])
+  return FITTED[name].load(config, folder)
+
+
+def note_another_s(name: str, folder: Path, params: Any, stats: Any) -> bool:
+  """Says so on the terminal if a fit is not over the S that is evaluated.
+
+  Args:
+    name: a key of `FITTED`.
+    folder: of `fit`.
+    params: of S and F.
+    stats: batch statistics of S and F.
+
+  Returns:
+    Whether it is another S. A fit over phase 1 is, where phase 2 has
+    trained S further.
+  """
   from fsnet_jax.fitted import frozen
 
-  check_fit(name, str(folder))
-  stored = records.read(folder)
-  if s is not None and frozen.fingerprint(s) != stored['segmentation']:
-    say(f'note: {name} in {folder} was fitted over another S')
-  config = ConfigDict(json.loads(json.dumps(stored['config'])))
-  return FITTED[name].load(config, folder)
+  found = frozen.fingerprint(frozen.variables_of_s(params, stats))
+  other = found != records.read(folder)['segmentation']
+  if other:
+    say(f'note: {name} in {folder} was fitted over another S than this one')
+  return other

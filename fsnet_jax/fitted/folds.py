@@ -21,7 +21,6 @@ from fsnet_jax.fitted import cost, frozen
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.models.initializers import host_init
 from fsnet_jax.runtime import mesh as mesh_lib
-from fsnet_jax.runtime import weights_store
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.workdir import flatten, write_atomically
@@ -127,17 +126,11 @@ def _one_fold(config: Any, folder: Path, fold: int) -> int:
   say(f'failure data: fold {fold + 1} of {config.fit.num_folds}')
   with open_workdir(home, mine):
     Trainer(mine, home).run()
-  steps = _steps(home)
-  _predict(config, folder, fold, home / 'checkpoints' / str(steps) / 'state')
-  return steps * config.batch_size
+  _predict(config, folder, fold, home)
+  return frozen.last_step(home) * config.batch_size
 
 
-def _steps(home: Path) -> int:
-  names = [p.name for p in home.glob('checkpoints/*') if p.name.isdigit()]
-  return max(map(int, names))
-
-
-def _predict(config: Any, folder: Path, fold: int, state: Path) -> None:
+def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
   """Predicts the images of a fold that have no file yet."""
   source = build.training_source(config)
   first, end = bounds(len(source), fold, config.fit.num_folds)
@@ -147,7 +140,9 @@ def _predict(config: Any, folder: Path, fold: int, state: Path) -> None:
   files[0].parent.mkdir(exist_ok=True)
   mesh = mesh_lib.make_mesh()
   network = build_model.segmentation(config)
-  variables = mesh_lib.put_replicated(_stored(network, config, state), mesh)
+  shape = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  variables = frozen.stored(home, host_init(network, 0, shape))
+  variables = mesh_lib.put_replicated(variables, mesh)
   predict = jax.jit(
     lambda variables, images: (
       network.apply(variables, images.astype(jnp.float32)).logits
@@ -167,15 +162,6 @@ def _predict(config: Any, folder: Path, fold: int, state: Path) -> None:
           f'Interrupted by {stop.signal_name} while predicting fold '
           f'{fold + 1}: run the same command again to continue.'
         )
-
-
-def _stored(network: Any, config: Any, state: Path) -> dict[str, Any]:
-  """Variables of a fold's S."""
-  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
-  fresh = host_init(network, 0, images)
-  wanted = {name: {'segmentation': tree} for name, tree in fresh.items()}
-  stored = weights_store.load_arrays(state, wanted)
-  return {name: tree['segmentation'] for name, tree in stored.items()}
 
 
 def _logits_file(folder: Path, index: int) -> Path:

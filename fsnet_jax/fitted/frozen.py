@@ -50,6 +50,39 @@ def load(config: Any) -> tuple[nn.Module, dict[str, Any]]:
   return network, variables_of_s(params, stats)
 
 
+def last_step(folder: Path) -> int:
+  """Step of the newest checkpoint of a run; -1 if it has none."""
+  names = [p.name for p in folder.glob('checkpoints/*') if p.name.isdigit()]
+  return max(map(int, names), default=-1)
+
+
+def stored(folder: Path, like: dict[str, Any]) -> dict[str, Any]:
+  """S's variables in the newest checkpoint of a run.
+
+  Args:
+    folder: of the run.
+    like: variables of such a network.
+
+  Returns:
+    NumPy arrays in the structure of `like`.
+
+  Raises:
+    UserError: there is no such checkpoint, or it is of another network.
+  """
+  from fsnet_jax.runtime import weights_store
+
+  wanted = {name: {'segmentation': tree} for name, tree in like.items()}
+  path = folder / 'checkpoints' / str(last_step(folder)) / 'state'
+  try:
+    found = weights_store.load_arrays(path, wanted)
+  except (OSError, ValueError, KeyError) as error:
+    raise UserError(
+      f'{path} cannot be read ({type(error).__name__}): fit again in another '
+      'folder.'
+    ) from error
+  return {name: tree['segmentation'] for name, tree in found.items()}
+
+
 def variables_of_s(params: Any, batch_stats: Any) -> dict[str, Any]:
   """S's variables out of the trees of S and F.
 
@@ -81,6 +114,7 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
 
   Returns:
     A config of phase 1 alone; it begins with what the frozen S began with.
+    Where that went on in phase 2, it has as many steps in all.
   """
   other = copy.deepcopy(ConfigDict(config)).unlock()
   folder, seen = config.init.phase1, set()
@@ -92,6 +126,9 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
   other.init.phase1 = ''
   other.task = 'fsnet'
   other.phase2_steps = 0
+  if config.switch == 'steps':
+    steps = last_step(Path(config.init.phase1))
+    other.phase1_steps = max(config.phase1_steps, steps)
   for path, value in changes.items():
     *parents, leaf = path.split('__')
     node = other

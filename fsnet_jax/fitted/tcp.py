@@ -17,6 +17,7 @@ from fsnet_jax.fitted.base import (
   FitState,
   Loaded,
   Setting,
+  Variables,
   logits_of,
   valid_pixels,
   width_of,
@@ -57,17 +58,29 @@ class Tcp:
         "images SynthCP scales wrongly; set it to 'segmentation' for unet."
       )
 
+  def initial(
+    self, config: Any, network: nn.Module, s: Variables
+  ) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and statistics before the first step.
+
+    Args:
+      config: the run's.
+      network: S.
+      s: its variables, which the copy under a tuned head begins with.
+    """
+    params, stats = {'head': _initial_head(config, network)}, {}
+    if config.fit.tcp.backbone == 'tuned':
+      params['backbone'] = s['params']
+      stats['backbone'] = s.get('batch_stats', {})
+    return params, stats
+
   def train(self, setting: Setting, folder: Path) -> Cost:
     """Trains the head; see `FittedDetector`."""
     from fsnet_jax.fitted import job  # Imports orbax and grain.
 
     config, options = setting.config, setting.config.fit.tcp
     optimizer = optax.adam(options.learning_rate)
-    params, stats = _initial(config, setting.network)
-    if options.backbone == 'tuned':
-      # Copies: the training gives its own arrays away.
-      params['backbone'] = setting.variables['params']
-      stats['backbone'] = setting.variables['batch_stats']
+    params, stats = self.initial(config, setting.network, setting.variables)
     job.run(
       setting,
       job.Job(
@@ -87,11 +100,7 @@ class Tcp:
     from fsnet_jax.fitted import job
 
     network = build_model.segmentation(config)
-    params, stats = _initial(config, network)
-    if config.fit.tcp.backbone == 'tuned':
-      s = _fresh(config, network)
-      params['backbone'] = s['params']
-      stats['backbone'] = s.get('batch_stats', {})
+    params, stats = self.initial(config, network, _fresh(config, network))
     variables = job.load(folder, {'params': params, 'stats': stats})
     confidence = make_confidence(config, network)
 
@@ -191,10 +200,8 @@ def _fresh(config: Any, network: nn.Module) -> dict[str, Any]:
   return host_init(network, 0, images)
 
 
-def _initial(
-  config: Any, network: nn.Module
-) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Parameters and statistics of a new head."""
+def _initial_head(config: Any, network: nn.Module) -> dict[str, Any]:
+  """Parameters of a new head."""
   images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
 
   def maps_of(key: Any, images: Any) -> Any:
@@ -204,8 +211,8 @@ def _initial(
 
   key = jax.eval_shape(lambda: jax.random.key(0))
   maps = jax.eval_shape(maps_of, key, images)
-  head = _head(config, network)
+  size = tuple(config.image_size)
   variables = host_init(
-    head, config.seed, maps, image_size=tuple(config.image_size)
+    _head(config, network), config.seed, maps, image_size=size
   )
-  return {'head': variables['params']}, {}
+  return variables['params']

@@ -24,7 +24,7 @@ WIDTHS = (400, 120, 64, 64)
 _REDUCED = 256
 _PAD = 99
 # Of FCN8's maps with 'pad99': cell i is centred at pixel stride * i + start.
-_PLACES = ((8, -95.5), (16, -91.5), (32, 12.5))
+_PLACES = ((8.0, -95.5), (16.0, -91.5), (32.0, 12.5))
 ALIGNMENTS = ('aligned', 'stretched')
 INPUTS = ('segmentation', 'synthcp')
 

@@ -126,7 +126,7 @@ def uniform_fan_in(fan_in: int | None = None) -> Initializer:
 def host_init(
   module: nn.Module,
   seed: int,
-  *inputs: jax.ShapeDtypeStruct,
+  *inputs: Any,
   **kwargs: Any,
 ) -> dict[str, Any]:
   """Initialises a module without compiling or running anything.
@@ -140,7 +140,8 @@ def host_init(
     module: a module whose parameters all use initialisers of this file; an
       attribute `remat` is taken as False.
     seed: a non-negative integer.
-    *inputs: shape and type of each positional argument of the module.
+    *inputs: shape and type of each positional argument of the module, a
+      `ShapeDtypeStruct` or a tree of them.
     **kwargs: passed to the module as they are.
 
   Returns:

@@ -72,6 +72,11 @@ def test_formulas():
     'fsnet_msp': expit(failure_logits) + miss,
     'tcp': logits[..., 1],
     'tcp_msp': expit(logits[..., 1]) + miss,
+    'direct': logits[..., 1],
+    'direct_msp': expit(logits[..., 1]) + miss,
+    'synthcp': logits[..., 1],
+    'synthcp_msp': expit(logits[..., 1]) + miss,
+    'ensemble': logits[..., 1],
   }
   assert set(expected) == set(DETECTORS)
   for name, value in expected.items():

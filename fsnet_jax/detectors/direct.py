@@ -1,0 +1,45 @@
+"""Direct prediction: what its fitted network says, alone and added to MSP."""
+
+import jax
+
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.models.failure_features import miss_logit
+
+
+class Direct:
+  """Log-odds that S is wrong, as the fitted network has them."""
+
+  name = 'direct'
+  title = 'Direct'
+  uses_failure_network = False
+  uses_dropout_samples = False
+  uses_temperature = False
+  uses_fitted = 'direct'
+
+  def score(self, forward: ForwardPass):
+    """The logit: ranks as its sigmoid does, without saturating."""
+    return forward.fitted['direct']
+
+  def probability(self, forward: ForwardPass):
+    """Sigmoid of the score; trained with weights, so not calibrated."""
+    return jax.nn.sigmoid(self.score(forward))
+
+
+class DirectPlusMsp:
+  """P(wrong) + 1 - MSP, as SynthCP's scripts score it: range [0, 2)."""
+
+  name = 'direct_msp'
+  title = 'Direct + MSP'
+  uses_failure_network = False
+  uses_dropout_samples = False
+  uses_temperature = False
+  uses_fitted = 'direct'
+
+  def score(self, forward: ForwardPass):
+    """P(wrong) + (1 - max softmax)."""
+    own = jax.nn.sigmoid(miss_logit(forward.segmentation.logits))
+    return jax.nn.sigmoid(forward.fitted['direct']) + own
+
+  def probability(self, forward: ForwardPass):
+    """None: the sum is no probability."""
+    return None

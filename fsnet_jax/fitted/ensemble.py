@@ -1,0 +1,85 @@
+"""Deep ensemble: further networks S, trained from other seeds."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fsnet_jax import build_model
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.fitted.base import Loaded, Setting
+from fsnet_jax.fitted.cost import Cost
+from fsnet_jax.models.initializers import host_init
+
+# From the run's seed to that of member 1, 2, ...: runs with neighbouring
+# seeds must not share members.
+_SEED_STRIDE = 1000
+
+
+class Ensemble:
+  """The frozen S and `config.fit.ensemble.members` - 1 others like it.
+
+  Lakshminarayanan et al. 2017. The prediction that is judged is that of the
+  frozen S, as for every other detector.
+  """
+
+  name = 'ensemble'
+  needs_predictions = False
+
+  def check(self, config: Any) -> None:
+    """Nothing beyond numbers, which `config_check` checks."""
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the other members; see `FittedDetector`."""
+    # Slow to import.
+    from fsnet_jax.fitted import frozen
+    from fsnet_jax.runtime.workdir import open_workdir
+    from fsnet_jax.train import Trainer
+
+    config, images = setting.config, 0
+    for member in range(1, config.fit.ensemble.members):
+      seed = config.seed + _SEED_STRIDE * member
+      mine = frozen.like_s(config, seed=seed)
+      home = folder / f'member{member}'
+      with open_workdir(home, mine):
+        Trainer(mine, home).run()
+      images += frozen.last_step(home) * mine.batch_size
+    return Cost(config.fit.ensemble.members - 1, images=images)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the other members; see `FittedDetector`."""
+    from fsnet_jax.fitted import frozen
+
+    network = build_model.segmentation(config)
+    images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+    like = host_init(network, 0, images)
+    variables = {
+      f'member{member}': frozen.stored(folder / f'member{member}', like)
+      for member in range(1, config.fit.ensemble.members)
+    }
+
+    def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
+      del s
+      logits = [forward.segmentation.logits] + [
+        network.apply(own, forward.images).logits for own in variables.values()
+      ]
+      return entropy_of_mean(logits)
+
+    return Loaded(variables, outputs)
+
+
+def entropy_of_mean(
+  logits: list[Float[Array, 'b h w c']],
+) -> Float[Array, 'b h w']:
+  """Entropy, in nats, of the mean of the members' softmax; in [0, ln c].
+
+  Args:
+    logits: of each member.
+  """
+  total = jax.nn.log_softmax(logits[0], axis=-1)
+  for other in logits[1:]:
+    total = jnp.logaddexp(total, jax.nn.log_softmax(other, axis=-1))
+  log_mean = total - jnp.log(len(logits))
+  return -jnp.sum(jnp.exp(log_mean) * log_mean, axis=-1)

@@ -1,0 +1,175 @@
+"""Cross-predictions: of every image, by a network that has not seen it."""
+
+import copy
+import json
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+import fsnet_jax.train
+from fsnet_jax import build, build_model, fitted
+from fsnet_jax.fitted import folds, frozen
+from fsnet_jax.fitted.base import logits_of
+from fsnet_jax.runtime.interrupts import Interrupted
+from input_pipeline.datasets.folds import Fold, WithoutFold, bounds
+from input_pipeline.errors import UserError
+from tests.fitted import small_fit
+
+
+class Letters:
+  """A source of `length` scenes."""
+
+  def __init__(self, length):
+    self._length = length
+
+  def __len__(self):
+    return self._length
+
+  def __getitem__(self, index):
+    return {'id': index}
+
+
+@pytest.mark.parametrize(('length', 'count'), [(2975, 4), (5, 5), (7, 2)])
+def test_folds_part_the_data(length, count):
+  source, seen = Letters(length), []
+  for fold in range(count):
+    mine = Fold(source, fold, count)
+    rest = WithoutFold(source, fold, count)
+    inside = [mine[i]['id'] for i in range(len(mine))]
+    outside = [rest[i]['id'] for i in range(len(rest))]
+    assert sorted(inside + outside) == list(range(length))
+    assert inside == list(range(inside[0], inside[-1] + 1))
+    seen += inside
+  assert seen == list(range(length))
+
+
+def test_folds_of_cityscapes_are_synthcps():
+  sizes = [end - first for first, end in (bounds(2975, k, 4) for k in range(4))]
+  assert sizes == [743, 744, 744, 744]
+
+
+@pytest.mark.parametrize('count', [1, 6])
+def test_impossible_folds(count):
+  with pytest.raises(UserError, match='config.fit.num_folds'):
+    bounds(5, 0, count)
+
+
+def test_kept_logits_keep_probabilities_and_classes():
+  rng = np.random.default_rng(0)
+  logits = 20 * rng.normal(size=(50, 40, 19)).astype(np.float32)
+  logits[0, 0] = 0  # A tie.
+  logits[0, 1, 0] = 1e6
+  kept = folds.compact(logits)
+  assert kept.dtype == np.float16 and np.isfinite(kept).all()
+  np.testing.assert_array_equal(kept.argmax(-1), logits.argmax(-1))
+  np.testing.assert_allclose(
+    softmax(kept.astype(np.float64), -1), softmax(logits, -1), atol=2e-3
+  )
+
+
+@pytest.fixture(scope='module')
+def failure_data(frozen_config, tmp_path_factory):
+  """(folder, cost), made with one interruption."""
+  folder = tmp_path_factory.mktemp('failure_data') / 'data'
+  small_fit.QuickTrainer.configs.clear()
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(fsnet_jax.train, 'Trainer', small_fit.QuickTrainer)
+    with patch.context() as stopping:
+      stopping.setattr(
+        folds.StopRequest, 'requested_anywhere', lambda self: True
+      )
+      stopping.setattr(folds.StopRequest, 'signal_name', 'SIGINT')
+      with pytest.raises(Interrupted, match='predicting fold 1'):
+        folds.build_failure_data(frozen_config, folder)
+    assert not (folder / 'cost.json').exists()
+    first = folder / 'logits' / '000000.npy'
+    before = first.stat().st_mtime_ns
+    cost = folds.build_failure_data(frozen_config, folder)
+  return folder, cost, before, first.stat().st_mtime_ns
+
+
+def test_one_network_a_fold_trained_without_it(failure_data):
+  _, cost, *_ = failure_data
+  assert cost.trainings_of_s == 3
+  assert cost.images == 3 * small_fit.STEPS * 2 and cost.seconds > 0
+  configs = small_fit.QuickTrainer.configs
+  assert [c.fit.hold_out for c in configs] == [0, 0, 1, 2]
+  for config in configs:
+    source = build.training_source(config)
+    assert len(source) == small_fit.NUM_TRAIN - 2
+    assert config.init.phase1 == '' and config.phase2_steps == 0
+
+
+def test_as_many_steps_as_s_had_in_all(frozen_config):
+  config = copy.deepcopy(frozen_config)
+  config.phase1_steps = 1  # S stands at step 2: one of them in phase 2.
+  assert frozen.like_s(config).phase1_steps == small_fit.STEPS
+  config.switch = 'plateau'
+  assert frozen.like_s(config).phase1_steps == 1
+
+
+def test_predictions_are_of_the_network_that_has_not_seen_the_image(
+  failure_data, frozen_config
+):
+  folder = failure_data[0]
+  source = build.training_source(frozen_config)
+  scenes = folds.FailureScenes(source, folder)
+  assert len(scenes) == small_fit.NUM_TRAIN
+  network = build_model.segmentation(frozen_config)
+  _, like = frozen.load(frozen_config)
+  for index in range(small_fit.NUM_TRAIN):
+    home = folder / f'fold{index // 2}'
+    own = frozen.stored(home, {'params': like['params']})
+    image = jnp.asarray(source[index]['image'][None], jnp.float32)
+    expected = np.asarray(network.apply(own, image).logits[0])
+    scene = scenes[index]
+    np.testing.assert_array_equal(scene['label'], source[index]['label'])
+    np.testing.assert_allclose(
+      scene['logits'], expected - expected.max(-1, keepdims=True), atol=0.01
+    )
+
+
+def test_finished_data_are_left_alone(failure_data, frozen_config):
+  folder, cost, before, after = failure_data
+  assert folds.build_failure_data(frozen_config, folder) == cost
+  # The interrupted command had predicted a whole batch, but not the fold.
+  assert before > 0 and after > 0
+
+
+def test_data_of_another_s_are_refused(failure_data, frozen_config):
+  other = copy.deepcopy(frozen_config)
+  other.fit.num_folds = 2
+  with pytest.raises(UserError, match='num_folds was 3 and is now 2'):
+    folds.build_failure_data(other, failure_data[0])
+  other = copy.deepcopy(frozen_config)
+  other.seed = 1
+  with pytest.raises(UserError, match='whose seed was 0 and is now 1'):
+    folds.build_failure_data(other, failure_data[0])
+
+
+def test_a_fit_learns_from_them(failure_data, frozen_config, tmp_path):
+  folder, cost, *_ = failure_data
+  config = copy.deepcopy(frozen_config)
+  config.fit.predictions = 'folds'
+  config.fit.failure_data = str(folder)
+  total = fitted.fit('tcp', config, tmp_path)
+  assert total.trainings_of_s == 3
+  assert total.images == cost.images + 6 and total.seconds > cost.seconds
+  assert json.loads((tmp_path / 'cost.json').read_text())['images'] == 18
+
+
+class Forbidden(nn.Module):
+  """An S that must not be run."""
+
+  @nn.compact
+  def __call__(self, images):
+    raise AssertionError('S was run')
+
+
+def test_given_logits_stand_for_those_of_s():
+  batch = {'logits': jnp.ones((1, 2, 2, 3), jnp.float16)}
+  logits = logits_of(Forbidden(), {}, batch)
+  assert logits.dtype == jnp.float32 and (logits == 1).all()
