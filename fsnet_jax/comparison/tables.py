@@ -221,7 +221,7 @@ def differences_table(content: Mapping[str, Any]) -> Table:
     (
       'Paired bootstrap over images: both methods see the same draws, and '
       'all seeds too, whose mean is shown. Bold: the interval leaves 0 out '
-      f'and {reference} is the better one.',
+      f'and {reference} is the better one; †: and it is the worse one.',
       'The interval holds the choice of images, not of seeds. Draws are '
       'ranked in about 1000 ranges of score; the greatest error of that '
       'stands in each heading (x 100).',
@@ -239,8 +239,10 @@ def _interval_cell(
     for key in ('difference', 'low', 'high')
   ]
   low, high = interval['low'], interval['high']
-  better = high < 0 if measure.lower_is_better else low > 0
-  return Cell(f'{texts[0]} [{texts[1]}, {texts[2]}]', better)
+  above, below = low > 0, high < 0
+  better = below if measure.lower_is_better else above
+  mark = ' †' if (above or below) and not better else ''
+  return Cell(f'{texts[0]} [{texts[1]}, {texts[2]}]{mark}', better)
 
 
 def segments_table(content: Mapping[str, Any]) -> Table:
