@@ -29,7 +29,7 @@ def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
   compare.seeds = (0, 1, 2)
   # Detectors that learn, fitted over the S that FSNet ends with: keys of
   # fsnet_jax.fitted.FITTED; `config.fit` says how.
-  compare.fitted = ('tcp',)
+  compare.fitted = ('tcp', 'direct', 'synthcp', 'ensemble')
   # The detector that the others are held against.
   compare.reference = 'fsnet'
   # Draws of the bootstrap over images.
