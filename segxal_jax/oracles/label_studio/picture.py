@@ -75,6 +75,9 @@ def _numbered(
   for number, region in reversed([*enumerate(question.regions, 1)]):
     x = (region.column + 0.5) * size[0] / width
     y = (region.row + 0.5) * size[1] / height
+    # Whole numbers at the edges, too.
+    x = float(np.clip(x, radius, size[0] - radius - 1))
+    y = float(np.clip(y, radius, size[1] - radius - 1))
     box = (x - radius, y - radius, x + radius, y + radius)
     draw.ellipse(box, PROMPT_COLOR, (255, 255, 255), 1)
     draw.text((x, y), str(number), (255, 255, 255), font, anchor='mm')
