@@ -130,7 +130,7 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
   """ResNet18's encoder with torchvision's names; returns four stages."""
 
-  def __init__(self, in_channels=3, width=1.0):
+  def __init__(self, in_channels=3, width=1.0, blocks=2):
     super().__init__()
     channels = scaled(64, width)
     self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, 3, bias=False)
@@ -138,9 +138,9 @@ class ResNet18(nn.Module):
     self.maxpool = nn.MaxPool2d(3, 2, 1)
     for stage, base in enumerate((64, 128, 256, 512), 1):
       outputs = scaled(base, width)
-      blocks = [BasicBlock(channels, outputs, 1 if stage == 1 else 2)]
-      blocks.append(BasicBlock(outputs, outputs, 1))
-      setattr(self, f'layer{stage}', nn.Sequential(*blocks))
+      layer = [BasicBlock(channels, outputs, 1 if stage == 1 else 2)]
+      layer += [BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)]
+      setattr(self, f'layer{stage}', nn.Sequential(*layer))
       channels = outputs
 
   def forward(self, x):
@@ -186,6 +186,7 @@ class FailureNet(nn.Module):
     branches='multi',
     inputs=FAILURE_INPUTS,
     z_stride=32,
+    blocks=2,
   ):
     super().__init__()
     self.inputs, self.decoder, self.z_stride = inputs, decoder, z_stride
@@ -199,7 +200,7 @@ class FailureNet(nn.Module):
       members = [member for member in members if member in inputs]
       if members:
         count = sum(3 if member == 'x' else 1 for member in members)
-        setattr(self, name, ResNet18(count, width))
+        setattr(self, name, ResNet18(count, width, blocks))
         self.branches.append((name, members))
     stage = [len(self.branches) * scaled(n, width) for n in (64, 128, 256)]
     z = len(self.branches) * scaled(512, width)

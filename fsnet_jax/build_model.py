@@ -64,6 +64,7 @@ def failure(config: Any) -> FailureNet:
     inputs=tuple(options.inputs),
     raw_class_index=options.w4 == 'raw',
     msp_residual=options.msp_residual,
+    blocks=options.blocks,
     remat=config.remat,
     dtype=jnp.dtype(config.compute_dtype),
   )

@@ -58,6 +58,7 @@ _POSITIVE = (
   'fit.synthcp.generator_learning_rate',
   'fit.synthcp.discriminator_learning_rate',
   'fit.ensemble.members',
+  'failure.blocks',
   'log_every_steps',
   'checkpoint_every_steps',
   'plateau.patience',

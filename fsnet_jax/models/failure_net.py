@@ -39,6 +39,8 @@ class FailureNet(nn.Module):
       is left out is left out everywhere, with its channels; an encoder
       without inputs is left out too.
     raw_class_index: whether w4 is the bare class index instead of [0, 1].
+    blocks: of each stage of the encoders: 2 is the paper's ResNet18, 1 half of
+      it.
     msp_residual: whether the decoder's output is a correction, added to the
       softmax's own log-odds of being wrong (no gradient through them), so
       that F begins with the ranking of MSP. Not in the paper.
@@ -52,6 +54,7 @@ class FailureNet(nn.Module):
   branches: str = 'multi'
   inputs: tuple[str, ...] = INPUTS
   raw_class_index: bool = False
+  blocks: int = resnet.STAGE_BLOCKS
   msp_residual: bool = False
   remat: bool = False
   dtype: Any = jnp.float32
@@ -84,7 +87,9 @@ class FailureNet(nn.Module):
     encoded = []
     for name, members in self._branches().items():
       x = jnp.concatenate([maps[member] for member in members], -1)
-      encoder = resnet.ResNet18(self.width, self.dtype, self.remat, name=name)
+      encoder = resnet.ResNet18(
+        self.width, self.dtype, self.remat, self.blocks, name=name
+      )
       encoded.append(encoder(x, train))
     grid = seg_features.shape[1:3]
     z = [resizing.resize_bilinear(stages[3], grid) for stages in encoded]

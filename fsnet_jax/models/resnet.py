@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from fsnet_jax.models import layers, pooling
 
 STAGE_CHANNELS = (64, 128, 256, 512)
+# Of each stage of ResNet18; with 1 it is ResNet10.
 STAGE_BLOCKS = 2
 
 
@@ -70,11 +71,13 @@ class ResNet18(nn.Module):
     width: multiplier of the channels.
     dtype: of the computation.
     remat: whether blocks are computed again in the backward pass.
+    blocks: of each stage.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
   remat: bool = False
+  blocks: int = STAGE_BLOCKS
 
   @nn.compact
   def __call__(
@@ -103,7 +106,7 @@ class ResNet18(nn.Module):
     basic_block = layers.remat(BasicBlock, self.remat)
     stages = []
     for stage, channels in enumerate(STAGE_CHANNELS, 1):
-      for block in range(STAGE_BLOCKS):
+      for block in range(self.blocks):
         x = basic_block(
           layers.scaled(channels, self.width),
           2 if block == 0 and stage > 1 else 1,

@@ -19,6 +19,7 @@ SHRUNK = {
   'batch_size': '8',
   'segmentation.head_width': '32',
   # The variant of F that compiles fastest.
+  'failure.blocks': '1',
   'failure.branches': 'single',
   'failure.decoder': 'four_scale',
   'phase1_steps': '6',

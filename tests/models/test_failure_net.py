@@ -130,8 +130,16 @@ def test_ablation_resizes_stems(branches, inputs, stems, z):
   assert ('w1' in tree) == ('w1' in inputs)
 
 
+def test_blocks_of_the_encoders():
+  for blocks in (1, 2):
+    network = failure_net.FailureNet(0.125, 'literal', blocks=blocks)
+    shapes = initializers.host_init(network, 0, *inputs_of((32, 64), 32))
+    layers = shapes['params']['encoder1']
+    assert sum(name.startswith('layer') for name in layers) == 4 * blocks
+
+
 def test_new_network_is_undecided():
-  network = failure_net.FailureNet(0.125)
+  network = failure_net.FailureNet(0.125, blocks=1)
   size = (64, 96)
   variables = initializers.host_init(network, 0, *inputs_of(size, 32))
   assert not np.any(variables['params']['decoder']['score']['bias'])
@@ -151,8 +159,8 @@ def test_miss_logit_is_the_softmaxs_log_odds():
 def test_msp_residual_adds_the_softmaxs_log_odds():
   size = (32, 64)
   values = values_of(size, 32)
-  plain = failure_net.FailureNet(0.125)
-  residual = failure_net.FailureNet(0.125, msp_residual=True)
+  plain = failure_net.FailureNet(0.125, blocks=1)
+  residual = failure_net.FailureNet(0.125, blocks=1, msp_residual=True)
   variables = initializers.host_init(plain, 0, *inputs_of(size, 32))
 
   @quick.jit
@@ -168,7 +176,7 @@ def test_bfloat16_compute_returns_float32():
   size = (32, 64)
   outputs = []
   for dtype in (jnp.float32, jnp.bfloat16):
-    network = failure_net.FailureNet(0.125, dtype=dtype)
+    network = failure_net.FailureNet(0.125, blocks=1, dtype=dtype)
     variables = initializers.host_init(network, 0, *inputs_of(size, 32))
     outputs.append(quick.jit(network.apply)(variables, *values_of(size, 32)))
     assert outputs[-1].dtype == jnp.float32

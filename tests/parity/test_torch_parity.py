@@ -158,14 +158,23 @@ def failure_model(settings, stride, train, variables):
   ('settings', 'size', 'stride', 'train'),
   [
     ({'decoder': 'skips'}, (34, 51), 32, True),
-    ({'decoder': 'skips', 'branches': 'single'}, (64, 32), 8, False),
     (
-      {'decoder': 'literal', 'inputs': ('x', 'w2', 'seg_features')},
+      {'decoder': 'skips', 'branches': 'single', 'blocks': 1},
+      (64, 32),
+      8,
+      False,
+    ),
+    (
+      {
+        'decoder': 'literal',
+        'inputs': ('x', 'w2', 'seg_features'),
+        'blocks': 1,
+      },
       (64, 96),
       32,
       True,
     ),
-    ({'decoder': 'four_scale', 'inputs': W}, (64, 32), 8, True),
+    ({'decoder': 'four_scale', 'inputs': W, 'blocks': 1}, (64, 32), 8, True),
   ],
 )
 def test_failure_net(settings, size, stride, train):

@@ -18,7 +18,9 @@ SIZE = (32, 64)
 MODEL = FSNet(
   segmentation=FCN8(width=0.02, head_width=16, padding='same'),
   # The variant that compiles fastest; tests/models covers the others.
-  failure=FailureNet(width=0.05, branches='single', decoder='four_scale'),
+  failure=FailureNet(
+    width=0.05, branches='single', decoder='four_scale', blocks=1
+  ),
 )
 
 
