@@ -1,5 +1,8 @@
 """What the parity tests share: generic values and relative comparison."""
 
+import dataclasses
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,30 @@ import torch
 
 from benchmarks import torch_weights
 from fsnet_jax.models import initializers
+
+
+@dataclasses.dataclass
+class Agreement:
+  """What the comparisons of one test came to.
+
+  Attributes:
+    arrays: how many were compared.
+    worst: {tolerance: largest relative error held to it}.
+  """
+
+  arrays: int = 0
+  worst: dict[float, float] = dataclasses.field(default_factory=dict)
+
+
+# By test, for the table of `docs/parity.md`.
+AGREEMENTS: dict[str, Agreement] = {}
+
+
+def _note(error, relative):
+  test = os.environ['PYTEST_CURRENT_TEST'].split(' ')[0].split('[')[0]
+  entry = AGREEMENTS.setdefault(test, Agreement())
+  entry.arrays += 1
+  entry.worst[relative] = max(error, entry.worst.get(relative, 0.0))
 
 
 def variables_of(module, *arrays):
@@ -57,6 +84,7 @@ def assert_close(ours, theirs, what, relative):
   scale = np.abs(theirs).max()
   assert scale > 0, f'{what}: the reference is all zero'
   error = np.abs(ours - theirs).max() / scale
+  _note(float(error), relative)
   assert error < relative, f'{what}: relative error {error:.2e}'
 
 

@@ -63,4 +63,4 @@ def test_grad_cam_equals_autograd(method, classes):
   with conv_forms.use('plain'):
     ours = quick.jit(run)(*single)
   assert np.ptp(expected) > 0.5
-  np.testing.assert_allclose(ours, expected, atol=1e-4)
+  comparison.assert_close(ours, expected, 'map', 1e-4)
