@@ -52,7 +52,8 @@ class Means:
       Grad-CAM looks at) or 'gradient' (`gradient_embedding`).
     learner: how S is trained: key of `learners.LEARNERS`.
     companions: networks that are trained beside S before the pool is looked
-      at, or a pass of its own: key of `companions.COMPANIONS`; '' = none.
+      at: key of `companions.COMPANIONS`; 'views': a pass of its own over the
+      views of each scene (`companions.views`); '' = neither.
     asks: how it points within an image, see `asking.create`.
   """
 

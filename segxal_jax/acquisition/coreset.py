@@ -61,7 +61,7 @@ class CoreSet:
         nearest = np.full(len(points), np.inf)
       nearest = np.minimum(nearest, squared(points, points[pick]))
       # A pick never returns, also where all points coincide.
-      nearest[picks] = -1.0
+      nearest[pick] = -1.0
     return Chosen(candidates.index[np.array(picks, np.int64)], utility)
 
   def _prepared(self, points: np.ndarray) -> np.ndarray:

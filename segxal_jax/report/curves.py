@@ -24,6 +24,8 @@ _LOOKS = (
   ('#56b4e9', 'P'),
   ('#000000', 'X'),
 )
+# Of the arms beyond those looks.
+_LINES = ('-', '--', ':')
 _STYLE: Mapping[str, Any] = {
   'font.family': 'DejaVu Sans',
   'font.size': 9,
@@ -120,7 +122,7 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
       share = unit == 'pixels' and pool_pixels is not None
       factor = 100 / max(pool_pixels, 1) if share else 1.0
       for number, curve in enumerate(curves):
-        _draw(axes, curve, unit, factor, _LOOKS[number % len(_LOOKS)])
+        _draw(axes, curve, unit, factor, _look(number))
       axes.set_xlabel(_TITLES[unit] + (', share of the pool' if share else ''))
       axes.xaxis.set_major_formatter('{x:g}%' if share else '{x:,.0f}')
       axes.margins(x=0.06, y=0.12)
@@ -136,14 +138,26 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
     return result
 
 
+def _look(number: int) -> tuple[str, str, str]:
+  """Colour, marker and line of an arm."""
+  turn, place = divmod(number, len(_LOOKS))
+  return (*_LOOKS[place], _LINES[turn % len(_LINES)])
+
+
 def _draw(axes: Any, curve: Curve, unit: str, factor: float, look: Any) -> None:
-  color, marker = look
+  color, marker, line = look
   length = min(len(run[unit]) for run in curve.runs)
   x = np.array([[p[0] for p in run[unit][:length]] for run in curve.runs])
   y = np.array([[p[1] for p in run[unit][:length]] for run in curve.runs])
   middle, mean = factor * x.mean(axis=0), 100 * y.mean(axis=0)
   axes.plot(
-    middle, mean, color=color, marker=marker, markersize=5, label=curve.title
+    middle,
+    mean,
+    color=color,
+    marker=marker,
+    linestyle=line,
+    markersize=5,
+    label=curve.title,
   )
   if len(curve.runs) > 1:
     spread = 100 * y.std(axis=0, ddof=1)
