@@ -18,8 +18,7 @@ test: $(VENV)/.installed-parity
 
 # A minute or two: no PyTorch, no end-to-end runs.
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --ignore=tests/parity --ignore=tests/e2e \
-	  --ignore=tests/multiprocess $(ARGS)
+	$(BIN)/python -m pytest -n 2 --ignore=tests/parity --ignore=tests/e2e $(ARGS)
 
 # The human oracle against a real server, in an environment of its own; with
 # BROWSER=no without the test that needs Chromium.

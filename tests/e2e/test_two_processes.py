@@ -5,15 +5,8 @@ import socket
 import subprocess
 
 import numpy as np
-import pytest
 
 from tests.e2e import tiny
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory):
-  """Data and compiled programs of this module's runs."""
-  return tmp_path_factory.mktemp('shared')
 
 
 def _free_port() -> int:
@@ -32,9 +25,6 @@ def _start(shared, workdir) -> list[subprocess.Popen]:
         f'--coordinator_address=127.0.0.1:{port}',
         '--num_processes=2',
         f'--process_id={index}',
-        phase1_steps=20,
-        phase2_steps=10,
-        checkpoint_every_steps=10,
       ),
       cwd=tiny.ROOT,
       env=tiny.environment(),
@@ -72,20 +62,11 @@ def test_train_checkpoint_and_resume(shared, tmp_path):
   assert 'AUROC' in results[0][1] and 'AUROC' not in results[1][1]
   metrics = tiny.metrics(workdir)
   assert metrics['environment']['processes'] == 2
-  assert metrics['environment']['step'] == 30
+  assert metrics['environment']['step'] == 12
   entry = metrics['datasets']['streets/day']
   assert entry['images'] == 10
   # One process evaluating the same checkpoint counts the same pixels.
-  alone = tiny.run(
-    tiny.command(
-      shared,
-      workdir,
-      '--mode=evaluate',
-      phase1_steps=20,
-      phase2_steps=10,
-      checkpoint_every_steps=10,
-    )
-  )
+  alone = tiny.run(tiny.command(shared, workdir, '--mode=evaluate'))
   assert alone.returncode == 0, alone.stderr
   single = tiny.metrics(workdir)['datasets']['streets/day']
   assert single['pixels'] == entry['pixels']
