@@ -78,6 +78,9 @@ def _explanation(config: ml_collections.ConfigDict) -> None:
   config.cam.near_target = False
 
   config.eem = ml_collections.ConfigDict()
+  # 'fixed', or 'fitted' to the errors on validation images in each cycle;
+  # a part whose weight below is 0 stays out then too.
+  config.eem.weights = 'fixed'
   config.eem.alpha = 0.5  # of PAE
   config.eem.beta = 0.5  # of the entropy
   # Of FSNet's failure score; needs phase2_steps.

@@ -57,6 +57,10 @@ def model(config: Any) -> FSNet:
 
 def _training_split(config: Any) -> Source:
   """All of the training split, with depth if the provider needs it."""
+  return _split(config, config.data.train_split)
+
+
+def _split(config: Any, split: str) -> Source:
   data = config.data
   counts = {'train': data.num_train, 'validation': data.num_validation}
   request = DataRequest(
@@ -67,8 +71,8 @@ def _training_split(config: Any) -> Source:
     num_examples={split: n for split, n in counts.items() if n},
     depth=depth.create(config.depth).needs_dataset_depth,
   )
-  separator = '' if data.train_split.startswith(':') else '/'
-  return open_source(f'{data.name}{separator}{data.train_split}', request)
+  separator = '' if split.startswith(':') else '/'
+  return open_source(f'{data.name}{separator}{split}', request)
 
 
 def pool_source(config: Any) -> Source:
@@ -102,6 +106,15 @@ def validation_source(config: Any) -> Source | None:
     source = _training_split(config)
     return Subset(source, _shuffled(len(source))[: config.pool.holdout])
   return build.validation_source(config)
+
+
+def weighing_source(config: Any) -> Source:
+  """`validation_source`, with depth if the provider needs it."""
+  if config.pool.holdout:
+    source = validation_source(config)
+    assert source is not None  # It is part of the training split.
+    return source
+  return _split(config, config.data.validation_split)
 
 
 def _shuffled(size: int) -> list[int]:

@@ -18,6 +18,7 @@ _CHOICES = {
   'cam.method': ('gradcam', 'hirescam'),
   'cam.target': ('predicted', 'classes'),
   'cam.z': ('cells', 'positive_sum'),
+  'eem.weights': ('fixed', 'fitted'),
   'depth.threshold': ('otsu', 'soft'),
   'regions.kind': ('superpixels', 'patches'),
   'oracle.rest': ('prediction', 'confident', 'void'),
@@ -116,6 +117,12 @@ def _check_explanation(config: Any) -> None:
   if not eem.alpha + eem.beta + eem.gamma > 0:
     raise UserError(
       'config.eem.alpha, beta and gamma are all 0: the mask would be empty.'
+    )
+  held_out = config.pool.holdout or config.data.validation_split
+  if eem.weights == 'fitted' and not held_out:
+    raise UserError(
+      "config.eem.weights is 'fitted', which needs labelled images to learn "
+      'from: set config.pool.holdout or config.data.validation_split.'
     )
   needs_failure = eem.gamma > 0 or config.acquisition.strategy == 'failure'
   if needs_failure and not config.phase2_steps:

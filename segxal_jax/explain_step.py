@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from fsnet_jax.models.fsnet import FSNet
 from segxal_jax import committee, gradcam, gradient_embedding, uncertainty
@@ -34,6 +34,8 @@ SCORES = (
   'failure',
   'difficulty_entropy',
 )
+# What the error mask is a weighted mean of.
+PARTS = ('pae', 'entropy', 'failure')
 # The maps that can rank the parts of an image.
 GUIDES = (*_UNCERTAINTY, 'ripu', 'eem')
 
@@ -115,6 +117,9 @@ def _mask(
   )
   if options.gamma:
     maps['failure'] = _failure(model, params, batch_stats, images)
+  if 'weights' in batch:
+    maps['eem'] = weighted_mask(maps, batch['weights'])
+    return maps
   maps['eem'] = explainable_error_mask(
     maps['pae'],
     maps['entropy'],
@@ -124,6 +129,26 @@ def _mask(
     maps.get('failure'),
   )
   return maps
+
+
+def weighted_mask(
+  maps: Mapping[str, Array], weights: Float[Array, 'b k']
+) -> Float[Array, 'b h w']:
+  """The error mask with weights that are known only when it is computed.
+
+  Args:
+    maps: [b h w] each, by a name of `PARTS`; one may be missing.
+    weights: of all `PARTS` for each image, not negative; those of the maps
+      there are do not sum to 0.
+
+  Returns:
+    float32 weighted mean.
+  """
+  there = [i for i, name in enumerate(PARTS) if name in maps]
+  chosen = weights[:, jnp.array(there)]
+  stacked = jnp.stack([maps[PARTS[i]] for i in there], axis=-1)
+  total = jnp.einsum('bhwk,bk->bhw', stacked, chosen)
+  return total / jnp.sum(chosen, axis=-1)[:, None, None]
 
 
 def _failure(model: FSNet, params, batch_stats, images) -> Array:
@@ -179,8 +204,9 @@ def make_score_step(
   Returns:
     `(params, batch_stats, batch, key) -> values`, to be compiled by the
     caller. The batch holds `image` uint8 [b h w 3], `near` float32 [b h w]
-    (attention of the depth-informed image) and `usable` bool [b h w]; values
-    hold [b] for each score, and [b k] under 'embedding'.
+    (attention of the depth-informed image), `usable` bool [b h w] and, where
+    they are fitted, `weights` float32 [b k] of `PARTS`; values hold [b] for
+    each score, and [b k] under 'embedding'.
   """
 
   def score_step(params, batch_stats, batch, key):

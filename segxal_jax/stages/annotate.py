@@ -13,6 +13,7 @@ from segxal_jax import questions
 from segxal_jax.oracles import Answer, Question
 from segxal_jax.pool import Cost
 from segxal_jax.run import Run, truth
+from segxal_jax.stages import looking
 from segxal_jax.state import LoopState
 from segxal_jax.waiting import Bar
 
@@ -110,8 +111,7 @@ def _anywhere(missing: bool) -> bool:
 def _questions(run: Run, state: LoopState) -> list[Question]:
   """The cycle's questions as they were written."""
   folder = run.folder(state.cycle) / 'questions'
-  eem = run.config.eem
-  weights = {'entropy': eem.beta, 'pae': eem.alpha, 'failure': eem.gamma}
+  weights = looking.weights(run, state.cycle)
   return [
     questions.read(questions.path(folder, index)).question(
       state.cycle, index, str(run.pool[index]['id']), weights

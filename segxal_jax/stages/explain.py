@@ -14,6 +14,7 @@ from segxal_jax import acquisition, build, companions, seeds
 from segxal_jax.companions import views
 from segxal_jax.explain_step import make_score_step
 from segxal_jax.run import Run
+from segxal_jax.stages import looking, weigh
 from segxal_jax.state import LoopState
 from segxal_jax.streaming import gathered, stream
 
@@ -42,6 +43,7 @@ def explain(run: Run, state: LoopState) -> LoopState:
   Raises:
     Interrupted: after Ctrl-C or SIGTERM; the pass starts anew.
   """
+  weigh.weigh(run, state)
   strategy = acquisition.create(run.config.acquisition.strategy)
   places = subset(run, state.cycle)
   arrays = {'index': places}
@@ -80,12 +82,12 @@ def score(
   scorer = _scorer(run, state, strategy)
   view = build.pool_view(run.config)
   key = jax.random.key(seeds.derived(run.config.seed, 'committee', state.cycle))
+  weights = looking.weights(run, state.cycle)
   collected: dict[str, list[Any]] = {}
   batches = stream(run.pool, places, run.config.eval.batch_size, view)
   for number, batch in enumerate(batches):
-    inputs = {name: batch[name] for name in ('image', 'near', 'usable')}
     values = scorer(
-      mesh_lib.put_batch(inputs, run.mesh), jax.random.fold_in(key, number)
+      looking.inputs(run, batch, weights), jax.random.fold_in(key, number)
     )
     for name, rows in values.items():
       collected.setdefault(name, []).append(mesh_lib.local_rows(rows))

@@ -1,18 +1,15 @@
 """Chooses the images to ask about and draws up the questions (paper 3.3)."""
 
-from typing import Any
-
-import jax
 import numpy as np
 
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
-from segxal_jax import acquisition, asking, build, questions, seeds
+from segxal_jax import acquisition, build, questions, seeds
 from segxal_jax.acquisition import Candidates
-from segxal_jax.explain_step import make_maps_step
 from segxal_jax.run import Run
+from segxal_jax.stages import looking
 from segxal_jax.state import LoopState
 from segxal_jax.streaming import stream
 
@@ -79,15 +76,15 @@ def write_maps(
     return
   folder = run.folder(state.cycle) / folder_name
   folder.mkdir(exist_ok=True)
-  step = run.compiled('maps', lambda: _make_step(run))
+  step = looking.maps_step(run)
+  weights = looking.weights(run, state.cycle)
   view = build.pool_view(run.config)
-  asks = _asks(run)
+  asks = looking.asks(run)
   for batch in stream(run.pool, places, run.config.eval.batch_size, view):
-    inputs = {name: batch[name] for name in ('image', 'near', 'usable')}
     maps = step(
       run.learner.asking_params(state.train),
       state.train.batch_stats,
-      mesh_lib.put_batch(inputs, run.mesh),
+      looking.inputs(run, batch, weights),
     )
     local = {name: mesh_lib.local_rows(rows) for name, rows in maps.items()}
     local['proximity'] = batch['proximity']
@@ -102,16 +99,3 @@ def write_maps(
           seeds.generator(run.config.seed, 'asks', state.cycle, int(index)),
         )
     run.check_stop('explaining images')
-
-
-def _asks(run: Run) -> asking.Asks:
-  strategy = acquisition.create(run.config.acquisition.strategy)
-  return asking.create(run.config, strategy.means.asks)
-
-
-def _make_step(run: Run) -> Any:
-  options = build.explain_options(run.config)
-  return jax.jit(
-    make_maps_step(run.model, options, _asks(run).guide),
-    out_shardings=mesh_lib.batch_sharding(run.mesh),
-  )

@@ -38,6 +38,8 @@ SHRUNK = {
   'eval.batch_size': 4,
   'oracle.rest': 'prediction',
   'selection.rule': 'all',
+  'eem.weights': 'fitted',
+  'data.validation_split': 'day:validation',
 }
 LAST_STEP = 8
 
@@ -114,6 +116,10 @@ def test_a_run_leaves_a_ledger_that_adds_up(finished):
   assert kinds.count('annotation') == 6 and kinds.count('selection') == 2
   asked = [json.loads(x)['index'] for x in lines if '"annotation"' in x]
   assert len(set(asked)) == 6
+  fitted = json.loads(
+    (finished / 'cycles' / '001' / 'weights.json').read_text()
+  )
+  assert sum(fitted['weights'].values()) == pytest.approx(1)
 
 
 class Killed(BaseException):
