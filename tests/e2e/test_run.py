@@ -160,7 +160,13 @@ def test_plateau_switches_by_itself(shared, tmp_path):
 
 
 def test_eight_devices_train_like_one(finished, shared, tmp_path):
-  argv = tiny.command(shared, tmp_path / 'run')
+  argv = tiny.command(
+    shared,
+    tmp_path / 'run',
+    data__validation_split='',
+    eval__datasets="('streets/day',)",
+    eval__detectors="('msp',)",
+  )
   result = tiny.run(argv, devices=8)
   assert result.returncode == 0, result.stderr
   one = _losses(finished[1].stderr)
