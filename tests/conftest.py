@@ -2,13 +2,22 @@
 
 Grain's worker processes and TFDS read absl flags, which pytest never parses.
 Compiled programs are kept, so that the workers of one run and the next run
-share them.
+share them. Compiling is most of what the tests cost, so programs are optimised
+less than a user's, in the processes that tests start too; what is compared bit
+by bit is compiled alike. (Not at all, level 0, made a gradient NaN.)
 """
 
+import os
 from pathlib import Path
 
-import jax
-from absl import flags
+os.environ['XLA_FLAGS'] = ' '.join([
+  os.environ.get('XLA_FLAGS', ''),
+  '--xla_backend_optimization_level=1',
+]).strip()  # fmt: skip
+
+# Reads XLA_FLAGS when it first compiles.
+import jax  # noqa: E402
+from absl import flags  # noqa: E402
 
 flags.FLAGS.mark_as_parsed()
 _CACHE = Path(__file__).parent.parent / '.pytest_cache' / 'compiled'

@@ -27,7 +27,7 @@ def _start(shared, workdir) -> list[subprocess.Popen]:
         f'--process_id={index}',
       ),
       cwd=tiny.ROOT,
-      env=tiny.environment(rough=True),
+      env=tiny.environment(),
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,
       text=True,

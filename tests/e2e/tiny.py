@@ -57,19 +57,11 @@ def command(
   ]
 
 
-def environment(devices: int = 1, rough: bool = False) -> dict[str, str]:
-  """The environment of a run on so many CPU devices.
-
-  Args:
-    devices: of each process.
-    rough: optimise programs less, for runs that no other must equal bit by
-      bit: they spend their time compiling.
-  """
-  flags = '--xla_backend_optimization_level=1' if rough else ''
+def environment(devices: int = 1) -> dict[str, str]:
+  """The environment of a run on so many CPU devices."""
   return os.environ | {
     'JAX_NUM_CPU_DEVICES': str(devices),
     'JAX_PLATFORMS': 'cpu',
-    'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} {flags}'.strip(),
   }
 
 
@@ -78,7 +70,7 @@ def run(argv: list[str], devices: int = 1) -> subprocess.CompletedProcess:
   return subprocess.run(
     argv,
     cwd=ROOT,
-    env=environment(devices, rough=devices > 1),
+    env=environment(devices),
     capture_output=True,
     text=True,
     timeout=_PATIENCE_SECS,

@@ -1,10 +1,10 @@
-"""Gradient embeddings against the closed form, k-means++ against a replay."""
+"""Gradient embeddings against the closed form, k-means++ by its odds."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from configs import fsnet_deeplabv2, segxal_unet
 from input_pipeline.errors import UserError
@@ -75,21 +75,16 @@ def _choose(points, count, seed=0):
   )  # fmt: skip
 
 
-def test_picks_against_a_plain_k_means_plus_plus():
-  points = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
-  chosen = _choose(points, 6)
-  rng, centres = np.random.default_rng(0), []
-  centres.append(int(np.linalg.norm(points, axis=1).argmax()))
-  while len(centres) < 6:
-    gaps = np.linalg.norm(points[:, None] - points[centres], axis=-1)
-    square = gaps.min(axis=1).astype(np.float64) ** 2
-    # An inverse-transform draw, as numpy's choice makes it.
-    place = np.searchsorted(np.cumsum(square / square.sum()), rng.random())
-    centres.append(int(place))
-  assert list(chosen.index) == centres
-  np.testing.assert_allclose(
-    chosen.utility, np.linalg.norm(points, axis=1), rtol=1e-6
-  )
+def test_draws_as_k_means_plus_plus():
+  points = np.array([[3, 0], [0, 2], [-1, 0], [0, -1]], np.float32)
+  # From the longest: squared gaps 13, 16 and 10.
+  seconds = [int(_choose(points, 2, seed).index[1]) for seed in range(1500)]
+  assert all(_choose(points, 1, seed).index == [0] for seed in range(5))
+  expected = 1500 * np.array([13, 16, 10]) / 39
+  counts = np.bincount(seconds, minlength=4)
+  assert counts[0] == 0
+  assert stats.chisquare(counts[1:], expected).pvalue > 0.001
+  np.testing.assert_allclose(_choose(points, 2).utility, [3, 2, 1, 1])
 
 
 def test_far_clusters_are_all_visited():
