@@ -6,11 +6,12 @@
 
 Embeddings are synthetic: float32, normal around 100 centres. For each strategy
 the whole choice is timed, and then the choice of half the picks and from half
-the images: if a pick costs the same whenever it is made, and in proportion to
-the images, `half picks` and `half images` are near 0.5. Times are the
-processor's, which a busy machine disturbs least. The peak is that of the
-process, embeddings included; the run fails above the limit. The last column
-tells what the full size would take if times go on like this.
+the images: `half picks` and `half images` are 0.5 if a pick costs the same
+whenever it is made and in proportion to the images, and more where it grows
+cheaper or grows less. Times are the processor's, which a busy machine disturbs
+least. The peak is that of the process, embeddings included; the run fails above
+the limit. The last column tells what the full size would take if times grew in
+proportion.
 """
 
 import argparse

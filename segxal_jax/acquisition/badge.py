@@ -18,6 +18,7 @@ from segxal_jax.acquisition.base import (
   check_finite,
 )
 from segxal_jax.acquisition.distances import squared
+from segxal_jax.acquisition.nearest import Nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,28 +43,10 @@ class Badge:
     points = np.asarray(candidates.embedding, np.float32)
     check_finite('gradient', points, candidates.index)
     length = np.sqrt(squared(points, np.zeros(points.shape[1], np.float32)))
-    nearest = np.full(len(points), np.inf)
-    free = np.ones(len(points), bool)
+    count = min(count, len(points))
+    nearest = Nearest(points, np.full(len(points), np.inf), count)
     picks: list[int] = []
-    while len(picks) < min(count, len(points)):
-      pick = _next(length if not picks else None, nearest, free, rng)
-      picks.append(pick)
-      free[pick] = False
-      nearest = np.minimum(nearest, squared(points, points[pick]))
+    for _ in range(count):
+      picks.append(nearest.draw(rng) if picks else int(np.argmax(length)))
+      nearest.add(picks[-1])
     return Chosen(candidates.index[np.array(picks, np.int64)], length)
-
-
-def _next(
-  length: np.ndarray | None,
-  nearest: np.ndarray,
-  free: np.ndarray,
-  rng: np.random.Generator,
-) -> int:
-  """The first, the next by D^2, or any where all the rest are duplicates."""
-  if length is not None:
-    return int(np.argmax(length))
-  weight = np.where(free, nearest, 0.0)
-  total = weight.sum()
-  if not total > 0:
-    return int(rng.choice(np.flatnonzero(free)))
-  return int(rng.choice(len(weight), p=weight / total))

@@ -1,10 +1,10 @@
 """Core-set: k-center greedy (Sener and Savarese, ICLR 2018).
 
 Each pick is the candidate farthest from all centres, the labelled images and
-the picks before it. The distance to the nearest centre is updated after each
-pick instead of computed anew, so the work grows linearly with candidates and
-picks. (Their second step, an integer programme that drops outliers, is left
-out, as in every comparison that followed.)
+the picks before it. Distances to the nearest centre are never computed anew,
+so the work grows at most linearly with candidates and picks (`nearest.py`
+leaves out what cannot matter). (Their second step, an integer programme that
+drops outliers, is left out, as in every comparison that followed.)
 """
 
 import dataclasses
@@ -17,7 +17,8 @@ from segxal_jax.acquisition.base import (
   Means,
   check_finite,
 )
-from segxal_jax.acquisition.distances import squared
+from segxal_jax.acquisition.distances import squared, to_nearest
+from segxal_jax.acquisition.nearest import Nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,21 +49,20 @@ class CoreSet:
     del rng
     points = self._prepared(candidates.embedding)
     check_finite('embedding', points, candidates.index)
-    if candidates.centres is not None and len(candidates.centres):
-      nearest = _to_nearest(points, self._prepared(candidates.centres))
+    if _has(candidates.centres):
+      known = to_nearest(points, self._prepared(candidates.centres))
+      utility = known
     else:
-      nearest = squared(points, points.mean(axis=0, dtype=np.float64))
-    utility = np.sqrt(nearest)
+      known = np.full(len(points), np.inf)
+      utility = squared(points, points.mean(axis=0, dtype=np.float64))
+    count = min(count, len(points))
+    nearest = Nearest(points, known, count)
     picks = []
-    for _ in range(min(count, len(points))):
-      pick = int(np.argmax(nearest))
-      picks.append(pick)
-      if len(picks) == 1 and not _has(candidates.centres):
-        nearest = np.full(len(points), np.inf)
-      nearest = np.minimum(nearest, squared(points, points[pick]))
-      # A pick never returns, also where all points coincide.
-      nearest[pick] = -1.0
-    return Chosen(candidates.index[np.array(picks, np.int64)], utility)
+    for _ in range(count):
+      first = not picks and not _has(candidates.centres)
+      picks.append(int(np.argmax(utility)) if first else nearest.farthest())
+      nearest.add(picks[-1])
+    return Chosen(candidates.index[np.array(picks, np.int64)], np.sqrt(utility))
 
   def _prepared(self, points: np.ndarray) -> np.ndarray:
     """Points whose Euclidean distance orders as the metric does.
@@ -80,11 +80,3 @@ class CoreSet:
 
 def _has(centres: np.ndarray | None) -> bool:
   return centres is not None and len(centres) > 0
-
-
-def _to_nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-  """Squared distance of each point to the nearest centre."""
-  nearest = np.full(len(points), np.inf)
-  for centre in centres:
-    nearest = np.minimum(nearest, squared(points, centre))
-  return nearest
