@@ -5,6 +5,8 @@
         --config.data.root=CamVid
     python main.py --config=configs/al_compare.py:ablation   # of the mask
     python main.py --config=configs/al_compare.py:views      # with ViewAL
+    python main.py --config=configs/al_compare.py:failure    # FSNet's map
+    python main.py --config=configs/al_compare.py:gt_patch   # another oracle
 
 A cell is one arm with one seed. All arms of a seed share the seed set, the
 random subsets and the test images, and the first training unless they train
@@ -47,20 +49,62 @@ _VIEWS = (
   'SegXAL strategy=eem',
   'ViewAL strategy=viewal',
 )
-_ON_STREETS = {'ablation': _ABLATION, 'views': _VIEWS}
+_PAIR = ('Random strategy=random', 'SegXAL strategy=eem')
+_FAILURE = (
+  *_PAIR,
+  'FSNet-map strategy=failure',
+  'EEM+FSNet strategy=eem eem.gamma=0.5',
+)
+# On streets: the arms, and what all of them do in another way.
+_ON_STREETS = {
+  'streets': (_STRATEGIES, {}),
+  'ablation': (_ABLATION, {}),
+  'views': (
+    _VIEWS,
+    {'data.name': 'street_views', 'eval.datasets': ('street_views/day',)},
+  ),
+  'failure': (_FAILURE, {'phase2_steps': 60}),
+  'gt_patch': (_PAIR, {'oracle.kind': 'gt_patch'}),
+  'self_pseudo': (_PAIR, {'oracle.kind': 'self_pseudo'}),
+  'full_image': (_PAIR, {'oracle.kind': 'full_image'}),
+  'paper_rule': (
+    _PAIR,
+    {'selection.rule': 'dice', 'oracle.rest': 'prediction'},
+  ),
+}
 
 
 def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
-  """The cells: streets (default), camvid, cityscapes, ablation or views."""
-  protocol = 'streets' if arg in _ON_STREETS else arg
-  config = segxal_unet.get_config(protocol)
-  config.compare.arms = _ON_STREETS.get(arg, _STRATEGIES)
-  if arg == 'views':
-    config.data.name = 'street_views'
-    config.eval.datasets = ('street_views/day',)
+  """The cells of one comparison.
+
+  Args:
+    arg: streets (default), ablation (of the mask), views (ViewAL), failure
+      (FSNet's map as a strategy and in the mask), gt_patch, self_pseudo or
+      full_image (other oracles), paper_rule (Dice selection, predictions kept
+      where nobody is asked): all on streets; or camvid or cityscapes.
+  """
+  arms, changes = _ON_STREETS.get(arg, (_STRATEGIES, {}))
+  config = segxal_unet.get_config('streets' if arg in _ON_STREETS else arg)
+  config.update_from_flattened_dict(changes)
+  config.compare.arms = arms
   config.compare.seeds = (0, 1, 2)
-  if protocol != 'cityscapes':
+  if arg != 'cityscapes':
     # A strategy may take minutes of two cores, not hours.
     config.acquisition.ensemble = 3
     config.acquisition.vaal_steps = 300
+  if arg == 'camvid':
+    _shorten(config)
   return config
+
+
+def _shorten(config: ml_collections.ConfigDict) -> None:
+  """As large a network, and as many steps and cycles, as on streets."""
+  config.width = 0.125
+  config.optimizer.learning_rate = 3e-3
+  config.optimizer.schedule = 'poly'
+  config.optimizer.poly_steps = 200
+  config.phase1_steps = 200
+  config.pool.query_percent = 10.0
+  config.oracle.rest = 'void'
+  config.selection.rule = 'all'
+  config.stop.cycles = 3

@@ -153,7 +153,9 @@ def test_mistakes_in_arms(arms, words):
     compare.arms(config)
 
 
-@pytest.mark.parametrize('argument', ['streets', 'camvid', 'ablation', 'views'])
+@pytest.mark.parametrize(
+  'argument', ['camvid', 'cityscapes', *al_compare._ON_STREETS]
+)
 def test_shipped_comparisons_are_consistent(argument):
   config = al_compare.get_config(argument)
   assert compare.arms(config)[0].title == 'Random'
