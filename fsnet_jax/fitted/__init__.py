@@ -17,6 +17,8 @@ from fsnet_jax.fitted.direct import Direct
 from fsnet_jax.fitted.ensemble import Ensemble
 from fsnet_jax.fitted.synthcp import SynthCp
 from fsnet_jax.fitted.tcp import Tcp
+from fsnet_jax.runtime import mesh
+from fsnet_jax.runtime.distributed import barrier
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
@@ -32,6 +34,7 @@ __all__ = [
   'Loaded',
   'check',
   'check_fit',
+  'check_options',
   'fit',
   'load',
   'note_another_s',
@@ -50,6 +53,21 @@ def check(name: str, config: Any) -> None:
   """
   from fsnet_jax.fitted import frozen
 
+  check_options(name, config)
+  frozen.check(config)
+  check_data(name, config)
+
+
+def check_options(name: str, config: Any) -> None:
+  """The part of `check` that needs neither S nor data.
+
+  Args:
+    name: a key of `FITTED`.
+    config: the run's.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
   if name not in FITTED:
     raise UserError(
       f'config.fit.detector is {name!r}: choose one of {", ".join(FITTED)}.'
@@ -59,8 +77,42 @@ def check(name: str, config: Any) -> None:
       f'config.fit.predictions is {config.fit.predictions!r}: choose folds or '
       'own.'
     )
+  for field, value in config.fit[name].items():
+    if field.endswith('batch_size'):
+      mesh.check_batch_size(f'fit.{name}.{field}', value)
   FITTED[name].check(config)
-  frozen.check(config)
+
+
+def check_data(name: str, config: Any) -> None:
+  """Are there images enough for every batch, and for every fold?
+
+  Args:
+    name: a key of `FITTED`.
+    config: the run's, whose training images are there.
+
+  Raises:
+    UserError: for the first mistake found.
+  """
+  from fsnet_jax import build
+  from input_pipeline.datasets.folds import bounds
+
+  images = len(build.training_source(config))
+  for field, value in config.fit[name].items():
+    if field.endswith('batch_size') and value > images:
+      raise UserError(
+        f'config.fit.{name}.{field} is {value}, but there are only {images} '
+        'training images: lower it.'
+      )
+  if FITTED[name].needs_predictions and config.fit.predictions == 'folds':
+    count = config.fit.num_folds
+    bounds(images, 0, count)
+    rest = images + images // -count  # less the largest fold
+    if rest < config.batch_size:
+      raise UserError(
+        f'config.fit.num_folds is {count}, which leaves {rest} of {images} '
+        'training images to train on, fewer than config.batch_size='
+        f'{config.batch_size}: give more folds or smaller batches.'
+      )
 
 
 def fit(name: str, config: Any, workdir: Path) -> Cost:
@@ -101,6 +153,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
     own = detector.train(setting, workdir)
     total = prior + own + Cost(seconds=watch.seconds)
     total.write(workdir)
+  barrier('fit')  # the others read what process 0 has written
   say(
     f'{name} is fitted: {total.trainings_of_s} trainings of S, '
     f'{total.seconds:.0f} s, {total.images} images, in {workdir}'

@@ -131,11 +131,14 @@ def _one_fold(config: Any, folder: Path, fold: int) -> int:
 
 
 def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
-  """Predicts the images of a fold that have no file yet."""
+  """Predicts a fold, all of it where one of its files is missing."""
   source = build.training_source(config)
   first, end = bounds(len(source), fold, config.fit.num_folds)
   files = [_logits_file(folder, index) for index in range(first, end)]
-  if all(file.exists() for file in files):
+  complete = all(file.exists() for file in files)
+  # Nobody writes before everybody has looked, so that all decide alike.
+  barrier('failure data of a fold')
+  if complete:
     return
   files[0].parent.mkdir(exist_ok=True)
   mesh = mesh_lib.make_mesh()

@@ -27,6 +27,21 @@ def check(config: Any) -> None:
     )
   phase1.check(config)
   initial.check(_pointing(config), build_model.model(config))
+  _check_finished(Path(config.init.phase1))
+
+
+def _check_finished(folder: Path) -> None:
+  """Raises UserError if a run stands in the middle of a phase."""
+  stored = json.loads((folder / 'config.json').read_text())
+  if stored['switch'] != 'steps':
+    return  # Only its own data know when it ends.
+  first, step = stored['phase1_steps'], last_step(folder)
+  if step not in (first, first + stored['phase2_steps']):
+    raise UserError(
+      f'config.init.phase1 names {folder}, which has reached step {step} of '
+      f'{first + stored["phase2_steps"]}: run its command again first, for a '
+      'detector is fitted over an S that no longer changes.'
+    )
 
 
 def load(config: Any) -> tuple[nn.Module, dict[str, Any]]:

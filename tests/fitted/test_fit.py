@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -175,6 +176,15 @@ def test_evaluation_step_hands_over_what_a_fit_says():
     ({'fit__tcp__backbone': 'none'}, 'config.fit.tcp.backbone'),
     ({'fit__tcp__input': 'raw'}, 'config.fit.tcp.input'),
     ({'width': 0.04}, 'whose width was 0.02 and is now 0.04'),
+    (
+      {'fit__predictions': 'folds', 'fit__num_folds': 7},
+      'config.fit.num_folds is 7',
+    ),
+    (
+      {'fit__predictions': 'folds', 'batch_size': 5},
+      'batch_size was 2 and is now 5',
+    ),
+    ({'fit__tcp__batch_size': 7}, 'config.fit.tcp.batch_size is 7.*only 6'),
   ],
 )
 def test_mistakes_are_found_before_anything_is_trained(
@@ -233,3 +243,31 @@ def test_frozen_backbone_trains_a_head_alone(frozen_config):
     lambda v, x: confidence(v, x, True, jax.random.key(0))
   )(variables, images)
   assert logits.shape == (1, 32, 64) and after == {}
+
+
+def test_a_batch_that_a_fold_leaves_no_images_for(frozen_config):
+  folds = {'fit__predictions': 'folds', 'fit__num_folds': 2}
+  fitted.check_data('tcp', _changed(frozen_config, **folds, batch_size=3))
+  config = _changed(frozen_config, **folds, batch_size=4)
+  with pytest.raises(UserError, match='leaves 3 of 6 training images'):
+    fitted.check_data('tcp', config)
+  # Neither S's own predictions nor an ensemble need folds.
+  fitted.check_data('ensemble', config)
+  config.fit.predictions = 'own'
+  fitted.check_data('tcp', config)
+
+
+def test_an_s_that_is_still_in_training_is_refused(
+  frozen_config, tmp_path, monkeypatch
+):
+  path = pathlib.Path(frozen_config.init.phase1) / 'config.json'
+  stored = json.loads(path.read_text())
+  monkeypatch.setattr(frozen, 'last_step', lambda folder: small_fit.STEPS)
+  for phase1, phase2, fine in ((2, 4, True), (1, 1, True), (1, 4, False)):
+    changes = {'phase1_steps': phase1, 'phase2_steps': phase2}
+    (tmp_path / 'config.json').write_text(json.dumps(stored | changes))
+    if fine:
+      frozen._check_finished(tmp_path)
+      continue
+    with pytest.raises(UserError, match='has reached step 2 of 5'):
+      frozen._check_finished(tmp_path)
