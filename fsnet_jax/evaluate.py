@@ -254,6 +254,8 @@ def evaluate(
   workdir: Path,
   origin: Mapping[str, str],
   observers: Mapping[str, Observer] | None = None,
+  kept: Mapping[str, DatasetResult] | None = None,
+  keep: Callable[[str, DatasetResult], None] | None = None,
 ) -> dict[str, Any]:
   """Evaluates a run's checkpoint and writes `<workdir>/report`.
 
@@ -262,6 +264,9 @@ def evaluate(
     workdir: folder of the run.
     origin: `config_name` and `command`, so that a reader can repeat the run.
     observers: by data set, what else looks at each batch and its maps.
+    kept: by data set, what an interrupted evaluation of the same state has
+      found; these are not evaluated again.
+    keep: called with each data set's result as soon as there is one.
 
   Returns:
     The contents of `metrics.json`.
@@ -283,10 +288,15 @@ def evaluate(
   results = {}
   with StopRequest() as stop:
     for name in config.eval.datasets:
+      if name in (kept or {}):
+        results[name] = kept[name]
+        continue
       source = build.source(config, name)
       say(f'evaluating step {step} on {name}: {len(source)} images')
       observe = (observers or {}).get(name)
       results[name] = evaluator(state, source, stop, observe)
+      if keep is not None:
+        keep(name, results[name])
   metrics = {
     'schema': 1,
     'config': config.to_dict(),

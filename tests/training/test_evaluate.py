@@ -1,0 +1,70 @@
+"""The evaluation loop: what was kept is not evaluated again."""
+
+import types
+
+import pytest
+
+from configs import fsnet_fcn8
+from fsnet_jax import evaluate
+from fsnet_jax.runtime.interrupts import Interrupted
+
+DATASETS = ('streets/day', 'streets/fog', 'streets/rain')
+
+
+class StandIn:
+  """Instead of networks and data; stops before a data set if told to."""
+
+  stop_before = None
+  seen: list[str] = []
+
+  def __init__(self, *_):
+    pass
+
+  def check_fits(self, state):
+    pass
+
+  def __call__(self, state, source, stop, observe):
+    if source[0] == self.stop_before:
+      raise Interrupted('stopped')
+    self.seen.append(source[0])
+    return evaluate.DatasetResult({'segmentation': {}, 'failure': {}}, [])
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+  monkeypatch.setattr(StandIn, 'seen', [])
+  for name, value in {
+    'Evaluator': StandIn,
+    'Checkpoints': lambda *_, **__: types.SimpleNamespace(
+      restore=lambda step, like: types.SimpleNamespace(state=None),
+      close=lambda: None,
+    ),
+    '_choose_step': lambda *_: 7,
+    'new_state': lambda *_: None,
+    '_publish': lambda *_: None,
+  }.items():
+    monkeypatch.setattr(evaluate, name, value)
+  monkeypatch.setattr(evaluate.build, 'source', lambda config, name: [name])
+  return StandIn
+
+
+def test_kept_results_stand_for_their_data_sets(
+  stand_in, tmp_path, monkeypatch
+):
+  config = fsnet_fcn8.get_config()
+  config.eval.datasets = DATASETS
+  kept = {}
+  with monkeypatch.context() as patch:
+    patch.setattr(stand_in, 'stop_before', 'streets/rain')
+    with pytest.raises(Interrupted):
+      evaluate.evaluate(config, tmp_path, {}, keep=kept.__setitem__)
+  assert list(kept) == ['streets/day', 'streets/fog']
+  del kept['streets/day']
+  stand_in.seen.clear()
+  added = {}
+  metrics = evaluate.evaluate(
+    config, tmp_path, {}, kept=kept, keep=added.__setitem__
+  )
+  assert stand_in.seen == list(added) == ['streets/day', 'streets/rain']
+  assert list(metrics['datasets']) == list(DATASETS)
+  assert metrics['datasets']['streets/fog'] is kept['streets/fog'].metrics
