@@ -11,7 +11,9 @@ longest. Each folder is a run of its own, finished once it has a cost.json; a
 stopped one goes on where it was.
 """
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from fsnet_jax.fitted import cost
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.train import Trainer
+from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
 
@@ -102,7 +105,8 @@ def train(config: Any, seed: int, workdir: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if cost.read(target) is None:
       say(f'compare: seed {seed}, fitting {name}')
-    fitted.fit(name, fit_config(config, seed, folder), target)
+    with _named(seed, f'fitting {name}'):
+      fitted.fit(name, fit_config(config, seed, folder), target)
 
 
 def _train_run(cell: Any, folder: Path, trainings: int, images: int) -> None:
@@ -110,10 +114,22 @@ def _train_run(cell: Any, folder: Path, trainings: int, images: int) -> None:
   if cost.read(folder) is not None:
     return
   say(f'compare: seed {cell.seed}, {folder.name}')
-  with open_workdir(folder, cell):
+  with _named(cell.seed, folder.name), open_workdir(folder, cell):
     with cost.running(folder) as watch:
       Trainer(cell, folder).run()
     Cost(trainings, watch.seconds, images).write(folder)
+
+
+@contextlib.contextmanager
+def _named(seed: int, what: str) -> Iterator[None]:
+  """Says in which cell a mistake, or a training that failed, was found."""
+  try:
+    yield
+  except UserError as error:
+    raise UserError(
+      f'Seed {seed}, {what}: {error} To have the other seeds without it, leave '
+      'it out of config.compare.seeds.'
+    ) from error
 
 
 def costs(config: Any, seed: int, workdir: Path) -> dict[str, Cost]:

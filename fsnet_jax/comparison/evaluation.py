@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ from PIL import Image
 from fsnet_jax import build
 from fsnet_jax.comparison import cells
 from fsnet_jax.comparison.observer import DatasetObserver, rivals
-from fsnet_jax.evaluate import evaluate
+from fsnet_jax.comparison.parts import Part, Parts
+from fsnet_jax.evaluate import DatasetResult, evaluate
 from fsnet_jax.metrics import bootstrap
-from fsnet_jax.metrics.per_image import ImageTable
-from fsnet_jax.report.examples import Example, example_sheet
-from fsnet_jax.report.write import file_names
+from fsnet_jax.report.examples import example_sheet
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.workdir import open_workdir, write_atomically
 from input_pipeline.notices import say
@@ -65,6 +65,12 @@ def _settings(config: Any) -> dict[str, Any]:
   }
 
 
+def _costs(config: Any, seed: int, workdir: Path) -> dict[str, Any]:
+  """What the trainings cost: to the second, so it tells a repeated one."""
+  found = cells.costs(config, seed, workdir)
+  return {name: dataclasses.asdict(one) for name, one in found.items()}
+
+
 def run_seed(
   config: Any, seed: int, workdir: Path, origin: Mapping[str, str]
 ) -> None:
@@ -77,7 +83,8 @@ def run_seed(
     origin: as `evaluate.evaluate` takes it.
 
   Raises:
-    Interrupted: stopped; the same call evaluates anew.
+    Interrupted: stopped; the same call goes on with the data set that it was
+      stopped in.
   """
   if read_seed(config, seed, workdir) is not None:
     return
@@ -88,58 +95,76 @@ def run_seed(
     evaluate(alone, folder / 'phase1', origin)
   say(f'compare: seed {seed}, every detector in one pass')
   cell = cells.joint_config(config, seed, folder)
+  with open_workdir(folder / 'fsnet', cell):
+    _evaluate_all(config, seed, workdir, cell, origin)
+  barrier('comparison')  # the others read what process 0 has written
+
+
+def _evaluate_all(
+  config: Any, seed: int, workdir: Path, cell: Any, origin: Mapping[str, str]
+) -> None:
+  """Evaluates the data sets that are not done, each kept when it is."""
+  home = cells.seed_folder(workdir, seed) / 'fsnet'
+  report = home / 'report'
+  costs = _costs(config, seed, workdir)
+  datasets = list(config.eval.datasets)
+  parts = Parts(report, datasets, [_settings(config), costs])
+  if jax.process_index() == 0:
+    report.mkdir(exist_ok=True)
+    # What describes another evaluation must not outlive its first file.
+    (report / _FILE).unlink(missing_ok=True)
+    parts.clear(everything=False)
+  barrier('comparison begins')
+  found = parts.read()
+  if found:
+    say(f'compare: evaluated before: {", ".join(found)}')
   observers = {
     name: DatasetObserver(
       len(build.source(config, name)), config.compare.segment_images
     )
-    for name in config.eval.datasets
+    for name in datasets
+    if name not in found
   }
-  with open_workdir(folder / 'fsnet', cell):
-    metrics = evaluate(cell, folder / 'fsnet', origin, observers)
-    segments = {name: one.segments() for name, one in observers.items()}
+
+  def keep(name: str, result: DatasetResult) -> None:
+    observer = observers[name]
+    segments = observer.segments()
+    observer.share_example()
     if jax.process_index() == 0:
-      _store(config, folder / 'fsnet' / 'report', metrics, observers, segments)
-  barrier('comparison')  # the others read what process 0 has written
+      resolution = _write_images(
+        parts.images_file(name), observer, result, config.compare.resamples
+      )
+      found[name] = Part(result, segments, resolution, observer.example)
+      parts.write(name, found[name])
 
-
-def _store(
-  config: Any,
-  report: Path,
-  metrics: Mapping[str, Any],
-  observers: Mapping[str, DatasetObserver],
-  segments: Mapping[str, Any],
-) -> None:
-  """Writes the histograms, the draws, the panel and, last, what is done."""
-  names = _names(config)
-  resolution = {}
-  for dataset, observer in observers.items():
-    tables = observer.tables()
-    pooled = metrics['datasets'][dataset]['failure']
-    resolution[dataset] = {
-      name: bootstrap.resolution_error(table, pooled[name]['pooled'])
-      for name, table in tables.items()
+  kept = {name: part.result for name, part in found.items()}
+  evaluate(cell, home, origin, observers, kept, keep)
+  if jax.process_index() == 0:
+    ordered = {name: found[name] for name in datasets}
+    _write_panel(report / _PANEL, ordered)
+    content = {
+      'settings': _settings(config),
+      'costs': costs,
+      'segments': {name: part.segments for name, part in ordered.items()},
+      'resolution': {name: part.resolution for name, part in ordered.items()},
     }
-    say(f'compare: {config.compare.resamples} draws of {dataset}')
-    arrays = _arrays(tables, config.compare.resamples)
-    np.savez_compressed(report / f'images_{names[dataset]}.npz', **arrays)
-  examples = [one.example for one in observers.values() if one.example]
-  _write_panel(report / _PANEL, examples, list(observers))
-  content = {
-    'settings': _settings(config),
-    'segments': segments,
-    'resolution': resolution,
-  }
-  write_atomically(report / _FILE, json.dumps(content, indent=2) + '\n')
+    write_atomically(report / _FILE, json.dumps(content, indent=2) + '\n')
+    parts.clear(everything=True)
 
 
-def _arrays(
-  tables: Mapping[str, ImageTable], resamples: int
-) -> dict[str, np.ndarray]:
-  """Counts of each image and metrics of each draw, by detector.
+def _write_images(
+  path: Path, observer: DatasetObserver, result: DatasetResult, resamples: int
+) -> dict[str, Any]:
+  """Writes counts of each image and metrics of each draw, by detector.
 
   The draws depend on the number of images and draws alone: all detectors and
   all seeds see the same ones.
+
+  Returns:
+    By detector and metric, `bootstrap.resolution_error`.
   """
+  tables = observer.tables()
+  say(f'compare: {resamples} draws of {len(tables)} detectors')
   arrays = {}
   for name, table in tables.items():
     weights = bootstrap.draws(len(table.counts), resamples)
@@ -149,44 +174,50 @@ def _arrays(
     arrays[f'draws/{name}'] = np.stack(
       [found[metric] for metric in bootstrap.METRICS]
     )
-  return arrays
+  np.savez_compressed(path, **arrays)
+  pooled = result.metrics['failure']
+  return {
+    name: bootstrap.resolution_error(table, pooled[name]['pooled'])
+    for name, table in tables.items()
+  }
 
 
-def _write_panel(path: Path, examples: list[Example], names: list[str]) -> None:
+def _write_panel(path: Path, parts: Mapping[str, Part]) -> None:
   """The paper's Fig. 4 for the middle image of each data set."""
-  if not examples:
-    return
-  known = list(examples[0].failure)
-  shown = [*rivals(known), *(name for name in ('fsnet',) if name in known)]
   titled = [
-    dataclasses.replace(example, id=f'{name}, {example.id}')
-    for name, example in zip(names, examples)
+    dataclasses.replace(part.example, id=f'{name}, {part.example.id}')
+    for name, part in parts.items()
+    if part.example is not None
   ]
+  if not titled:
+    return
+  known = list(titled[0].failure)
+  shown = [*rivals(known), *(name for name in ('fsnet',) if name in known)]
   sheet = example_sheet(titled, shown, columns=4 + len(shown))
   Image.fromarray(sheet).save(path)
-
-
-def _names(config: Any) -> dict[str, str]:
-  """A file name for each data set."""
-  datasets = list(config.eval.datasets)
-  return dict(zip(datasets, file_names(datasets)))
 
 
 def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
   """What one seed's evaluation left, or None if it is still to be made."""
   folder = cells.seed_folder(workdir, seed)
   report = folder / 'fsnet' / 'report'
+  costs = _costs(config, seed, workdir)
+  parts = Parts(report, list(config.eval.datasets), None)
   try:
     stored = json.loads((report / _FILE).read_text())
     if stored['settings'] != _settings(config):
       return None
+    if stored.get('costs', costs) != costs:
+      return None  # A detector has been fitted anew since.
     metrics = json.loads((report / 'metrics.json').read_text())
     alone = json.loads((folder / 'phase1/report/metrics.json').read_text())
     resampled = {
-      dataset: _read_draws(report / f'images_{name}.npz')
-      for dataset, name in _names(config).items()
+      dataset: _read_draws(parts.images_file(dataset))
+      for dataset in config.eval.datasets
     }
-  except (OSError, ValueError, KeyError):
+    if not _all_there(config, metrics, alone):
+      return None
+  except (OSError, ValueError, KeyError, zipfile.BadZipFile):
     return None
   return SeedResult(
     seed,
@@ -195,16 +226,34 @@ def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
     stored['segments'],
     stored['resolution'],
     resampled,
-    {
-      name: dataclasses.asdict(one)
-      for name, one in cells.costs(config, seed, workdir).items()
-    },
+    costs,
     report / _PANEL,
   )
 
 
+def _all_there(
+  config: Any, metrics: Mapping[str, Any], alone: Mapping[str, Any]
+) -> bool:
+  """Whether both are of this comparison.
+
+  They lie in ordinary runs, which somebody may have evaluated since on other
+  data or with other detectors.
+  """
+  datasets = set(config.eval.datasets)
+  detectors = set(cells.detectors_of(config))
+  return all(
+    one['datasets'].keys() == datasets for one in (metrics, alone)
+  ) and all(
+    entry['failure'].keys() == detectors
+    for entry in metrics['datasets'].values()
+  )
+
+
 def _read_draws(path: Path) -> dict[str, dict[str, np.ndarray]]:
-  with np.load(path, allow_pickle=False) as arrays:
+  with (
+    path.open('rb') as file,  # np.load leaves a damaged one open
+    np.load(file, allow_pickle=False) as arrays,
+  ):
     return {
       key.removeprefix('draws/'): dict(zip(bootstrap.METRICS, arrays[key]))
       for key in arrays.files

@@ -1,5 +1,6 @@
 """Looks on during the evaluation pass: images, segments, one example."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from fsnet_jax.metrics.per_image import (
   image_counts,
 )
 from fsnet_jax.metrics.ranking import BUDGETS
-from fsnet_jax.metrics.segments import SegmentSums, flag
+from fsnet_jax.metrics.segments import SegmentSums, error_segments, flag
 from fsnet_jax.report.examples import Example
 from fsnet_jax.runtime import mesh as mesh_lib
 
@@ -32,7 +33,7 @@ class DatasetObserver:
 
   Attributes:
     example: the image in the middle of the data set, chosen by nothing but
-      its place; None until it has been seen (by this process).
+      its place; None until this process has seen it, if it ever does.
   """
 
   def __init__(self, source_length: int, segment_images: int):
@@ -48,17 +49,20 @@ class DatasetObserver:
       place * source_length // count for place in range(count)
     }
     self._shown = source_length // 2
+    self._title = f'image {self._shown}'
     self._histograms: dict[str, ImageHistograms] = {}
     self._segments: dict[str, dict[str, SegmentSums]] = {}
     self._mesh = mesh_lib.make_mesh()
     everywhere = mesh_lib.replicated(self._mesh)
     self._step = jax.jit(_counts, out_shardings=everywhere)
     self.example: Example | None = None
+    self._size: tuple[int, ...] = ()
 
   def __call__(
     self, batch: Mapping[str, np.ndarray], maps: Mapping[str, Any]
   ) -> None:
     """Takes a batch of this process and the maps of the whole batch."""
+    self._size = batch['label'].shape[1:]
     own = {name: batch[name] for name in ('label', 'index')}
     own = mesh_lib.put_batch(own, self._mesh)
     counts, index = self._step(maps, own['label'], own['index'])
@@ -94,6 +98,31 @@ class DatasetObserver:
       for name in self._histograms
     }
 
+  def share_example(self) -> None:
+    """Gives the example to every process; every process must call it."""
+    if jax.process_count() == 1 or not self._histograms:
+      return
+    example = self.example or self._blank()
+    own = dataclasses.asdict(example) | {'seen': self.example is not None}
+    del own['id']
+    everyones = multihost_utils.process_allgather(jax.tree.map(np.asarray, own))
+    seen = np.flatnonzero(everyones.pop('seen'))
+    if len(seen):
+      parts = jax.tree.map(lambda one: np.asarray(one[seen[0]]), everyones)
+      self.example = Example(id=self._title, **parts)
+
+  def _blank(self) -> Example:
+    """An example of the right shapes."""
+    nothing = np.zeros(self._size, np.uint8)
+    return Example(
+      id='',
+      image=np.zeros((*self._size, 3), np.uint8),
+      label=nothing,
+      prediction=nothing,
+      valid=nothing.astype(bool),
+      failure={n: nothing.astype(np.float32) for n in self._histograms},
+    )
+
   def _look_at(
     self, row: int, batch: Mapping[str, np.ndarray], maps: Mapping[str, Any]
   ) -> None:
@@ -103,16 +132,18 @@ class DatasetObserver:
     scores = {name: score[row] for name, score in maps['score'].items()}
     place = int(batch['index'][row])
     if place in self._in_segments:
+      wrong = prediction != label
+      errors = error_segments(wrong & valid)
       for name, score in scores.items():
         sums = self._segments.setdefault(name, {})
         for budget in BUDGETS:
           flagged = flag(score, valid, float(budget))
           before = sums.get(budget, SegmentSums.empty())
-          sums[budget] = before.add(flagged, prediction != label, valid)
+          sums[budget] = before.add(flagged, wrong, valid, errors)
     if place == self._shown:
       image = batch['image'][row]
       self.example = Example(
-        f'image {place}', image, label, prediction, valid, scores
+        self._title, image, label, prediction, valid, scores
       )
 
 

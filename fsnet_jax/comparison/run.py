@@ -38,7 +38,14 @@ def check(config: Any) -> None:
         f'from {", ".join(fitted.FITTED)}.'
         f'{config_check.suggestion(name, fitted.FITTED)}'
       )
-    fitted.FITTED[name].check(config)
+    fitted.check_options(name, config)
+  if options.fitted and config.eval.checkpoint != 'last':
+    raise UserError(
+      f'config.eval.checkpoint is {config.eval.checkpoint!r}, but detectors '
+      'that learn are fitted over the S that a run ends with: set it to '
+      "'last', or config.compare.fitted to ()."
+    )
+  _beside(options.beside)
   if options.reference not in config.eval.detectors:
     raise UserError(
       f'config.compare.reference is {options.reference!r}, which is not among '
@@ -93,32 +100,40 @@ def run(
     UserError: for a mistake in the config.
     Interrupted: if it was stopped; the same command goes on.
   """
+  from fsnet_jax import fitted
   from fsnet_jax.comparison import cells, evaluation
 
-  results, shown = [], {}
-  for seed in config.compare.seeds:
-    if mode == 'train':
+  if mode == 'train':
+    for name in config.compare.fitted:
+      fitted.check_data(name, config)
+    for seed in config.compare.seeds:
       cells.train(config, seed, workdir)
       evaluation.run_seed(config, seed, workdir, origin)
-    found = evaluation.read_seed(config, seed, workdir)
-    if found is None:
-      continue
-    results.append(found)
-    if mode == 'train':  # a report of what is finished, while the rest runs
-      shown = _write(config, workdir, results, origin)
-  if not results:
-    raise UserError(
-      f'--mode=evaluate, but {workdir} has no finished seed: run '
-      '--mode=train first.'
-    )
-  if mode != 'train':
-    shown = _write(config, workdir, results, origin)
+      # A report of what is finished, while the rest runs.
+      shown = _write(config, workdir, _finished(config, workdir), origin)
+  else:
+    shown = _write(config, workdir, _finished(config, workdir), origin)
   if jax.process_index() == 0:
     from fsnet_jax.comparison import render
 
     for name in _SHORT:
       print(render.text(shown[name]) + '\n')
     say(f'report: {workdir / "report" / "report.html"}')
+
+
+def _finished(config: Any, workdir: Path) -> list[Any]:
+  """What is known of every finished seed, in their order."""
+  from fsnet_jax.comparison import evaluation
+
+  seeds = config.compare.seeds
+  found = [evaluation.read_seed(config, seed, workdir) for seed in seeds]
+  results = [one for one in found if one is not None]
+  if not results:
+    raise UserError(
+      f'--mode=evaluate, but {workdir} has no finished seed: run '
+      '--mode=train first.'
+    )
+  return results
 
 
 def _write(

@@ -18,6 +18,7 @@ labelled pixels, the most suspicious ones. Void is in no segment.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -66,6 +67,18 @@ def flag(
   return flags
 
 
+class Segments(NamedTuple):
+  """Segments of one image.
+
+  Attributes:
+    numbers: int64 [h w], 1, 2, ... within segments and 0 elsewhere.
+    sizes: int64 [n], pixels of each.
+  """
+
+  numbers: np.ndarray
+  sizes: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class SegmentSums:
   """Sums over any number of images; immutable, `add` and `merge` return new.
@@ -101,6 +114,7 @@ class SegmentSums:
     flagged: Bool[np.ndarray, 'h w'],
     wrong: Bool[np.ndarray, 'h w'],
     valid: Bool[np.ndarray, 'h w'],
+    errors: Segments | None = None,
   ) -> 'SegmentSums':
     """Returns the sums with one image added.
 
@@ -108,8 +122,10 @@ class SegmentSums:
       flagged: from `flag`, or any thresholded map.
       wrong: whether the segmentation of the pixel is wrong.
       valid: False on void pixels.
+      errors: `error_segments(wrong & valid)`, for those who score many maps
+        of one image.
     """
-    siou, ppv = segment_scores(flagged & valid, wrong & valid)
+    siou, ppv = segment_scores(flagged & valid, wrong & valid, errors)
     # Shares such as 3/5 must not miss the limit 0.6 by rounding.
     limits = np.array(LIMITS)[:, None] - 1e-9
     return self.merge(
@@ -181,46 +197,57 @@ class SegmentSums:
     }
 
 
+def error_segments(wrong: Bool[np.ndarray, 'h w']) -> Segments:
+  """The segments that are to be found.
+
+  Args:
+    wrong: the wrong pixels, none of them void.
+  """
+  return _segments(wrong, _SMALLEST_ERROR * wrong.size)
+
+
 def segment_scores(
-  flagged: Bool[np.ndarray, 'h w'], wrong: Bool[np.ndarray, 'h w']
+  flagged: Bool[np.ndarray, 'h w'],
+  wrong: Bool[np.ndarray, 'h w'],
+  errors: Segments | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """sIoU of each error segment and PPV of each flagged one.
 
   Args:
     flagged: the flagged pixels, none of them void.
     wrong: the wrong pixels, none of them void.
+    errors: `error_segments(wrong)` if they are known already.
 
   Returns:
     Two float64 arrays, of the segments that are not too small.
   """
-  area = wrong.size
-  errors, sizes = _segments(wrong, _SMALLEST_ERROR * area)
-  flags, flag_sizes = _segments(flagged, _SMALLEST_FLAGGED * area)
-  # overlap[k, q] with background first; a segment's number is its row.
-  width = len(flag_sizes) + 1
-  overlap = np.bincount(
-    (errors * width + flags).ravel(), minlength=(len(sizes) + 1) * width
-  ).reshape(-1, width)
-  inside = overlap[1:, 1:]
-  hits = inside.sum(axis=1)
+  errors = error_segments(wrong) if errors is None else errors
+  flags = _segments(flagged, _SMALLEST_FLAGGED * flagged.size)
   # Wrong pixels of each flagged segment, those of small segments too.
-  explained = np.bincount(flags[wrong], minlength=width)[1:]
-  spill = np.where(inside > 0, flag_sizes - explained, 0).sum(axis=1)
-  return hits / np.maximum(sizes + spill, 1), explained / np.maximum(
-    flag_sizes, 1
+  caught = flagged & wrong
+  q, k = flags.numbers[caught], errors.numbers[caught]
+  explained = np.bincount(q, minlength=len(flags.sizes) + 1)[1:]
+  spilt = flags.sizes - explained
+  k, q = k[(k > 0) & (q > 0)], q[(k > 0) & (q > 0)]
+  hits = np.bincount(k, minlength=len(errors.sizes) + 1)[1:]
+  # Each pair that touches, once: a table of all pairs would not fit in memory
+  # for large images with many small segments.
+  touching = np.unique(k * (len(flags.sizes) + 1) + q)
+  k, q = np.divmod(touching, len(flags.sizes) + 1)
+  spill = np.bincount(k, spilt[q - 1], minlength=len(errors.sizes) + 1)[1:]
+  return hits / np.maximum(errors.sizes + spill, 1), explained / np.maximum(
+    flags.sizes, 1
   )
 
 
-def _segments(
-  mask: np.ndarray, smallest: float
-) -> tuple[np.ndarray, np.ndarray]:
-  """Numbered segments, 0 = none, and their sizes; small ones are dropped."""
-  numbered, count = ndimage.label(mask, structure=_NEIGHBOURS)
-  sizes = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
+def _segments(mask: np.ndarray, smallest: float) -> Segments:
+  """The segments of a mask; small ones are dropped."""
+  numbers, count = ndimage.label(mask, structure=_NEIGHBOURS)
+  sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
   keep = sizes >= smallest
   table = np.zeros(count + 1, np.int64)
   table[1:][keep] = np.arange(1, keep.sum() + 1)
-  return table[numbered], sizes[keep]
+  return Segments(table[numbers], sizes[keep])
 
 
 def _ratio(part: float | int, whole: int) -> float | None:

@@ -3,8 +3,12 @@
 The observers, what is stored, joined, reported and not done twice are real.
 """
 
+import copy
+import dataclasses
 import json
+import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +16,8 @@ from PIL import Image
 
 from configs import compare_fcn8
 from fsnet_jax import comparison
-from fsnet_jax.comparison import cells, evaluation
+from fsnet_jax.comparison import cells, evaluation, observer
+from fsnet_jax.evaluate import DatasetResult
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import (
@@ -20,7 +25,9 @@ from fsnet_jax.metrics.segmentation import (
   confusion_counts,
 )
 from fsnet_jax.report.schema import write_metrics_json
+from fsnet_jax.runtime.interrupts import Interrupted
 from input_pipeline import labels
+from input_pipeline.errors import UserError
 
 DATASETS = ('streets/day', 'streets/day@blur2')
 IMAGES, SIZE = 9, (16, 32)
@@ -89,7 +96,8 @@ class StandIns:
   """Instead of `cells.train` and `evaluate`; counts what is asked for."""
 
   def __init__(self):
-    self.trained, self.evaluated = [], []
+    self.trained, self.evaluated, self.passes = [], [], []
+    self.stop_before = None
 
   def train(self, config, seed, workdir):
     self.trained.append(seed)
@@ -101,20 +109,30 @@ class StandIns:
       (folder / name).mkdir(parents=True, exist_ok=True)
       cost.write(folder / name)
 
-  def evaluate(self, cell, workdir, origin, observers=None):
+  def evaluate(
+    self, cell, workdir, origin, observers=None, kept=None, keep=None
+  ):
     self.evaluated.append(workdir.name)
+    results = {}
+    for place, name in enumerate(cell.eval.datasets):
+      if name in (kept or {}):
+        results[name] = kept[name].metrics
+        continue
+      if observers and name == self.stop_before:
+        raise Interrupted('Interrupted while evaluating')
+      self.passes.append(name)
+      results[name] = dataset(
+        100 * cell.seed + place,
+        tuple(cell.eval.detectors),
+        (observers or {}).get(name),
+      )
+      if keep:
+        keep(name, DatasetResult(results[name], []))
     metrics = {
       'schema': 1,
       'config': {'seed': cell.seed},
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
-      'datasets': {
-        name: dataset(
-          100 * cell.seed + place,
-          tuple(cell.eval.detectors),
-          (observers or {}).get(name),
-        )
-        for place, name in enumerate(cell.eval.datasets)
-      },
+      'datasets': results,
     }
     (workdir / 'report').mkdir(exist_ok=True)
     write_metrics_json(workdir / 'report' / 'metrics.json', metrics)
@@ -230,3 +248,130 @@ def test_a_seed_more_and_another_network_beside(finished, stand_ins, tmp_path):
   assert content['seeds'] == [5, 6]
   gap = content['datasets']['streets/day']['failure']['msp']['pooled']['auroc']
   assert len(gap['seeds']) == 2 and gap['std'] > 0
+
+
+def changed(config, **fields):
+  other = copy.deepcopy(config)
+  other.update_from_flattened_dict(
+    {name.replace('__', '.'): value for name, value in fields.items()}
+  )
+  return other
+
+
+def test_a_stopped_evaluation_goes_on_with_the_next_data_set(
+  finished, stand_ins, tmp_path, monkeypatch
+):
+  config = changed(finished[0], compare__seeds=(5,), compare__beside='')
+  monkeypatch.setattr(stand_ins, 'evaluated', [])
+  monkeypatch.setattr(stand_ins, 'stop_before', DATASETS[1])
+  with pytest.raises(Interrupted):
+    comparison.run(config, tmp_path, 'train', {})
+  report = tmp_path / 'seed5/fsnet/report'
+  assert (report / 'part_streets_day.json').exists()
+  assert not (report / 'comparison.json').exists()
+  monkeypatch.setattr(stand_ins, 'stop_before', None)
+  stand_ins.passes.clear()
+  comparison.run(config, tmp_path, 'train', {})
+  assert stand_ins.passes == [*DATASETS, DATASETS[1]]  # S alone, then the rest
+  assert not list(report.glob('part_*'))
+  unbroken = finished[1] / 'seed5/fsnet/report'
+  for name in ('metrics.json', 'comparison.json'):
+    one, other = read(report / name), read(unbroken / name)
+    assert one.pop('costs', None) == other.pop('costs', None)
+    assert one == other
+  with (
+    Image.open(report / 'qualitative.png') as one,
+    Image.open(unbroken / 'qualitative.png') as other,
+  ):
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+  for name in ('streets_day', 'streets_day_blur2'):
+    with (
+      np.load(report / f'images_{name}.npz') as one,
+      np.load(unbroken / f'images_{name}.npz') as other,
+    ):
+      assert one.files == other.files
+      for key in one.files:
+        np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_parts_of_another_evaluation_do_not_count(
+  finished, stand_ins, tmp_path, monkeypatch
+):
+  config = changed(finished[0], compare__seeds=(5,), compare__beside='')
+  monkeypatch.setattr(stand_ins, 'evaluated', [])
+  monkeypatch.setattr(stand_ins, 'stop_before', DATASETS[1])
+  with pytest.raises(Interrupted):
+    comparison.run(config, tmp_path, 'train', {})
+  other = changed(config, compare__resamples=41)
+  stand_ins.passes.clear()
+  with pytest.raises(Interrupted):
+    comparison.run(other, tmp_path, 'train', {})
+  assert stand_ins.passes == [*DATASETS, DATASETS[0]]
+  # And now those of the first are gone.
+  report = tmp_path / 'seed5/fsnet/report'
+  with np.load(report / 'images_streets_day.npz') as arrays:
+    assert arrays['draws/msp'].shape == (6, 41)
+  # Half a file is no part.
+  (report / 'part_streets_day.npz').write_bytes(b'PK\x03\x04')
+  stand_ins.passes.clear()
+  with pytest.raises(Interrupted):
+    comparison.run(other, tmp_path, 'train', {})
+  assert stand_ins.passes == [*DATASETS, DATASETS[0]]
+
+
+def test_what_an_evaluation_was_of_is_remembered(finished, tmp_path):
+  config = changed(finished[0], compare__seeds=(5,))
+  workdir = tmp_path / 'copy'
+  shutil.copytree(finished[1], workdir)
+  assert evaluation.read_seed(config, 5, workdir) is not None
+  # The joint phase, or a detector, has been trained once more.
+  Cost(0, 4.0, 40).write(workdir / 'seed5/fsnet')
+  assert evaluation.read_seed(config, 5, workdir) is None
+  Cost(0, 3.0, 40).write(workdir / 'seed5/fsnet')
+  assert evaluation.read_seed(config, 5, workdir) is not None
+  # Somebody has evaluated the run with detectors of his own.
+  path = workdir / 'seed5/fsnet/report/metrics.json'
+  metrics = read(path)
+  del metrics['datasets'][DATASETS[0]]['failure']['msp']
+  path.write_text(json.dumps(metrics))
+  assert evaluation.read_seed(config, 5, workdir) is None
+
+
+def test_the_example_reaches_the_process_that_draws_it(monkeypatch):
+  seen, unseen = (observer.DatasetObserver(IMAGES, 0) for _ in range(2))
+  for place, (batch, maps) in enumerate(batches(0, ('fsnet', 'msp'))):
+    # Image 4 is in the second batch, which the other process has.
+    one = seen if place else unseen
+    one(batch, {name: jax.tree.map(jnp.asarray, x) for name, x in maps.items()})
+  assert unseen.example is None and seen.example is not None
+  sent = []
+  monkeypatch.setattr(observer.jax, 'process_count', lambda: 2)
+
+  def gather(own):
+    sent.append(own)
+    return jax.tree.map(lambda *parts: np.stack(parts), *sent[::-1])
+
+  multihost = observer.multihost_utils
+  monkeypatch.setattr(multihost, 'process_allgather', gather)
+  seen.share_example()
+  unseen.share_example()
+  want, found = (dataclasses.asdict(x.example) for x in (seen, unseen))
+  assert found['id'] == 'image 4'
+  jax.tree.map(np.testing.assert_array_equal, want, found)
+
+
+def test_a_failed_training_says_which(monkeypatch, tmp_path):
+  config = compare_fcn8.get_config()
+
+  class Fails:
+    def __init__(self, cell, folder):
+      pass
+
+    def run(self):
+      raise UserError('The loss is nan at step 3.')
+
+  monkeypatch.setattr(cells, 'Trainer', Fails)
+  folder = cells.seed_folder(tmp_path, 2)
+  with pytest.raises(UserError, match='Seed 2, phase1: The loss is nan.*seeds'):
+    alone = cells.alone_config(config, 2, folder)
+    cells._train_run(alone, folder / 'phase1', 1, 8)
