@@ -1,6 +1,7 @@
 """Looks on during the evaluation pass: images, segments, one example."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,12 @@ def _counts(maps, label, index):
   }, index
 
 
+@functools.cache
+def _step(mesh: Any) -> Any:
+  """`_counts`, compiled once for all data sets."""
+  return jax.jit(_counts, out_shardings=mesh_lib.replicated(mesh))
+
+
 class DatasetObserver:
   """One data set's observer; call it as `evaluate.Observer` says.
 
@@ -53,8 +60,7 @@ class DatasetObserver:
     self._histograms: dict[str, ImageHistograms] = {}
     self._segments: dict[str, dict[str, SegmentSums]] = {}
     self._mesh = mesh_lib.make_mesh()
-    everywhere = mesh_lib.replicated(self._mesh)
-    self._step = jax.jit(_counts, out_shardings=everywhere)
+    self._step = _step(self._mesh)
     self.example: Example | None = None
     self._size: tuple[int, ...] = ()
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fsnet_jax.metrics import many_rankings
 from fsnet_jax.metrics.per_image import ImageTable
 from fsnet_jax.metrics.ranking import ranking_metrics
 
@@ -21,6 +22,9 @@ METRICS = (
   'aurc',
   'augrc',
 )
+
+# Draws that are worked on together: their arrays should fit into a cache.
+_AT_ONCE = 64
 
 
 class Interval(NamedTuple):
@@ -62,18 +66,21 @@ def resampled(
   Args:
     table: every image of a data set, of one detector.
     weights: int [r n] from `draws`.
-    metrics: keys of `ranking.ranking_metrics`.
+    metrics: some of `METRICS`.
 
   Returns:
     By metric float64 [r]; NaN for a draw without errors.
   """
-  values = np.full((len(metrics), len(weights)), np.nan)
-  for place, row in enumerate(weights):
-    found = ranking_metrics(table.ranking(row))
-    values[:, place] = [
-      np.nan if found[metric] is None else found[metric] for metric in metrics
-    ]
-  return dict(zip(metrics, values))
+  parts = [
+    many_rankings.ranking_metrics(
+      *table.rows(weights[start : start + _AT_ONCE]), table.tied[::-1]
+    )
+    for start in range(0, len(weights), _AT_ONCE)
+  ]
+  return {
+    metric: np.concatenate([part[metric] for part in parts])
+    for metric in metrics
+  }
 
 
 def paired_interval(

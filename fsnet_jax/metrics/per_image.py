@@ -105,11 +105,25 @@ class ImageTable:
     """
     if weights is None:
       weights = np.ones(len(self.counts), np.int64)
-    size = self.counts.shape
+    correct, wrong = (one[0] for one in self.rows(weights[None]))
+    return Ranking(
+      correct.astype(np.int64), wrong.astype(np.int64), self.tied[::-1]
+    )
+
+  def rows(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Right and wrong pixels of many choices of images.
+
+    Args:
+      weights: int [r n], how often each image was drawn in each choice.
+
+    Returns:
+      Two arrays float64 [r k] of whole numbers, most suspicious range first.
+    """
+    images, kinds, ranges = self.counts.shape
     # Whole numbers below 2^53: exact, and much faster than in integers.
-    total = weights.astype(np.float64) @ self.counts.reshape(size[0], -1)
-    correct, wrong = total.astype(np.int64).reshape(size[1:])[:, ::-1]
-    return Ranking(correct, wrong, self.tied[::-1])
+    total = weights.astype(np.float64) @ self.counts.reshape(images, -1)
+    both = total.reshape(-1, kinds, ranges)[:, :, ::-1]
+    return both[:, 0], both[:, 1]
 
 
 class ImageHistograms:

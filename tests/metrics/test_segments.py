@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from fsnet_jax.metrics.segments import LIMITS, SegmentSums, flag, segment_scores
+from fsnet_jax.metrics.segments import (
+  LIMITS,
+  SegmentSums,
+  error_segments,
+  flag,
+  segment_scores,
+)
 
 
 def mask(*rows):
@@ -106,3 +113,31 @@ def test_sums_merge_and_travel():
     'siou': None, 'ppv': None, 'f1': None, 'flagged': None,
     'error_segments': 0, 'flagged_segments': 0,
   }  # fmt: skip
+
+
+def test_scores_are_those_of_a_table_of_all_pairs():
+  rng = np.random.default_rng(1)
+  coarse = rng.random((2, 3, 12, 12)) < 0.4
+  for wrong, flagged in zip(*coarse.repeat(4, axis=2).repeat(4, axis=3)):
+    numbers, count = ndimage.label(wrong, np.ones((3, 3)))
+    flags, flagged_count = ndimage.label(flagged, np.ones((3, 3)))
+    siou, ppv = segment_scores(flagged, wrong, error_segments(wrong))
+    expected = []
+    for k in range(1, count + 1):
+      touching = set(flags[numbers == k]) - {0}
+      joined = np.isin(flags, list(touching)) & ~(wrong & (numbers != k))
+      union = (numbers == k) | joined
+      expected.append(np.sum((numbers == k) & flagged) / union.sum())
+    assert siou == pytest.approx(expected)
+    assert ppv == pytest.approx(
+      [wrong[flags == q].mean() for q in range(1, flagged_count + 1)]
+    )
+
+
+def test_nothing_flagged_and_nothing_wrong():
+  nothing, some = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+  some[1, 1:3] = True
+  siou, ppv = segment_scores(nothing, some)
+  assert list(siou) == [0] and len(ppv) == 0
+  siou, ppv = segment_scores(some, nothing)
+  assert len(siou) == 0 and list(ppv) == [0]
