@@ -97,7 +97,8 @@ def _asked(maps: Maps) -> np.ndarray:
   """The error mask, stretched to its own largest value, and the prompts."""
   mask = maps.maps['eem']
   largest = max(float(mask.max()), 1e-6)
-  return tiles.prompts(tiles.heat(maps.image, mask / largest), maps)
+  tile = tiles.heat(maps.image, mask / largest)
+  return tiles.prompts(tile, maps.segments, maps.regions)
 
 
 def _errors(maps: Maps, truth: np.ndarray) -> np.ndarray:

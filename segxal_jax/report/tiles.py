@@ -1,16 +1,16 @@
 """Pictures of maps: heat over the grey image, prompts, labels."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, ImageDraw
 
 from fsnet_jax.report.examples import ERROR_COLOR
 from input_pipeline import labels
-from segxal_jax.questions import Maps
 from segxal_jax.regions import Region
 
 VOID = 255
@@ -91,13 +91,14 @@ def annotation(
 
 
 def prompts(
-  tile: UInt8[np.ndarray, 'th tw 3'], maps: Maps
+  tile: UInt8[np.ndarray, 'th tw 3'],
+  segments: Integer[np.ndarray, 'h w'],
+  regions: Sequence[Region],
 ) -> UInt8[np.ndarray, 'th tw 3']:
   """Outlines the regions asked about and marks their prompt points."""
-  height, width = maps.prediction.shape
-  scale = tile.shape[1] / width
-  asked = np.isin(maps.segments, [region.id for region in maps.regions])
-  segments = np.where(asked, maps.segments + 1, 0).astype(np.int32)
+  scale = tile.shape[1] / segments.shape[1]
+  asked = np.isin(segments, [region.id for region in regions])
+  segments = np.where(asked, segments + 1, 0).astype(np.int32)
   large = cv2.resize(
     segments.astype(np.float32),
     (tile.shape[1], tile.shape[0]),
@@ -109,7 +110,7 @@ def prompts(
   drawn = tile.copy()
   drawn[border] = (255, 255, 255)
   picture = Image.fromarray(drawn)
-  for region in maps.regions:
+  for region in regions:
     _dot(picture, region, scale)
   return np.array(picture)
 
