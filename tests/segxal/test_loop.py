@@ -18,26 +18,10 @@ from segxal_jax.pool import Ledger
 from segxal_jax.report.write import report
 from segxal_jax.run import Run
 from tests.e2e import tiny
+from tests.segxal import small_loop
 
-ROOT = Path(__file__).parent.parent.parent
-CACHE = ROOT / '.pytest_cache' / 'compiled'
-SHRUNK = {
-  'image_size': (32, 64),
-  'width': 0.0625,
-  'batch_size': 4,
+SHRUNK = small_loop.FIELDS | {
   'data.num_train': 20,
-  'data.num_validation': 4,
-  'data.num_test': 4,
-  'pool.num_initial': 4,
-  'pool.num_query': 2,
-  'phase1_steps': 4,
-  'optimizer.poly_steps': 4,
-  'checkpoint_every_steps': 2,
-  'log_every_steps': 2,
-  'stop.cycles': 1,
-  'eval.batch_size': 4,
-  'oracle.rest': 'prediction',
-  'selection.rule': 'all',
   'eem.weights': 'fitted',
   'data.validation_split': 'day:validation',
 }
@@ -46,10 +30,7 @@ LAST_STEP = 8
 
 def _config(data, **changes):
   config = segxal_unet.get_config()
-  fields = SHRUNK | {
-    'data.cache_dir': str(data),
-    'compilation_cache_dir': str(CACHE),
-  }
+  fields = SHRUNK | {'data.cache_dir': str(data)}
   fields |= {key.replace('__', '.'): value for key, value in changes.items()}
   config.update_from_flattened_dict(fields)
   config_check.check(config)
@@ -168,10 +149,7 @@ def test_killed_at_any_moment_it_ends_the_same(
 
 
 def _command(data, workdir):
-  fields = SHRUNK | {
-    'data.cache_dir': data,
-    'compilation_cache_dir': CACHE,
-  }
+  fields = SHRUNK | {'data.cache_dir': data}
   return [
     sys.executable,
     'main.py',
