@@ -18,7 +18,7 @@ import urllib.request
 
 import websocket
 
-_PATIENCE_SECS = 90
+_PATIENCE_SECS = 180
 _FLAGS = (
   '--headless=new',
   '--no-sandbox',

@@ -22,7 +22,8 @@ def oracle(server, tmp_path):
   """A new oracle of one run's folder, as each start of the program makes it."""
 
   def make(**options):
-    client = Client(server.url, options.pop('token', server.token))
+    token = options.pop('token', server.token)
+    client = Client(server.url, token, options.pop('silence_secs', 30.0))
     return LabelStudio(client, tmp_path / 'run' / 'oracle', **options)
 
   return make

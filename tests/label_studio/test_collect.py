@@ -31,7 +31,9 @@ def published(server, oracle):
       fresh.publish(asked)
       return [fresh.answer(question, None) for question in asked]
 
-    return asked, server.tasks(_project(first)), look
+    found = server.tasks(_project(first))
+    found.sort(key=lambda task: task['data']['key'])
+    return asked, found, look
 
   return publish
 

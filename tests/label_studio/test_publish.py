@@ -14,7 +14,7 @@ import pytest
 from fsnet_jax.runtime.interrupts import Interrupted
 from input_pipeline.errors import UserError
 from segxal_jax.oracles.label_studio import answers, tasks
-from segxal_jax.oracles.label_studio.client import Client
+from segxal_jax.oracles.label_studio.client import Client, Refused
 from tests.label_studio import scenes
 from tests.label_studio.server import ROOT
 
@@ -28,7 +28,8 @@ def _keys(server, project):
 
 
 def _assert_complete(server, oracle, asked):
-  """Each question once, in order, with its prediction bit for bit."""
+  """Each question once, doubtful first, its prediction bit for bit."""
+  asked = sorted(asked, key=tasks.score, reverse=True)
   found = server.tasks(_project(oracle))
   places = [int(task['data']['key'].rpartition('/')[2]) for task in found]
   assert places == [question.index for question in asked]
@@ -44,11 +45,17 @@ def _assert_complete(server, oracle, asked):
 
 
 def test_published_twice_is_there_once(server, oracle, tmp_path):
-  asked = scenes.questions(3)
+  asked = scenes.questions(4)
   first = oracle()
   first.publish(asked)
   _assert_complete(server, first, asked)
   before = server.tasks(_project(first))
+  # Not in the order that the strategy gave, but by error mask.
+  scores = [task['data']['eem'] for task in before]
+  assert scores == sorted(scores, reverse=True)
+  assert _keys(server, _project(first)) != sorted(
+    _keys(server, _project(first))
+  )
   # Again, by the same process and by one that starts anew.
   first.publish(asked)
   again = oracle()
@@ -74,6 +81,7 @@ def test_tasks_of_the_next_cycle_join_the_same_project(server, oracle):
   project = server.ask('GET', f'/api/projects/{_project(asked)}/')
   assert project['model_version'] == tasks.MODEL_VERSION
   assert project['show_collab_predictions'] and project['show_instruction']
+  assert 'cyan points' in project['expert_instruction']
 
 
 def test_a_run_that_is_killed_while_it_publishes(server, oracle, tmp_path):
@@ -151,24 +159,72 @@ def test_a_server_that_is_killed_and_restarted_while_it_is_sent_to(
   _assert_complete(server, patient, asked)
 
 
+def test_a_server_that_hangs_in_the_middle_of_an_upload(
+  server, oracle, monkeypatch
+):
+  """It gets a request whole, but answers only after that was given up."""
+  asked = scenes.questions(4)
+  hasty = oracle(silence_secs=1.5, pauses_secs=(0.1,))
+  oracle().publish([])  # the project is there
+  imports = []
+  send = Client.call
+
+  def call(self, method, path, body=None, **query):
+    if path.endswith('/import'):
+      imports.append(path)
+      if len(imports) == 2:
+        server.process.send_signal(signal.SIGSTOP)
+    return send(self, method, path, body, **query)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(Client, 'call', call)
+    started = time.monotonic()
+    try:
+      with pytest.raises(Interrupted, match='nothing is lost'):
+        hasty.publish(asked)
+    finally:
+      server.process.send_signal(signal.SIGCONT)
+    assert time.monotonic() - started < 60
+  # What was given up is there after all.
+  until = time.monotonic() + 60
+  while len(_keys(server, _project(hasty))) < 2:
+    assert time.monotonic() < until
+    time.sleep(0.2)
+  back = oracle()
+  back.publish(asked)
+  _assert_complete(server, back, asked)
+
+
 def test_a_server_that_is_down(server, oracle, capsys):
-  oracle().publish(scenes.questions(1))
+  asked = scenes.questions(2)
+  collecting = oracle(pauses_secs=(0.0,))
+  collecting.publish(asked[:1])
+  task = server.tasks(_project(collecting))[0]
+  server.annotate(task['id'], task['predictions'][0]['result'])
+  collecting.publish(asked[:1])
   server.end()
   try:
+    with pytest.raises(Interrupted, match='nothing is lost'):
+      collecting.answer(asked[0], None)
+    capsys.readouterr()
     with pytest.raises(Interrupted, match='run the same command again') as told:
-      oracle(pauses_secs=(0.0, 0.0)).publish(scenes.questions(2))
+      oracle(pauses_secs=(0.0, 0.0)).publish(asked)
   finally:
     server.start()
   assert server.url in str(told.value)
   said = capsys.readouterr().err
   assert said.count('trying again') == 2 and server.token not in said
+  np.testing.assert_array_equal(
+    collecting.answer(asked[0], None).label, asked[0].prediction
+  )
   back = oracle()
-  back.publish(scenes.questions(2))
-  _assert_complete(server, back, scenes.questions(2))
+  back.publish(asked)
+  places = {int(key[-7:]) for key in _keys(server, _project(back))}
+  assert places == {0, 1} and len(server.tasks(_project(back))) == 2
 
 
 def test_a_request_that_succeeded_after_it_was_given_up(server, oracle):
-  asked = scenes.questions(2)
+  asked = sorted(scenes.questions(2), key=tasks.score, reverse=True)
   first = oracle()
   first.publish(asked)
   project = _project(first)
@@ -180,7 +236,8 @@ def test_a_request_that_succeeded_after_it_was_given_up(server, oracle):
   known = server.tasks(project)
   # Somebody has already answered to a surplus task: it is the one to keep.
   server.annotate(known[3]['id'], known[3]['predictions'][0]['result'])
-  oracle().publish(asked)
+  # Also where nothing is open about them any more.
+  oracle().publish(asked[:1])
   left = server.tasks(project)
   assert [task['id'] for task in left] == [known[0]['id'], known[3]['id']]
 
@@ -220,6 +277,12 @@ def test_wrong_tokens(server, oracle, monkeypatch, tmp_path):
   _assert_complete(server, asked, scenes.questions(1))
   with pytest.raises(UserError, match='401'):
     oracle(token=personal[:-4] + 'AAAA').publish(scenes.questions(1))
+  # Its 403: webhooks to this machine are not for anybody.
+  with pytest.raises(Refused, match='403.*LABEL_STUDIO_API_KEY') as told:
+    Client(server.url, server.token).call(
+      'POST', '/api/webhooks/', {'url': 'http://127.0.0.1:1/'}
+    )
+  assert told.value.status == 403 and server.token not in str(told.value)
 
 
 def test_wrong_projects(server, oracle, tmp_path):

@@ -1,13 +1,21 @@
 """Annotations to label maps: exact, by rule, and nothing foreign gets in."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
+from PIL import ImageColor
 
 from input_pipeline import labels
 from segxal_jax import oracles, regions
-from segxal_jax.oracles.label_studio import answers, interface, oracle, tasks
+from segxal_jax.oracles.label_studio import (
+  answers,
+  interface,
+  oracle,
+  picture,
+  tasks,
+)
 from segxal_jax.oracles.label_studio.answers import BadAnnotation
 from segxal_jax.pool import Cost
 
@@ -232,9 +240,7 @@ def test_what_is_sent_states_all_that_the_browser_needs():
   assert task['meta']['key'] == task['data']['key'] == 'run/002/0000007'
   assert task['data']['image'].startswith('data:image/png;base64,')
   assert task['data']['why'].startswith('data:image/jpeg;base64,')
-  assert task['data']['reasons'] == (
-    '1: undecided, entropy 75 %; near and looked at, proximity 25 %'
-  )
+  assert task['data']['reasons'] == ('1: entropy 75 %, proximity 25 %')
   sent = task['predictions'][0]
   assert 0 <= sent['score'] <= 1
   point = sent['result'][-1]['value']
@@ -253,3 +259,43 @@ def test_the_labelling_config_has_the_classes_in_their_colours():
   found = {e.get('value'): e.get('background') for e in brush.iter('Label')}
   assert list(found) == list(labels.CLASS_NAMES)
   assert found['road'] == '#804080' and found['car'] == '#00008e'
+  # A prompt point is seen on every class; both by hand from the palette.
+  prompt = np.array(ImageColor.getrgb(interface.PROMPT_COLOR))
+  for color in found.values():
+    assert np.abs(prompt - ImageColor.getrgb(color)).sum() > 200, color
+
+
+def test_the_numbers_of_the_points_never_hide_each_other():
+  radius, size = 7.0, (200, 100)
+  for points in (
+    [[50.0, 50.0]] * 6,
+    [[0.0, 0.0], [199.0, 99.0], [1.0, 1.0], [199.0, 98.0]],
+    np.random.default_rng(0).uniform((0, 0), size, (15, 2)),
+    np.zeros((0, 2)),
+  ):
+    points = np.array(points)
+    places = picture._apart(points, size, radius)
+    assert places.shape == points.shape
+    apart = np.hypot(*np.moveaxis(places[:, None] - places, -1, 0))
+    assert (apart + 100 * np.eye(len(places)) > 2 * radius).all()
+    assert (places >= radius).all()
+    assert (places + radius < size).all()
+  # One that is alone stands where it belongs.
+  alone = np.array([[30.0, 40.0]])
+  np.testing.assert_array_equal(picture._apart(alone, size, radius), alone)
+
+
+def test_memory_is_bounded_by_the_image_not_by_the_regions():
+  size = (128, 256)
+  prediction = np.zeros(size, np.uint8)
+  mask = np.zeros(size, bool)
+  mask[0, :3] = True
+  region = tasks.brush(mask, 'car', 'r', 'prediction-changed')
+  tracemalloc.start()
+  painting = answers.paint(_annotation([region] * 60), prediction)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert painting.regions == {'prediction-changed': 60}
+  assert (painting.label[0, :3] == CAR).all()
+  # Kept apart, the masks alone would take 120 bytes a pixel.
+  assert peak < 24 * prediction.size

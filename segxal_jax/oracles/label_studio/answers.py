@@ -102,7 +102,8 @@ def paint(
     raise BadAnnotation('it has no list of regions')
   if len(result) > _MOST_REGIONS:
     raise BadAnnotation(f'it has {len(result)} regions')
-  kept, added, made = [], [], []
+  # One map a layer, whatever the number of regions: memory stays bounded.
+  kept, added, made = (_blank(prediction) for _ in range(3))
   covered = np.zeros(prediction.shape, np.uint32)
   count: dict[str, int] = {}
   for region in result:
@@ -110,19 +111,23 @@ def paint(
     if found is None:
       continue
     mask, value, origin = found
-    covered |= np.where(mask, np.uint32(1 << value), np.uint32(0))
+    covered[mask] |= np.uint32(1 << value)
     count[origin] = count.get(origin, 0) + 1
     if origin in _OF_THE_NETWORK:
       same = prediction == value
-      kept.append((mask & same, value))
-      added.append((mask & ~same, value))
+      kept[mask & same] = value
+      added[mask & ~same] = value
     else:
-      made.append((mask, value))
-  label = np.full(prediction.shape, VOID, np.uint8)
-  for mask, value in (*kept, *added, *made):
-    label[mask] = value
+      made[mask] = value
+  label = kept
+  for layer in (added, made):
+    np.copyto(label, layer, where=layer != VOID)
   several = covered & (covered - np.uint32(1)) > 0
   return Painting(label, count, int((several & (covered > 0)).sum()))
+
+
+def _blank(prediction: UInt8[np.ndarray, 'h w']) -> UInt8[np.ndarray, 'h w']:
+  return np.full(prediction.shape, VOID, np.uint8)
 
 
 def _region(

@@ -71,7 +71,9 @@ def _entries(client: Client, project: Project) -> Iterator[dict[str, Any]]:
     if not isinstance(entries, list):
       raise BadReply('no list of tasks')
     yield from (entry for entry in entries if isinstance(entry, dict))
-    total = reply.get('total') or 0
+    total = reply.get('total')
+    if type(total) is not int:
+      raise BadReply('a list of tasks that does not say how many there are')
     page, seen = page + 1, seen + len(entries)
     if not entries:
       return
@@ -86,7 +88,7 @@ def _listed(entry: dict[str, Any]) -> Listed:
       predictions=int(entry.get('total_predictions') or 0),
       drafts=bool(entry.get('drafts')),
     )
-  except (KeyError, TypeError, ValueError):
+  except (KeyError, TypeError, ValueError, OverflowError):
     raise BadReply('a task without a number') from None
 
 
@@ -98,7 +100,8 @@ def publish(
   Called again after any failure it goes on where it stopped: a task is sent
   whole in one request, and what is there is not sent again. A request that
   the server finished after we had given it up leaves a task too many, which
-  is removed unless somebody has begun to work on it.
+  is removed unless somebody has begun to work on it, also where the question
+  has been answered meanwhile.
 
   Returns:
     `listing` afterwards.
@@ -109,12 +112,13 @@ def publish(
     same = there.get(tasks.key(project.run, question), [])
     if not same:
       _send(client, project, question)
+      changed = True
     elif not any(task.predictions for task in same):
       _complete(client, same[0], question)
-    surplus = _surplus(same)
-    for task in surplus:
+  for same in there.values():
+    for task in _surplus(same):
       _remove(client, task)
-    changed |= bool(surplus) or not same
+      changed = True
   return listing(client, project) if changed else there
 
 

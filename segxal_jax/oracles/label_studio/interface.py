@@ -7,12 +7,13 @@ from input_pipeline import labels
 # Names of the controls; regions of the answer refer to them.
 IMAGE, WHY, BRUSH, PROMPT = 'image', 'why', 'label', 'prompt'
 PROMPT_LABEL = 'look here'
-PROMPT_COLOR = '#ff00c8'
+# Cyan, since the paper's magenta is hardly to be told from a sidewalk.
+PROMPT_COLOR = '#00ffff'
 CLASS_OF = {name: index for index, name in enumerate(labels.CLASS_NAMES)}
 
 INSTRUCTIONS = """
 <p>The network's own labels lie over the image. Please correct them where the
-magenta points are; everything else you may leave as it is.</p>
+cyan points are; everything else you may leave as it is.</p>
 <ol>
 <li>Beside the image, the first map shows where the network is probably wrong,
 with the same points, numbered. The maps below it say why: it cannot decide
@@ -30,7 +31,8 @@ def labelling_config() -> str:
   """The XML of the project: classes, colours, maps beside the image.
 
   Widths are fixed: the image keeps the size that it is first drawn at. What
-  is free beside it is for the tools, which lie over it otherwise.
+  is free beside it is for the tools, which lie over it otherwise. Nobody need
+  choose the prompts' label, so it is not among the classes.
   """
   classes = '\n'.join(
     f'        <Label value={saxutils.quoteattr(name)} '
@@ -43,16 +45,18 @@ def labelling_config() -> str:
   <Header size="5" value="$title"/>
   <View style="display: flex">
     <View style="flex: 0 0 62%">
-      <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true"
-             brightnessControl="true" contrastControl="true"
-             smoothing="false" defaultZoom="fit" maxWidth="87%"/>
       <BrushLabels name="{BRUSH}" toName="{IMAGE}" opacity="0.55">
 {classes}
       </BrushLabels>
-      <KeyPointLabels name="{PROMPT}" toName="{IMAGE}" strokeWidth="6"
-                      opacity="1">
-        <Label value="{PROMPT_LABEL}" background="{PROMPT_COLOR}"/>
-      </KeyPointLabels>
+      <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true"
+             brightnessControl="true" contrastControl="true"
+             smoothing="false" defaultZoom="fit" maxWidth="87%"/>
+      <View style="display: none">
+        <KeyPointLabels name="{PROMPT}" toName="{IMAGE}" strokeWidth="6"
+                        opacity="1">
+          <Label value="{PROMPT_LABEL}" background="{PROMPT_COLOR}"/>
+        </KeyPointLabels>
+      </View>
     </View>
     <View style="flex: 0 0 33%; margin-left: 5%">
       <Image name="{WHY}" value="$why" zoom="false" zoomControl="false"

@@ -97,15 +97,20 @@ class LabelStudio:
   def publish(self, questions: Sequence[Question]) -> None:
     """See `Oracle`; one task a question, however often it is called.
 
+    The highest mean error mask comes first, whatever order the strategy chose
+    in: people are led through the tasks in the order of their numbers.
+
     Raises:
       Interrupted: the server does not answer.
       UserError: it refuses, the project is not this run's, or its answers
         make no sense.
     """
 
+    doubtful_first = sorted(questions, key=tasks.score, reverse=True)
+
     def sync() -> None:
       self._project = project.find_or_create(self._client, self._folder)
-      self._tasks = board.publish(self._client, self._project, questions)
+      self._tasks = board.publish(self._client, self._project, doubtful_first)
 
     try:
       self._patiently(sync)

@@ -5,21 +5,24 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from fsnet_jax.report import canvas
 from segxal_jax.oracles.base import Question
+from segxal_jax.oracles.label_studio import interface
 
 _WRITING_WIDTH_PX = 420
+# Title of the map, and the word for its share of a point.
 _REASONS = {
-  'entropy': ('Why: undecided between classes (entropy)', 'undecided, entropy'),
+  'entropy': ('Why: undecided between classes (entropy)', 'entropy'),
   'proximity': (
     'Why: near, and what the network looks at (proximity)',
-    'near and looked at, proximity',
+    'proximity',
   ),
-  'failure': ('Why: the failure network expects errors', 'expected to fail'),
+  'failure': ('Why: the failure network expects errors (failure)', 'failure'),
 }
+_DIRECTIONS = 16
 
 
 def data_url(picture: UInt8[np.ndarray, 'h w 3'], lossless: bool) -> str:
@@ -57,9 +60,10 @@ def explanation(question: Question) -> UInt8[np.ndarray, 'ph pw 3']:
 def _numbered(
   tile: UInt8[np.ndarray, 'th tw 3'], question: Question
 ) -> UInt8[np.ndarray, 'th tw 3']:
-  """Outlines the regions asked about and numbers their prompt points."""
-  from segxal_jax.report.tiles import PROMPT_COLOR
+  """Outlines the regions asked about and numbers their prompt points.
 
+  A number that would hide another one stands beside its point, tied to it.
+  """
   height, width = question.prediction.shape
   size = (tile.shape[1], tile.shape[0])
   asked = Image.fromarray(_asked(question)).resize(
@@ -71,17 +75,48 @@ def _numbered(
   draw = ImageDraw.Draw(picture)
   radius = max(7.0, tile.shape[1] / 48)
   font = ImageFont.load_default(1.4 * radius)
-  # The first is drawn last, so that it lies on top.
-  for number, region in reversed([*enumerate(question.regions, 1)]):
-    x = (region.column + 0.5) * size[0] / width
-    y = (region.row + 0.5) * size[1] / height
-    # Whole numbers at the edges, too.
-    x = float(np.clip(x, radius, size[0] - radius - 1))
-    y = float(np.clip(y, radius, size[1] - radius - 1))
+  points = np.array(
+    [
+      ((r.column + 0.5) * size[0] / width, (r.row + 0.5) * size[1] / height)
+      for r in question.regions
+    ]
+  ).reshape(-1, 2)
+  places = _apart(points, size, radius)
+  for point, place in zip(points, places, strict=True):
+    draw.line((*point, *place), (255, 255, 255), 2)
+    box = (*(point - radius / 3), *(point + radius / 3))
+    draw.ellipse(box, interface.PROMPT_COLOR, (0, 0, 0), 1)
+  for number, (x, y) in enumerate(places, 1):
     box = (x - radius, y - radius, x + radius, y + radius)
-    draw.ellipse(box, PROMPT_COLOR, (255, 255, 255), 1)
-    draw.text((x, y), str(number), (255, 255, 255), font, anchor='mm')
+    draw.ellipse(box, interface.PROMPT_COLOR, (0, 0, 0), 1)
+    draw.text((x, y), str(number), (0, 0, 0), font, anchor='mm')
   return np.array(picture)
+
+
+def _apart(
+  points: Float[np.ndarray, 'n 2'], size: tuple[int, int], radius: float
+) -> Float[np.ndarray, 'n 2']:
+  """Places for discs of a radius near points: none over another or cut off.
+
+  In their order, each takes the nearest place that is free; its own, whoever
+  is there, where none is.
+  """
+  least = np.full(2, radius)
+  most = np.maximum(least, np.array(size) - radius - 1)
+  angles = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False)
+  ways = np.stack([np.cos(angles), np.sin(angles)], -1)
+  rings = [np.zeros((1, 2))] + [step * radius * ways for step in range(2, 8)]
+  offsets = np.concatenate(rings)
+  taken: list[np.ndarray] = []
+  for point in points:
+    places = np.clip(point + offsets, least, most)
+    free = [
+      place
+      for place in places
+      if all(np.hypot(*(place - other)) > 2 * radius for other in taken)
+    ]
+    taken.append(free[0] if free else places[0])
+  return np.array(taken).reshape(-1, 2)
 
 
 def _asked(question: Question) -> UInt8[np.ndarray, 'h w']:
@@ -118,7 +153,7 @@ def _reason(amounts: Mapping[str, float]) -> str:
   if not total > 0:
     return 'no doubt'
   ordered = sorted(amounts, key=lambda name: -amounts[name])
-  return '; '.join(
+  return ', '.join(
     f'{_REASONS[name][1]} {100 * amounts[name] / total:.0f} %'
     for name in ordered
   )

@@ -103,7 +103,7 @@ def _named(client: Client, title: str) -> dict[str, Any]:
       'expert_instruction': interface.INSTRUCTIONS,
       'show_instruction': True,
       'show_collab_predictions': True,
-      # By number, which is the order of asking.
+      # By number: the order in which they were published.
       'sampling': 'Sequential sampling',
       'maximum_annotations': 1,
     },
