@@ -21,6 +21,10 @@ def _pool() -> ml_collections.ConfigDict:
   # Images of the training split set aside for validation, drawn as DEAL's
   # code draws them; 0: data.validation_split.
   pool.holdout = 0
+  # Of so many stratified folds of the pool one, from 0, is left out of it and
+  # tested on (configs/al_reference.py); 0 folds: none.
+  pool.folds = 0
+  pool.fold = 0
   return pool
 
 
@@ -178,4 +182,15 @@ def get_config() -> ml_collections.ConfigDict:
   # Arms and seeds of configs/al_compare.py; no arm: one run of this config.
   config.compare.arms = ()
   config.compare.seeds = ()
+  config.reference = ml_collections.ConfigDict()
+  # Cells of configs/al_reference.py; no seed: one run of this config. Shares
+  # of the pool that are labelled at random, whole images by the ground truth,
+  config.reference.percents = ()
+  # folds of the pool that is labelled whole,
+  config.reference.folds = 0
+  config.reference.seeds = ()
+  # queries after the first training (the paper's figure 7 has 5), and steps
+  # of a training on the whole pool (0: as the others, phase1_steps).
+  config.reference.cycles = 0
+  config.reference.full_steps = 0
   return config

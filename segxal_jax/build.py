@@ -18,7 +18,7 @@ from input_pipeline import labels
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.errors import UserError
-from segxal_jax import acquisition, depth, proximity, regions, taps
+from segxal_jax import acquisition, depth, folds, proximity, regions, taps
 from segxal_jax.depth.cache import cached
 from segxal_jax.explain_step import ExplainOptions
 from segxal_jax.gradcam import CamOptions
@@ -76,13 +76,25 @@ def _split(config: Any, split: str) -> Source:
 
 
 def pool_source(config: Any) -> Source:
-  """The pool: the training split, less what is set aside for validation.
+  """The pool: the training split, less what is set aside.
+
+  That is `pool.holdout` images for validation, and one of `pool.folds` folds
+  of the rest.
 
   Raises:
     UserError: as `fsnet_jax.build.source`, no depth in the data set, or a
       seed set that does not fill a batch.
   """
-  source = _training_split(config)
+  return pool_and_fold(config)[0]
+
+
+def pool_and_fold(config: Any) -> tuple[Source, Source | None]:
+  """`pool_source`, and the fold that is tested on if there are folds.
+
+  Raises:
+    UserError: as `pool_source`, or more folds than images.
+  """
+  source, fold = _training_split(config), None
   if config.pool.holdout:
     source = Subset(source, _shuffled(len(source))[config.pool.holdout :])
   if not len(source):
@@ -90,6 +102,8 @@ def pool_source(config: Any) -> Source:
       f'config.pool.holdout is {config.pool.holdout}: no image is left for '
       'the pool.'
     )
+  if config.pool.folds:
+    source, fold = _divided(source, config.pool.folds, config.pool.fold)
   seed_images = num_initial(config, len(source))
   if seed_images < config.batch_size:
     raise UserError(
@@ -97,7 +111,22 @@ def pool_source(config: Any) -> Source:
       f'{seed_images} images of the seed set: lower it or raise '
       'config.pool.num_initial.'
     )
-  return source
+  return source, fold
+
+
+def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
+  """All folds but one, and that one; reads every label."""
+  if count > len(source):
+    raise UserError(
+      f'config.pool.folds is {count}, more than the {len(source)} images of '
+      'the pool.'
+    )
+  maps = (np.asarray(source[place]['label']) for place in range(len(source)))
+  mine = folds.of_pool(maps, count) == number
+  return (
+    Subset(source, np.flatnonzero(~mine).tolist()),
+    Subset(source, np.flatnonzero(mine).tolist()),
+  )
 
 
 def validation_source(config: Any) -> Source | None:

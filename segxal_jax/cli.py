@@ -49,11 +49,20 @@ def run(
   _check(config)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   # Slow to import: a mistake in a flag is reported before.
-  from segxal_jax import compare
+  from segxal_jax import compare, reference
   from segxal_jax.loop import run_loop
   from segxal_jax.report import comparison
+  from segxal_jax.report import reference as reference_report
   from segxal_jax.report.write import report
 
+  if config.reference.seeds:
+    parts = reference.cells_of(config)
+    with open_workdir(workdir, config):
+      if mode == 'train':
+        reference.run_cells(parts, workdir)
+      found = reference.results(parts, workdir)
+      reference_report.write(config, workdir, found, origin)
+    return
   if config.compare.arms:
     compare.arms(config)
     with open_workdir(workdir, config):

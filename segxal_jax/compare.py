@@ -9,18 +9,16 @@ random subsets.
 
 import ast
 import dataclasses
-import os
 import re
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
-from segxal_jax import acquisition, config_check
+from segxal_jax import acquisition, cells, config_check
 from segxal_jax.loop import run_loop
-from segxal_jax.report import collect
+from segxal_jax.report.over_runs import Results
 
 # What decides the seed set and the first training: an arm must not touch it.
 _SHARED = (
@@ -28,6 +26,7 @@ _SHARED = (
   'pool.num_initial',
   'pool.initial_percent',
   'pool.holdout',
+  'pool.fold',
   'segmentation.',
   'failure.',
   'optimizer.',
@@ -124,21 +123,14 @@ def cell_config(config: Any, arm: Arm | None, seed: int) -> Any:
   Raises:
     UserError: the arm names a field that there is not.
   """
-  cell = config.copy_and_resolve_references()
-  with cell.unlocked():
-    cell.seed = seed
-    cell.compare.arms = ()
-    cell.compare.seeds = ()
-    if arm is None:
-      cell.acquisition.strategy = 'random'
-  cell.lock()
+  if arm is None:
+    return cells.config_of(config, seed, {'acquisition.strategy': 'random'})
   try:
-    cell.update_from_flattened_dict(dict(arm.changes) if arm else {})
+    return cells.config_of(config, seed, arm.changes)
   except (KeyError, TypeError, ValueError) as error:
     raise UserError(
       f'config.compare.arms: {arm.title} cannot be set: {error}.'
     ) from None
-  return cell
 
 
 def run_cells(config: Any, workdir: Path) -> None:
@@ -147,47 +139,38 @@ def run_cells(config: Any, workdir: Path) -> None:
   Raises:
     Interrupted: stopped; the same command goes on.
   """
-  cells = workdir / 'cells'
   for seed in config.compare.seeds:
     for arm in arms(config):
-      folder = cells / f'{arm.folder}-{seed}'
-      if not folder.exists():
+      folder = _folder(workdir, arm, seed)
+      if not cells.exists(folder):
         say(f'cell {arm.title}, seed {seed}: what arms share')
-        shared = _run_shared(config, arm, seed, cells)
-        _copy(shared, folder)
+        shared = _run_shared(config, arm, seed, folder.parent)
+        cells.copy(shared, folder)
       say(f'cell {arm.title}, seed {seed}')
       run_loop(cell_config(config, arm, seed), folder)
 
 
-def _run_shared(config: Any, arm: Arm, seed: int, cells: Path) -> Path:
+def _folder(workdir: Path, arm: Arm, seed: int) -> Path:
+  return workdir / cells.FOLDER / f'{arm.folder}-{seed}'
+
+
+def _run_shared(config: Any, arm: Arm, seed: int, home: Path) -> Path:
   """The folder of a seed's first training, as the arm's learner trains."""
   cell = cell_config(config, arm, seed)
   learner = acquisition.create(cell.acquisition.strategy).means.learner
   if learner == 'plain':
-    folder = cells / f'shared-{seed}'
+    folder = home / f'shared-{seed}'
     cell = cell_config(config, None, seed)
   else:
-    folder = cells / f'shared-{learner}-{seed}'
+    folder = home / f'shared-{learner}-{seed}'
   run_loop(cell, folder, until=(1, 'explain'))
   return folder
 
 
-def _copy(source: Path, target: Path) -> None:
-  """Copies a folder; it appears whole or not at all."""
-  temporary = target.with_name(f'.{target.name}.{os.getpid()}')
-  shutil.rmtree(temporary, ignore_errors=True)
-  shutil.copytree(source, temporary)
-  temporary.rename(target)
-
-
-def results(
-  config: Any, workdir: Path
-) -> dict[str, dict[int, Sequence[Mapping[str, Any]]]]:
+def results(config: Any, workdir: Path) -> Results:
   """Measured cycles by arm's title and seed, of the cells that are done."""
-  found: dict[str, dict[int, Sequence[Mapping[str, Any]]]] = {}
-  for arm in arms(config):
-    for seed in config.compare.seeds:
-      folder = workdir / 'cells' / f'{arm.folder}-{seed}'
-      if collect.is_done(folder):
-        found.setdefault(arm.title, {})[seed] = collect.cycles(folder)
-  return found
+  return cells.results(
+    (arm.title, seed, _folder(workdir, arm, seed))
+    for arm in arms(config)
+    for seed in config.compare.seeds
+  )

@@ -29,6 +29,11 @@ _NOT_NEGATIVE = (
   'pool.num_initial',
   'pool.num_query',
   'pool.holdout',
+  'pool.folds',
+  'pool.fold',
+  'reference.folds',
+  'reference.cycles',
+  'reference.full_steps',
   'eem.alpha',
   'eem.beta',
   'eem.gamma',
@@ -110,6 +115,26 @@ def _check_numbers(config: Any) -> None:
   for path in ('pool.subset_share', 'acquisition.top_share'):
     if not _get(config, path) > 0:
       raise UserError(f'config.{path} is 0: no image could be chosen.')
+
+
+def _check_folds(config: Any) -> None:
+  for path in ('pool.folds', 'reference.folds'):
+    if _get(config, path) == 1:
+      raise UserError(
+        f'config.{path} is 1: nothing would be left to train on; choose 0 or '
+        'at least 2.'
+      )
+  reference = config.reference
+  if (reference.percents or reference.folds) and not reference.seeds:
+    raise UserError(
+      'config.reference.seeds is empty: name the seed of each run.'
+    )
+  pool = config.pool
+  if pool.fold and not pool.fold < pool.folds:
+    raise UserError(
+      f'config.pool.fold is {pool.fold}: the {pool.folds} folds of '
+      'config.pool.folds are numbered from 0.'
+    )
 
 
 def _check_explanation(config: Any) -> None:
@@ -204,6 +229,7 @@ def check(config: Any) -> None:
         f'{", ".join(choices)}.'
       )
   _check_numbers(config)
+  _check_folds(config)
   _check_explanation(config)
   _check_companions(config)
   _check_beginning(config)

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 
-from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import StopRequest
 from input_pipeline.notices import say
 from segxal_jax import build, seeds, timings
@@ -90,7 +89,7 @@ def _first_state(run: Run) -> LoopState:
       answer = whole_image(right)
       store(run, SEED_CYCLE, index, scene_id, answer, right)
     run.ledger.select(SEED_CYCLE, indices, [], {})
-  barrier('seed_set')
+  run.share_ledger('seed_set')
   say(f'seed set: {len(indices)} of {len(run.pool)} images')
   return LoopState(
     cycle=1,

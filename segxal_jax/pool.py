@@ -4,7 +4,8 @@ An append-only file of JSON lines with one picture beside it for each
 annotation. Nothing is ever rewritten: an image that is annotated again gets
 another entry, a rejected annotation stays and stays paid for. An entry's
 picture is written before its line, and a line torn by a kill is cut off at
-the next start, so whatever the ledger names is whole.
+the next start, so whatever the ledger names is whole. Of several processes
+one writes; the others read what it has written.
 """
 
 import dataclasses
@@ -79,33 +80,45 @@ class Annotation:
 class Ledger:
   """The ledger in one folder, opened for reading and appending."""
 
-  def __init__(self, folder: Path, pool_ids: Sequence[str]):
+  def __init__(
+    self, folder: Path, pool_ids: Sequence[str], read_only: bool = False
+  ):
     """Opens or starts the ledger of a pool.
 
     Args:
       folder: created if missing.
       pool_ids: names of all images of the pool, in order.
+      read_only: another process writes it; see `refresh`.
 
     Raises:
       UserError: the ledger belongs to another pool, or is damaged.
     """
-    self._folder = folder
-    (folder / 'annotations').mkdir(parents=True, exist_ok=True)
+    self._folder, self._read_only = folder, read_only
     self._path = folder / 'ledger.jsonl'
     self._annotations: dict[tuple[int, int], Annotation] = {}
     self._selections: dict[int, dict[str, Any]] = {}
     digest = hashlib.sha256('\n'.join(pool_ids).encode()).hexdigest()
+    self._pool = {'kind': 'pool', 'images': len(pool_ids), 'sha256': digest}
+    if not read_only:
+      (folder / 'annotations').mkdir(parents=True, exist_ok=True)
+    if not self.refresh() and not read_only:
+      self._append(self._pool)
+
+  def refresh(self) -> int:
+    """Takes in what is written by now; the number of lines.
+
+    Raises:
+      UserError: the ledger belongs to another pool, or is damaged.
+    """
     entries = self._read()
-    if not entries:
-      pool = {'kind': 'pool', 'images': len(pool_ids), 'sha256': digest}
-      self._append(pool)
-    elif entries[0].get('sha256') != digest:
+    if entries and entries[0].get('sha256') != self._pool['sha256']:
       raise UserError(
         f'{self._path} belongs to a pool of {entries[0].get("images")} other '
         'images: choose another --workdir or the same data.'
       )
     for entry in entries[1:]:
       self._take(entry)
+    return len(entries)
 
   def annotation(self, cycle: int, index: int) -> Annotation | None:
     """What was answered in a cycle about an image."""
@@ -195,12 +208,12 @@ class Ledger:
     return self._folder / annotation.file
 
   def _read(self) -> list[dict[str, Any]]:
-    """All whole lines; cuts off what a killed writer left of the last one."""
+    """All whole lines; the writer cuts off what a kill left of the last."""
     if not self._path.exists():
       return []
     content = self._path.read_bytes()
     whole = content[: content.rfind(b'\n') + 1]
-    if len(whole) < len(content):
+    if len(whole) < len(content) and not self._read_only:
       os.truncate(self._path, len(whole))
     try:
       return [json.loads(line) for line in whole.splitlines()]
@@ -220,6 +233,8 @@ class Ledger:
       self._selections[entry['cycle']] = entry
 
   def _append(self, entry: dict[str, Any]) -> None:
+    if self._read_only:
+      raise RuntimeError(f'{self._path} is written by another process')
     with self._path.open('a') as file:
       file.write(json.dumps(entry) + '\n')
       file.flush()

@@ -39,6 +39,7 @@ class Run:
     model: S and, if it is trained, F.
     pool: images of D^L and D^U together; their labels are the ground truth,
       which only oracles that may see it, and audits, read.
+    fold: what is tested on beside the test sets, if the pool has folds.
     ledger: who labelled what.
     oracle: who answers.
     stop: whether somebody asked to stop.
@@ -51,9 +52,11 @@ class Run:
     self.mesh = mesh_lib.make_mesh()
     self.learner = learners.create(config)
     self.model = self.learner.model()
-    self.pool: Source = build.pool_source(config)
+    self.pool, self.fold = build.pool_and_fold(config)
     posed.check(config, self.pool)
-    self.ledger = Ledger(workdir / 'pool', _ids(self.pool))
+    self.ledger = Ledger(
+      workdir / 'pool', _ids(self.pool), read_only=jax.process_index() > 0
+    )
     self.oracle = oracles.create(config.oracle, config.seed, workdir / 'oracle')
     self.oracle = sparse.answering(config, self.oracle)
     self.writer = create_writer(workdir)
@@ -216,6 +219,12 @@ class Run:
       networks = self.fresh_networks(trained)
       return later.then('train', train=networks)
     return later
+
+  def share_ledger(self, name: str) -> None:
+    """Lets every process know what process 0 has written; a collective."""
+    barrier(name)
+    if jax.process_index() > 0:
+      self.ledger.refresh()
 
   def check_stop(self, what: str) -> None:
     """Raises Interrupted if somebody asked to stop; nothing is lost."""

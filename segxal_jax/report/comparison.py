@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from fsnet_jax.report import atomic, plots
 from fsnet_jax.runtime import environment
 from input_pipeline.notices import say
-from segxal_jax.report import curves, paired
-
-Cycles = Sequence[Mapping[str, Any]]
-# By arm's title and seed.
-Results = Mapping[str, Mapping[int, Cycles]]
+from segxal_jax.report import curves, over_runs, paired
+from segxal_jax.report.over_runs import Cycles, Results
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:
@@ -37,50 +36,26 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
   for title, by_seed in results.items():
     runs = list(by_seed.values())
     row = {'title': title, 'seeds': sorted(by_seed)}
-    row['miou'] = _spread([_last(run, dataset) for run in runs])
+    row['miou'] = over_runs.spread(
+      [over_runs.miou(run, dataset) for run in runs]
+    )
     for unit in curves.UNITS:
       areas = [curves.area(curves.points(run, dataset, unit)) for run in runs]
-      row[f'area_by_{unit}'] = _spread(areas)
-    row['class_std'] = _spread([_class_std(run, dataset) for run in runs])
+      row[f'area_by_{unit}'] = over_runs.spread(areas)
+    row['class_std'] = over_runs.spread(
+      [over_runs.class_std(run, dataset) for run in runs]
+    )
     row['cost'] = {
       unit: statistics.fmean(run[-1]['cost'][unit] for run in runs)
       for unit in curves.UNITS
     }
-    row['iou'] = _class_iou(runs, dataset)
+    row['iou'] = over_runs.class_iou(runs, dataset)
     row['seconds'] = _seconds(runs)
     row['lead'] = None
     if title != reference:
       row['lead'] = _lead(by_seed, results[reference], dataset)
     rows.append(row)
   return rows
-
-
-def _last(run: Cycles, dataset: str) -> float | None:
-  return run[-1]['datasets'][dataset]['segmentation']['miou']
-
-
-def _class_std(run: Cycles, dataset: str) -> float | None:
-  iou = run[-1]['datasets'][dataset]['segmentation']['iou']
-  known = [value for value in iou.values() if value is not None]
-  return statistics.pstdev(known) if known else None
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
-  known = [value for value in values if value is not None]
-  if len(known) < len(values) or not known:
-    return {'mean': None, 'std': None}
-  std = statistics.stdev(known) if len(known) > 1 else None
-  return {'mean': statistics.fmean(known), 'std': std}
-
-
-def _class_iou(runs: Sequence[Cycles], dataset: str) -> dict[str, float | None]:
-  """After the last cycle, by class."""
-  last = [run[-1]['datasets'][dataset]['segmentation']['iou'] for run in runs]
-  result = {}
-  for name in last[0]:
-    known = [iou[name] for iou in last if iou[name] is not None]
-    result[name] = statistics.fmean(known) if known else None
-  return result
 
 
 def _seconds(runs: Sequence[Cycles]) -> dict[str, float | None]:
@@ -142,9 +117,9 @@ def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     [
       row['title'],
       str(len(row['seeds'])),
-      _cell(row['miou']),
-      *(_cell(row[f'area_by_{unit}']) for unit in curves.UNITS),
-      _cell(row['class_std']),
+      over_runs.cell(row['miou']),
+      *(over_runs.cell(row[f'area_by_{unit}']) for unit in curves.UNITS),
+      over_runs.cell(row['class_std']),
       *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
       *(_seconds_cell(row['seconds'][name]) for name in ('train', 'query')),
     ]
@@ -175,7 +150,7 @@ def _lead_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _class_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
   names = list(rows[0]['iou'])
   cells = [
-    [row['title'], *(_percent(row['iou'].get(name)) for name in names)]
+    [row['title'], *(over_runs.percent(row['iou'].get(name)) for name in names)]
     for row in rows
   ]
   return _lines(['arm', *map(str, names)], cells)
@@ -186,24 +161,13 @@ def _lines(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
   return [f'| {" | ".join(row)} |' for row in rows]
 
 
-def _percent(value: float | None) -> str:
-  return '\N{EM DASH}' if value is None else f'{100 * value:.1f}'
-
-
 def _seconds_cell(value: float | None) -> str:
-  return '\N{EM DASH}' if value is None else f'{value:.1f}'
-
-
-def _cell(value: Mapping[str, float | None]) -> str:
-  if value['mean'] is None:
-    return '\N{EM DASH}'
-  text = f'{100 * value["mean"]:.2f}'
-  return text if value['std'] is None else f'{text} ± {100 * value["std"]:.2f}'
+  return over_runs.UNDEFINED if value is None else f'{value:.1f}'
 
 
 def _lead_cell(lead: Mapping[str, Any] | None) -> str:
   if lead is None:
-    return '\N{EM DASH}'
+    return over_runs.UNDEFINED
   text = f'{100 * lead["mean"]:+.2f}'
   if lead['half_width'] is None:
     return f'{text} (one seed)'
@@ -215,7 +179,9 @@ def _lead_cell(lead: Mapping[str, Any] | None) -> str:
 def write(
   config: Any, workdir: Path, results: Results, origin: Mapping[str, str]
 ) -> None:
-  """Writes comparison.json, comparison.md and the curves."""
+  """Writes comparison.json, comparison.md and the curves; process 0 alone."""
+  if jax.process_index() > 0:
+    return
   folder = workdir / 'report'
   folder.mkdir(parents=True, exist_ok=True)
   if not results:

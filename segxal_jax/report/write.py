@@ -45,7 +45,7 @@ def report(
   pool = build.pool_source(config)
   entries = collect.cycles(workdir)
   ids = [str(pool[index]['id']) for index in range(len(pool))]
-  ledger = Ledger(workdir / 'pool', ids)
+  ledger = Ledger(workdir / 'pool', ids, read_only=jax.process_index() > 0)
   entries = collect.with_answers(entries, ledger)
   metrics = collect.metrics(
     entries,

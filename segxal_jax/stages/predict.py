@@ -13,7 +13,7 @@ from input_pipeline import labels
 from input_pipeline.datasets.base import Source
 from input_pipeline.labels import VOID
 from input_pipeline.notices import say
-from segxal_jax import build, stopping
+from segxal_jax import build, folds, stopping
 from segxal_jax.explain_step import logits_fn, variables_of
 from segxal_jax.run import Run
 from segxal_jax.state import DONE, LoopState
@@ -55,6 +55,15 @@ def _measure(run: Run, state: LoopState, source: Source) -> dict[str, Any]:
   }
 
 
+def _test_sets(run: Run) -> dict[str, Source]:
+  """Those of the config, and the pool's held-out fold."""
+  sources = {
+    name: fsnet_build.source(run.config, name)
+    for name in run.config.eval.datasets
+  }
+  return sources | ({} if run.fold is None else {folds.HELD_OUT: run.fold})
+
+
 def predict(run: Run, state: LoopState) -> LoopState:
   """Evaluates on the test sets, writes the cycle's metrics.json, may end.
 
@@ -79,8 +88,8 @@ def predict(run: Run, state: LoopState) -> LoopState:
       'wrong': sum(audit['wrong'] for audit in audits),
     },
     'datasets': {
-      name: _measure(run, state, fsnet_build.source(config, name))
-      for name in config.eval.datasets
+      name: _measure(run, state, source)
+      for name, source in _test_sets(run).items()
     },
     'validation': None,
   }

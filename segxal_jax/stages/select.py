@@ -2,7 +2,6 @@
 
 import jax
 
-from fsnet_jax.runtime.distributed import barrier
 from input_pipeline import labels
 from input_pipeline.notices import say
 from segxal_jax import questions
@@ -15,7 +14,7 @@ def select(run: Run, state: LoopState) -> LoopState:
   """Compares each annotation with the prediction; starts the next cycle."""
   if jax.process_index() == 0:
     _record(run, state)
-  barrier('select')
+  run.share_ledger('select')
   following = state.cycle + 1
   return state.then(
     'train',

@@ -122,3 +122,24 @@ def test_the_labelled_pool_as_a_source(tmp_path):
   assert source[0]['id'] == 'c' and source[0]['image'] == 2
   np.testing.assert_array_equal(source[0]['label'], LABEL)
   assert scenes[2]['label'] is None
+
+
+def test_a_reader_takes_in_what_the_writer_has_finished(tmp_path):
+  reader = Ledger(tmp_path / 'pool', IDS, read_only=True)
+  assert not (tmp_path / 'pool').exists() and reader.annotations() == []
+  writer = Ledger(tmp_path / 'pool', IDS)
+  first = _annotate(writer, 0, 0)
+  writer.select(0, [0], [], {})
+  assert list(reader.labelled(1)) == []
+  path = tmp_path / 'pool' / 'ledger.jsonl'
+  whole = path.read_bytes()
+  # The writer is in the middle of a line, which is its own to finish.
+  path.write_bytes(whole + b'{"kind": "anno')
+  reader.refresh()
+  reader.refresh()
+  assert path.read_bytes() == whole + b'{"kind": "anno'
+  assert reader.annotations() == [first] and list(reader.labelled(1)) == [0]
+  with pytest.raises(RuntimeError, match='another process'):
+    reader.select(1, [], [], {})
+  with pytest.raises(UserError, match='other images'):
+    Ledger(tmp_path / 'pool', ['x'], read_only=True)

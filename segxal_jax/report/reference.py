@@ -1,0 +1,135 @@
+"""The report of the references: shares of the pool, and folds of all of it."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from fsnet_jax.comparison import render
+from fsnet_jax.report import atomic, plots
+from fsnet_jax.runtime import environment
+from input_pipeline.notices import say
+from segxal_jax import folds
+from segxal_jax.report import curves, over_runs, reference_tables
+from segxal_jax.report.over_runs import Results
+from segxal_jax.report.reference_page import page
+
+
+def content(
+  config: Any, results: Results, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The contents of metrics.json.
+
+  Args:
+    config: of the grid.
+    results: of the cells that are done.
+    facts: of the environment.
+
+  Returns:
+    Beside the head of every such file `datasets`: for each test set, and for
+    `held_out_fold`, a row for each title: `title`, `runs` (seeds or folds),
+    `images` (labelled, mean), `pool_images`, `miou` and `class_std` (mean and
+    sample deviation over runs; 0 to 1), `miou_of_runs`, `iou` (by class, mean
+    over the runs where it occurs), `folds` (whether the runs are folds).
+  """
+  return {
+    'schema': 1,
+    'task': 'segxal_reference',
+    'config': config.to_dict(),
+    'environment': dict(facts),
+    'datasets': {
+      name: rows
+      for name in (*config.eval.datasets, folds.HELD_OUT)
+      if (rows := _rows(results, name))
+    },
+  }
+
+
+def _rows(results: Results, dataset: str) -> list[dict[str, Any]]:
+  """Of all that was tested on a data set."""
+  rows = []
+  for title, by_number in results.items():
+    numbers = sorted(by_number)
+    runs = [by_number[number] for number in numbers]
+    if dataset not in runs[0][-1]['datasets']:
+      continue
+    last = [run[-1] for run in runs]
+    mious = [over_runs.miou(run, dataset) for run in runs]
+    rows.append(
+      {
+        'title': title,
+        'folds': folds.HELD_OUT in last[0]['datasets'],
+        'runs': numbers,
+        'images': statistics.fmean(e['labelled_images'] for e in last),
+        'pool_images': statistics.fmean(e['pool_images'] for e in last),
+        'miou': over_runs.spread(mious),
+        'miou_of_runs': mious,
+        'class_std': over_runs.spread(
+          [over_runs.class_std(run, dataset) for run in runs]
+        ),
+        'iou': over_runs.class_iou(runs, dataset),
+      }
+    )
+  return rows
+
+
+def curve(results: Results, dataset: str) -> curves.Curve | None:
+  """mIoU against the price of random images; None where no share is done."""
+  by_seed: dict[int, dict[str, list[tuple[float, float]]]] = {}
+  for by_number in results.values():
+    for seed, run in by_number.items():
+      last = run[-1]
+      value = over_runs.miou(run, dataset)
+      if folds.HELD_OUT in last['datasets'] or value is None:
+        continue
+      points = by_seed.setdefault(seed, {unit: [] for unit in curves.UNITS})
+      for unit in curves.UNITS:
+        points[unit].append((float(last['cost'][unit]), value))
+  runs = [
+    {unit: sorted(pairs) for unit, pairs in points.items()}
+    for points in by_seed.values()
+  ]
+  return curves.Curve('random images, labelled whole', runs) if runs else None
+
+
+def write(
+  config: Any, workdir: Path, results: Results, origin: Mapping[str, str]
+) -> None:
+  """Writes metrics.json, tables.md, report.html and curves; process 0 alone."""
+  if jax.process_index() > 0:
+    return
+  folder = workdir / 'report'
+  folder.mkdir(parents=True, exist_ok=True)
+  if not results:
+    say('no cell is done yet')
+    return
+  found = content(config, results, environment.describe() | dict(origin))
+  tables = reference_tables.all_tables(found)
+  files: dict[str, bytes] = {}
+  for number, dataset in enumerate(config.eval.datasets):
+    drawn = curve(results, dataset)
+    if drawn is not None:
+      figure = curves.figure([drawn], None)
+      files[f'curves_{number}.png'] = plots.to_png(figure)
+  text = '\n'.join(map(render.markdown, tables))
+  files['report.html'] = page(found, tables, _captions(config, files)).encode()
+  files['tables.md'] = text.encode()
+  files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
+  for name, file in files.items():
+    atomic.write_bytes(folder / name, file)
+  print('\n\n'.join(map(render.text, tables[:1])))
+  say(f'report: {folder / "report.html"}')
+
+
+def _captions(
+  config: Any, files: Mapping[str, bytes]
+) -> Sequence[tuple[str, bytes]]:
+  """The curves' files by their data set."""
+  return [
+    (dataset, files[f'curves_{number}.png'])
+    for number, dataset in enumerate(config.eval.datasets)
+    if f'curves_{number}.png' in files
+  ]

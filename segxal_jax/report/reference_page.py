@@ -1,0 +1,62 @@
+"""The references as one HTML file that needs nothing beside it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import fsnet_jax.report
+from fsnet_jax.comparison.tables import Table
+
+
+def page(
+  content: Mapping[str, Any],
+  tables: Sequence[Table],
+  curves: Sequence[tuple[str, bytes]],
+) -> str:
+  """Renders the page.
+
+  Args:
+    content: of `reference.content`.
+    tables: of `reference_tables.all_tables`.
+    curves: data set and PNG file.
+
+  Returns:
+    The HTML file, with style and pictures inside.
+  """
+  folders = [Path(__file__).parent, Path(fsnet_jax.report.__file__).parent]
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(folders),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  facts = dict(content['environment'])
+  return environment.get_template('reference.html').render(
+    name=facts.pop('config_name', 'unnamed run'),
+    command=facts.pop('command', None),
+    facts=_described(content) | {k: str(v) for k, v in facts.items()},
+    tables=tables,
+    curves=[(name, _data_url(file)) for name, file in curves],
+  )
+
+
+def _described(content: Mapping[str, Any]) -> dict[str, str]:
+  """What was run."""
+  config = content['config']
+  reference = config['reference']
+  network = config['segmentation']['name']
+  return {
+    'Network': f'{network}, width {config["width"]:g}',
+    'Data': str(config['data']['name']),
+    'Seeds': ', '.join(map(str, reference['seeds'])),
+    'Folds': str(reference['folds']),
+    'Updates of a training': f'{config["phase1_steps"]:,}',
+  }
+
+
+def _data_url(file: bytes) -> str:
+  return 'data:image/png;base64,' + base64.b64encode(file).decode('ascii')
