@@ -125,7 +125,8 @@ def _numbered(
   """The project that `path` names, if it is still that one."""
   number = known['project']
   mend = (
-    f'set LABEL_STUDIO_URL to the server that has it, or delete {path} to '
+    'set LABEL_STUDIO_URL to the server that has it and LABEL_STUDIO_API_KEY '
+    f'to a token of a user who sees it, or delete {path} to '
     'publish what is not answered yet in a new project.'
   )
   try:
