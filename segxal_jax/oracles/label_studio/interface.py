@@ -11,19 +11,22 @@ PROMPT_LABEL = 'look here'
 PROMPT_COLOR = '#00ffff'
 CLASS_OF = {name: index for index, name in enumerate(labels.CLASS_NAMES)}
 
+# Numbered by hand: Label Studio shows lists without their numbers.
 INSTRUCTIONS = """
 <p>The network's own labels lie over the image. Please correct them where the
 cyan points are; everything else you may leave as it is.</p>
-<ol>
-<li>Beside the image, the first map shows where the network is probably wrong,
+<br>
+<p>1. Beside the image, the first map shows where the network is probably wrong,
 with the same points, numbered. The maps below it say why: it cannot decide
-between classes (entropy), or it looks at something near (proximity).</li>
-<li>Choose a class, then paint. What you paint counts more than what was there,
-so nothing need be erased first. To extend a region, select it in the list and
-go on painting.</li>
-<li>Erase what nobody can tell: pixels without a label are not learnt.</li>
-<li>Submit even if nothing was wrong. Skip what cannot be labelled at all.</li>
-</ol>
+between classes (entropy), or it looks at something near (proximity).</p>
+<br>
+<p>2. Choose a class, then paint. What you paint counts more than what was
+there, so nothing need be erased first. To extend a region, select it in the
+list and go on painting.</p>
+<br>
+<p>3. Erase what nobody can tell: pixels without a label are not learnt.</p>
+<br>
+<p>4. Submit even if nothing was wrong. Skip what cannot be labelled at all.</p>
 """
 
 
