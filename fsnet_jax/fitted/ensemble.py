@@ -78,8 +78,11 @@ def entropy_of_mean(
   Args:
     logits: of each member.
   """
-  total = jax.nn.log_softmax(logits[0], axis=-1)
-  for other in logits[1:]:
-    total = jnp.logaddexp(total, jax.nn.log_softmax(other, axis=-1))
-  log_mean = total - jnp.log(len(logits))
-  return -jnp.sum(jnp.exp(log_mean) * log_mean, axis=-1)
+  mean = sum(jax.nn.softmax(one, axis=-1) for one in logits) / len(logits)
+  first = jnp.argmax(mean, axis=-1, keepdims=True)
+  others = jnp.where(jnp.arange(mean.shape[-1]) == first, 0.0, mean)
+  # The largest probability is 1 less the others: near 1 its own logarithm
+  # would have steps of 6e-8, as much as the entropy of a sure pixel.
+  rest = jnp.sum(others, axis=-1)
+  logs = jnp.log(jnp.where(others > 0, others, 1.0))
+  return -jnp.sum(others * logs, axis=-1) - (1 - rest) * jnp.log1p(-rest)

@@ -4,11 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from scipy.special import softmax
+from scipy.stats import entropy
 from sklearn.metrics import jaccard_score
 from torch.nn import functional as F
 
 from fsnet_jax.fitted import cost, losses
 from fsnet_jax.fitted.cost import Cost
+from fsnet_jax.fitted.ensemble import entropy_of_mean
 
 VOID = 255
 
@@ -106,3 +108,17 @@ def test_costs_add_up_and_survive(tmp_path):
   assert cost.read(tmp_path) is None  # Half a file is no result.
   Cost(1, 2.0, 3).write(tmp_path)
   assert cost.read(tmp_path) == Cost(1, 2.0, 3)
+
+
+def test_entropy_of_the_mean_of_sure_and_unsure_members():
+  rng = np.random.default_rng(0)
+  logits = (
+    rng.normal(size=(3, 1, 40, 50, 6)) * np.geomspace(0.1, 60, 50)[:, None]
+  )
+  logits[:, 0, 0] = 0.0  # all classes alike
+  logits[:, 0, 1, :, 0] = 300.0  # probabilities of exactly 0
+  found = entropy_of_mean([jnp.asarray(x, jnp.float32) for x in logits])
+  mean = softmax(logits.astype(np.float32).astype(np.float64), axis=-1).mean(0)
+  expected = entropy(mean, axis=-1)
+  np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-30)
+  np.testing.assert_allclose(found[0, 0], np.log(6), rtol=1e-6)
