@@ -23,7 +23,8 @@ def _check(config: Any) -> None:
   mesh.check_accumulation(config.batch_size, config.accumulate_steps)
   initial.check(config, build.model(config))
   transforms.resolve(config.data.augment)
-  build.pool_source(config)
+  if not config.reference.seeds:  # Else each cell has a pool of its own.
+    build.pool_source(config)
   build.validation_source(config)
   for spec in config.eval.datasets:
     fsnet_build.source(config, spec)
