@@ -14,7 +14,7 @@ that it leaves free)
 A dense output has no single score y. The default sums the predicted class's
 logit (before softmax) over the pixels asked for: one backward pass, no label
 needed, and for a 1 x 1 output exactly "the highest class". Per-class maps
-share the forward pass and run their backward passes as one batch.
+share the forward pass (`gradcam_classes`).
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from input_pipeline.errors import UserError
-from segxal_jax import last_layer
+from segxal_jax import gradcam_classes, gradcam_head, last_layer
 
 ApplyFn = Callable[[Any, Array], Array]
 
@@ -50,6 +50,8 @@ class CamOptions:
     classifier: path of the parameters of the convolution (stride 1, size
       kept) that makes the logits of the tapped layer and nothing else; its
       maps then need no backward pass (`last_layer`). Empty: no such layer.
+    passes: how the backward passes of several classes run: one of
+      `gradcam_classes.FORMS`, or 'auto', by back end.
   """
 
   method: Literal['gradcam', 'hirescam'] = 'gradcam'
@@ -57,6 +59,7 @@ class CamOptions:
   z: Literal['cells', 'positive_sum'] = 'cells'
   crop: int = 0
   classifier: tuple[str, ...] = ()
+  passes: str = 'auto'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,23 +123,29 @@ def explain(
   zero = _activation(apply_fn, variables, images, layer)
 
   def forward(delta):
-    return _run_tapped(apply_fn, variables, images, layer, delta)
+    logits, activation, head = _run_tapped(
+      apply_fn, variables, images, layer, delta
+    )
+    if head is None:
+      return logits, (logits, activation, None)
+    return head.features, (logits, activation, head.kernel)
 
-  logits, pull_back, activation = jax.vjp(forward, zero, has_aux=True)
-  every = _hits(logits, mask)
+  output, pull_back, aux = jax.vjp(forward, zero, has_aux=True)
+  logits, activation, kernel = aux
+  winner = _winner(logits, mask)
 
-  def class_map(hits):
-    """CAM of the logits marked by `hits` [b h w c]."""
-    (gradient,) = pull_back(hits.astype(logits.dtype))
+  def class_map(index=None):
+    """CAM of the predicted classes' logits, or of one class's."""
+    seed = _seed(kernel, winner, index, logits.shape[-1])
+    (gradient,) = pull_back(seed.astype(output.dtype))
     cam = _combine(gradient, activation, options)
     return unit_range(_to_image(cam, options.crop, size))
 
   if not options.classes:
-    return Explained(logits, class_map(every), activation)
-  chosen = jax.nn.one_hot(
-    jnp.array(options.classes), logits.shape[-1], dtype=bool
+    return Explained(logits, class_map(), activation)
+  maps = gradcam_classes.each(
+    class_map, jnp.array(options.classes), options.passes
   )
-  maps = jax.vmap(lambda c: class_map(every & c))(chosen)
   return Explained(logits, jnp.max(maps, axis=0), activation)
 
 
@@ -153,7 +162,8 @@ def _explain_classifier(
   kernel = variables['params']
   for name in (*options.classifier, 'kernel'):
     kernel = kernel[name]
-  hits = _hits(logits, mask)
+  winner = _winner(logits, mask)
+  hits = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
   if not options.classes:
     cam = last_layer.summed_map(activation, kernel, hits)
     return Explained(logits, unit_range(cam), activation)
@@ -165,11 +175,22 @@ def _explain_classifier(
   return Explained(logits, jnp.max(maps, axis=0), activation)
 
 
-def _hits(logits: Array, mask: Array | None) -> Array:
-  """[b h w c]: the predicted class of the pixels asked for."""
+def _winner(logits: Array, mask: Array | None) -> Array:
+  """[b h w]: the predicted class; c, which none is, where it does not count."""
   winner = jnp.argmax(logits, axis=-1)
-  hits = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
-  return hits if mask is None else hits & mask[..., None]
+  return winner if mask is None else jnp.where(mask, winner, logits.shape[-1])
+
+
+def _seed(kernel: Any, winner: Array, index: Any, classes: int) -> Array:
+  """Where a backward pass begins: at the head's input, or at the logits."""
+  if kernel is not None and index is None:
+    return gradcam_head.predicted_seed(kernel, winner)
+  if kernel is not None:
+    return gradcam_head.class_seed(kernel, winner, index)
+  hits = jax.nn.one_hot(winner, classes)
+  if index is None:
+    return hits
+  return hits * jax.nn.one_hot(index, classes)
 
 
 def tapped(
@@ -184,7 +205,7 @@ def tapped(
     UserError: as `grad_cam`.
   """
   zero = _activation(apply_fn, variables, images, layer)
-  return _run_tapped(apply_fn, variables, images, layer, zero)
+  return _run_tapped(apply_fn, variables, images, layer, zero)[:2]
 
 
 def unit_range(maps: Float[Array, '*b h w']) -> Float[Array, '*b h w']:
@@ -251,12 +272,14 @@ def _activation(apply_fn: ApplyFn, variables: Any, images: Any, layer: str):
 
 def _run_tapped(
   apply_fn: ApplyFn, variables: Any, images: Any, layer: str, delta: Any
-) -> tuple[Any, Any]:
-  """Logits with `delta` added to the layer, and the layer's own output."""
+) -> tuple[Any, Any, gradcam_head.Head | None]:
+  """Logits with `delta` added to the layer, its own output, and the head."""
   found = []
+  finder = gradcam_head.Finder()
 
   def add(next_fn, args, kwargs, context):
     output = next_fn(*args, **kwargs)
+    finder.see(context, args, output)
     if found or not any(name == layer for name, _ in _named(context, output)):
       return output
     leaves, tree = jax.tree.flatten(output)
@@ -268,7 +291,8 @@ def _run_tapped(
 
   with nn.intercept_methods(add):
     logits = apply_fn(variables, images)
-  return logits, jax.lax.stop_gradient(found[0])
+  head = finder.head(logits)
+  return logits, jax.lax.stop_gradient(found[0]), head
 
 
 def _named(context: Any, output: Any) -> list[tuple[str, Any]]:
