@@ -1,0 +1,42 @@
+"""Two processes of one run, joined on loopback."""
+
+import socket
+import subprocess
+
+from tests.e2e import tiny
+
+
+def _free_port() -> int:
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]
+
+
+def start(argv: list[str]) -> list[subprocess.Popen]:
+  """Starts a command on two processes of a device each."""
+  port = _free_port()
+  return [
+    subprocess.Popen(
+      [
+        *argv,
+        f'--coordinator_address=127.0.0.1:{port}',
+        '--num_processes=2',
+        f'--process_id={index}',
+      ],
+      cwd=tiny.ROOT,
+      env=tiny.environment(),
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for index in range(2)
+  ]
+
+
+def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+  """Exit code and output of each."""
+  outputs = [process.communicate(timeout=900) for process in processes]
+  return [
+    (process.returncode, out, err)
+    for process, (out, err) in zip(processes, outputs)
+  ]
