@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fsnet_jax.report import canvas
 from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface
+from segxal_jax.report import tiles
 
 _WRITING_WIDTH_PX = 420
 # Title of the map, and the word for its share of a point.
@@ -43,9 +44,6 @@ def data_url(picture: UInt8[np.ndarray, 'h w 3'], lossless: bool) -> str:
 
 def explanation(question: Question) -> UInt8[np.ndarray, 'ph pw 3']:
   """The error mask with numbered points, and below it what it is made of."""
-  # Imports questions, which imports the oracles.
-  from segxal_jax.report import tiles
-
   largest = max(float(question.eem.max()), 1e-6)
   where = tiles.heat(question.image, question.eem / largest)
   panels = [('Where: error mask and points', _numbered(where, question))]
