@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 UNITS = ('images', 'pixels', 'clicks')
 _TITLES = {
@@ -26,6 +27,7 @@ _LOOKS = (
 )
 # Of the arms beyond those looks.
 _LINES = ('-', '--', ':')
+_MOST_BANDS = 5
 _STYLE: Mapping[str, Any] = {
   'font.family': 'DejaVu Sans',
   'font.size': 9,
@@ -110,6 +112,8 @@ def _until(
 def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
   """One panel a unit of cost; bands are the deviation over seeds.
 
+  More than a few bands would cover each other: they are bars then.
+
   Args:
     curves: at least one.
     pool_pixels: labelled pixels of the whole pool, which scales that panel;
@@ -122,9 +126,14 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
       share = unit == 'pixels' and pool_pixels is not None
       factor = 100 / max(pool_pixels, 1) if share else 1.0
       for number, curve in enumerate(curves):
-        _draw(axes, curve, unit, factor, _look(number))
+        drawn = _draw(axes, curve, unit, factor, _look(number))
+        if len(curves) == 1 and len(curve.runs) == 1:
+          _write_values(axes, *drawn[:2])
+        elif len(curve.runs) > 1:
+          _draw_spread(axes, *drawn, bars=len(curves) > _MOST_BANDS)
       axes.set_xlabel(_TITLES[unit] + (', share of the pool' if share else ''))
       axes.xaxis.set_major_formatter('{x:g}%' if share else '{x:,.0f}')
+      axes.xaxis.set_major_locator(MaxNLocator(4))
       axes.margins(x=0.06, y=0.12)
     panels[0].set_ylabel('mIoU')
     panels[0].yaxis.set_major_formatter('{x:g}%')
@@ -144,7 +153,10 @@ def _look(number: int) -> tuple[str, str, str]:
   return (*_LOOKS[place], _LINES[turn % len(_LINES)])
 
 
-def _draw(axes: Any, curve: Curve, unit: str, factor: float, look: Any) -> None:
+def _draw(
+  axes: Any, curve: Curve, unit: str, factor: float, look: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+  """Draws the mean; returns it with its places, deviation and colour."""
   color, marker, line = look
   length = min(len(run[unit]) for run in curve.runs)
   x = np.array([[p[0] for p in run[unit][:length]] for run in curve.runs])
@@ -159,19 +171,37 @@ def _draw(axes: Any, curve: Curve, unit: str, factor: float, look: Any) -> None:
     markersize=5,
     label=curve.title,
   )
-  if len(curve.runs) > 1:
-    spread = 100 * y.std(axis=0, ddof=1)
-    axes.fill_between(
-      middle, mean - spread, mean + spread, color=color, alpha=0.15, lw=0
+  deviation = 100 * y.std(axis=0, ddof=min(1, len(y) - 1))
+  return middle, mean, deviation, color
+
+
+def _draw_spread(
+  axes: Any,
+  middle: np.ndarray,
+  mean: np.ndarray,
+  deviation: np.ndarray,
+  color: str,
+  bars: bool,
+) -> None:
+  if bars:
+    axes.errorbar(
+      middle, mean, deviation, fmt='none', ecolor=color, alpha=0.45, lw=1
     )
-  else:
-    for place, value in zip(middle, mean, strict=True):
-      axes.annotate(
-        f'{value:.1f}',
-        (place, value),
-        xytext=(0, 6),
-        textcoords='offset points',
-        ha='center',
-        fontsize=8,
-        color=_FAINT,
-      )
+    return
+  axes.fill_between(
+    middle, mean - deviation, mean + deviation, color=color, alpha=0.15, lw=0
+  )
+
+
+def _write_values(axes: Any, middle: np.ndarray, mean: np.ndarray) -> None:
+  """Beside the points of the only curve."""
+  for place, value in zip(middle, mean, strict=True):
+    axes.annotate(
+      f'{value:.1f}',
+      (place, value),
+      xytext=(0, 6),
+      textcoords='offset points',
+      ha='center',
+      fontsize=8,
+      color=_FAINT,
+    )
