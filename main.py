@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
+from fsnet_jax.flag_problem import flag_problem
 from input_pipeline.errors import UserError
 
 _DONE, _USER_ERROR, _CONTINUE = 0, 2, 75
@@ -41,8 +42,6 @@ def _fail(message: str) -> None:
 
 def _parse_flags(argv: list[str]) -> list[str]:
   """absl's parser, with every mistake as one sentence."""
-  from fsnet_jax.cli import flag_problem
-
   try:
     rest = FLAGS(argv)
     config_missing = FLAGS['config'].value is None

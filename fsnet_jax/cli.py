@@ -1,8 +1,7 @@
 """What `main.py` does between its flags and its exit code."""
 
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,6 @@ from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.weights import initial
 from input_pipeline.errors import UserError
-
-_NEAR_MISS = re.compile(r'Did you mean "([^"]+)"')
-_OVERRIDE = re.compile(r'--?(?:no)?config\.([^=]+)')
-
-
-def flag_problem(error: Exception, argv: Sequence[str]) -> str:
-  """One sentence for whatever parsing the flags raised.
-
-  Args:
-    error: what absl or ml_collections raised.
-    argv: the command line.
-  """
-  message = str(error).strip()
-  last = (message.splitlines() or [type(error).__name__])[-1].strip()
-  if isinstance(error, (KeyError, AttributeError)):
-    for field in map(_OVERRIDE.match, argv[1:]):
-      leaf = field and field.group(1).split('.')[-1]
-      if leaf and leaf in message:
-        near = _NEAR_MISS.search(message)
-        hint = f' Did you mean {near.group(1)}?' if near else ''
-        return f'config has no field {field.group(1)!r}.{hint}'
-  if 'config file' in message:
-    files = [word for word in argv[1:] if word.startswith('--config=')]
-    return f'{" ".join(files)} cannot be loaded: {last}'
-  return last.removeprefix('FATAL Flags parsing error:').strip()
 
 
 def use_compilation_cache(folder: str) -> None:
