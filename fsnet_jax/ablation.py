@@ -6,6 +6,7 @@ bit-identical to a run that trained its own.
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -150,17 +151,18 @@ def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
     Interrupted: if it was stopped; the same command goes on.
   """
   check(config)
-  cells: dict[str, list[dict[str, Any]]] = {}
-  for name in config.ablation.variants:
-    for seed in config.ablation.seeds:
-      metrics = _finished(workdir / f'seed{seed}' / name)
-      if metrics is None and mode == 'train':
-        say(f'ablation: {name}, seed {seed}')
-        cell = variant_config(config, name, seed)
-        metrics = _train_cell(config, cell, name, workdir)
-      if metrics is not None:
-        cells.setdefault(name, []).append(metrics)
-        _write(workdir, config, cells, origin)
+  cells: dict[str, dict[int, dict[str, Any]]] = {}
+  # Seed by seed: a whole table of one seed says more than half of it of two.
+  both = itertools.product(config.ablation.seeds, config.ablation.variants)
+  for seed, name in both:
+    metrics = _finished(workdir / f'seed{seed}' / name)
+    if metrics is None and mode == 'train':
+      say(f'ablation: {name}, seed {seed}')
+      cell = variant_config(config, name, seed)
+      metrics = _train_cell(config, cell, name, workdir)
+    if metrics is not None:
+      cells.setdefault(name, {})[seed] = metrics
+      _write(workdir, config, cells, origin)
   if not cells:
     raise UserError(
       f'--mode=evaluate, but {workdir} has no finished variant: run '

@@ -181,14 +181,15 @@ def _differences(
     if any(value is None for pair in pairs for value in pair):
       found[metric] = None
       continue
+    gaps = [mine - other for mine, other in pairs]
     interval = bootstrap.paired_interval(
-      statistics.fmean(mine - other for mine, other in pairs),
+      statistics.fmean(gaps),
       *(
         [result.resampled[dataset][one][metric] for result in results]
         for one in (reference, name)
       ),
     )
-    found[metric] = None if interval is None else interval._asdict()
+    found[metric] = interval and interval._asdict() | {'seeds': gaps}
   return found
 
 

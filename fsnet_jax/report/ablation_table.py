@@ -23,38 +23,50 @@ _TITLES = {
 
 
 def markdown(
-  cells: Mapping[str, Sequence[Mapping[str, Any]]], network: str
+  cells: Mapping[str, Mapping[int, Mapping[str, Any]]], network: str
 ) -> str:
   """The table in Markdown, a block for each data set.
 
   Args:
-    cells: `metrics.json` of each finished seed, by variant.
+    cells: `metrics.json` of each finished cell, by variant and seed.
     network: `fcn8` or `deeplab_v2`, whose columns of the paper are shown;
       the paper has none for others.
 
   Returns:
-    FSNet's measures, mean ± standard deviation over seeds, with the error
-    rate of S (the joint phase trains S too, so it differs between variants)
-    and the paper's in-distribution AP-Err and AUROC.
+    FSNet's measures, mean ± standard deviation over seeds; what AUROC gains
+    on the full F of the same seeds; the error rate of S and its MSP's AUROC
+    (the joint phase trains S too, so both differ between variants); and the
+    paper's in-distribution AP-Err and AUROC.
   """
   shown = [measures.BY_KEY[key] for key in _SHOWN]
   paper = FSNET_TABLE_IV_CITYSCAPES.get(network, {})
-  titles = [measure.title for measure in shown]
+  titles = [
+    'variant',
+    'seeds',
+    'error rate',
+    *(measure.title for measure in shown),
+    'AUROC less that of all',
+    'AUROC of MSP',
+    'paper: AP-Err',
+    'paper: AUROC',
+  ]
   lines = []
-  first = next(iter(cells.values()))[0]
+  first = next(iter(next(iter(cells.values())).values()))
   for place, dataset in enumerate(first['datasets']):
     lines += [
       f'{network}, {dataset}',
       '',
-      f'| variant | seeds | error rate | {" | ".join(titles)} | paper: AP-Err '
-      '| paper: AUROC |',
-      '|' + '---|' * (len(shown) + 5),
+      f'| {" | ".join(titles)} |',
+      '|' + '---|' * len(titles),
     ]
-    for name, runs in cells.items():
-      entries = [run['datasets'][dataset] for run in runs]
+    of_dataset = {
+      name: {seed: run['datasets'][dataset] for seed, run in runs.items()}
+      for name, runs in cells.items()
+    }
+    for name in cells:
       # The paper's in-distribution numbers stand beside ours alone.
       theirs = None if place else paper.get(name)
-      lines.append(_row(name, entries, shown, theirs))
+      lines.append(_row(name, of_dataset, shown, theirs))
     lines.append('')
   lines.append(
     "The paper's numbers are of Cityscapes, in distribution, at 256x512; only "
@@ -65,23 +77,46 @@ def markdown(
 
 def _row(
   name: str,
-  entries: Sequence[Mapping[str, Any]],
+  of_dataset: Mapping[str, Mapping[int, Mapping[str, Any]]],
   shown: Sequence[measures.Measure],
   paper: tuple[float, float] | None,
 ) -> str:
   rate = measures.BY_KEY['base_error_rate']
+  auroc = measures.BY_KEY['auroc']
+  entries = of_dataset[name].values()
+  pooled = [entry['failure']['fsnet']['pooled'] for entry in entries]
+  gains = _gains(of_dataset, name)
   cells = [
     _TITLES.get(name, name),
     str(len(entries)),
     mean_and_spread([e['segmentation'][rate.key] for e in entries], rate),
-    *(
-      mean_and_spread(
-        [e['failure']['fsnet']['pooled'][measure.key] for e in entries],
-        measure,
-      )
-      for measure in shown
+    *(mean_and_spread([p[m.key] for p in pooled], m) for m in shown),
+    mean_and_spread(gains, auroc) if gains else '-',
+    mean_and_spread(
+      [entry['failure']['msp']['pooled'][auroc.key] for entry in entries],
+      auroc,
     ),
     *(f'{value:.2f}' for value in paper or ()),
     *(() if paper else ('-', '-')),
   ]
   return f'| {" | ".join(cells)} |'
+
+
+def _gains(
+  of_dataset: Mapping[str, Mapping[int, Mapping[str, Any]]], name: str
+) -> list[float | None]:
+  """AUROC less that of the full F, for each seed that has both."""
+  full = of_dataset.get('full', {})
+  if name == 'full':
+    return []
+  return [
+    None if None in pair else pair[0] - pair[1]
+    for pair in (
+      [
+        one['failure']['fsnet']['pooled']['auroc']
+        for one in (entry, full[seed])
+      ]
+      for seed, entry in of_dataset[name].items()
+      if seed in full
+    )
+  ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fsnet_jax.train
-from fsnet_jax import fitted
+from fsnet_jax import cli, fitted
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.eval_step import make_eval_step
 from fsnet_jax.fitted import frozen, job
@@ -271,3 +271,29 @@ def test_an_s_that_is_still_in_training_is_refused(
       continue
     with pytest.raises(UserError, match='has reached step 2 of 5'):
       frozen._check_finished(tmp_path)
+
+
+def test_the_command_fits_once(frozen_config, tmp_path, monkeypatch):
+  config = _changed(
+    frozen_config,
+    task='fit',
+    fit__detector='direct',
+    eval__detectors=('msp',),
+    eval__datasets=('streets/day',),
+    data__num_test=2,
+    compilation_cache_dir='off',
+  )
+  folder = tmp_path / 'fit'
+  with monkeypatch.context() as patch:
+    patch.setattr(job, '_stop_wanted', lambda stop, number: number == 2)
+    patch.setattr(job.StopRequest, 'signal_name', 'SIGINT')
+    with pytest.raises(Interrupted, match='saved at step 2 of Direct'):
+      cli.run(config, folder, 'train', {})
+  cli.run(config, folder, 'train', {})
+  assert json.loads((folder / 'config.json').read_text())['task'] == 'fit'
+  assert json.loads((folder / 'cost.json').read_text())['images'] == 6
+  fitted.check_fit('direct', str(folder))
+  monkeypatch.setattr(job, 'run', None)
+  cli.run(config, folder, 'train', {})  # Nothing is left to do.
+  with pytest.raises(UserError, match='fit.direct.steps was 3 and is now 4'):
+    cli.run(_changed(config, fit__direct__steps=4), folder, 'train', {})

@@ -107,9 +107,10 @@ def test_paired_differences(content):
   assert (gap['low'], gap['high']) == pytest.approx((0.0705, 0.0895))
   assert found['tcp']['auroc'] is None  # no draw is defined
   row = rows(tables.differences_table(content), 2, 'MSP')
-  assert row[1] == tables.Cell('+8.00 [+7.05, +8.95]', best=True)
+  assert row[1] == tables.Cell('+8.00 [+7.05, +8.95] 2/2', best=True)
   # Lower is better: draws of 8 points more FPR95 are no win.
-  assert row[2].text == '+0.00 [+7.05, +8.95] †' and not row[2].best
+  assert row[2].text == '+0.00 [+7.05, +8.95] † 0/2' and not row[2].best
+  assert gap['seeds'] == pytest.approx([0.1, 0.06])
 
 
 def test_the_papers_rows_stand_beside_ours(content):
