@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks import torch_models
+from benchmarks import torch_deeplab, torch_models
 
 VOID = 255
 
@@ -12,25 +12,31 @@ VOID = 255
 class Trainer:
   """S and F, their optimisers, and one method a phase.
 
-  Hyper-parameters are those of `fsnet_jax`'s paper protocol.
+  Hyper-parameters are those of `fsnet_jax`'s paper protocol. On a GPU where
+  there is one.
+
+  Args:
+    settings: as `benchmarks.steppers` describes it; with dtype bfloat16,
+      forward passes are under automatic mixed precision.
+    channels_last: the memory format of images and weights.
+    compiled: the forward pass and the losses through `torch.compile`, and
+      their gradients with them.
   """
 
-  def __init__(self, settings, channels_last):
-    self.segmentation = torch_models.FCN8(
-      width=settings['width'],
-      head_width=settings['head_width'],
-      padding=settings['padding'],
-      input_scale=1 / 64,
-    )
-    pool5 = torch_models.scaled(512, settings['width'])
+  def __init__(self, settings, channels_last, compiled=False):
+    self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    self.segmentation, channels, stride = _segmentation(settings)
     self.failure = torch_models.FailureNet(
-      pool5, width=settings['width'], decoder=settings['decoder']
+      channels,
+      width=settings['width'],
+      decoder=settings['decoder'],
+      z_stride=stride,
     )
-    self.format = torch.contiguous_format
-    if channels_last:
-      self.format = torch.channels_last
-      self.segmentation.to(memory_format=self.format)
-      self.failure.to(memory_format=self.format)
+    self.format = (
+      torch.channels_last if channels_last else torch.contiguous_format
+    )
+    for network in (self.segmentation, self.failure):
+      network.to(device=self.device, memory_format=self.format)
     self.sgd = torch.optim.SGD(
       self.segmentation.parameters(),
       2e-4,
@@ -38,24 +44,52 @@ class Trainer:
       weight_decay=5e-4,
     )
     self.adam = torch.optim.Adam(self.failure.parameters(), 2e-4)
+    self.mixed = settings['dtype'] == 'bfloat16'
+    self.loss = torch.compile(self._loss) if compiled else self._loss
 
-  def step(self, phase, images, labels):
-    """One update from NumPy uint8 images [b h w 3] and labels [b h w]."""
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    x = x.contiguous(memory_format=self.format)
-    target = torch.from_numpy(labels).long()
-    logits, features = self.segmentation(x)
-    loss = functional.cross_entropy(logits, target, ignore_index=VOID)
+  def on_device(self, images, labels):
+    """NumPy uint8 images [b h w 3] and labels [b h w], as tensors."""
+    x = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+    return x, torch.from_numpy(labels).to(self.device).long()
+
+  def step(self, phase, images, target):
+    """One update from what `on_device` gave."""
     self.sgd.zero_grad()
     if phase == 2:
       self.adam.zero_grad()
-      failure_logits = self.failure(x, logits, features)
-      loss = loss + balanced_loss(failure_logits, logits, target)
+    with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
+      loss = self.loss(phase, images, target)
     loss.backward()
     self.sgd.step()
     if phase == 2:
       self.adam.step()
     return loss.item()
+
+  def _loss(self, phase, images, target):
+    x = images.float().contiguous(memory_format=self.format)
+    logits, features = self.segmentation(x)[:2]
+    if isinstance(features, (list, tuple)):
+      features = features[-1]
+    loss = functional.cross_entropy(logits.float(), target, ignore_index=VOID)
+    if phase == 2:
+      failure_logits = self.failure(x, logits, features)
+      loss = loss + balanced_loss(failure_logits.float(), logits, target)
+    return loss
+
+
+def _segmentation(settings):
+  """S, the channels of S_E(x) and its stride."""
+  width = settings['width']
+  if settings['network'] == 'deeplab_v2':
+    network = torch_deeplab.DeepLabV2(width=width, blocks=settings['blocks'])
+    return network, 4 * torch_models.scaled(512, width), 8
+  network = torch_models.FCN8(
+    width=width,
+    head_width=settings['head_width'],
+    padding=settings['padding'],
+    input_scale=1 / 64,
+  )
+  return network, torch_models.scaled(512, width), 32
 
 
 def balanced_loss(failure_logits, logits, target):
