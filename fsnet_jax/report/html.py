@@ -1,13 +1,15 @@
 """The report as one HTML file that needs nothing beside it."""
 
-import base64
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
-from fsnet_jax.report import measures, paper_numbers, schema, summary
+from fsnet_jax.report import (
+  measures,
+  paper_numbers,
+  schema,
+  summary,
+  templates,
+)
 from input_pipeline import labels
 
 _VERDICTS: Mapping[str, str] = {
@@ -35,15 +37,8 @@ def render_html(
     The HTML file, with style and pictures inside and no reference to the
     network.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
   datasets = metrics['datasets']
-  return environment.get_template('template.html').render(
+  return templates.template('template.html').render(
     run=_run(metrics),
     summaries=[_summary(name, entry) for name, entry in datasets.items()],
     failure_columns=measures.FAILURE_MEASURES,
@@ -58,17 +53,12 @@ def render_html(
       if all('caught_at_budget' in d for d in entry['failure'].values())
     ],
     classes=[_class_table(name, entry) for name, entry in datasets.items()],
-    plots={name: _data_url(file, 'png') for name, file in plots.items()},
-    examples={name: _data_url(file, 'webp') for name, file in examples.items()},
+    plots=templates.data_urls(plots),
+    examples=templates.data_urls(examples, 'webp'),
     paper_rows=paper_numbers.FSNET_TABLE_III_FCN8,
     undefined=measures.UNDEFINED,
     schema_version=schema.SCHEMA,
   )
-
-
-def _data_url(file: bytes, kind: str) -> str:
-  """Returns a picture file as an address that holds it."""
-  return f'data:image/{kind};base64,' + base64.b64encode(file).decode('ascii')
 
 
 def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +73,7 @@ def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:
     'device': environment.pop('device'),
     'command': environment.pop('command', None),
     'facts': list(environment.items()),
-    'config': _flat(config),
+    'config': templates.fields(config),
     'detectors': list(
       dict.fromkeys(
         measures.detector_title(detector)
@@ -103,17 +93,6 @@ def _name_from_fields(config: Mapping[str, Any]) -> str:
     data.get('name') if isinstance(data, Mapping) else None,
   ]
   return ' on '.join(str(part) for part in parts if part) or 'unnamed run'
-
-
-def _flat(config: Mapping[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
-  """Returns the config's fields with dotted names."""
-  fields = []
-  for key, value in config.items():
-    if isinstance(value, Mapping):
-      fields += _flat(value, f'{prefix}{key}.')
-    else:
-      fields.append((prefix + key, value))
-  return fields
 
 
 def _summary(name: str, dataset: Mapping[str, Any]) -> dict[str, str]:

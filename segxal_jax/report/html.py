@@ -1,13 +1,10 @@
 """The report as one HTML file that needs nothing beside it."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-import fsnet_jax.report
+from fsnet_jax.report import templates
 from input_pipeline import labels
 from segxal_jax.report import paper_numbers
 
@@ -34,18 +31,9 @@ def render(
   Returns:
     The HTML file with style and pictures inside.
   """
-  own = Path(__file__).parent
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(
-      [own, Path(fsnet_jax.report.__file__).parent]
-    ),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
   pictures = dict(pictures)
-  return environment.get_template('segxal.html').render(
+  html = templates.template('segxal.html', Path(__file__).parent)
+  return html.render(
     name=metrics['environment'].get('config_name', 'unnamed run'),
     command=metrics['environment'].get('command'),
     facts=facts,
@@ -54,22 +42,18 @@ def render(
     cycles=[_cycle_row(entry) for entry in metrics['cycles']],
     areas=_areas(metrics),
     class_tables=[_class_table(metrics, name) for name in metrics['datasets']],
-    curves=_url(pictures.pop('curves'), 'png'),
-    pictures={name: _url(file, 'webp') for name, file in pictures.items()},
+    curves=templates.data_url(pictures.pop('curves')),
+    pictures=templates.data_urls(pictures, 'webp'),
     table_1=paper_numbers.TABLE_1,
     table_2=_table_2(metrics),
     table_3=paper_numbers.TABLE_3,
-    config=_flat(metrics['config']),
+    config=templates.fields(metrics['config']),
     environment=[
       (key, value)
       for key, value in metrics['environment'].items()
       if key not in ('config_name', 'command')
     ],
   )
-
-
-def _url(file: bytes, kind: str) -> str:
-  return f'data:image/{kind};base64,' + base64.b64encode(file).decode('ascii')
 
 
 def _cycle_row(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,13 +140,3 @@ def _class_table(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
       for index, class_name in enumerate(labels.CLASS_NAMES)
     ],
   }
-
-
-def _flat(config: Mapping[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
-  fields = []
-  for key, value in config.items():
-    if isinstance(value, Mapping):
-      fields += _flat(value, f'{prefix}{key}.')
-    else:
-      fields.append((prefix + key, value))
-  return fields

@@ -1,14 +1,11 @@
 """The references as one HTML file that needs nothing beside it."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-import fsnet_jax.report
 from fsnet_jax.comparison.tables import Table
+from fsnet_jax.report import templates
 
 
 def page(
@@ -26,21 +23,14 @@ def page(
   Returns:
     The HTML file, with style and pictures inside.
   """
-  folders = [Path(__file__).parent, Path(fsnet_jax.report.__file__).parent]
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(folders),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
   facts = dict(content['environment'])
-  return environment.get_template('reference.html').render(
+  html = templates.template('reference.html', Path(__file__).parent)
+  return html.render(
     name=facts.pop('config_name', 'unnamed run'),
     command=facts.pop('command', None),
     facts=_described(content) | {k: str(v) for k, v in facts.items()},
     tables=tables,
-    curves=[(name, _data_url(file)) for name, file in curves],
+    curves=[(name, templates.data_url(file)) for name, file in curves],
   )
 
 
@@ -56,7 +46,3 @@ def _described(content: Mapping[str, Any]) -> dict[str, str]:
     'Folds': str(reference['folds']),
     'Updates of a training': f'{config["phase1_steps"]:,}',
   }
-
-
-def _data_url(file: bytes) -> str:
-  return 'data:image/png;base64,' + base64.b64encode(file).decode('ascii')
