@@ -17,6 +17,11 @@ class StopRequest:
 
   A second Ctrl-C stops at once, as a user who is tired of waiting expects;
   the last finished checkpoint is then what a resumed run starts from.
+
+  Work that ends before it looks at the flag must not swallow the request, for
+  more may follow (the next cell of a comparison): leaving the block without
+  another exception raises Interrupted then. With several processes leaving it
+  is a collective, as `requested_anywhere` is.
   """
 
   _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -33,10 +38,15 @@ class StopRequest:
         self._previous[number] = signal.signal(number, self._handle)
     return self
 
-  def __exit__(self, *exc_info) -> None:
+  def __exit__(self, raised: type[BaseException] | None, *_) -> None:
     for number, handler in self._previous.items():
       signal.signal(number, handler)
     self._previous.clear()
+    if raised is None and self.requested_anywhere():
+      raise Interrupted(
+        f'Interrupted by {self.signal_name}, with this step of the work done: '
+        'run the same command again to continue.'
+      )
 
   def _handle(self, number: int, frame: FrameType | None) -> None:
     if self._received is not None and number == signal.SIGINT:

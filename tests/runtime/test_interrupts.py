@@ -5,23 +5,32 @@ import signal
 
 import pytest
 
-from fsnet_jax.runtime.interrupts import StopRequest
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_sets_the_flag(number):
   before = signal.getsignal(number)
-  with StopRequest() as stop:
+  with pytest.raises(Interrupted, match='saved'), StopRequest() as stop:
     assert not stop.requested_anywhere()
     os.kill(os.getpid(), number)
     assert stop.requested_anywhere()
     assert stop.signal_name == number.name
+    raise Interrupted('saved')
   assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_request_that_nobody_looked_at_is_not_forgotten(number):
+  with pytest.raises(Interrupted, match=f'{number.name}.*same command'):
+    with StopRequest():
+      os.kill(os.getpid(), number)
+  with StopRequest():
+    pass  # the next one knows nothing of it
+
+
 def test_second_ctrl_c_does_not_wait():
-  with StopRequest() as stop:
+  with pytest.raises(KeyboardInterrupt), StopRequest() as stop:
     os.kill(os.getpid(), signal.SIGINT)
     assert stop.requested
-    with pytest.raises(KeyboardInterrupt):
-      os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
