@@ -1,8 +1,41 @@
 """What the comparisons of failure detectors share."""
 
+from types import ModuleType
+
 import ml_collections
 
 from configs import fit_detector
+
+
+def base(network: ModuleType, protocol: str) -> ml_collections.ConfigDict:
+  """The config of a run of FSNet, at the size of its comparison.
+
+  Args:
+    network: fsnet_fcn8 or fsnet_deeplabv2.
+    protocol: streets, camvid, camvid_full or cityscapes.
+  """
+  config = network.get_config(
+    'camvid' if protocol == 'camvid_full' else protocol
+  )
+  if protocol == 'camvid':
+    _shrink(config)
+  return config
+
+
+def _shrink(config: ml_collections.ConfigDict) -> None:
+  """Random weights and an eighth of the width, on images of CamVid.
+
+  A comparison trains S seven times for each seed: at full width, hours of a
+  CPU for each.
+  """
+  config.width = 0.125
+  config.failure.width = 0.0
+  config.segmentation.head_width = 256
+  config.segmentation.skip_scale = (1.0, 1.0)
+  config.optimizer.learning_rate = 1e-3
+  config.phase1_steps = 400
+  config.phase2_steps = 150
+  config.checkpoint_every_steps = 200
 
 
 def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
@@ -10,7 +43,7 @@ def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
 
   Args:
     config: of a run; changed in place.
-    protocol: streets, camvid or cityscapes.
+    protocol: streets, camvid, camvid_full or cityscapes.
   """
   config.task = 'compare'
   if protocol != 'cityscapes':

@@ -2,7 +2,9 @@
 
     python main.py --config=configs/compare_deeplabv2.py      # streets, laptop
     python main.py --config=configs/compare_deeplabv2.py:camvid \
-        --config.data.root=CamVid
+        --config.data.root=CamVid                             # laptop
+    python main.py --config=configs/compare_deeplabv2.py:camvid_full \
+        --config.data.root=CamVid --config.init.backbone=resnet101
     python main.py --config=configs/compare_deeplabv2.py:cityscapes \
         --config.data.root=cityscapes --config.eval.roots.bdd100k=bdd100k \
         --config.eval.roots.mapillary_vistas=vistas
@@ -17,8 +19,14 @@ from configs import compare_common, compare_fcn8, fsnet_deeplabv2
 
 
 def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
-  """The comparison on one protocol: streets (default), camvid or cityscapes."""
-  config = fsnet_deeplabv2.get_config(arg)
+  """The comparison on one protocol.
+
+  Args:
+    arg: streets (default), camvid, camvid_full or cityscapes.
+  """
+  config = compare_common.base(fsnet_deeplabv2, arg)
+  if arg == 'camvid':
+    config.segmentation.blocks = (2, 2, 2, 2)
   compare_common.add_comparison(config, arg)
   config.eval.datasets = compare_fcn8.get_config(arg).eval.datasets
   # Monte-Carlo dropout needs a network that has learnt with dropout. The

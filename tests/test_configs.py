@@ -18,6 +18,11 @@ SHIPPED = [
   ('fsnet_deeplabv2', 'streets'),
   ('fsnet_deeplabv2', 'camvid'),
   ('fsnet_deeplabv2', 'cityscapes'),
+  *(
+    (name, argument)
+    for name in ('compare_fcn8', 'compare_deeplabv2')
+    for argument in ('streets', 'camvid', 'camvid_full', 'cityscapes')
+  ),
 ]
 
 
@@ -99,6 +104,19 @@ def test_frozen_batch_norm_reaches_the_optimizer():
   config.segmentation.frozen_bn = True
   with pytest.raises(UserError, match='frozen_bn.*deeplab_v2.*fcn8'):
     build_model.model(config)
+
+
+def test_a_comparison_on_camvid_is_small_unless_told_otherwise():
+  small, full = (
+    _config('compare_fcn8', name) for name in ('camvid', 'camvid_full')
+  )
+  plain = _config('fsnet_fcn8', 'camvid')
+  assert small.width < full.width == plain.width
+  assert full.phase1_steps == plain.phase1_steps
+  assert small.data == full.data == plain.data
+  assert small.eval == full.eval
+  with pytest.raises(ValueError, match="'kitti_full'"):
+    _config('compare_fcn8', 'kitti_full')
 
 
 def test_unknown_argument_lists_the_known_ones():

@@ -12,7 +12,6 @@ Use: `nn.Conv(..., conv_general_dilated=conv_forms.conv_general_dilated)`.
 
 import contextlib
 import contextvars
-import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,6 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array
+
+from fsnet_jax.models import column_folding
+from fsnet_jax.models.conv_choice import Forms, Geometry, choose
 
 _CHOICE: contextvars.ContextVar[str] = contextvars.ContextVar(
   'conv_forms_choice', default='auto'
@@ -59,76 +61,6 @@ def rewriting() -> bool:
   )
 
 
-@dataclasses.dataclass(frozen=True)
-class Geometry:
-  """The static part of a two-dimensional convolution.
-
-  Attributes:
-    strides: of the output grid, (rows, columns).
-    pads: zeros added (before, after) for rows and for columns.
-    dilation: distance between kernel taps, (rows, columns).
-  """
-
-  strides: tuple[int, int]
-  pads: tuple[tuple[int, int], tuple[int, int]]
-  dilation: tuple[int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Forms:
-  """How to write a convolution and its two gradients.
-
-  Attributes:
-    forward: 'plain' or 'patches' (what each output sees is gathered, then one
-      matrix product).
-    input_gradient: 'plain', 'taps' (a matrix product for each kernel tap) or
-      'flipped' (a convolution of the output's gradient with the flipped,
-      transposed kernel).
-    kernel_gradient: 'plain', 'taps' or 'patches'.
-  """
-
-  forward: str = 'plain'
-  input_gradient: str = 'plain'
-  kernel_gradient: str = 'plain'
-
-
-def choose(
-  kernel_shape: Sequence[int],
-  strides: Sequence[int],
-  input_size: Sequence[int],
-) -> Forms:
-  """The forms that measured fastest on a CPU for a layer's shapes.
-
-  A kernel with more rows or columns than the input (a deep layer on a small
-  image) falls off XLA's fast path: 3x3 on 2x4 cells took ten times as long as
-  matrix products, forwards and back. Patches take as long as a product for
-  each tap, and compile in a tenth of a second instead of four. They must not
-  be many: a 7x7 kernel on 22 channels of a whole image took ten times as long
-  in that form.
-
-  Args:
-    kernel_shape: (rows, columns, in, out).
-    strides: (rows, columns).
-    input_size: (rows, columns) of the input without padding.
-
-  Returns:
-    One form for the convolution and for each gradient.
-  """
-  rows, columns, inputs, outputs = kernel_shape
-  if rows > input_size[0] or columns > input_size[1] or rows == columns == 1:
-    return Forms('patches', 'taps', 'patches')
-  if inputs <= 4:
-    return Forms()
-  unit = tuple(strides) == (1, 1)
-  if max(rows, columns) >= 5:
-    return Forms('patches', 'taps', 'plain') if inputs >= 64 else Forms()
-  return Forms(
-    'plain',
-    'flipped' if unit else 'plain',
-    'plain' if max(inputs, outputs) <= 128 else 'taps',
-  )
-
-
 def conv_general_dilated(
   lhs: Array,
   rhs: Array,
@@ -163,10 +95,10 @@ def conv_general_dilated(
     or precision is not None
     or (lhs_dilation is not None and set(lhs_dilation) != {1})
   )
-  dilation = tuple(rhs_dilation or (1, 1))
-  forms = (
-    Forms() if plain else choose(rhs.shape, window_strides, lhs.shape[1:3])
-  )
+  forms = Forms()
+  if not plain:
+    geometry = _geometry(lhs, rhs, window_strides, padding, rhs_dilation)
+    forms = choose(rhs.shape, geometry, lhs.shape[1:3])
   if forms == Forms():
     return lax.conv_general_dilated(
       lhs,
@@ -179,14 +111,25 @@ def conv_general_dilated(
       feature_group_count,
       precision=precision,
     )
+  return convolve(lhs, rhs, geometry, forms)
+
+
+def _geometry(
+  lhs: Array,
+  rhs: Array,
+  window_strides: Sequence[int],
+  padding: str | Sequence[tuple[int, int]],
+  rhs_dilation: Sequence[int] | None,
+) -> Geometry:
+  """What lax would read from these arguments."""
+  dilation = tuple(rhs_dilation or (1, 1))
   if isinstance(padding, str):
     extent = [(k - 1) * d + 1 for k, d in zip(rhs.shape[:2], dilation)]
     padding = lax.padtype_to_pads(
       lhs.shape[1:3], extent, window_strides, padding
     )
   pads = tuple((int(low), int(high)) for low, high in padding)
-  geometry = Geometry(tuple(window_strides), pads, dilation)
-  return convolve(lhs, rhs, geometry, forms)
+  return Geometry(tuple(window_strides), pads, dilation)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -204,20 +147,25 @@ def convolve(
   Returns:
     [b h2 w2 out].
   """
+  if forms.columns > 1:
+    return column_folding.folded(x, kernel, forms.columns)
   return _FORWARD[forms.forward](x, kernel, geometry)
 
 
 def _convolve_forward(
   x: Array, kernel: Array, geometry: Geometry, forms: Forms
 ) -> tuple[Array, tuple[Array, Array]]:
-  return _FORWARD[forms.forward](x, kernel, geometry), (x, kernel)
+  return convolve(x, kernel, geometry, forms), (x, kernel)
 
 
 def _convolve_backward(
   geometry: Geometry, forms: Forms, saved: tuple[Array, Array], g: Array
 ) -> tuple[Array, Array]:
   x, kernel = saved
-  dx = _INPUT_GRADIENT[forms.input_gradient](x, kernel, g, geometry)
+  if forms.columns > 1 and forms.input_gradient == 'flipped':
+    dx = column_folding.folded(g, _turned(kernel), forms.columns)
+  else:
+    dx = _INPUT_GRADIENT[forms.input_gradient](x, kernel, g, geometry)
   dkernel = _KERNEL_GRADIENT[forms.kernel_gradient](x, kernel, g, geometry)
   return dx, dkernel
 
@@ -260,8 +208,13 @@ def _flipped_input_gradient(
     low = reach - geometry.pads[axis][0]
     high = x.shape[axis + 1] + reach - g.shape[axis + 1] - low
     pads.append((low, high))
-  turned = kernel[::-1, ::-1].swapaxes(2, 3)
-  return _plain(g, turned, Geometry((1, 1), tuple(pads), geometry.dilation))
+  window = Geometry((1, 1), tuple(pads), geometry.dilation)
+  return _plain(g, _turned(kernel), window)
+
+
+def _turned(kernel: Array) -> Array:
+  """Flipped in rows and columns, with inputs and outputs exchanged."""
+  return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def _padded(x: Array, geometry: Geometry) -> Array:

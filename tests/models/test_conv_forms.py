@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -80,9 +81,50 @@ def test_every_form_is_the_convolution(case, form):
   )
 
 
+@pytest.mark.parametrize('columns', [2, 4])
+@pytest.mark.parametrize('input_gradient', ['plain', 'flipped'])
+@pytest.mark.parametrize('size', [(5, 4), (1, 12)])
+def test_folded_columns_are_the_convolution(columns, input_gradient, size):
+  forms = conv_forms.Forms(input_gradient=input_gradient, columns=columns)
+  geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+  x, kernel = values(0, 2, *size, 5), values(1, 3, 3, 5, 6)
+  assert_same(
+    lambda x, kernel: conv_forms.convolve(x, kernel, geometry, forms),
+    functools.partial(reference, geometry=geometry),
+    x,
+    kernel,
+  )
+
+
+@pytest.mark.parametrize(
+  ('channels', 'width', 'pads', 'columns'),
+  [
+    ((3, 8), 12, (1, 1), 4),
+    ((8, 8), 12, (1, 1), 4),
+    ((8, 8), 10, (1, 1), 2),
+    ((8, 16), 12, (1, 1), 2),
+    ((8, 8), 9, (1, 1), 1),
+    ((16, 17), 12, (1, 1), 1),
+    ((8, 8), 12, (99, 99), 1),
+  ],
+)
+def test_what_is_folded(channels, width, pads, columns):
+  geometry = conv_forms.Geometry((1, 1), (pads, pads), (1, 1))
+  forms = conv_forms.choose((3, 3, *channels), geometry, (8, width))
+  assert forms.columns == columns
+  for other in (
+    dataclasses.replace(geometry, strides=(1, 2)),
+    dataclasses.replace(geometry, dilation=(2, 2)),
+  ):
+    forms = conv_forms.choose((3, 3, *channels), other, (8, width))
+    assert forms.columns == 1
+
+
 @pytest.mark.parametrize(
   ('size', 'inputs', 'outputs', 'window', 'stride', 'pad'),
   [
+    ((10, 16), 3, 8, 3, 1, 1),
+    ((10, 14), 8, 16, 3, 1, 1),
     ((10, 14), 3, 8, 3, 1, 1),
     ((10, 14), 8, 136, 3, 1, 1),
     ((2, 9), 8, 24, 3, 1, 1),

@@ -22,9 +22,9 @@ def test_signal_sets_the_flag(number):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_request_that_nobody_looked_at_is_not_forgotten(number):
-  with pytest.raises(Interrupted, match=f'{number.name}.*same command'):
-    with StopRequest():
-      os.kill(os.getpid(), number)
+  said = f'{number.name}.*same command'
+  with pytest.raises(Interrupted, match=said), StopRequest():
+    os.kill(os.getpid(), number)
   with StopRequest():
     pass  # the next one knows nothing of it
 
