@@ -15,6 +15,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from fsnet_jax.flag_problem import flag_problem
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 from input_pipeline.errors import UserError
 
 _DONE, _USER_ERROR, _CONTINUE = 0, 2, 75
@@ -62,6 +63,7 @@ def _config_name() -> str:
 
 
 def _run(_: list[str]) -> int:
+  restart_with_huge_pages()
   from fsnet_jax.runtime import distributed
   from fsnet_jax.runtime.interrupts import Interrupted
 

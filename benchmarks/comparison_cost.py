@@ -45,6 +45,7 @@ from fsnet_jax.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.fitted import frozen, job
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 from fsnet_jax.runtime.interrupts import StopRequest
 from input_pipeline import labels
 
@@ -324,4 +325,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
+  restart_with_huge_pages()
   main()

@@ -19,6 +19,8 @@ import os
 import statistics
 import time
 
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+
 # PyTorch's idle threads must not spin while ours work.
 os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
 
@@ -229,4 +231,5 @@ def main():
 
 
 if __name__ == '__main__':
+  restart_with_huge_pages()
   main()

@@ -26,6 +26,7 @@ import numpy as np
 from fsnet_jax import mc_dropout
 from fsnet_jax.models.fcn8 import FCN8
 from fsnet_jax.models.initializers import host_init
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 _SEED = 0
 
@@ -159,4 +160,5 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == '__main__':
+  restart_with_huge_pages()
   compare(parse())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import steppers, train_step
 from fsnet_jax.models.layers import scaled
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 PARTS = (
   'convolutions of the first stage',
@@ -169,4 +170,5 @@ def main():
 
 
 if __name__ == '__main__':
+  restart_with_huge_pages()
   main()

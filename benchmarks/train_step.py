@@ -23,6 +23,7 @@ import statistics
 import time
 
 from benchmarks import steppers
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 # On a GPU the chosen forms are the plain ones; on a CPU `torch.compile` needs
 # minutes and a C++ compiler, so it joins when it is named.
@@ -192,4 +193,5 @@ def main():
 
 
 if __name__ == '__main__':
+  restart_with_huge_pages()
   main()

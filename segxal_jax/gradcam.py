@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fsnet_jax.models import conv_forms
 from input_pipeline.errors import UserError
 from segxal_jax import gradcam_classes, gradcam_head, last_layer
 
@@ -183,14 +184,28 @@ def _winner(logits: Array, mask: Array | None) -> Array:
 
 def _seed(kernel: Any, winner: Array, index: Any, classes: int) -> Array:
   """Where a backward pass begins: at the head's input, or at the logits."""
-  if kernel is not None and index is None:
-    return gradcam_head.predicted_seed(kernel, winner)
   if kernel is not None:
-    return gradcam_head.class_seed(kernel, winner, index)
+    seed = (
+      gradcam_head.predicted_seed(kernel, winner)
+      if index is None
+      else gradcam_head.class_seed(kernel, winner, index)
+    )
+    return _unfused(seed)
   hits = jax.nn.one_hot(winner, classes)
   if index is None:
     return hits
   return hits * jax.nn.one_hot(index, classes)
+
+
+def _unfused(seed: Array) -> Array:
+  """The same, held apart from what comes next.
+
+  XLA's CPU back end would fuse the look-ups into it and take five times as
+  long. It removes a barrier before it fuses; a product with the identity stays.
+  """
+  if not conv_forms.rewriting():
+    return seed
+  return jnp.einsum('bhwk,kl->bhwl', seed, jnp.eye(seed.shape[-1]))
 
 
 def tapped(
