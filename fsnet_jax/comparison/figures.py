@@ -45,18 +45,30 @@ def drawn(names: Sequence[str]) -> list[str]:
   return (first + rest)[:_MOST_LINES]
 
 
+# Panels side by side.
+_ACROSS = 3
+
+
 def risk_coverage(contents: Sequence[Mapping[str, Any]], group: str) -> Figure:
-  """Fig. 3: risk against coverage, a row of panels for each network.
+  """Fig. 3: risk against coverage, one panel for each data set and network.
 
   Args:
     contents: `compare.json` of each network.
     group: `risk_at_coverage` (pooled) or `risk_at_coverage_class_macro`.
 
   Returns:
-    One panel for each data set and network: two networks on three data sets
-    make the six of the paper.
+    Two networks on three data sets make the six panels of the paper, a row
+    for each network. More data sets than fit a row make the rows.
   """
-  return plots.risk_coverage_figure(_as_metrics(contents, group))
+  metrics = _as_metrics(contents, group)
+  each, networks = len(contents[0]['datasets']), len(contents)
+  datasets = list(metrics['datasets'].items())
+  if networks == 1 or len(datasets) != networks * each or each <= _ACROSS:
+    return plots.risk_coverage_figure(metrics, min(each, _ACROSS))
+  turned = [
+    datasets[n * each + d] for d in range(each) for n in range(networks)
+  ]
+  return plots.risk_coverage_figure({'datasets': dict(turned)}, networks)
 
 
 def dots(contents: Sequence[Mapping[str, Any]]) -> Figure:

@@ -61,7 +61,9 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
-def risk_coverage_figure(metrics: Mapping[str, Any]) -> Figure:
+def risk_coverage_figure(
+  metrics: Mapping[str, Any], columns: int = 3
+) -> Figure:
   """Draws error rate among the kept pixels against the share kept.
 
   One panel a data set with all its detectors, the base error rate (dashed)
@@ -71,13 +73,14 @@ def risk_coverage_figure(metrics: Mapping[str, Any]) -> Figure:
 
   Args:
     metrics: a valid metrics dictionary.
+    columns: panels side by side, at most.
 
   Returns:
     The figure; `to_png` makes a file of it.
   """
   datasets = metrics['datasets']
   looks = _looks(metrics)
-  columns = min(3, len(datasets))
+  columns = min(columns, len(datasets))
   rows = math.ceil(len(datasets) / columns)
   width = 7.2 if columns == 1 else 3.7 * columns
   height = 3.6 if columns == 1 else 2.9 * rows

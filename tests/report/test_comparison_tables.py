@@ -189,6 +189,13 @@ def test_every_renderer_shows_every_table(content):
   )
   titles = [axes.get_title(loc='left') for axes in figure.axes]
   assert len(titles) == 6 and titles[3] == 'DeepLabV2, cityscapes:val'
+  # More data sets than fit a row: the networks stand side by side.
+  figure = figures.risk_coverage(
+    [_with_more(content), _with_more(other)], 'risk_at_coverage'
+  )
+  titles = [axes.get_title(loc='left') for axes in figure.axes]
+  assert titles[-2:] == ['FCN8, streets/day', 'DeepLabV2, streets/day']
+  assert figure.axes[0].get_gridspec().ncols == 2
   png = plots.to_png(figure)
   pictures = dict.fromkeys(
     ('risk_coverage', 'risk_coverage_class_macro', 'detectors'), png
@@ -199,6 +206,14 @@ def test_every_renderer_shows_every_table(content):
   assert 'id="examples"' not in html and 'http' not in html
   html = page.render(content, shown, pictures | {'qualitative': png})
   assert 'id="examples"' in html
+
+
+def _with_more(content):
+  """With a fourth data set."""
+  first = next(iter(content['datasets'].values()))
+  return content | {
+    'datasets': content['datasets'] | {'streets/day': first},
+  }
 
 
 def test_one_seed_has_no_spread():
