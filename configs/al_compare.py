@@ -7,6 +7,8 @@
     python main.py --config=configs/al_compare.py:views      # with ViewAL
     python main.py --config=configs/al_compare.py:failure    # FSNet's map
     python main.py --config=configs/al_compare.py:gt_patch   # another oracle
+    python main.py --config=configs/al_compare.py:camvid_ablation \
+        --config.data.root=CamVid            # each of these on CamVid as well
 
 A cell is one arm with one seed. All arms of a seed share the seed set, the
 random subsets and the test images, and the first training unless they train
@@ -55,14 +57,10 @@ _FAILURE = (
   'FSNet-map strategy=failure',
   'EEM+FSNet strategy=eem eem.gamma=0.5',
 )
-# On streets: the arms, and what all of them do in another way.
-_ON_STREETS = {
-  'streets': (_STRATEGIES, {}),
+# Each question: its arms, and what all of them do in another way.
+_QUESTIONS = {
+  'strategies': (_STRATEGIES, {}),
   'ablation': (_ABLATION, {}),
-  'views': (
-    _VIEWS,
-    {'data.name': 'street_views', 'eval.datasets': ('street_views/day',)},
-  ),
   'failure': (_FAILURE, {'phase2_steps': 60}),
   'gt_patch': (_PAIR, {'oracle.kind': 'gt_patch'}),
   'self_pseudo': (_PAIR, {'oracle.kind': 'self_pseudo'}),
@@ -71,29 +69,56 @@ _ON_STREETS = {
     _PAIR,
     {'selection.rule': 'dice', 'oracle.rest': 'prediction'},
   ),
+  'views': (
+    _VIEWS,
+    {'data.name': 'street_views', 'eval.datasets': ('street_views/day',)},
+  ),
 }
+_DATA = ('streets', 'camvid', 'cityscapes')
+
+
+def arguments() -> tuple[str, ...]:
+  """All that can stand behind the colon: DATA, QUESTION or DATA_QUESTION."""
+  on_streets = [name for name in _QUESTIONS if name != 'strategies']
+  return (
+    *_DATA,
+    *on_streets,
+    # Only the renderer gives posed views.
+    *(f'camvid_{name}' for name in on_streets if name != 'views'),
+  )
 
 
 def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   """The cells of one comparison.
 
   Args:
-    arg: streets (default), ablation (of the mask), views (ViewAL), failure
-      (FSNet's map as a strategy and in the mask), gt_patch, self_pseudo or
-      full_image (other oracles), paper_rule (Dice selection, predictions kept
-      where nobody is asked): all on streets; or camvid or cityscapes.
+    arg: one of `arguments()`. Data: streets (default), camvid or cityscapes.
+      Question: all strategies if none is named, ablation (of the mask), views
+      (ViewAL; on streets alone), failure (FSNet's map as a strategy and in the
+      mask), gt_patch, self_pseudo or full_image (other oracles), paper_rule
+      (Dice selection, predictions kept where nobody is asked).
+
+  Raises:
+    ValueError: another argument.
   """
-  arms, changes = _ON_STREETS.get(arg, (_STRATEGIES, {}))
-  config = segxal_unet.get_config('streets' if arg in _ON_STREETS else arg)
+  if arg not in arguments():
+    raise ValueError(
+      f'unknown argument {arg!r}: choose one of {", ".join(arguments())}'
+    )
+  data, _, question = arg.partition('_')
+  if data not in _DATA:
+    data, question = 'streets', arg
+  config = segxal_unet.get_config(data)
+  if data == 'camvid':
+    _shorten(config)
+  arms, changes = _QUESTIONS[question or 'strategies']
   config.update_from_flattened_dict(changes)
   config.compare.arms = arms
   config.compare.seeds = (0, 1, 2)
-  if arg != 'cityscapes':
+  if data != 'cityscapes':
     # A strategy may take minutes of two cores, not hours.
     config.acquisition.ensemble = 3
     config.acquisition.vaal_steps = 300
-  if arg == 'camvid':
-    _shorten(config)
   return config
 
 

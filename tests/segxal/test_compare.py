@@ -153,11 +153,20 @@ def test_mistakes_in_arms(arms, words):
     compare.arms(config)
 
 
-@pytest.mark.parametrize(
-  'argument', ['camvid', 'cityscapes', *al_compare._ON_STREETS]
-)
+@pytest.mark.parametrize('argument', al_compare.arguments())
 def test_shipped_comparisons_are_consistent(argument):
   config = al_compare.get_config(argument)
   assert compare.arms(config)[0].title == 'Random'
   cell = compare.cell_config(config, compare.arms(config)[1], 2)
   assert cell.seed == 2 and tuple(cell.compare.arms) == ()
+
+
+def test_a_question_is_the_same_on_each_data_set():
+  streets = al_compare.get_config('paper_rule')
+  camvid = al_compare.get_config('camvid_paper_rule')
+  assert tuple(streets.compare.arms) == tuple(camvid.compare.arms)
+  assert (streets.data.name, camvid.data.name) == ('streets', 'camvid')
+  for config in (streets, camvid):
+    assert (config.selection.rule, config.oracle.rest) == ('dice', 'prediction')
+  with pytest.raises(ValueError, match='camvid_ablation'):
+    al_compare.get_config('camvid_views')
