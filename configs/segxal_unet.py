@@ -49,7 +49,7 @@ def _streets(config: ml_collections.ConfigDict) -> None:
 def _camvid(config: ml_collections.ConfigDict) -> None:
   """The pool is CamVid without the clip that it is tested on."""
   config.data.name = 'camvid'
-  config.data.train_split = '0001TP+0016E5+Seq05VD:train'
+  config.data.train_split = '0001TP+0016E5:train'
   config.data.validation_split = ':val'
   config.data.num_validation = 40
   config.data.augment = ('flip', 'scale_crop', 'color_jitter')

@@ -3,11 +3,8 @@
 import json
 import signal
 import sys
-from pathlib import Path
 
 import jax
-import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
 from configs import segxal_unet
@@ -18,14 +15,13 @@ from segxal_jax.pool import Ledger
 from segxal_jax.report.write import report
 from segxal_jax.run import Run
 from tests.e2e import tiny
-from tests.segxal import small_loop
+from tests.segxal import killing, small_loop
 
 SHRUNK = small_loop.FIELDS | {
   'data.num_train': 20,
   'eem.weights': 'fitted',
   'data.validation_split': 'day:validation',
 }
-LAST_STEP = 8
 
 
 def _config(data, **changes):
@@ -51,37 +47,6 @@ def finished(data, tmp_path_factory):
   return workdir
 
 
-def _networks(workdir):
-  folder = (workdir / 'checkpoints' / str(LAST_STEP) / 'state').absolute()
-  return ocp.tree.to_flat_dict(ocp.StandardCheckpointer().restore(folder))
-
-
-def _assert_same(a: Path, b: Path) -> None:
-  """Ledger, annotations, scores, questions, metrics, position, networks."""
-  files = [
-    sorted(
-      path.relative_to(root)
-      for folder in ('pool', 'cycles')
-      for path in (root / folder).rglob('*')
-      if path.is_file()
-    )
-    for root in (a, b)
-  ]
-  assert files[0] == files[1]
-  for name in [*files[0], Path('position.json')]:
-    if name.suffix != '.npz':
-      assert (a / name).read_bytes() == (b / name).read_bytes(), name
-      continue
-    with np.load(a / name) as first, np.load(b / name) as second:
-      assert first.files == second.files
-      for key in first.files:
-        np.testing.assert_array_equal(first[key], second[key], str(name))
-  first, second = _networks(a), _networks(b)
-  assert first.keys() == second.keys()
-  for key in first:
-    np.testing.assert_array_equal(first[key], second[key], str(key))
-
-
 def test_a_run_leaves_a_ledger_that_adds_up(finished):
   metrics = [
     json.loads((finished / 'cycles' / f'{c:03d}' / 'metrics.json').read_text())
@@ -103,26 +68,6 @@ def test_a_run_leaves_a_ledger_that_adds_up(finished):
   assert sum(fitted['weights'].values()) == pytest.approx(1)
 
 
-class Killed(BaseException):
-  """Stands for SIGKILL: nothing may catch it."""
-
-
-def _killer(monkeypatch, owner, name, calls, before=None):
-  """Lets the `calls`-th call of a function end the program."""
-  original = getattr(owner, name)
-  count = [0]
-
-  def wrapper(*args, **kwargs):
-    count[0] += 1
-    if count[0] == calls:
-      if before:
-        before(*args, **kwargs)
-      raise Killed
-    return original(*args, **kwargs)
-
-  monkeypatch.setattr(owner, name, wrapper)
-
-
 def _half_a_line(ledger, entry):
   with ledger._path.open('a') as file:
     file.write(json.dumps(entry)[:20])
@@ -140,12 +85,12 @@ def test_killed_at_any_moment_it_ends_the_same(
   ]
   for owner, name, calls, before in kills:
     with monkeypatch.context() as patch:
-      _killer(patch, owner, name, calls, before)
-      with pytest.raises(Killed):
+      killing.killer(patch, owner, name, calls, before)
+      with pytest.raises(killing.Killed):
         run_loop(config, tmp_path)
   done = run_loop(config, tmp_path)
   assert done.cycles == 2
-  _assert_same(finished, tmp_path)
+  killing.assert_same(finished, tmp_path)
 
 
 def _command(data, workdir):
@@ -165,7 +110,7 @@ def test_the_program_is_killed_and_continued(finished, data, tmp_path):
   code, said = tiny.run_and_signal(argv, 'cycle 1  query', signal.SIGKILL)
   assert code == -signal.SIGKILL, said
   run_loop(_config(data), workdir)
-  _assert_same(finished, workdir)
+  killing.assert_same(finished, workdir)
 
 
 def test_report(finished, data):
