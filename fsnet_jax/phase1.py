@@ -23,6 +23,7 @@ from input_pipeline.errors import UserError
 # What phase 1 does not depend on. Everything else must be as it was.
 _FREE = (
   'ablation.',
+  'compare.',
   'compilation_cache_dir',
   'data.cache_dir',
   'data.num_test',

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from configs import fsnet_fcn8
+from configs import compare_fcn8, fsnet_fcn8
 from fsnet_jax import phase1
 from input_pipeline.errors import UserError
 
@@ -24,6 +24,13 @@ def lender(tmp_path, **changes):
 
 def test_another_failure_network_is_fine(tmp_path):
   phase1.check(lender(tmp_path))
+
+
+def test_a_cell_lends_to_a_config_of_its_comparison(tmp_path):
+  lender(tmp_path)
+  config = compare_fcn8.get_config()
+  config.init.phase1 = str(tmp_path)
+  phase1.check(config)
 
 
 @pytest.mark.parametrize(
