@@ -76,6 +76,16 @@ import fsnet_jax.detectors, fsnet_jax.metrics.exact, fsnet_jax.fitted
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
 
 
+def test_only_who_writes_events_waits_for_tensorflow():
+  # Its import takes as long as all others together.
+  program = """
+import sys
+import fsnet_jax.cli, fsnet_jax.train, fsnet_jax.evaluate, segxal_jax.run
+sys.exit('tensorflow' in sys.modules)
+"""
+  subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
+
+
 def test_functions_and_files_stay_small():
   long = []
   for path in [*FILES, ROOT / 'main.py']:
