@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from configs import fsnet_deeplabv2, fsnet_fcn8, segxal_unet
 from input_pipeline import labels, loader
 from input_pipeline.datasets import DataRequest, open_source, skipped_files
 
@@ -33,6 +34,15 @@ def test_frames_of_each_sequence(request_camvid):
   assert sequences('camvid:val', request_camvid) == {'0016E5': 101}
   for name, count in {'0016E5:train': 204, '0006R0': 101, '0001TP': 62}.items():
     assert len(open_source(f'camvid/{name}', request_camvid)) == count
+
+
+@pytest.mark.parametrize('shipped', [fsnet_fcn8, fsnet_deeplabv2, segxal_unet])
+def test_shipped_splits_exist_and_do_not_meet(request_camvid, shipped):
+  config = shipped.get_config('camvid')
+  trained = set(sequences(f'camvid/{config.data.train_split}', request_camvid))
+  assert sequences(f'camvid{config.data.validation_split}', request_camvid)
+  for spec in config.eval.datasets:
+    assert trained.isdisjoint(sequences(spec, request_camvid))
 
 
 def test_class_shares(request_camvid):
