@@ -7,7 +7,9 @@
 
 Stop it when you like: the same command goes on with the cell it was at, and
 report/ablation.md holds the table of the cells that are done. Some of them
-only: --config.ablation.variants="('full','no_w4')". Results: docs/results.md.
+only: --config.ablation.variants="('full','no_w4')"; forms of F that the paper
+leaves open: "('literal','skips','four_scale','skips_residual',
+'four_scale_residual')". Results: docs/results_ablation.md.
 """
 
 import ml_collections
@@ -16,7 +18,7 @@ from configs import fsnet_deeplabv2, fsnet_fcn8
 
 _BASES = {'fcn8': fsnet_fcn8, 'deeplab_v2': fsnet_deeplabv2}
 
-_VARIANTS = (
+VARIANTS = (
   'full',
   'single_branch',
   'data_20',
@@ -57,6 +59,6 @@ def get_config(arg: str = 'fcn8') -> ml_collections.ConfigDict:
   config.failure.msp_residual = False
   config.eval.detectors = ('fsnet', 'msp')
   config.ablation = ml_collections.ConfigDict()
-  config.ablation.variants = _VARIANTS
+  config.ablation.variants = VARIANTS
   config.ablation.seeds = (0,)
   return config

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import ml_collections
 
-from configs import fit_detector
+from configs import ablation, fit_detector
 
 
 def base(network: ModuleType, protocol: str) -> ml_collections.ConfigDict:
@@ -69,6 +69,11 @@ def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
   compare.resamples = 500
   # Images of each data set that are cut into segments; 0: none.
   compare.segment_images = 100
+  # Variants of FSNet for Table IV, from the same phase 1, for so many of the
+  # seeds; 0 leaves them out.
+  compare.ablation = ml_collections.ConfigDict()
+  compare.ablation.variants = ablation.VARIANTS
+  compare.ablation.num_seeds = 1
   # --workdir of a finished comparison of the other network, whose curves are
   # to stand in one figure with these; empty: none.
   compare.beside = ''

@@ -1,4 +1,4 @@
-"""Every failure detector on FCN8: the paper's Tables II and III, Fig. 3 and 4.
+"""Every failure detector on FCN8: the paper's Tables II to IV, Fig. 3 and 4.
 
     python main.py --config=configs/compare_fcn8.py           # streets, laptop
     python main.py --config=configs/compare_fcn8.py:camvid \

@@ -8,7 +8,7 @@ bit-identical to a run that trained its own.
 import copy
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +19,14 @@ from fsnet_jax import config_check
 from fsnet_jax.evaluate import evaluate
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.atomic import write_bytes
+from fsnet_jax.report.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.train import Trainer
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
+# What of `eval` a cell's metrics depend on; with others it is evaluated again.
+_EVALUATED = ('datasets', 'detectors', 'checkpoint')
 _INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 
 
@@ -40,6 +43,12 @@ class Variant(NamedTuple):
   shares_phase1: bool = True
 
 
+def _form(decoder: str, msp_residual: bool) -> Variant:
+  return Variant(
+    {'failure.decoder': decoder, 'failure.msp_residual': msp_residual}
+  )
+
+
 def _without(name: str) -> Variant:
   kept = tuple(other for other in _INPUTS if other != name)
   return Variant({'failure.inputs': kept})
@@ -52,6 +61,13 @@ VARIANTS: Mapping[str, Variant] = {
   **{f'no_{name}': _without(name) for name in _INPUTS},
   # The paper (III-B) says that this fails; as many steps in all.
   'joint_from_scratch': Variant({}, shares_phase1=False),
+  # Forms of F that the paper leaves open, whatever the base config has: its
+  # decoder by the letter, and ours, with and without the correction to MSP.
+  'literal': _form('literal', False),
+  'skips': _form('skips', False),
+  'four_scale': _form('four_scale', False),
+  'skips_residual': _form('skips', True),
+  'four_scale_residual': _form('four_scale', True),
 }
 
 
@@ -90,16 +106,30 @@ def _phase1_folder(workdir: Path, cell: Any) -> Path:
   return workdir / f'seed{cell.seed}' / f'phase1_data{percent}'
 
 
-def _train_cell(config: Any, cell: ConfigDict, name: str, workdir: Path):
-  """Trains what is missing of a cell and returns its final config."""
-  if VARIANTS[name].shares_phase1:
-    folder = _phase1_folder(workdir, cell)
-    shared = phase1_config(cell, config)
-    with open_workdir(folder, shared):
-      Trainer(shared, folder).run()
-    cell = copy.deepcopy(cell).unlock()
-    cell.init.phase1 = str(folder)
-    cell.lock()
+def _phase1_of(
+  config: Any, cell: ConfigDict, name: str, workdir: Path, lent: Path | None
+) -> Path | None:
+  """The finished phase 1 that a cell goes on from; None: its own."""
+  if not VARIANTS[name].shares_phase1:
+    return None
+  whole = cell.data.train_fraction == config.data.train_fraction
+  if lent is not None and whole:
+    return lent
+  folder = _phase1_folder(workdir, cell)
+  shared = phase1_config(cell, config)
+  with open_workdir(folder, shared):
+    Trainer(shared, folder).run()
+  return folder
+
+
+def _train_cell(
+  config: Any, cell: ConfigDict, name: str, workdir: Path, lent: Path | None
+) -> dict[str, Any]:
+  """Trains what is missing of a cell and evaluates it."""
+  phase1 = _phase1_of(config, cell, name, workdir, lent)
+  cell = copy.deepcopy(cell).unlock()
+  cell.init.phase1 = str(phase1 or '')
+  cell.lock()
   folder = workdir / f'seed{cell.seed}' / name
   origin = {'config_name': f'ablation {name}', 'command': ''}
   with open_workdir(folder, cell):
@@ -107,25 +137,38 @@ def _train_cell(config: Any, cell: ConfigDict, name: str, workdir: Path):
     return evaluate(cell, folder, origin)
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
-  """Metrics of a cell that an earlier command has finished."""
+def _finished(folder: Path, cell: Any) -> dict[str, Any] | None:
+  """Metrics of a cell that an earlier command has evaluated in this way."""
   try:
-    return json.loads((folder / 'report' / 'metrics.json').read_text())
-  except (OSError, ValueError):
+    metrics = json.loads((folder / 'report' / 'metrics.json').read_text())
+    stored = metrics['config']['eval']
+  except (OSError, ValueError, KeyError):
     return None
+  wanted = json.loads(json.dumps(cell.eval.to_dict()))
+  same = all(stored.get(key) == wanted[key] for key in _EVALUATED)
+  return metrics if same else None
+
+
+def check_variants(variants: Sequence[str], field: str) -> None:
+  """Raises UserError for a variant that does not exist.
+
+  Args:
+    variants: names.
+    field: of the config that holds them.
+  """
+  for name in variants:
+    if name not in VARIANTS:
+      raise UserError(
+        f'{field}.variants names {name!r}, which does not exist: '
+        f'choose from {", ".join(VARIANTS)}.'
+        f'{config_check.suggestion(name, VARIANTS)}'
+      )
 
 
 def check(config: Any) -> None:
   """Raises UserError for a variant that does not exist or cannot be made."""
-  names, seeds = config.ablation.variants, config.ablation.seeds
-  for name in names:
-    if name not in VARIANTS:
-      raise UserError(
-        f'config.ablation.variants names {name!r}, which does not exist: '
-        f'choose from {", ".join(VARIANTS)}.'
-        f'{config_check.suggestion(name, VARIANTS)}'
-      )
-  if not names or not seeds:
+  check_variants(config.ablation.variants, 'config.ablation')
+  if not config.ablation.variants or not config.ablation.seeds:
     raise UserError(
       'config.ablation.variants and config.ablation.seeds must each name at '
       'least one.'
@@ -135,6 +178,45 @@ def check(config: Any) -> None:
       f'config.switch is {config.switch!r}: the ablation shares phase 1, whose '
       "length must be known: set config.switch='steps'."
     )
+
+
+def cells(
+  config: Any,
+  variants: Sequence[str],
+  seeds: Sequence[int],
+  workdir: Path,
+  train: bool,
+  lent: Mapping[int, Path] | None = None,
+) -> Iterator[dict[str, dict[int, dict[str, Any]]]]:
+  """Finishes one cell after the other.
+
+  Args:
+    config: the base of every cell.
+    variants: keys of `VARIANTS`.
+    seeds: each variant is trained with each of them.
+    workdir: a folder for each seed and variant is made in it.
+    train: whether to train what is missing, or to leave it out.
+    lent: workdirs of runs that end after phase 1 of `config`, by seed.
+
+  Yields:
+    After each cell, the metrics of all that are finished, by variant and
+    seed.
+
+  Raises:
+    Interrupted: if it was stopped; the same call goes on.
+  """
+  found: dict[str, dict[int, dict[str, Any]]] = {}
+  # Seed by seed: a whole table of one seed says more than half of it of two.
+  for seed, name in itertools.product(seeds, variants):
+    cell = variant_config(config, name, seed)
+    metrics = _finished(workdir / f'seed{seed}' / name, cell)
+    if metrics is None and train:
+      say(f'ablation: {name}, seed {seed}')
+      phase1 = (lent or {}).get(seed)
+      metrics = _train_cell(config, cell, name, workdir, phase1)
+    if metrics is not None:
+      found.setdefault(name, {})[seed] = metrics
+      yield found
 
 
 def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
@@ -151,32 +233,26 @@ def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
     Interrupted: if it was stopped; the same command goes on.
   """
   check(config)
-  cells: dict[str, dict[int, dict[str, Any]]] = {}
-  # Seed by seed: a whole table of one seed says more than half of it of two.
-  both = itertools.product(config.ablation.seeds, config.ablation.variants)
-  for seed, name in both:
-    metrics = _finished(workdir / f'seed{seed}' / name)
-    if metrics is None and mode == 'train':
-      say(f'ablation: {name}, seed {seed}')
-      cell = variant_config(config, name, seed)
-      metrics = _train_cell(config, cell, name, workdir)
-    if metrics is not None:
-      cells.setdefault(name, {})[seed] = metrics
-      _write(workdir, config, cells, origin)
-  if not cells:
+  table = None
+  options, train = config.ablation, mode == 'train'
+  for found in cells(config, options.variants, options.seeds, workdir, train):
+    table = ablation_table.table(
+      ablation_table.summary(found), config.segmentation.name
+    )
+    _write(workdir, as_markdown(table), origin)
+  if table is None:
     raise UserError(
       f'--mode=evaluate, but {workdir} has no finished variant: run '
       '--mode=train first.'
     )
-  print(ablation_table.markdown(cells, config.segmentation.name))
+  print(as_text(table))
 
 
-def _write(workdir: Path, config: Any, cells: Any, origin: Any) -> None:
+def _write(workdir: Path, text: str, origin: Mapping[str, str]) -> None:
   """The table of what is finished so far."""
   if jax.process_index() == 0:
     folder = workdir / 'report'
     folder.mkdir(parents=True, exist_ok=True)
-    text = ablation_table.markdown(cells, config.segmentation.name)
     command = origin.get('command', '')
     head = f'`{command}`\n\n' if command else ''
     write_bytes(folder / 'ablation.md', (head + text).encode())

@@ -4,6 +4,7 @@
   seed<n>/fsnet           FSNet's joint phase, which goes on from there
   seed<n>/failure_data    predictions of the k-fold networks, if one needs them
   seed<n>/fitted/<name>   a detector that learns, over the S of `fsnet`, frozen
+  ablation/seed<n>/<name> a variant of FSNet (Table IV), from that phase 1 too
 
 So all methods judge one S: the one that FSNet ends with. FSNet gets no errors
 to find that others do not have, and the others get the S that was trained
@@ -72,6 +73,23 @@ def alone_config(config: Any, seed: int, folder: Path) -> ConfigDict:
   cell.phase2_steps = 0
   cell.eval.detectors = ('msp',)
   return cell.lock()
+
+
+def variants_config(config: Any) -> ConfigDict:
+  """What the variants of FSNet have in common.
+
+  F is the paper's in them, not a correction to MSP's log-odds, which would
+  hide what its inputs are worth; a variant may turn that on.
+
+  Args:
+    config: of the comparison.
+  """
+  base = copy.deepcopy(ConfigDict(config)).unlock()
+  del base['compare']
+  base.task = 'fsnet'
+  base.failure.msp_residual = False
+  base.eval.detectors = ('fsnet', 'msp')
+  return base.lock()
 
 
 def fit_config(config: Any, seed: int, folder: Path) -> ConfigDict:

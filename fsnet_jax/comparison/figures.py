@@ -5,8 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fsnet_jax.comparison.tables import NETWORKS, ordered
-from fsnet_jax.report import plots
+from fsnet_jax.comparison.tables import ordered
+from fsnet_jax.report import measures, plots
 
 # The methods of the paper's figure, then others, up to as many as can be told
 # apart.
@@ -82,7 +82,7 @@ def _as_metrics(
   """Means over seeds in the layout that plots read."""
   datasets = {}
   for content in contents:
-    network = NETWORKS.get(content['network'], content['network'])
+    network = measures.network_title(content['network'])
     for dataset, entry in content['datasets'].items():
       names = drawn(list(entry['failure']))
       failure = {

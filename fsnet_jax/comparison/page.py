@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsnet_jax.comparison import paper
-from fsnet_jax.comparison.tables import NETWORKS, Table
-from fsnet_jax.report import templates
+from fsnet_jax.report import measures, templates
+from fsnet_jax.report.table import Table
 
 
 def render(
@@ -28,7 +28,7 @@ def render(
   page = templates.template('page.html', pathlib.Path(__file__).parent)
   return page.render(
     content=content,
-    network=NETWORKS.get(content['network'], content['network']),
+    network=measures.network_title(content['network']),
     facts=dict(content['environment']),
     tables=tables,
     pictures=templates.data_urls(pictures),

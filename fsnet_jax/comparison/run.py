@@ -14,7 +14,7 @@ from fsnet_jax.detectors import DETECTORS
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
-_SHORT = ('segmentation', 'failure', 'differences', 'costs')
+_SHORT = ('segmentation', 'failure', 'differences', 'costs', 'ablation')
 
 
 def check(config: Any) -> None:
@@ -46,6 +46,7 @@ def check(config: Any) -> None:
       "'last', or config.compare.fitted to ()."
     )
   _beside(options.beside)
+  _check_ablation(options)
   if options.reference not in config.eval.detectors:
     raise UserError(
       f'config.compare.reference is {options.reference!r}, which is not among '
@@ -72,6 +73,19 @@ def check(config: Any) -> None:
   raise UserError(
     "config.eval.detectors names no detector of FSNet: add 'fsnet'."
   )
+
+
+def _check_ablation(options: Any) -> None:
+  from fsnet_jax import ablation
+
+  field = 'config.compare.ablation'
+  ablation.check_variants(options.ablation.variants, field)
+  count, most = options.ablation.num_seeds, len(options.seeds)
+  if not 0 <= count <= most:
+    raise UserError(
+      f'{field}.num_seeds is {count}: variants are trained for so many of the '
+      f'{most} config.compare.seeds, so give 0 to {most}.'
+    )
 
 
 def stored_config(config: Any) -> ConfigDict:
@@ -111,14 +125,45 @@ def run(
       evaluation.run_seed(config, seed, workdir, origin)
       # A report of what is finished, while the rest runs.
       shown = _write(config, workdir, _finished(config, workdir), origin)
+    if _ablate(config, workdir):
+      shown = _write(config, workdir, _finished(config, workdir), origin)
   else:
     shown = _write(config, workdir, _finished(config, workdir), origin)
   if jax.process_index() == 0:
-    from fsnet_jax.comparison import render
+    from fsnet_jax.report.table import as_text
 
     for name in _SHORT:
-      print(render.text(shown[name]) + '\n')
+      if name in shown:
+        print(as_text(shown[name]) + '\n')
     say(f'report: {workdir / "report" / "report.html"}')
+
+
+def _ablate(config: Any, workdir: Path, train: bool = True) -> dict[str, Any]:
+  """Table IV: trains the variants of FSNet that are missing.
+
+  Args:
+    config: of the comparison.
+    workdir: of the comparison.
+    train: False for those that are finished alone.
+
+  Returns:
+    `ablation_table.summary`, empty without a variant.
+  """
+  from fsnet_jax import ablation
+  from fsnet_jax.comparison import cells
+  from fsnet_jax.report import ablation_table
+
+  options = config.compare.ablation
+  seeds = config.compare.seeds[: options.num_seeds]
+  steps = ablation.cells(
+    cells.variants_config(config),
+    options.variants,
+    seeds,
+    workdir.absolute() / 'ablation',
+    train,
+    {seed: cells.seed_folder(workdir, seed) / 'phase1' for seed in seeds},
+  )
+  return ablation_table.summary(next(reversed(list(steps)), {}))
 
 
 def _finished(config: Any, workdir: Path) -> list[Any]:
@@ -140,12 +185,14 @@ def _write(
   config: Any, workdir: Path, results: Sequence[Any], origin: Any
 ) -> dict[str, Any]:
   """The report of the seeds that are finished so far."""
-  from fsnet_jax.comparison import figures, merge, page, render, tables
+  from fsnet_jax.comparison import figures, merge, page, tables
   from fsnet_jax.report import plots
   from fsnet_jax.report.atomic import write_bytes
+  from fsnet_jax.report.table import as_markdown
 
   content = merge.merge(results, config, config.compare.reference)
   content['environment'] |= dict(origin)
+  content['ablation'] = _ablate(config, workdir, train=False)
   shown = tables.all_tables(content)
   if jax.process_index() != 0:
     return shown
@@ -167,7 +214,7 @@ def _write(
     write_bytes(folder / f'{name}.png', file)
   text = json.dumps(content, indent=2, allow_nan=False) + '\n'
   write_bytes(folder / 'compare.json', text.encode())
-  markdown = '\n'.join(render.markdown(table) for table in shown.values())
+  markdown = '\n'.join(map(as_markdown, shown.values()))
   write_bytes(folder / 'tables.md', markdown.encode())
   html = page.render(content, shown, files)
   write_bytes(folder / 'report.html', html.encode())

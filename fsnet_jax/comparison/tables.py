@@ -1,10 +1,11 @@
 """The tables of a comparison: cells as text, ready for any renderer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fsnet_jax.comparison import paper
-from fsnet_jax.report import measures
+from fsnet_jax.report import ablation_table, measures
+from fsnet_jax.report.table import Cell, Table
 
 #: The paper's four, and what newer work asks for.
 SHOWN = (
@@ -16,34 +17,9 @@ SHOWN = (
   'augrc',
   'ece',
 )
-NETWORKS = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2', 'unet': 'U-Net'}
 _DIFFERENCES = ('auroc', 'fpr95_error', 'ap_error', 'ap_success', 'augrc')
 _PAPER_FIRST = ('synthcp', 'mc_dropout', 'msp', 'direct', 'tcp')
 _PERCENT = measures.BY_KEY['auroc']
-
-
-class Cell(NamedTuple):
-  """A cell: what it says, whether it is the best, whether it is the paper's."""
-
-  text: str
-  best: bool = False
-  theirs: bool = False
-
-
-class Table(NamedTuple):
-  """A table.
-
-  Attributes:
-    title: what it shows.
-    columns: heads; the first is that of the rows' names.
-    blocks: heading of each block of rows, and its rows.
-    notes: what a reader must know.
-  """
-
-  title: str
-  columns: Sequence[str]
-  blocks: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
-  notes: Sequence[str] = ()
 
 
 def number(stat: Mapping[str, Any], measure: measures.Measure) -> str:
@@ -76,9 +52,10 @@ def all_tables(content: Mapping[str, Any]) -> dict[str, Table]:
 
   Returns:
     By name: `segmentation` (Table II), `failure` (Table III), `class_macro`,
-    `differences`, `segments`, `costs`, `published`.
+    `differences`, `segments`, `costs`, `published`, and `ablation` (Table IV)
+    if a variant is finished.
   """
-  return {
+  tables = {
     'segmentation': segmentation_table(content),
     'failure': failure_table(content, 'pooled'),
     'class_macro': failure_table(content, 'class_macro'),
@@ -87,6 +64,11 @@ def all_tables(content: Mapping[str, Any]) -> dict[str, Table]:
     'costs': costs_table(content),
     'published': published_table(content['network']),
   }
+  if content.get('ablation'):
+    tables['ablation'] = ablation_table.table(
+      content['ablation'], content['network']
+    )
+  return tables
 
 
 def _seeds(content: Mapping[str, Any]) -> str:
@@ -95,7 +77,7 @@ def _seeds(content: Mapping[str, Any]) -> str:
 
 
 def _network(content: Mapping[str, Any]) -> str:
-  return NETWORKS.get(content['network'], content['network'])
+  return measures.network_title(content['network'])
 
 
 def segmentation_table(content: Mapping[str, Any]) -> Table:
@@ -345,7 +327,7 @@ def published_table(network: str) -> Table:
     for dataset, rows in paper.TABLE_III.get(network, {}).items()
   ]
   return Table(
-    f'As the paper printed Table III, {NETWORKS.get(network, network)}',
+    f'As the paper printed Table III, {measures.network_title(network)}',
     ['Method', 'AP-Err', 'AP-Suc', 'AUC', 'FPR95'],
     blocks,
     (

@@ -6,8 +6,14 @@ from typing import Any
 from fsnet_jax.report import measures
 from fsnet_jax.report.paper_numbers import FSNET_TABLE_IV_CITYSCAPES
 from fsnet_jax.report.seeds import mean_and_spread
+from fsnet_jax.report.table import Cell, Table
+
+#: Metrics of every cell that is finished, by variant and seed.
+Cells = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
 _SHOWN = ('ap_error', 'ap_success', 'auroc', 'fpr95_error')
+_RATE = measures.BY_KEY['base_error_rate']
+_AUROC = measures.BY_KEY['auroc']
 _TITLES = {
   'full': 'all (multi-branch)',
   'single_branch': 'single branch',
@@ -19,104 +25,153 @@ _TITLES = {
   'no_w4': 'without w4',
   'no_seg_features': 'without S_E(x)',
   'joint_from_scratch': 'joint from scratch',
+  'literal': 'FSNet as printed',
+  'skips': 'FSNet, skips',
+  'four_scale': 'FSNet, four scales',
+  'skips_residual': 'FSNet, skips, correction to MSP',
+  'four_scale_residual': 'FSNet, four scales, correction to MSP',
 }
+_NOTES = (
+  'Mean ± sample standard deviation over seeds. The joint phase trains S too, '
+  'so each variant has an S of its own: its error rate and the AUROC of its '
+  'MSP stand beside it, and FSNet less MSP is paired by seed, with the seeds '
+  'in which FSNet is ahead.',
+  "The paper's numbers are of Cityscapes, in distribution, at 256x512; only "
+  'their order can be compared.',
+)
 
 
-def markdown(
-  cells: Mapping[str, Mapping[int, Mapping[str, Any]]], network: str
-) -> str:
-  """The table in Markdown, a block for each data set.
+def summary(cells: Cells) -> dict[str, Any]:
+  """What the table shows, seed by seed.
 
   Args:
-    cells: `metrics.json` of each finished cell, by variant and seed.
+    cells: `metrics.json` of each finished cell.
+
+  Returns:
+    By variant: `seeds`, and for each of `datasets` a list over those seeds of
+    `base_error_rate`, of FSNet's measures by their keys, of `msp_auroc`, of
+    `auroc_less_msp` and of `auroc_less_full`, the gain on the variant `full`
+    of the same seed; None where a value is not defined.
+  """
+  full = cells.get('full', {})
+  return {
+    name: {
+      'seeds': list(runs),
+      'datasets': {
+        dataset: _over_seeds(
+          [run['datasets'][dataset] for run in runs.values()],
+          [_auroc(full[s], dataset) if s in full else None for s in runs],
+        )
+        for dataset in next(iter(runs.values()))['datasets']
+      },
+    }
+    for name, runs in cells.items()
+  }
+
+
+def _auroc(run: Mapping[str, Any], dataset: str) -> float | None:
+  return run['datasets'][dataset]['failure']['fsnet']['pooled'][_AUROC.key]
+
+
+def _over_seeds(
+  entries: Sequence[Mapping[str, Any]], full: Sequence[float | None]
+) -> dict[str, list[float | None]]:
+  """One variant on one data set; `full` holds the AUROC of the full F."""
+  pooled = [entry['failure']['fsnet']['pooled'] for entry in entries]
+  msp = [entry['failure']['msp']['pooled'][_AUROC.key] for entry in entries]
+  own = [one[_AUROC.key] for one in pooled]
+  return {
+    _RATE.key: [entry['segmentation'][_RATE.key] for entry in entries],
+    **{key: [one[key] for one in pooled] for key in _SHOWN},
+    'msp_auroc': msp,
+    'auroc_less_msp': _less(own, msp),
+    'auroc_less_full': _less(own, full),
+  }
+
+
+def _less(
+  one: Sequence[float | None], other: Sequence[float | None]
+) -> list[float | None]:
+  return [None if a is None or b is None else a - b for a, b in zip(one, other)]
+
+
+def table(found: Mapping[str, Any], network: str) -> Table:
+  """The table, a block of rows for each data set.
+
+  Args:
+    found: of `summary`, at least one variant.
     network: `fcn8` or `deeplab_v2`, whose columns of the paper are shown;
       the paper has none for others.
 
   Returns:
-    FSNet's measures, mean ± standard deviation over seeds; what AUROC gains
-    on the full F of the same seeds; the error rate of S and its MSP's AUROC
-    (the joint phase trains S too, so both differ between variants); and the
-    paper's in-distribution AP-Err and AUROC.
+    FSNet's measures, its AUROC against the MSP of the same S and against the
+    full F of the same seeds, and the paper's AP-Err and AUROC beside the
+    first data set, which is ours in distribution.
   """
-  shown = [measures.BY_KEY[key] for key in _SHOWN]
   paper = FSNET_TABLE_IV_CITYSCAPES.get(network, {})
-  titles = [
+  datasets = next(iter(found.values()))['datasets']
+  blocks = [
+    (
+      dataset,
+      [
+        _row(name, entry, dataset, None if place else paper.get(name))
+        for name, entry in found.items()
+      ],
+    )
+    for place, dataset in enumerate(datasets)
+  ]
+  columns = (
     'variant',
     'seeds',
     'error rate',
-    *(measure.title for measure in shown),
-    'AUROC less that of all',
+    *(measures.BY_KEY[key].title for key in _SHOWN),
     'AUROC of MSP',
+    'AUROC less MSP',
+    'AUROC less all',
     'paper: AP-Err',
     'paper: AUROC',
-  ]
-  lines = []
-  first = next(iter(next(iter(cells.values())).values()))
-  for place, dataset in enumerate(first['datasets']):
-    lines += [
-      f'{network}, {dataset}',
-      '',
-      f'| {" | ".join(titles)} |',
-      '|' + '---|' * len(titles),
-    ]
-    of_dataset = {
-      name: {seed: run['datasets'][dataset] for seed, run in runs.items()}
-      for name, runs in cells.items()
-    }
-    for name in cells:
-      # The paper's in-distribution numbers stand beside ours alone.
-      theirs = None if place else paper.get(name)
-      lines.append(_row(name, of_dataset, shown, theirs))
-    lines.append('')
-  lines.append(
-    "The paper's numbers are of Cityscapes, in distribution, at 256x512; only "
-    'their order can be compared. `-`: none to compare with.'
   )
-  return '\n'.join(lines) + '\n'
+  return Table(
+    f'Table IV. Variants of FSNet, {measures.network_title(network)}',
+    columns,
+    blocks,
+    _NOTES,
+  )
 
 
 def _row(
   name: str,
-  of_dataset: Mapping[str, Mapping[int, Mapping[str, Any]]],
-  shown: Sequence[measures.Measure],
+  entry: Mapping[str, Any],
+  dataset: str,
   paper: tuple[float, float] | None,
-) -> str:
-  rate = measures.BY_KEY['base_error_rate']
-  auroc = measures.BY_KEY['auroc']
-  entries = of_dataset[name].values()
-  pooled = [entry['failure']['fsnet']['pooled'] for entry in entries]
-  gains = _gains(of_dataset, name)
-  cells = [
-    _TITLES.get(name, name),
-    str(len(entries)),
-    mean_and_spread([e['segmentation'][rate.key] for e in entries], rate),
-    *(mean_and_spread([p[m.key] for p in pooled], m) for m in shown),
-    mean_and_spread(gains, auroc) if gains else '-',
-    mean_and_spread(
-      [entry['failure']['msp']['pooled'][auroc.key] for entry in entries],
-      auroc,
-    ),
-    *(f'{value:.2f}' for value in paper or ()),
-    *(() if paper else ('-', '-')),
+) -> list[Cell]:
+  values = entry['datasets'][dataset]
+  texts = [
+    str(len(entry['seeds'])),
+    mean_and_spread(values[_RATE.key], _RATE),
+    *(mean_and_spread(values[k], measures.BY_KEY[k]) for k in _SHOWN),
+    mean_and_spread(values['msp_auroc'], _AUROC),
+    _lead(values['auroc_less_msp']),
+    _gain(values['auroc_less_full']) if name != 'full' else '',
   ]
-  return f'| {" | ".join(cells)} |'
-
-
-def _gains(
-  of_dataset: Mapping[str, Mapping[int, Mapping[str, Any]]], name: str
-) -> list[float | None]:
-  """AUROC less that of the full F, for each seed that has both."""
-  full = of_dataset.get('full', {})
-  if name == 'full':
-    return []
+  theirs = [f'{value:.2f}' for value in paper or ()] or ['–', '–']
   return [
-    None if None in pair else pair[0] - pair[1]
-    for pair in (
-      [
-        one['failure']['fsnet']['pooled']['auroc']
-        for one in (entry, full[seed])
-      ]
-      for seed, entry in of_dataset[name].items()
-      if seed in full
-    )
+    Cell(_TITLES.get(name, name)),
+    *map(Cell, texts),
+    *(Cell(text, theirs=True) for text in theirs),
   ]
+
+
+def _lead(gaps: Sequence[float | None]) -> str:
+  """FSNet less MSP, and in how many seeds it leads."""
+  text = mean_and_spread(gaps, _AUROC)
+  if text == measures.UNDEFINED or len(gaps) < 2:
+    return text
+  ahead = sum(gap > 0 for gap in gaps if gap is not None)
+  return f'{text}, {ahead}/{len(gaps)}'
+
+
+def _gain(gaps: Sequence[float | None]) -> str:
+  """The gain on the full F, of the seeds that have both."""
+  known = [gap for gap in gaps if gap is not None]
+  return mean_and_spread(known, _AUROC) if known else measures.UNDEFINED

@@ -174,6 +174,14 @@ _DETECTOR_TITLES: Mapping[str, str] = {
 }
 
 
+_NETWORKS = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2', 'unet': 'U-Net'}
+
+
+def network_title(name: str) -> str:
+  """What a segmentation network is called in tables; its name if unknown."""
+  return _NETWORKS.get(name, name)
+
+
 def detector_title(name: str) -> str:
   """Returns a detector's name as the literature writes it.
 

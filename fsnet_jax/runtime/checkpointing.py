@@ -9,6 +9,8 @@ import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers
 
+from input_pipeline.errors import UserError
+
 # An early save (Ctrl-C) carries no validation result: it must never be taken
 # for the best.
 _NOT_VALIDATED = 1e30
@@ -116,7 +118,12 @@ class Checkpoints:
 
     Returns:
       State and metadata.
+
+    Raises:
+      UserError: the data was read by another number of processes.
     """
+    if iterator is not None:
+      self._check_processes(step)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
     items = {
       'state': ocp.args.StandardRestore(abstract),
@@ -126,6 +133,20 @@ class Checkpoints:
       items['data'] = grain_checkpoint.CheckpointRestore(iterator)
     restored = self._manager.restore(step, args=ocp.args.Composite(**items))
     return Restored(state=restored.state, metadata=restored.metadata)
+
+  def _check_processes(self, step: int) -> None:
+    """Each process reads a part of the data that depends on their number."""
+    folder = self._manager.directory / str(step) / 'data'
+    own = f'process_{jax.process_index()}-of-{jax.process_count()}.json'
+    if (folder / own).exists():
+      return
+    files = folder.glob('process_*-of-*.json')
+    counts = {file.stem.rpartition('-')[2] for file in files}
+    raise UserError(
+      f'{folder.parent} was written by {" or ".join(sorted(counts)) or "no"} '
+      f'processes and is now read by {jax.process_count()}: go on with as many '
+      'as before, for each has its own part of the training data.'
+    )
 
   def wait(self) -> None:
     """Returns once everything saved is on disk."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from fsnet_jax.comparison import render
 from fsnet_jax.report import atomic, plots
+from fsnet_jax.report.table import as_markdown, as_text
 from fsnet_jax.runtime import environment
 from input_pipeline.notices import say
 from segxal_jax import folds
@@ -114,13 +114,13 @@ def write(
     if drawn is not None:
       figure = curves.figure([drawn], None)
       files[f'curves_{number}.png'] = plots.to_png(figure)
-  text = '\n'.join(map(render.markdown, tables))
+  text = '\n'.join(map(as_markdown, tables))
   files['report.html'] = page(found, tables, _captions(config, files)).encode()
   files['tables.md'] = text.encode()
   files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
   for name, file in files.items():
     atomic.write_bytes(folder / name, file)
-  print('\n\n'.join(map(render.text, tables[:1])))
+  print('\n\n'.join(map(as_text, tables[:1])))
   say(f'report: {folder / "report.html"}')
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fsnet_jax.comparison.tables import Table
 from fsnet_jax.report import templates
+from fsnet_jax.report.table import Table
 
 
 def page(

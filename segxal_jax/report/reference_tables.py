@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsnet_jax.comparison.tables import Cell, Table
+from fsnet_jax.report.table import Cell, Table
 from segxal_jax import folds
 from segxal_jax.report import over_runs, paper_numbers
 

@@ -20,6 +20,7 @@ _COMPARISON = {
   'phase1_steps': '12',
   # Learns from the k-fold predictions, of which each process makes its own.
   'compare__fitted': "('direct',)",
+  'compare__ablation__num_seeds': '0',
   'compare__resamples': '40',
   'fit__num_folds': '2',
   'fit__direct__steps': '3',

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from configs import compare_fcn8
-from fsnet_jax.comparison import figures, merge, page, paper, render, tables
+from fsnet_jax.comparison import figures, merge, page, paper, tables
 from fsnet_jax.comparison.evaluation import SeedResult
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.ranking import BUDGETS
 from fsnet_jax.report import plots
 from fsnet_jax.report.schema import MEASURE_KEYS
+from fsnet_jax.report.table import as_markdown, as_text
 from tests.report import report_data
 
 NAMES = ('msp', 'fsnet', 'tcp')
@@ -173,13 +174,13 @@ def test_order_and_choice_of_methods():
 def test_every_renderer_shows_every_table(content):
   shown = tables.all_tables(content)
   for table in shown.values():
-    text, markdown = render.text(table), render.markdown(table)
+    text, markdown = as_text(table), as_markdown(table)
     for _, block in table.blocks:
       for row in block:
         assert len(row) == len(table.columns)
         assert all(cell.text in text for cell in row)
         assert all(cell.text in markdown for cell in row)
-  short = render.text(shown['failure'], paper=False)
+  short = as_text(shown['failure'], paper=False)
   assert '67.83' not in short and '88.00 ± 2.83*' in short
   figure = figures.risk_coverage([content, content], 'risk_at_coverage')
   assert len([a for a in figure.axes if a.get_visible()]) == 3

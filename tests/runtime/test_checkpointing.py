@@ -6,9 +6,11 @@ import grain
 import jax
 import numpy as np
 import optax
+import pytest
 
 from fsnet_jax import optimizers, train_step
 from fsnet_jax.runtime.checkpointing import Checkpoints
+from input_pipeline.errors import UserError
 from tests.models import small_networks
 
 
@@ -63,3 +65,22 @@ def test_batch_statistics_and_frozen_parameters_come_back(tmp_path):
   pairs = zip(jax.tree.leaves(saved), jax.tree.leaves(restored.state))
   for before, after in pairs:
     np.testing.assert_array_equal(before, after)
+
+
+def test_another_number_of_processes_is_one_sentence(tmp_path):
+  """Where the data stands is known to as many processes as there were."""
+  state = {'weight': jax.numpy.ones(2)}
+  iterator = iter(grain.MapDataset.range(4).to_iter_dataset())
+  checkpoints = Checkpoints(tmp_path)
+  try:
+    checkpoints.save(3, state, iterator, {}, None)
+    checkpoints.wait()
+    data = tmp_path / 'checkpoints' / '3' / 'data'
+    (data / 'process_0-of-1.json').rename(data / 'process_0-of-2.json')
+    (data / 'process_1-of-2.json').write_text('{}')
+    with pytest.raises(UserError, match='by 2 processes .* now read by 1:'):
+      checkpoints.restore(3, state, iterator)
+    # Weights alone do not depend on it.
+    assert checkpoints.restore(3, state).state['weight'].shape == (2,)
+  finally:
+    checkpoints.close()

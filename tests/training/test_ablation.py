@@ -22,7 +22,9 @@ def test_a_cell_differs_in_its_fields_alone(base, name):
   cell = ablation.variant_config(base, name, seed=3)
   before, after = flat(base), flat(cell)
   differing = {key for key in before if before[key] != after[key]} - {'seed'}
-  expected = set(ablation.VARIANTS[name].fields)
+  fields = ablation.VARIANTS[name].fields
+  assert all(after[key] == value for key, value in fields.items())
+  expected = {key for key, value in fields.items() if before[key] != value}
   if name == 'joint_from_scratch':
     expected = {'phase1_steps', 'phase2_steps'}
     total = base.phase1_steps + base.phase2_steps

@@ -67,6 +67,8 @@ def test_seeds_and_methods_may_be_added_to_a_comparison():
     ('compare.reference', 'ensemble', 'config.compare.reference'),
     ('compare.resamples', 10, 'give 40 or more'),
     ('compare.segment_images', -1, 'config.compare.segment_images is -1'),
+    ('compare.ablation.num_seeds', 4, 'num_seeds is 4.*give 0 to 3'),
+    ('compare.ablation.variants', ('no_w5',), "ablation.*'no_w5'.*no_w"),
     ('switch', 'plateau', "config.switch='steps'"),
     ('phase2_steps', 0, 'joint phase'),
     ('eval.detectors', ('msp',), 'config.compare.reference'),

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from configs import compare_fcn8
-from fsnet_jax import comparison
+from fsnet_jax import ablation, comparison
 from fsnet_jax.comparison import cells, evaluation, observer
 from fsnet_jax.evaluate import DatasetResult
 from fsnet_jax.fitted.cost import Cost
@@ -97,6 +97,7 @@ class StandIns:
 
   def __init__(self):
     self.trained, self.evaluated, self.passes = [], [], []
+    self.variants = []
     self.stop_before = None
 
   def train(self, config, seed, workdir):
@@ -108,6 +109,26 @@ class StandIns:
     ):
       (folder / name).mkdir(parents=True, exist_ok=True)
       cost.write(folder / name)
+
+  def train_variant(self, config, cell, name, workdir, lent):
+    """A cell of Table IV, which must be lent the phase 1 of its seed."""
+    assert lent == cells.seed_folder(workdir.parent, cell.seed) / 'phase1'
+    assert not cell.failure.msp_residual and lent.is_dir()
+    self.variants.append(name)
+    folder = workdir / f'seed{cell.seed}' / name
+    (folder / 'report').mkdir(parents=True)
+    detectors = tuple(cell.eval.detectors)
+    metrics = {
+      'schema': 1,
+      'config': cell.to_dict(),
+      'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
+      'datasets': {
+        one: dataset(len(name) + place, detectors, None)
+        for place, one in enumerate(cell.eval.datasets)
+      },
+    }
+    write_metrics_json(folder / 'report' / 'metrics.json', metrics)
+    return json.loads((folder / 'report' / 'metrics.json').read_text())
 
   def evaluate(
     self, cell, workdir, origin, observers=None, kept=None, keep=None
@@ -145,6 +166,7 @@ def stand_ins():
     found = StandIns()
     patch.setattr(cells, 'train', found.train)
     patch.setattr(evaluation, 'evaluate', found.evaluate)
+    patch.setattr(ablation, '_train_cell', found.train_variant)
     patch.setattr(evaluation.build, 'source', lambda *_: range(IMAGES))
     yield found
 
@@ -158,6 +180,7 @@ def finished(stand_ins, tmp_path_factory):
   config.compare.fitted = ()
   config.compare.resamples = 40
   config.compare.segment_images = 3
+  config.compare.ablation.variants = ('full', 'no_w4')
   comparison.check(config)
   workdir = tmp_path_factory.mktemp('comparison')
   comparison.run(config, workdir, 'train', {'command': 'main.py --config=x'})
@@ -188,6 +211,33 @@ def test_the_report_is_of_the_metrics(finished):
     segments = entry['segments']['fsnet']['0.1']
     assert segments['error_segments']['mean'] > 0
     assert segments['flagged']['mean'] == pytest.approx(0.1, abs=0.01)
+
+
+def test_table_iv_is_in_the_report(finished, stand_ins):
+  _, workdir = finished
+  assert stand_ins.variants[:2] == ['full', 'no_w4']
+  content = read(workdir / 'report' / 'compare.json')
+  for name in ('full', 'no_w4'):
+    cell = read(workdir / 'ablation' / 'seed5' / name / 'report/metrics.json')
+    own = cell['datasets'][DATASETS[1]]['failure']['fsnet']['pooled']['auroc']
+    found = content['ablation'][name]
+    assert found['seeds'] == [5]
+    assert found['datasets'][DATASETS[1]]['auroc'] == [own]
+  assert '| without w4 |' in (workdir / 'report' / 'tables.md').read_text()
+  assert 'Table IV' in (workdir / 'report' / 'report.html').read_text()
+
+
+def test_a_variant_of_other_data_is_not_finished(finished):
+  config, workdir = finished
+
+  def variants(base):
+    return list(
+      ablation.cells(base, ('full',), (5,), workdir / 'ablation', train=False)
+    )
+
+  assert list(variants(cells.variants_config(config))[-1]) == ['full']
+  other = changed(config, eval__datasets=DATASETS[:1])
+  assert variants(cells.variants_config(other)) == []
 
 
 def test_every_image_is_kept_once(finished):

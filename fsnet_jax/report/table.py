@@ -1,12 +1,35 @@
-"""Tables as text for a terminal and as Markdown."""
+"""A table that any page can show, and it as text and as Markdown."""
 
 import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from fsnet_jax.comparison.tables import Cell, Table
+
+class Cell(NamedTuple):
+  """A cell: what it says, whether it is the best, whether it is the paper's."""
+
+  text: str
+  best: bool = False
+  theirs: bool = False
 
 
-def text(table: Table, paper: bool = True) -> str:
+class Table(NamedTuple):
+  """A table.
+
+  Attributes:
+    title: what it shows.
+    columns: heads; the first is that of the rows' names.
+    blocks: heading of each block of rows, and its rows.
+    notes: what a reader must know.
+  """
+
+  title: str
+  columns: Sequence[str]
+  blocks: Sequence[tuple[str, Sequence[Sequence[Cell]]]]
+  notes: Sequence[str] = ()
+
+
+def as_text(table: Table, paper: bool = True) -> str:
   """The table in aligned columns; `*` marks the best of a column.
 
   Args:
@@ -53,7 +76,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
   return '  '.join([first, *rest]).rstrip()
 
 
-def markdown(table: Table) -> str:
+def as_markdown(table: Table) -> str:
   """The table in Markdown, a table for each block; the best is bold."""
   lines = [f'### {table.title}', '']
   for heading, block in table.blocks:
