@@ -88,8 +88,8 @@ def metrics(
 ) -> dict[str, Any]:
   """Everything, with the last cycle's data sets where FSNet's file has them.
 
-  `curves` holds for each data set and unit of cost the area under the
-  learning curve over the budget's width: the mean mIoU, 0 to 1.
+  `curves` holds for each data set and axis (`curves.AXES`) the area under the
+  learning curve over the axis's width: the mean mIoU, 0 to 1.
   """
   last = entries[-1]
   return {
@@ -101,8 +101,8 @@ def metrics(
     'cycles': entries,
     'curves': {
       name: {
-        f'area_by_{unit}': curves.area(curves.points(entries, name, unit))
-        for unit in curves.UNITS
+        f'area_by_{axis}': curves.area(points)
+        for axis, points in curves.by_axis(entries, name).items()
       }
       for name in last['datasets']
     },

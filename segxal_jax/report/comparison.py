@@ -23,8 +23,9 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
     dataset: a test set.
 
   Returns:
-    For each arm `title`, `seeds`, `miou` and `area_by_<unit>` (each mean and
-    sample deviation over seeds, None where not defined), `class_std` (the
+    For each arm `title`, `seeds`, `miou` and `area_by_<unit>`, the labelled
+    pool among them, which grows even where an oracle costs nothing (each mean
+    and sample deviation over seeds, None where not defined), `class_std` (the
     deviation over classes, the paper's "STD"), `iou` (by class, mean over the
     seeds where it is defined), `cost` (means), `seconds` (medians of a
     cycle's training and query), and `lead`: by unit of cost, the paired
@@ -39,7 +40,7 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
     row['miou'] = over_runs.spread(
       [over_runs.miou(run, dataset) for run in runs]
     )
-    for unit in curves.UNITS:
+    for unit in curves.AXES:
       areas = [curves.area(curves.points(run, dataset, unit)) for run in runs]
       row[f'area_by_{unit}'] = over_runs.spread(areas)
     row['class_std'] = over_runs.spread(
@@ -84,7 +85,7 @@ def _lead(
   """By unit of cost, paired over the seeds that both have."""
   seeds = sorted(mine.keys() & other.keys())
   leads = {}
-  for unit in curves.UNITS:
+  for unit in curves.AXES:
     gaps = [curves.gap(mine[s], other[s], dataset, unit) for s in seeds]
     leads[unit] = paired.compare([gap for gap in gaps if gap is not None])
   return leads
@@ -118,7 +119,7 @@ def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
       row['title'],
       str(len(row['seeds'])),
       over_runs.cell(row['miou']),
-      *(over_runs.cell(row[f'area_by_{unit}']) for unit in curves.UNITS),
+      *(over_runs.cell(row[f'area_by_{unit}']) for unit in curves.AXES),
       over_runs.cell(row['class_std']),
       *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
       *(_seconds_cell(row['seconds'][name]) for name in ('train', 'query')),
@@ -129,7 +130,7 @@ def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     'arm',
     'seeds',
     'mIoU at the end',
-    *(f'area by {unit}' for unit in curves.UNITS),
+    *(f'area by {unit}' for unit in curves.AXES),
     'deviation over classes',
     *curves.UNITS,
     's a training',
@@ -140,11 +141,11 @@ def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _lead_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
   cells = [
-    [row['title'], *(_lead_cell(row['lead'][unit]) for unit in curves.UNITS)]
+    [row['title'], *(_lead_cell(row['lead'][unit]) for unit in curves.AXES)]
     for row in rows
     if row['lead'] is not None
   ]
-  return _lines(['arm', *(f'by {unit}' for unit in curves.UNITS)], cells)
+  return _lines(['arm', *(f'by {unit}' for unit in curves.AXES)], cells)
 
 
 def _class_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -200,7 +201,9 @@ def write(
     content['datasets'][dataset] = rows
     texts.append(markdown(rows, dataset))
     drawn = [
-      curves.Curve(title, [_by_unit(run, dataset) for run in runs.values()])
+      curves.Curve(
+        title, [curves.by_axis(run, dataset) for run in runs.values()]
+      )
       for title, runs in results.items()
     ]
     figure = plots.to_png(curves.figure(drawn, None))
@@ -212,7 +215,3 @@ def write(
   )
   print(text)
   say(f'report: {folder / "comparison.md"}')
-
-
-def _by_unit(run: Cycles, dataset: str) -> dict[str, list[tuple[float, float]]]:
-  return {unit: curves.points(run, dataset, unit) for unit in curves.UNITS}

@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 UNITS = ('images', 'pixels', 'clicks')
+#: What grows where nobody is paid either: the labelled pool D^L, in images.
+POOL = 'pool'
+#: What curves and areas are over.
+AXES = (*UNITS, POOL)
 _TITLES = {
+  POOL: 'images in the labelled pool',
   'images': 'images opened by an annotator',
   'pixels': 'labelled pixels',
   'clicks': 'clicks (corners of outlines)',
@@ -50,7 +55,7 @@ class Curve(NamedTuple):
 
   Attributes:
     title: for the legend.
-    runs: for each seed the points (cost, mIoU), by unit of cost.
+    runs: for each seed the points (cost, mIoU), by axis.
   """
 
   title: str
@@ -60,13 +65,24 @@ class Curve(NamedTuple):
 def points(
   cycles: Sequence[Mapping[str, Any]], dataset: str, unit: str
 ) -> list[tuple[float, float]]:
-  """(paid, mIoU) after each cycle; mIoU not defined is left out."""
+  """(paid, mIoU) after each cycle; mIoU not defined is left out.
+
+  By `POOL` it is (images in the labelled pool, mIoU).
+  """
   pairs = []
   for entry in cycles:
     miou = entry['datasets'][dataset]['segmentation']['miou']
+    paid = entry['labelled_images'] if unit == POOL else entry['cost'][unit]
     if miou is not None:
-      pairs.append((float(entry['cost'][unit]), float(miou)))
+      pairs.append((float(paid), float(miou)))
   return pairs
+
+
+def by_axis(
+  cycles: Sequence[Mapping[str, Any]], dataset: str
+) -> dict[str, list[tuple[float, float]]]:
+  """The `points` of one run over each of `AXES`."""
+  return {axis: points(cycles, dataset, axis) for axis in AXES}
 
 
 def area(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -112,7 +128,9 @@ def _until(
 def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
   """One panel a unit of cost; bands are the deviation over seeds.
 
-  More than a few bands would cover each other: they are bars then.
+  More than a few bands would cover each other: they are bars then. Where
+  nothing is paid after the start, as by an oracle that asks nobody, there is
+  one panel, by the size of the labelled pool.
 
   Args:
     curves: at least one.
@@ -120,9 +138,10 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
       None shows the pixels themselves.
   """
   with matplotlib.rc_context(_STYLE):
-    result = Figure((11, 3.6), layout='constrained')
-    panels = result.subplots(1, len(UNITS), sharey=True)
-    for unit, axes in zip(UNITS, panels, strict=True):
+    units = UNITS if _anything_paid(curves) else (POOL,)
+    result = Figure((11 if len(units) > 1 else 5.5, 3.6), layout='constrained')
+    panels = result.subplots(1, len(units), sharey=True, squeeze=False)[0]
+    for unit, axes in zip(units, panels, strict=True):
       share = unit == 'pixels' and pool_pixels is not None
       factor = 100 / max(pool_pixels, 1) if share else 1.0
       for number, curve in enumerate(curves):
@@ -145,6 +164,12 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
       ncols=min(4, len(curves)),
     )
     return result
+
+
+def _anything_paid(curves: Sequence[Curve]) -> bool:
+  """Whether a run pays for more than it begins with; a lone point counts."""
+  runs = [run['images'] for curve in curves for run in curve.runs]
+  return any(len(run) < 2 or run[-1][0] > run[0][0] for run in runs)
 
 
 def _look(number: int) -> tuple[str, str, str]:

@@ -115,15 +115,7 @@ def _curves(metrics: Mapping[str, Any], pool: Any) -> bytes:
   """The learning curve of every data set."""
   pixels = sum(_labelled_pixels(pool, index) for index in range(len(pool)))
   drawn = [
-    curves.Curve(
-      name,
-      [
-        {
-          unit: curves.points(metrics['cycles'], name, unit)
-          for unit in curves.UNITS
-        }
-      ],
-    )
+    curves.Curve(name, [curves.by_axis(metrics['cycles'], name)])
     for name in metrics['datasets']
   ]
   return plots.to_png(curves.figure(drawn, pixels))

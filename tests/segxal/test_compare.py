@@ -13,6 +13,7 @@ from segxal_jax.report import comparison, curves, paired
 def _cycle(cost, miou, iou=(0.2, 0.4)):
   return {
     'seconds': {'train': 3.0, 'explain': 2.0, 'query': 4.0},
+    'labelled_images': cost,
     'cost': {'images': cost, 'pixels': 100 * cost, 'clicks': 10 * cost},
     'datasets': {
       'streets': {
@@ -60,7 +61,7 @@ def test_table_by_hand():
   np.testing.assert_allclose(random['class_std']['mean'], 0.1)
   assert random['lead'] is None and ours['seeds'] == [0, 1]
   gaps = [0.05, 0.1]
-  for unit in curves.UNITS:
+  for unit in curves.AXES:
     lead = ours['lead'][unit]
     np.testing.assert_allclose(lead['mean'], np.mean(gaps))
     half = 12.706 * np.std(gaps, ddof=1) / np.sqrt(2)
@@ -73,6 +74,33 @@ def test_table_by_hand():
   text = comparison.markdown([random, ours], 'streets')
   assert '| Random | 2 | 30.00 ± 14.14 |' in text and '+7.50 ± ' in text
   json.dumps([random, ours])
+
+
+def test_an_oracle_that_asks_nobody_is_measured_by_the_pool():
+  """Nothing is paid after the seed set; what is learnt from still grows."""
+
+  def run(*values):
+    cycles = _run(*enumerate(values))
+    for cycle in cycles:
+      cycle['cost'] = dict.fromkeys(curves.UNITS, 5)
+    return cycles
+
+  results = {'Random': {0: run(0.2, 0.4)}, 'SegXAL': {0: run(0.2, 0.5)}}
+  random, ours = comparison.table(results, 'streets')
+  assert random['area_by_images']['mean'] is None
+  np.testing.assert_allclose(random['area_by_pool']['mean'], 0.3)
+  assert ours['lead']['images'] is None
+  np.testing.assert_allclose(ours['lead']['pool']['mean'], 0.05)
+  drawn = [
+    curves.Curve(name, [curves.by_axis(runs[0], 'streets')])
+    for name, runs in results.items()
+  ]
+  axes = curves.figure(drawn, None).axes
+  assert [one.get_xlabel() for one in axes] == ['images in the labelled pool']
+  paid = [
+    curves.Curve('paid', [curves.by_axis(_run((1, 0.2), (2, 0.3)), 'streets')])
+  ]
+  assert len(curves.figure(paid, None).axes) == len(curves.UNITS)
 
 
 def test_one_seed_claims_no_interval():
