@@ -25,11 +25,11 @@ _TITLES = {
   'no_w4': 'without w4',
   'no_seg_features': 'without S_E(x)',
   'joint_from_scratch': 'joint from scratch',
-  'literal': 'FSNet as printed',
-  'skips': 'FSNet, skips',
-  'four_scale': 'FSNet, four scales',
-  'skips_residual': 'FSNet, skips, correction to MSP',
-  'four_scale_residual': 'FSNet, four scales, correction to MSP',
+  'literal': 'as printed',
+  'skips': 'skips',
+  'four_scale': 'four scales',
+  'skips_residual': 'skips, correcting MSP',
+  'four_scale_residual': 'four scales, correcting MSP',
 }
 _NOTES = (
   'Mean ± sample standard deviation over seeds. The joint phase trains S too, '
@@ -164,14 +164,18 @@ def _row(
 
 def _lead(gaps: Sequence[float | None]) -> str:
   """FSNet less MSP, and in how many seeds it leads."""
-  text = mean_and_spread(gaps, _AUROC)
-  if text == measures.UNDEFINED or len(gaps) < 2:
-    return text
+  if None in gaps or len(gaps) < 2:
+    return _signed(gaps)
   ahead = sum(gap > 0 for gap in gaps if gap is not None)
-  return f'{text}, {ahead}/{len(gaps)}'
+  return f'{_signed(gaps)}, {ahead}/{len(gaps)}'
 
 
 def _gain(gaps: Sequence[float | None]) -> str:
   """The gain on the full F, of the seeds that have both."""
   known = [gap for gap in gaps if gap is not None]
-  return mean_and_spread(known, _AUROC) if known else measures.UNDEFINED
+  return _signed(known) if known else measures.UNDEFINED
+
+
+def _signed(gaps: Sequence[float | None]) -> str:
+  text = mean_and_spread(gaps, _AUROC)
+  return text if text[0] in ('-', measures.UNDEFINED) else f'+{text}'
