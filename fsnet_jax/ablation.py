@@ -204,6 +204,7 @@ def cells(
 
   Raises:
     Interrupted: if it was stopped; the same call goes on.
+    UserError: for what the user must change, with the variant's name.
   """
   found: dict[str, dict[int, dict[str, Any]]] = {}
   # Seed by seed: a whole table of one seed says more than half of it of two.
@@ -213,7 +214,13 @@ def cells(
     if metrics is None and train:
       say(f'ablation: {name}, seed {seed}')
       phase1 = (lent or {}).get(seed)
-      metrics = _train_cell(config, cell, name, workdir, phase1)
+      try:
+        metrics = _train_cell(config, cell, name, workdir, phase1)
+      except UserError as error:
+        raise UserError(
+          f'Variant {name}, seed {seed}: {error} To have the others without '
+          'it, leave it out of the variants.'
+        ) from error
     if metrics is not None:
       found.setdefault(name, {})[seed] = metrics
       yield found

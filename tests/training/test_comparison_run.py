@@ -240,6 +240,18 @@ def test_a_variant_of_other_data_is_not_finished(finished):
   assert variants(cells.variants_config(other)) == []
 
 
+def test_a_variant_that_cannot_be_trained_is_named(
+  finished, monkeypatch, tmp_path
+):
+  def fail(*_):
+    raise UserError('there are only 3 training images.')
+
+  monkeypatch.setattr(ablation, '_train_cell', fail)
+  base = cells.variants_config(finished[0])
+  with pytest.raises(UserError, match='Variant data_20, seed 5: there are'):
+    list(ablation.cells(base, ('data_20',), (5,), tmp_path, train=True))
+
+
 def test_every_image_is_kept_once(finished):
   _, workdir = finished
   report = workdir / 'seed5/fsnet/report'
