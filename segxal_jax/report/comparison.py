@@ -9,9 +9,10 @@ from typing import Any
 import jax
 
 from fsnet_jax.report import atomic, plots
+from fsnet_jax.report.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
 from input_pipeline.notices import say
-from segxal_jax.report import curves, over_runs, paired
+from segxal_jax.report import comparison_tables, curves, over_runs, paired
 from segxal_jax.report.over_runs import Cycles, Results
 
 
@@ -91,96 +92,10 @@ def _lead(
   return leads
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], dataset: str) -> str:
-  """The tables for a person: budgets, paired tests, classes."""
-  return '\n'.join(
-    [
-      f'{dataset}, in %: mean ± deviation over seeds',
-      '',
-      *_budget_table(rows),
-      '',
-      f'Lead over {rows[0]["title"]}, area under the curve over the budget '
-      'that both spent: mean ± 95 % interval, seeds ahead, two-sided p of '
-      "Student's paired test",
-      '',
-      *_lead_table(rows),
-      '',
-      'IoU of each class after the last cycle, mean over seeds',
-      '',
-      *_class_table(rows),
-      '',
-    ]
-  )
-
-
-def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  cells = [
-    [
-      row['title'],
-      str(len(row['seeds'])),
-      over_runs.cell(row['miou']),
-      *(over_runs.cell(row[f'area_by_{unit}']) for unit in curves.AXES),
-      over_runs.cell(row['class_std']),
-      *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
-      *(_seconds_cell(row['seconds'][name]) for name in ('train', 'query')),
-    ]
-    for row in rows
-  ]
-  heads = [
-    'arm',
-    'seeds',
-    'mIoU at the end',
-    *(f'area by {unit}' for unit in curves.AXES),
-    'deviation over classes',
-    *curves.UNITS,
-    's a training',
-    's a query',
-  ]
-  return _lines(heads, cells)
-
-
-def _lead_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  cells = [
-    [row['title'], *(_lead_cell(row['lead'][unit]) for unit in curves.AXES)]
-    for row in rows
-    if row['lead'] is not None
-  ]
-  return _lines(['arm', *(f'by {unit}' for unit in curves.AXES)], cells)
-
-
-def _class_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  names = list(rows[0]['iou'])
-  cells = [
-    [row['title'], *(over_runs.percent(row['iou'].get(name)) for name in names)]
-    for row in rows
-  ]
-  return _lines(['arm', *map(str, names)], cells)
-
-
-def _lines(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-  rows = [list(heads), ['---'] * len(heads), *cells]
-  return [f'| {" | ".join(row)} |' for row in rows]
-
-
-def _seconds_cell(value: float | None) -> str:
-  return over_runs.UNDEFINED if value is None else f'{value:.1f}'
-
-
-def _lead_cell(lead: Mapping[str, Any] | None) -> str:
-  if lead is None:
-    return over_runs.UNDEFINED
-  text = f'{100 * lead["mean"]:+.2f}'
-  if lead['half_width'] is None:
-    return f'{text} (one seed)'
-  text += f' ± {100 * lead["half_width"]:.2f}'
-  text += f', {lead["ahead"]} of {lead["seeds"]}'
-  return text if lead['p_value'] is None else f'{text}, p {lead["p_value"]:.2g}'
-
-
 def write(
   config: Any, workdir: Path, results: Results, origin: Mapping[str, str]
 ) -> None:
-  """Writes comparison.json, comparison.md and the curves; process 0 alone."""
+  """Writes report.html, comparison.json, .md and curves; process 0 alone."""
   if jax.process_index() > 0:
     return
   folder = workdir / 'report'
@@ -195,23 +110,27 @@ def write(
     'environment': environment.describe() | dict(origin),
     'datasets': {},
   }
-  texts = []
-  for number, dataset in enumerate(config.eval.datasets):
+  tables: list[Table] = []
+  figures: dict[str, bytes] = {}
+  for dataset in config.eval.datasets:
     rows = table(results, dataset)
     content['datasets'][dataset] = rows
-    texts.append(markdown(rows, dataset))
+    tables += comparison_tables.of_dataset(rows, dataset)
     drawn = [
       curves.Curve(
         title, [curves.by_axis(run, dataset) for run in runs.values()]
       )
       for title, runs in results.items()
     ]
-    figure = plots.to_png(curves.figure(drawn, None))
-    atomic.write_bytes(folder / f'curves_{number}.png', figure)
-  text = '\n'.join(texts)
-  atomic.write_bytes(folder / 'comparison.md', text.encode())
-  atomic.write_bytes(
-    folder / 'comparison.json', (json.dumps(content, indent=2) + '\n').encode()
-  )
-  print(text)
-  say(f'report: {folder / "comparison.md"}')
+    figures[dataset] = plots.to_png(curves.figure(drawn, None))
+  shown = [*tables, *comparison_tables.published()]
+  files = {
+    'comparison.md': '\n'.join(map(as_markdown, shown)).encode(),
+    'comparison.json': (json.dumps(content, indent=2) + '\n').encode(),
+    'report.html': comparison_tables.page(content, shown, figures).encode(),
+    **{f'curves_{n}.png': png for n, png in enumerate(figures.values())},
+  }
+  for name, file in files.items():
+    atomic.write_bytes(folder / name, file)
+  print('\n\n'.join(map(as_text, tables)))
+  say(f'report: {folder / "report.html"}')

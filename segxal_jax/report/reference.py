@@ -9,13 +9,12 @@ from typing import Any
 import jax
 
 from fsnet_jax.report import atomic, plots
-from fsnet_jax.report.table import as_markdown, as_text
+from fsnet_jax.report.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
 from input_pipeline.notices import say
 from segxal_jax import folds
-from segxal_jax.report import curves, over_runs, reference_tables
+from segxal_jax.report import curves, over_runs, reference_tables, tables_page
 from segxal_jax.report.over_runs import Results
-from segxal_jax.report.reference_page import page
 
 
 def content(
@@ -115,13 +114,42 @@ def write(
       figure = curves.figure([drawn], None)
       files[f'curves_{number}.png'] = plots.to_png(figure)
   text = '\n'.join(map(as_markdown, tables))
-  files['report.html'] = page(found, tables, _captions(config, files)).encode()
+  html = _page(found, tables, _captions(config, files))
+  files['report.html'] = html.encode()
   files['tables.md'] = text.encode()
   files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
   for name, file in files.items():
     atomic.write_bytes(folder / name, file)
   print('\n\n'.join(map(as_text, tables[:1])))
   say(f'report: {folder / "report.html"}')
+
+
+def _page(
+  found: Mapping[str, Any],
+  tables: Sequence[Table],
+  drawn: Sequence[tuple[str, bytes]],
+) -> str:
+  """The page of the references."""
+  reference = found['config']['reference']
+  return tables_page.page(
+    tables_page.Words(
+      kicker='References of active learning',
+      introduction='Random shares of the pool, labelled whole, and the whole '
+      'pool in stratified folds, each tested on by the network that has not '
+      'seen it: what a strategy that asks must be held against.',
+      caption='of random images labelled whole; the band is the deviation over '
+      'seeds',
+      files='metrics.json',
+      markdown='tables.md',
+    ),
+    found,
+    {
+      'Seeds': ', '.join(map(str, reference['seeds'])),
+      'Folds': str(reference['folds']),
+    },
+    tables,
+    drawn,
+  )
 
 
 def _captions(

@@ -111,7 +111,7 @@ def test_ablation_cell_is_a_run_of_its_own(finished, shared, tmp_path):
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr
-  assert 'all (multi-branch) | 1 |' in result.stdout
+  assert 'all (multi-branch)      1 ' in result.stdout
   cell, alone = _params(tmp_path / 'run/seed0/full'), _params(finished[0])
   assert cell.keys() == alone.keys()
   for name in cell:

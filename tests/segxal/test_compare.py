@@ -5,9 +5,10 @@ import pytest
 from scipy import stats
 
 from configs import al_compare
+from fsnet_jax.report.table import as_markdown
 from input_pipeline.errors import UserError
 from segxal_jax import compare, timings
-from segxal_jax.report import comparison, curves, paired
+from segxal_jax.report import comparison, comparison_tables, curves, paired
 
 
 def _cycle(cost, miou, iou=(0.2, 0.4)):
@@ -71,8 +72,14 @@ def test_table_by_hand():
     assert (lead['ahead'], lead['seeds']) == (2, 2)
   assert ours['iou'] == {'a': 0.2, 'b': 0.4}
   assert ours['seconds'] == {'train': 3.0, 'query': 6.0}
-  text = comparison.markdown([random, ours], 'streets')
+  tables = comparison_tables.of_dataset([random, ours], 'streets')
+  text = '\n'.join(map(as_markdown, tables))
   assert '| Random | 2 | 30.00 ± 14.14 |' in text and '+7.50 ± ' in text
+  # In the layout of the paper's table 1, its numbers beside ours.
+  last = tables[-1].blocks[0][1]
+  assert [cell.text for cell in last[0]][-2:] == ['59.00', '20.61']
+  assert [cell.text for cell in last[1]][-2:] == ['63.56', '20.12']
+  assert last[0][-1].theirs and not last[0][1].theirs
   json.dumps([random, ours])
 
 
@@ -110,7 +117,8 @@ def test_one_seed_claims_no_interval():
   }
   rows = comparison.table(results, 'streets')
   assert rows[1]['lead']['images']['half_width'] is None
-  assert '(one seed)' in comparison.markdown(rows, 'streets')
+  lead = comparison_tables.of_dataset(rows, 'streets')[1]
+  assert '(one seed)' in as_markdown(lead)
 
 
 def test_interval_factor_is_students():

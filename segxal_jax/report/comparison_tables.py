@@ -1,0 +1,194 @@
+"""Arms against each other as tables and as one page, the paper's beside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fsnet_jax.report.table import Cell, Table
+from segxal_jax.report import curves, over_runs, paper_numbers, tables_page
+
+Rows = Sequence[Mapping[str, Any]]
+
+# Arms of the shipped comparisons that table 1 has too.
+_IN_TABLE_1 = {
+  'Random': 'Random',
+  'Entropy': 'Entropy',
+  'Core-set': 'Core-set',
+  'DEAL': 'DEAL',
+  'SegXAL': 'SegXAL, pseudo-labels',
+}
+_INTRODUCTION = (
+  'Every arm begins with the same labelled images of each seed and asks about '
+  'images of the same random subsets of the pool.'
+)
+
+
+def of_dataset(rows: Rows, dataset: str) -> list[Table]:
+  """Budgets, paired tests and classes on one test set.
+
+  Args:
+    rows: of `comparison.table`.
+    dataset: its name, for the headings.
+  """
+  return [
+    _budgets(rows, dataset),
+    _leads(rows, dataset),
+    _classes(rows, dataset),
+  ]
+
+
+def _budgets(rows: Rows, dataset: str) -> Table:
+  columns = [
+    'arm',
+    'seeds',
+    'mIoU at the end',
+    *(f'area by {axis}' for axis in curves.AXES),
+    *curves.UNITS,
+    's a training',
+    's a query',
+  ]
+  cells = [
+    [
+      row['title'],
+      str(len(row['seeds'])),
+      over_runs.cell(row['miou']),
+      *(over_runs.cell(row[f'area_by_{axis}']) for axis in curves.AXES),
+      *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
+      *(_seconds(row['seconds'][name]) for name in ('train', 'query')),
+    ]
+    for row in rows
+  ]
+  notes = (
+    'mIoU in %: mean ± sample deviation over seeds. Area: mean mIoU over the '
+    'budget, by what was paid or by the size of the labelled pool, which '
+    'grows even where an oracle asks nobody.',
+  )
+  title = f'What was learnt for what was paid, {dataset}'
+  return Table(title, columns, [('', _cells(cells))], notes)
+
+
+def _leads(rows: Rows, dataset: str) -> Table:
+  cells = [
+    [row['title'], *(_lead(row['lead'][axis]) for axis in curves.AXES)]
+    for row in rows
+    if row['lead'] is not None
+  ]
+  notes = (
+    'Difference of the areas over the budget that both spent, in % mIoU: mean '
+    "± 95 % interval, seeds ahead, two-sided p of Student's paired test.",
+  )
+  return Table(
+    f'Lead over {rows[0]["title"]}, {dataset}',
+    ['arm', *(f'by {axis}' for axis in curves.AXES)],
+    [('', _cells(cells))],
+    notes,
+  )
+
+
+def _classes(rows: Rows, dataset: str) -> Table:
+  """In the layout of the paper's table 1."""
+  names = list(rows[0]['iou'])
+  printed = {method.method: method for method in paper_numbers.TABLE_1}
+  cells = []
+  for row in rows:
+    ours = [
+      Cell(row['title']),
+      *(Cell(over_runs.percent(row['iou'].get(name))) for name in names),
+      Cell(over_runs.cell(row['miou'])),
+      Cell(over_runs.cell(row['class_std'])),
+    ]
+    theirs = printed.get(_IN_TABLE_1.get(row['title'], ''))
+    pair = (theirs.miou, theirs.std) if theirs else (None, None)
+    cells.append([*ours, *(_printed(value) for value in pair)])
+  heads = [*map(str, names), 'mIoU', 'STD', 'paper: mIoU', 'paper: STD']
+  notes = (
+    'IoU in % after the last cycle, mean over seeds. STD: deviation over the '
+    'class IoUs of a run, which is what the paper calls STD. Its numbers are '
+    'of Cityscapes, U-Net at 256x512 and 40 % of the images; its SegXAL here '
+    'is the one with pseudo-labels.',
+  )
+  title = f'Table 1. IoU of each class, {dataset}'
+  return Table(title, ['arm', *heads], [('', cells)], notes)
+
+
+def published() -> list[Table]:
+  """Tables 1 and 3 as the paper printed them."""
+  methods = [
+    [
+      Cell(one.method, theirs=True),
+      *map(_printed, (one.miou, one.class_mean, one.std)),
+    ]
+    for one in paper_numbers.TABLE_1
+  ]
+  masks = [
+    [Cell(mode, theirs=True), *map(_printed, values)]
+    for mode, values in paper_numbers.TABLE_3.items()
+  ]
+  return [
+    Table(
+      'As the paper printed Table 1',
+      ['method', 'mIoU', 'mean of the class IoUs', 'STD'],
+      [('', methods)],
+      (
+        "SegXAL's mIoU is not the mean of the class IoUs printed beside it, "
+        'and the rows above it agree with those that DEAL published for '
+        'another network and size.',
+      ),
+    ),
+    Table(
+      'As the paper printed Table 3, mIoU',
+      ['oracle', 'whole mask', 'without entropy', 'without Grad-CAM'],
+      [('', masks)],
+    ),
+  ]
+
+
+def page(
+  content: Mapping[str, Any],
+  tables: Sequence[Table],
+  figures: Mapping[str, bytes],
+) -> str:
+  """One HTML file that needs nothing beside it.
+
+  Args:
+    content: of `comparison.json`.
+    tables: of `of_dataset` and `published`.
+    figures: PNG of the curves, by data set.
+  """
+  config = content['config']
+  return tables_page.page(
+    tables_page.Words(
+      kicker='Active-learning strategies compared',
+      introduction=_INTRODUCTION,
+      caption='of each arm; the band or bar is the deviation over seeds',
+      files='comparison.json',
+      markdown='comparison.md',
+    ),
+    content,
+    {'Oracle': config['oracle']['kind'], 'Rule': config['selection']['rule']},
+    tables,
+    list(figures.items()),
+  )
+
+
+def _cells(rows: Sequence[Sequence[str]]) -> list[list[Cell]]:
+  return [[Cell(text) for text in row] for row in rows]
+
+
+def _printed(value: float | None) -> Cell:
+  text = over_runs.UNDEFINED if value is None else f'{value:.2f}'
+  return Cell(text, theirs=True)
+
+
+def _seconds(value: float | None) -> str:
+  return over_runs.UNDEFINED if value is None else f'{value:.1f}'
+
+
+def _lead(lead: Mapping[str, Any] | None) -> str:
+  if lead is None:
+    return over_runs.UNDEFINED
+  text = f'{100 * lead["mean"]:+.2f}'
+  if lead['half_width'] is None:
+    return f'{text} (one seed)'
+  text += f' ± {100 * lead["half_width"]:.2f}'
+  text += f', {lead["ahead"]} of {lead["seeds"]}'
+  return text if lead['p_value'] is None else f'{text}, p {lead["p_value"]:.2g}'
