@@ -15,10 +15,8 @@ from jaxtyping import Array
 from fsnet_jax.eval_step import make_eval_step
 from fsnet_jax.losses import VOID
 from fsnet_jax.metrics.failure import FailureCounts
+from fsnet_jax.metrics.pixels import NOT_COUNTED
 from fsnet_jax.models.fsnet import FSNet
-
-# `PixelKeys.codes` of a pixel that does not count.
-_NOT_COUNTED = 0xFFFF
 
 
 def make_grouped_eval_step(
@@ -87,13 +85,14 @@ def _grouped(
   if calibration is not None:
     gaps = jnp.einsum('kcj,cg->kgj', calibration.gaps, member)
     calibration = calibration.replace(gaps=gaps)
-  codes = counts.codes
-  if codes is not None:
+  pixels, bins = counts.pixels, counts.bins
+  if pixels is not None:
+    codes = pixels.codes
     group = jnp.asarray(of_class)[jnp.minimum(codes >> 1, len(of_class) - 1)]
     joined = (2 * group + (codes & 1)).astype(codes.dtype)
-    codes = jnp.where(codes == _NOT_COUNTED, codes, joined)
-  return counts.replace(
-    histogram=jnp.einsum('csn,cg->gsn', counts.histogram, member),
-    calibration=calibration,
-    codes=codes,
-  )
+    codes = jnp.where(codes == NOT_COUNTED, codes, joined)
+    pixels = pixels.replace(codes=codes, num_groups=member.shape[1])
+  if bins is not None:
+    histogram = jnp.einsum('csn,cg->gsn', bins.histogram, member)
+    bins = bins.replace(histogram=histogram)
+  return counts.replace(calibration=calibration, pixels=pixels, bins=bins)

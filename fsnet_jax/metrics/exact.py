@@ -122,7 +122,9 @@ class ExactFailure:
         that does not exist or a probability outside [0, 1].
     """
     raise_for_faults(self.faults, self.calibration)
-    return summarise(*self.store.rankings(), self.calibration, names)
+    return summarise(
+      self.store.ranking(), self.store.rankings(), self.calibration, names
+    )
 
   def to_arrays(self) -> dict[str, np.ndarray]:
     """The whole state as named arrays, for saving."""

@@ -1,161 +1,86 @@
 """Failure metrics of data of any size from mergeable integer histograms.
 
-The device turns a batch into int32 counts (`failure_counts`, for use inside a
-compiled evaluation step); the host adds them up in int64
-(`FailureHistogram`). Pixels fall into narrow ranges of score by group and by
-right or wrong. Where all pixels of a range have one score, which the lowest
-and highest score of each range tell, they are treated as the tie that they
-are; elsewhere the metrics take their expected value over the unknown order
-within the range, and `intervals` bounds the exact value.
+The device turns the pixels of a batch into keys that sort like their scores
+(`failure_counts`, for use inside a compiled evaluation step); the host
+collects them (`FailureHistogram`). A million at a time they are counted by
+narrow ranges of score, by group and by right or wrong. Where all pixels of a
+range have one score they are treated as the tie that they are; elsewhere the
+metrics take their expected value over the unknown order within the range, and
+`intervals` bounds the exact value.
 
-The pixels of groups that are small so far are kept as they are beside the
-histogram, since ranges are too coarse for few errors: metrics of such groups,
-and of the whole data if all groups are small, are exact.
+Two kinds of pixels are kept as they are beside the histogram: those of groups
+that are small, since ranges are too coarse for few errors, so that metrics of
+such groups, and of the whole data if all groups are small, are exact; and
+those around the thresholds of FPR95 of all pixels, so that it is exact too.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Bool, Float, Integer
 
 from fsnet_jax.metrics.batches import Arrays, as_float32, pad_small
+from fsnet_jax.metrics.binned import BinCounts, BinTable
 from fsnet_jax.metrics.bounds import Interval, metric_bounds
-from fsnet_jax.metrics.calibration import Calibration, calibration_counts
-from fsnet_jax.metrics.pixels import PixelStore, pixel_keys, raise_for_faults
+from fsnet_jax.metrics.calibration import Calibration
+from fsnet_jax.metrics.counts import (
+  FailureCounts,
+  count_and_mark,
+  failure_counts,
+  jitted_failure_counts,
+)
+from fsnet_jax.metrics.pixels import (
+  NOT_COUNTED,
+  PixelStore,
+  raise_for_faults,
+)
 from fsnet_jax.metrics.ranking import Ranking
-from fsnet_jax.metrics.scatter import sum_by_cell
-from fsnet_jax.metrics.score_keys import NUM_BINS, key_bins
 from fsnet_jax.metrics.summary import group_names, summarise
+from fsnet_jax.metrics.thresholds import NearThresholds
+
+__all__ = ['FailureCounts', 'FailureHistogram', 'failure_counts']
 
 #: Largest number of pixels of a group that are kept for exact metrics, 6
 #: bytes each.
 EXACT_PIXELS = 1 << 20
 
-_NO_LOWEST = np.uint32(0xFFFFFFFF)
-_NO_HIGHEST = np.uint32(0)
-
-
-@flax.struct.dataclass
-class FailureCounts:
-  """What `FailureHistogram.add` needs of one batch.
-
-  Attributes:
-    histogram: int32 [g 2 n], pixels by group, right (0) or wrong (1), and bin
-      of the score.
-    lowest: uint32 [n], the lowest score key in each bin.
-    highest: uint32 [n], the highest score key in each bin.
-    faults: int32 [2], as `PixelKeys.faults`.
-    calibration: `CalibrationCounts`, or None without a probability.
-    keys: uint32 [p], the score keys of the pixels, or None.
-    codes: uint16 [p], as `PixelKeys.codes`, or None.
-  """
-
-  histogram: Any
-  lowest: Any
-  highest: Any
-  faults: Any
-  calibration: Any
-  keys: Any
-  codes: Any
-
-
-def failure_counts(
-  score: Float[Array, '*p'],
-  wrong: Bool[Array, '*p'],
-  valid: Bool[Array, '*p'],
-  group: Integer[Array, '*p'],
-  num_groups: int,
-  probability: Float[Array, '*p'] | None = None,
-  keep_pixels: bool = True,
-) -> FailureCounts:
-  """Counts the pixels of a batch; pure, runs under jit and on a mesh.
-
-  With inputs split over a mesh of Auto axes the counts are those of the whole
-  batch. A job of several processes must ask for replicated outputs
-  (`out_shardings`), so that every process can read them.
-
-  Args:
-    score: higher = more likely wrong; any finite float32 where valid.
-    wrong: whether the segmentation of the pixel is wrong.
-    valid: whether the pixel counts; elsewhere anything may stand.
-    group: 0..`num_groups` - 1 where valid, usually the true class.
-    num_groups: number of groups.
-    probability: the stated chance of being wrong, in [0, 1], if there is one.
-    keep_pixels: whether to return the pixels too, so that small groups get
-      exact metrics; without, the counts are all that leaves the device.
-
-  Returns:
-    The counts.
-
-  Raises:
-    ValueError: if the arrays differ in shape, or the batch has so many pixels
-      that int32 could overflow.
-  """
-  if np.size(score) >= 1 << 31:
-    raise ValueError(f'a batch of {np.size(score)} pixels overflows int32')
-  pixels = pixel_keys(score, wrong, valid, group, num_groups)
-  codes = pixels.codes.astype(jnp.int32)
-  bins = key_bins(pixels.keys)
-  cells = 2 * num_groups * NUM_BINS
-  counted = codes < 2 * num_groups
-  histogram = sum_by_cell(codes * NUM_BINS + bins, counted, cells)
-  # A spare bin takes the pixels that do not count, as in `sum_by_cell`.
-  bins = jnp.where(counted, bins, NUM_BINS)
-  lowest = jnp.full(NUM_BINS + 1, _NO_LOWEST)
-  highest = jnp.full(NUM_BINS + 1, _NO_HIGHEST)
-  mode = 'promise_in_bounds'
-  return FailureCounts(
-    histogram=histogram.reshape(num_groups, 2, NUM_BINS),
-    lowest=lowest.at[bins].min(pixels.keys, mode=mode)[:NUM_BINS],
-    highest=highest.at[bins].max(pixels.keys, mode=mode)[:NUM_BINS],
-    faults=pixels.faults,
-    calibration=(
-      None
-      if probability is None
-      else calibration_counts(probability, wrong, valid, group, num_groups)
-    ),
-    keys=pixels.keys if keep_pixels else None,
-    codes=pixels.codes if keep_pixels else None,
-  )
-
-
-_jitted_counts = jax.jit(
-  failure_counts, static_argnames=('num_groups', 'keep_pixels')
-)
+# Pixels that are counted at once: the table of counts takes as long to add up
+# however few they are.
+_CHUNK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class FailureHistogram:
-  """Counts of any number of pixels, and the metrics they give.
+  """Pixels of any number, counted, and the metrics they give.
 
   Immutable: `add`, `update` and `merge` return new objects. `merge` is
   associative and commutative, and parts merged give the very metrics of one
-  pass, since everything summed is a whole number.
+  pass, since everything summed is a whole number; but for pooled FPR95, which
+  is exact wherever both kept what lies around its threshold, and within
+  `intervals` elsewhere.
 
   Attributes:
-    histogram: int64 [g 2 n], as in `FailureCounts`.
-    lowest: uint32 [n], as in `FailureCounts`.
-    highest: uint32 [n], as in `FailureCounts`.
+    table: counts of the pixels that are not pending.
+    pending: pixels that are still to be counted.
+    store: all pixels of the `kept` groups that are not pending.
+    near: those near the thresholds of FPR95, likewise.
+    kept: bool [g], groups of at most `exact_pixels` counted pixels, all of
+      which came with `keep_pixels`.
     faults: int64 [2], as `PixelKeys.faults`.
     calibration: sums for the calibration error.
-    store: all pixels of the `kept` groups.
-    kept: bool [g], groups of at most `exact_pixels` pixels all of which came
-      with `keep_pixels`.
     exact_pixels: see there.
   """
 
-  histogram: np.ndarray
-  lowest: np.ndarray
-  highest: np.ndarray
+  table: BinTable
+  pending: PixelStore
+  store: PixelStore
+  near: NearThresholds
+  kept: np.ndarray
   faults: np.ndarray
   calibration: Calibration
-  store: PixelStore
-  kept: np.ndarray
   exact_pixels: int
 
   @classmethod
@@ -170,13 +95,13 @@ class FailureHistogram:
         leaves everything to the histogram.
     """
     return cls(
-      histogram=np.zeros((num_classes, 2, NUM_BINS), np.int64),
-      lowest=np.full(NUM_BINS, _NO_LOWEST),
-      highest=np.full(NUM_BINS, _NO_HIGHEST),
+      table=BinTable.empty(num_classes),
+      pending=PixelStore(num_classes),
+      store=PixelStore(num_classes),
+      near=NearThresholds.empty(),
+      kept=np.ones(num_classes, bool),
       faults=np.zeros(2, np.int64),
       calibration=Calibration.empty(num_classes),
-      store=PixelStore(num_classes),
-      kept=np.ones(num_classes, bool),
       exact_pixels=exact_pixels,
     )
 
@@ -206,11 +131,11 @@ class FailureHistogram:
       as_float32(score), wrong, valid, group, as_float32(probability)
     )
     return self.add(
-      _jitted_counts(
+      jitted_failure_counts(
         *arrays,
         num_groups=len(self.kept),
         probability=probability,
-        keep_pixels=bool(self.kept.any() and self.exact_pixels),
+        keep_pixels=self.exact_pixels > 0,
       )
     )
 
@@ -224,32 +149,29 @@ class FailureHistogram:
       ValueError: if they are of another number of groups.
     """
     counts = jax.device_get(counts)
-    if counts.histogram.shape != self.histogram.shape:
-      raise ValueError(
-        f'counts of {len(counts.histogram)} groups do not add to '
-        f'{len(self.histogram)}'
-      )
-    histogram = self.histogram + counts.histogram
-    kept, store = self.kept & self._small(histogram), self.store
-    if counts.keys is None:
-      kept &= ~counts.histogram.any(axis=(1, 2))
-    if (kept != self.kept).any():
-      store = store.only(kept)
-    if counts.keys is not None and kept.any():
-      store = store.add(counts.keys, counts.codes, kept)
-    calibration = self.calibration
-    if counts.calibration is not None:
-      calibration = calibration.add(counts.calibration)
-    return dataclasses.replace(
-      self,
-      histogram=histogram,
-      lowest=np.minimum(self.lowest, counts.lowest),
-      highest=np.maximum(self.highest, counts.highest),
-      faults=self.faults + counts.faults,
-      calibration=calibration,
-      store=store,
-      kept=kept,
+    groups = (
+      counts.pixels.num_groups
+      if counts.bins is None
+      else len(counts.bins.histogram)
     )
+    if groups != len(self.kept):
+      raise ValueError(
+        f'counts of {groups} groups do not add to {len(self.kept)}'
+      )
+    more = dataclasses.replace(
+      self,
+      faults=self.faults + counts.faults,
+      calibration=(
+        self.calibration
+        if counts.calibration is None
+        else self.calibration.add(counts.calibration)
+      ),
+    )
+    if counts.pixels is None:
+      return more._with_bins(counts.bins)
+    pending = self.pending.add(counts.pixels.keys, counts.pixels.codes)
+    more = dataclasses.replace(more, pending=pending)
+    return more._counted() if len(pending) >= _CHUNK else more
 
   def merge(self, other: 'FailureHistogram') -> 'FailureHistogram':
     """Returns the histogram of the pixels of both.
@@ -260,27 +182,23 @@ class FailureHistogram:
     Raises:
       ValueError: if it is not.
     """
-    if self.histogram.shape != other.histogram.shape:
+    if len(self.kept) != len(other.kept):
       raise ValueError('histograms of different numbers of groups')
     if self.exact_pixels != other.exact_pixels:
       raise ValueError('histograms of different exact_pixels')
-    histogram = self.histogram + other.histogram
-    kept = self.kept & other.kept & self._small(histogram)
-    store = self.store.merge(other.store)
-    if (kept != (self.kept & other.kept)).any() or (
-      self.kept != other.kept
-    ).any():
-      store = store.only(kept)
-    return FailureHistogram(
-      histogram=histogram,
-      lowest=np.minimum(self.lowest, other.lowest),
-      highest=np.maximum(self.highest, other.highest),
+    table = self.table.add(other.table)
+    kept = self.kept & other.kept & self._small(table)
+    both = FailureHistogram(
+      table=table,
+      pending=self.pending.merge(other.pending),
+      store=self.store.merge(other.store).only(kept),
+      near=self.near.merge(other.near, table),
+      kept=kept,
       faults=self.faults + other.faults,
       calibration=self.calibration.merge(other.calibration),
-      store=store,
-      kept=kept,
       exact_pixels=self.exact_pixels,
     )
+    return both._counted() if len(both.pending) >= _CHUNK else both
 
   def compute(self, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Computes every metric; see `summary.summarise` for the result.
@@ -321,48 +239,98 @@ class FailureHistogram:
 
   def to_arrays(self) -> dict[str, np.ndarray]:
     """The whole state as named arrays, for saving."""
-    keys, codes = self.store.arrays()
+    whole = self._counted()
+    keys, codes = whole.store.arrays()
     return {
-      'histogram': self.histogram,
-      'lowest': self.lowest,
-      'highest': self.highest,
-      'faults': self.faults,
+      'histogram': whole.table.histogram,
+      'lowest': whole.table.lowest,
+      'highest': whole.table.highest,
+      'faults': whole.faults,
       'keys': keys,
       'codes': codes,
-      'kept': self.kept,
-      'exact_pixels': np.asarray(self.exact_pixels, np.int64),
-      **self.calibration.to_arrays(),
+      'kept': whole.kept,
+      'near_keys': whole.near.keys,
+      'near_wrong': whole.near.wrong,
+      'near_windows': whole.near.windows,
+      'exact_pixels': np.asarray(whole.exact_pixels, np.int64),
+      **whole.calibration.to_arrays(),
     }
 
   @classmethod
   def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'FailureHistogram':
     """Restores what `to_arrays` gave."""
-    same = ('histogram', 'lowest', 'highest', 'faults', 'kept')
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
     store = PixelStore(len(arrays['kept']))
     return cls(
-      **{name: np.asarray(arrays[name]) for name in same},
-      calibration=Calibration.from_arrays(arrays),
+      table=BinTable(arrays['histogram'], arrays['lowest'], arrays['highest']),
+      pending=store,
       store=store.add(arrays['keys'], arrays['codes']),
+      near=NearThresholds(
+        arrays['near_windows'], arrays['near_keys'], arrays['near_wrong']
+      ),
+      kept=arrays['kept'],
+      faults=arrays['faults'],
+      calibration=Calibration.from_arrays(arrays),
       exact_pixels=int(arrays['exact_pixels']),
     )
 
-  def _small(self, histogram: np.ndarray) -> np.ndarray:
+  def _with_bins(self, bins: BinCounts) -> 'FailureHistogram':
+    """With pixels added of which only the counts are known."""
+    table = self.table.add(bins)
+    kept = self.kept & self._small(table)
+    kept &= ~bins.histogram.any(axis=(1, 2))
+    return dataclasses.replace(
+      self, table=table, kept=kept, store=self.store.only(kept)
+    )
+
+  def _counted(self) -> 'FailureHistogram':
+    """The same with nothing pending."""
+    keys, codes = self.pending.arrays()
+    whole = dataclasses.replace(self, pending=PixelStore(len(self.kept)))
+    for start in range(0, len(keys), _CHUNK):
+      stop = start + _CHUNK
+      whole = whole._with_chunk(keys[start:stop], codes[start:stop])
+    return whole
+
+  def _with_chunk(
+    self, keys: np.ndarray, codes: np.ndarray
+  ) -> 'FailureHistogram':
+    """With pixels counted, and kept where they are to be."""
+    size = 1 << max(len(keys) - 1, 1 << 12).bit_length()
+    padding = size - len(keys)
+    counts, small, near = jax.device_get(
+      count_and_mark(
+        np.pad(keys, (0, padding)),
+        np.pad(codes, (0, padding), constant_values=NOT_COUNTED),
+        self.kept,
+        self.near.windows,
+      )
+    )
+    small, near = np.flatnonzero(small), np.flatnonzero(near)
+    table = self.table.add(counts)
+    kept = self.kept & self._small(table)
+    store = self.store.add(keys[small], codes[small])
+    wrong = (codes[near] & 1).astype(bool)
+    return dataclasses.replace(
+      self,
+      table=table,
+      kept=kept,
+      store=store if (kept == self.kept).all() else store.only(kept),
+      near=self.near.add(keys[near], wrong, table),
+    )
+
+  def _small(self, table: BinTable) -> np.ndarray:
     """Groups whose pixels may be kept, bool [g]."""
-    return histogram.sum(axis=(1, 2)) <= self.exact_pixels
+    return table.group_sizes() <= self.exact_pixels
 
   def _rankings(self) -> tuple[Ranking, list[Ranking]]:
     """All pixels, and those of each group, as exactly as they are known."""
-    one_score = self.lowest == self.highest
-    pooled, groups = self.store.rankings()
-    for index in np.flatnonzero(~self.kept):
-      groups[index] = _binned(self.histogram[index], one_score)
-    if not self.kept.all():
-      pooled = _binned(self.histogram.sum(axis=0), one_score)
+    pixels = self.store.merge(self.pending)
+    if self.kept.all() and (pixels.sizes() <= self.exact_pixels).all():
+      return pixels.ranking(), pixels.rankings()
+    whole = self._counted()
+    groups = whole.store.rankings()
+    for index in np.flatnonzero(~whole.kept):
+      groups[index], _ = whole.table.ranking(whole.table.histogram[index])
+    pooled = whole.near.refine(*whole.table.ranking(whole.table.pooled()))
     return pooled, groups
-
-
-def _binned(histogram: np.ndarray, one_score: np.ndarray) -> Ranking:
-  """Ranks pixels by bin, from int64 [2 n] and bool [n]."""
-  filled = np.flatnonzero(histogram.any(axis=0))[::-1]
-  correct, wrong = histogram[:, filled]
-  return Ranking(correct, wrong, one_score[filled] | (correct + wrong == 1))

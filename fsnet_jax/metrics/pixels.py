@@ -12,10 +12,10 @@ from fsnet_jax.metrics.calibration import Calibration
 from fsnet_jax.metrics.ranking import Ranking
 from fsnet_jax.metrics.score_keys import finite_scores, score_keys
 
-# Code of a pixel: twice its group, plus one if it is wrong. This one: the
-# pixel does not count.
-_NOT_COUNTED = 0xFFFF
-_MAX_GROUPS = _NOT_COUNTED // 2
+# Code of a pixel: twice its group, plus one if it is wrong.
+#: This code: the pixel does not count.
+NOT_COUNTED = 0xFFFF
+_MAX_GROUPS = NOT_COUNTED // 2
 
 
 @flax.struct.dataclass
@@ -27,11 +27,13 @@ class PixelKeys:
     codes: uint16 [n], 2 group + wrong, or 65535 where not counted.
     faults: int32 [2], valid pixels whose score is not finite, and those whose
       group is not one of the groups; neither is counted.
+    num_groups: number of groups.
   """
 
   keys: Any
   codes: Any
   faults: Any
+  num_groups: int = flax.struct.field(pytree_node=False)
 
 
 def pixel_keys(
@@ -67,12 +69,13 @@ def pixel_keys(
   group = group.reshape(-1).astype(jnp.int32)
   finite = finite_scores(score)
   known = (group >= 0) & (group < num_groups)
-  codes = jnp.where(valid & finite & known, 2 * group + wrong, _NOT_COUNTED)
+  codes = jnp.where(valid & finite & known, 2 * group + wrong, NOT_COUNTED)
   faults = [jnp.sum(valid & ~finite), jnp.sum(valid & ~known)]
   return PixelKeys(
     keys=score_keys(score),
     codes=codes.astype(jnp.uint16),
     faults=jnp.stack(faults).astype(jnp.int32),
+    num_groups=num_groups,
   )
 
 
@@ -89,6 +92,9 @@ class PixelStore:
   num_groups: int
   keys: tuple[np.ndarray, ...] = ()
   codes: tuple[np.ndarray, ...] = ()
+
+  def __len__(self) -> int:
+    return sum(map(len, self.keys))
 
   def add(
     self,
@@ -130,27 +136,32 @@ class PixelStore:
       np.concatenate([np.zeros(0, np.uint16), *self.codes]),
     )
 
-  def rankings(self) -> tuple[Ranking, list[Ranking]]:
-    """Ranks all pixels together, and those of each group."""
+  def sizes(self) -> np.ndarray:
+    """Pixels of each group, int64 [g]."""
+    total = np.zeros(2 * self.num_groups, np.int64)
+    for codes in self.codes:
+      total += np.bincount(codes, minlength=len(total))
+    return total.reshape(-1, 2).sum(axis=1)
+
+  def ranking(self) -> Ranking:
+    """Ranks all pixels together."""
     keys, codes = self.arrays()
-    # Group, key and wrongness from the highest to the lowest bits: one sort
-    # ranks every group.
-    packed = codes.astype(np.uint64) >> np.uint64(1) << np.uint64(33)
-    packed |= keys.astype(np.uint64) << np.uint64(1)
-    packed |= codes.astype(np.uint64) & np.uint64(1)
-    packed.sort()
-    starts = np.arange(self.num_groups + 1, dtype=np.uint64) << np.uint64(33)
-    limits = np.searchsorted(packed, starts)
-    packed &= np.uint64((1 << 33) - 1)
-    groups = [
-      _ranking(packed[start:stop]) for start, stop in zip(limits, limits[1:])
-    ]
-    packed.sort()
-    return _ranking(packed), groups
+    wrong = (codes & 1).astype(bool)
+    return rank_pixels(keys[~wrong], keys[wrong])
+
+  def rankings(self) -> list[Ranking]:
+    """Ranks the pixels of each group."""
+    keys, codes = self.arrays()
+    # A stable sort of few small numbers is one of buckets.
+    small = codes.astype(np.min_scalar_type(2 * self.num_groups))
+    keys = keys[np.argsort(small, kind='stable')]
+    ends = np.cumsum(np.bincount(small, minlength=2 * self.num_groups))
+    parts = np.split(keys, ends[:-1])
+    return [rank_pixels(*pair) for pair in zip(parts[::2], parts[1::2])]
 
   def _table(self, keep: np.ndarray | None) -> np.ndarray:
     """Whether to keep a pixel, by its code."""
-    table = np.zeros(_NOT_COUNTED + 1, bool)
+    table = np.zeros(NOT_COUNTED + 1, bool)
     known = np.ones(self.num_groups, bool) if keep is None else keep
     table[: 2 * self.num_groups] = np.repeat(known, 2)
     return table
@@ -164,16 +175,24 @@ def _select(
   return (keys, codes) if kept.all() else (keys[kept], codes[kept])
 
 
-def _ranking(packed: np.ndarray) -> Ranking:
-  """Steps from sorted uint64 of key and wrongness."""
-  size = len(packed)
+def rank_pixels(right: np.ndarray, wrong: np.ndarray) -> Ranking:
+  """Ranks single pixels.
+
+  Args:
+    right: uint32, score keys of the rightly segmented pixels, in any order.
+    wrong: uint32, of the wrongly segmented ones.
+
+  Returns:
+    An exact ranking, of as few steps as it takes.
+  """
+  keys, wrong = _merged(np.sort(right), np.sort(wrong))
+  size = len(keys)
   # Whether pixel i starts a new score, and whether it is alone with it.
   fresh = np.ones(size + 1, bool)
-  fresh[1:size] = (packed[1:] ^ packed[:-1]) > np.uint64(1)
+  fresh[1:size] = keys[1:] != keys[:-1]
   alone = fresh[:-1] & fresh[1:]
   # Neighbours alone with their scores, all right or all wrong, make one
   # untied step: with a single kind of pixel their order is no question.
-  wrong = (packed & np.uint64(1)).astype(bool)
   fresh[1:size] &= ~(alone[1:] & alone[:-1] & (wrong[1:] == wrong[:-1]))
   ends = np.flatnonzero(fresh)
   total = np.diff(ends)
@@ -181,6 +200,19 @@ def _ranking(packed: np.ndarray) -> Ranking:
   errors = np.diff(errors[ends])
   tied = ~alone[ends[:-1]]
   return Ranking((total - errors)[::-1], errors[::-1], tied[::-1], exact=True)
+
+
+def _merged(
+  right: np.ndarray, wrong: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Two sorted arrays in one, and which of it is of the second."""
+  few, many = (wrong, right) if len(wrong) < len(right) else (right, wrong)
+  of_few = np.zeros(len(right) + len(wrong), bool)
+  # Both sorted, so the searches walk through `many` once.
+  of_few[np.searchsorted(many, few) + np.arange(len(few))] = True
+  keys = np.empty(len(of_few), np.uint32)
+  keys[of_few], keys[~of_few] = few, many
+  return keys, of_few if few is wrong else ~of_few
 
 
 def raise_for_faults(faults: np.ndarray, calibration: Calibration) -> None:

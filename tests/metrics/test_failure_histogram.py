@@ -12,6 +12,7 @@ from fsnet_jax.metrics.failure import (
   FailureHistogram,
   failure_counts,
 )
+from fsnet_jax.metrics.pixels import NOT_COUNTED
 from fsnet_jax.metrics.ranking import METRICS
 from fsnet_jax.metrics.score_keys import NUM_BINS, key_bins, score_keys
 from tests.metrics.failure_references import fast_reference
@@ -37,6 +38,11 @@ def count(*arrays, keep_pixels=True):
 
 def empty(exact_pixels=EXACT_PIXELS):
   return FailureHistogram.empty(NUM_GROUPS, exact_pixels)
+
+
+def settled(metric):
+  """The same, with nothing pending."""
+  return FailureHistogram.from_arrays(metric.to_arrays())
 
 
 # The threshold of FPR95 lies in one bin, whose order is unknown; the other
@@ -128,7 +134,8 @@ def test_groups_are_exact_up_to_the_limit_and_binned_beyond():
   group = np.repeat([0, 1, 2], [300, 301, 5])
   score, wrong = logits(606, rng)
   arrays = score, wrong, np.ones(606, bool), group
-  exact = ExactFailure.empty(NUM_GROUPS).update(*arrays).compute()['per_class']
+  exact = ExactFailure.empty(NUM_GROUPS).update(*arrays).compute()
+  exact, whole = exact['per_class'], exact['pooled']
   binned = empty(0).update(*arrays).compute()
   metric = empty(300)
   for part in (slice(0, 400), slice(400, 606)):
@@ -138,8 +145,14 @@ def test_groups_are_exact_up_to_the_limit_and_binned_beyond():
   assert result['per_class']['2'] == exact['2']
   assert result['per_class']['1'] == binned['per_class']['1']
   assert result['per_class']['1'] != exact['1']
-  assert result['pooled'] == binned['pooled']
-  assert sum(map(len, metric.store.keys)) == 305
+  bounds = metric.intervals()['pooled']
+  for name in METRICS:
+    assert bounds[name][0] <= whole[name] <= bounds[name][1], name
+    if 'fpr95' in name:
+      assert result['pooled'][name] == whole[name] == bounds[name][0]
+    else:
+      assert bounds[name][0] < bounds[name][1], name
+  assert len(settled(metric).store) == 305
 
 
 def test_merging_keeps_what_one_pass_keeps():
@@ -156,10 +169,12 @@ def test_merging_keeps_what_one_pass_keeps():
   merged = (
     parts[4].merge(parts[0]).merge(parts[2].merge(parts[1])).merge(parts[3])
   )
+  assert merged.compute() == whole.compute()
+  merged, whole = settled(merged), settled(whole)
   np.testing.assert_array_equal(merged.kept, [False, True, True, True])
   np.testing.assert_array_equal(merged.kept, whole.kept)
+  assert len(merged.store) == 255
   assert merged.compute() == whole.compute()
-  assert sum(map(len, merged.store.keys)) == 255
 
 
 def test_counts_without_pixels_are_binned():
@@ -168,7 +183,7 @@ def test_counts_without_pixels_are_binned():
   group = np.repeat([0, 1], 250)
   arrays = score, wrong, np.ones(500, bool), group
   bare = count(*(array[:250] for array in arrays), keep_pixels=False)
-  assert bare.keys is None
+  assert bare.pixels is None
   full = count(*(array[250:] for array in arrays))
   result = empty().add(bare).add(full).compute()
   exact = ExactFailure.empty(NUM_GROUPS).update(*arrays).compute()
@@ -183,7 +198,8 @@ def test_counts_of_a_batch():
   wrong = np.array([True, False, False, True, True, True])
   valid = np.array([True, True, True, True, False, False])
   group = np.array([0, 0, 1, 0, 255, 255])
-  counts = count(score, wrong, valid, group)
+  counts = count(score, wrong, valid, group, keep_pixels=False)
+  assert counts.pixels is None
   keys = score_keys(jnp.asarray(score))
   bins = np.asarray(key_bins(keys))
   expected = np.zeros((NUM_GROUPS, 2, NUM_BINS), np.int32)
@@ -191,13 +207,23 @@ def test_counts_of_a_batch():
   expected[0, 0, bins[0]] = 1
   expected[1, 0, bins[2]] = 1
   assert bins[3] == bins[0]
-  assert counts.histogram.dtype == jnp.int32
-  np.testing.assert_array_equal(counts.histogram, expected)
-  assert counts.lowest[bins[0]] == keys[0]
-  assert counts.highest[bins[0]] == keys[3]
-  assert counts.lowest[bins[4]] > counts.highest[bins[4]]
+  assert counts.bins.histogram.dtype == jnp.int32
+  np.testing.assert_array_equal(counts.bins.histogram, expected)
+  assert counts.bins.lowest[bins[0]] == keys[0]
+  assert counts.bins.highest[bins[0]] == keys[3]
+  assert counts.bins.lowest[bins[4]] > counts.bins.highest[bins[4]]
   np.testing.assert_array_equal(counts.faults, [0, 0])
   assert counts.calibration is None
+  pixels = count(score, wrong, valid, group)
+  assert pixels.bins is None
+  np.testing.assert_array_equal(pixels.pixels.keys[:6], keys)
+  np.testing.assert_array_equal(
+    pixels.pixels.codes[:7], [1, 0, 2, 1, *[NOT_COUNTED] * 3]
+  )
+  table = settled(empty().add(pixels)).table
+  np.testing.assert_array_equal(table.histogram, expected)
+  np.testing.assert_array_equal(table.lowest, counts.bins.lowest)
+  np.testing.assert_array_equal(table.highest, counts.bins.highest)
 
 
 def test_sums_beyond_int32():
@@ -206,10 +232,10 @@ def test_sums_beyond_int32():
   wrong = np.array([True, False, True, False])
   batch = count(score, wrong, wrong | True, wrong * 0, keep_pixels=False)
   weights = np.array([3, 1, 1, 4]) << 27
-  histogram = np.zeros(batch.histogram.shape, np.int32)
+  histogram = np.zeros(batch.bins.histogram.shape, np.int32)
   bins = np.asarray(key_bins(score_keys(jnp.asarray(score))))
   histogram[0, wrong.astype(int), bins] = weights
-  batch = batch.replace(histogram=histogram)
+  batch = batch.replace(bins=batch.bins.replace(histogram=histogram))
   metric = empty()
   for _ in range(10):
     metric = metric.add(batch)

@@ -30,6 +30,7 @@ def step(labels, predictions, score, probability):
   return (
     confusion_counts(labels, predictions, valid, 5),
     failure_counts(score, wrong, valid, labels, 5, probability),
+    failure_counts(score, wrong, valid, labels, 5, keep_pixels=False),
   )
 
 
@@ -43,7 +44,7 @@ for compiled in (jax.jit(step), jax.jit(step, out_shardings=whole)):
   result = compiled(*on_mesh)
   jax.tree.map(np.testing.assert_array_equal, single, jax.device_get(result))
 assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(result))
-assert result[0].sum() == valid.sum() == result[1].histogram.sum()
+assert result[0].sum() == valid.sum() == result[2].bins.histogram.sum()
 
 added = FailureHistogram.empty(5).add(result[1]).compute()
 updated = FailureHistogram.empty(5).update(
