@@ -15,7 +15,7 @@ from fsnet_jax.metrics.per_image import (
   image_counts,
 )
 from fsnet_jax.metrics.ranking import BUDGETS
-from fsnet_jax.metrics.segments import SegmentSums, error_segments, flag
+from fsnet_jax.metrics.segments import SegmentSums, sums_at_budgets
 from fsnet_jax.report.examples import Example
 from fsnet_jax.runtime import mesh as mesh_lib
 
@@ -138,14 +138,16 @@ class DatasetObserver:
     scores = {name: score[row] for name, score in maps['score'].items()}
     place = int(batch['index'][row])
     if place in self._in_segments:
-      wrong = prediction != label
-      errors = error_segments(wrong & valid)
-      for name, score in scores.items():
+      own = sums_at_budgets(
+        list(scores.values()),
+        prediction != label,
+        valid,
+        [float(budget) for budget in BUDGETS],
+      )
+      for name, of_map in zip(scores, own):
         sums = self._segments.setdefault(name, {})
-        for budget in BUDGETS:
-          flagged = flag(score, valid, float(budget))
-          before = sums.get(budget, SegmentSums.empty())
-          sums[budget] = before.add(flagged, wrong, valid, errors)
+        for budget, one in zip(BUDGETS, of_map):
+          sums[budget] = sums.get(budget, SegmentSums.empty()).merge(one)
     if place == self._shown:
       image = batch['image'][row]
       self.example = Example(

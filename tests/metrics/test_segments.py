@@ -1,15 +1,19 @@
 """Segment metrics against numbers worked out by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from fsnet_jax.metrics import segments as segments_lib
 from fsnet_jax.metrics.segments import (
   LIMITS,
   SegmentSums,
   error_segments,
   flag,
   segment_scores,
+  sums_at_budgets,
 )
 
 
@@ -141,3 +145,70 @@ def test_nothing_flagged_and_nothing_wrong():
   assert list(siou) == [0] and len(ppv) == 0
   siou, ppv = segment_scores(some, nothing)
   assert len(siou) == 0 and list(ppv) == [0]
+
+
+def flags_of_a_sorted_list(score, valid, budget):
+  """`flag`, pixel by pixel."""
+  ranked = sorted(score[valid], reverse=True)
+  wanted = max(1, round(budget * len(ranked)))
+  above = sum(one > ranked[wanted - 1] for one in ranked)
+  with_ties = sum(one >= ranked[wanted - 1] for one in ranked)
+  fewer = above and wanted - above < with_ties - wanted
+  count = above if fewer else with_ties
+  return (score >= ranked[count - 1]) & valid
+
+
+def maps_of_all_kinds(rng, shape):
+  smooth = ndimage.gaussian_filter(rng.standard_normal(shape), 2)
+  maps = [smooth, smooth.round(1), rng.random(shape), np.zeros(shape)]
+  return [one.astype(np.float32) for one in maps]
+
+
+def test_flags_are_those_of_a_sorted_list():
+  rng = np.random.default_rng(2)
+  valid = rng.random((20, 30)) < 0.8
+  for score in maps_of_all_kinds(rng, valid.shape):
+    for budget in (0.001, 0.01, 0.1, 0.5, 1.0):
+      expected = flags_of_a_sorted_list(score, valid, budget)
+      np.testing.assert_array_equal(flag(score, valid, budget), expected)
+
+
+@pytest.mark.parametrize('at_once', [1, 2**13, 2**20])
+@pytest.mark.parametrize('void', [0.0, 0.2, 1.0])
+@pytest.mark.parametrize('errors', [0.0, 0.3, 1.0])
+@pytest.mark.parametrize('shape', [(24, 32), (1, 40), (1, 1)])
+def test_many_at_once_are_those_one_by_one(
+  shape, errors, void, at_once, monkeypatch
+):
+  # One map, a few maps and all maps at once.
+  monkeypatch.setattr(segments_lib, '_AT_ONCE', at_once)
+  rng = np.random.default_rng(3)
+  wrong, valid = rng.random(shape) < errors, rng.random(shape) >= void
+  scores = maps_of_all_kinds(rng, shape)
+  for score in scores:
+    score[~valid] = np.nan
+  budgets = (0.05, 0.3, 0.01, 1.0)
+  many = sums_at_budgets(scores, wrong, valid, budgets)
+  assert [len(own) for own in many] == [len(budgets)] * len(scores)
+  for score, own in zip(scores, many):
+    for budget, sums in zip(budgets, own):
+      flagged = flag(score, valid, budget)
+      alone = SegmentSums.empty().add(flagged, wrong, valid)
+      # The sums of floats may be in another order.
+      for field in dataclasses.fields(sums):
+        got, expected = getattr(sums, field.name), getattr(alone, field.name)
+        assert type(got) is type(expected)
+        assert got == pytest.approx(expected, rel=1e-12), field.name
+
+
+def test_flags_of_two_maps_do_not_touch():
+  # Bottom row of the first map, top row of the second: in one array they are
+  # neighbours.
+  down = np.arange(12, dtype=np.float32).reshape(4, 3)
+  up = down[::-1].copy()
+  wrong = np.zeros((4, 3), bool)
+  wrong[0] = True
+  valid = np.ones_like(wrong)
+  (first,), (second,) = sums_at_budgets([down, up], wrong, valid, [0.25])
+  assert (first.flagged_segments, first.siou, first.ppv) == (1, 0, 0)
+  assert (second.flagged_segments, second.siou, second.ppv) == (1, 1, 1)
