@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Integer
 from fsnet_jax.models.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.fcn8 import FCN8
 
-# Networks in three parts: `encode` (no dropout), `score` (dropout) and
+# Networks in three parts: `encode` (no dropout), `sample` (dropout) and
 # `upsample` (linear in the scores).
 IN_THREE_PARTS = (FCN8, DeepLabV2)
 
@@ -66,8 +66,8 @@ def mean_logits(
 
   def scores_of(encoded_image: Any, key: Array) -> Array:
     batch = jax.tree.map(lambda leaf: leaf[None], encoded_image)
-    coarse, _ = network.apply(
-      variables, batch, True, method='score', rngs={'dropout': key}
+    coarse = network.apply(
+      variables, batch, method='sample', rngs={'dropout': key}
     )
     return coarse[0]
 

@@ -212,6 +212,10 @@ class DeepLabV2(nn.Module):
     chosen = encoded.layer4 if self.features == 'layer4' else encoded.fused
     return coarse, chosen
 
+  def sample(self, encoded: Encoded) -> Float[Array, 'b gh gw c']:
+    """The class scores of `score` with dropout on, and nothing else."""
+    return self.score(encoded, True)[0]
+
   def upsample(
     self,
     encoded: Encoded,

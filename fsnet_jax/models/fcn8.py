@@ -1,14 +1,23 @@
 """FCN8 on VGG16: the segmentation network S of the paper's main tables."""
 
+import functools
 import math
 from typing import Any
 
 import flax.linen as nn
 import flax.struct
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsnet_jax.models import initializers, layers, resizing, vgg
+from fsnet_jax.models import (
+  conv_forms,
+  initializers,
+  kept_channels,
+  layers,
+  resizing,
+  vgg,
+)
 from fsnet_jax.models.segmentation import SegmentationOutput
 from input_pipeline.errors import UserError
 
@@ -42,7 +51,8 @@ class FCN8(nn.Module):
   The call is `upsample(encoded, score(encoded, train))` with
   `encoded = encode(images)`. The parts can be called by themselves
   (`module.apply(..., method='score')`): Monte-Carlo dropout needs only
-  `score` again, for everything before it is deterministic.
+  `score` again, for everything before it is deterministic, and `sample` is
+  what of it it needs.
 
   With `padding='pad99'` this is the network of SynthCP: the image gains 99
   zeros on every side, pooling rounds up, the 7x7 head layer is unpadded, and
@@ -173,6 +183,35 @@ class FCN8(nn.Module):
       # Cell j of fc7 sees pool5 around cell j + 3.
       return coarse, _crop(fc7, 0, encoded.features.shape[1:3])
     return coarse, encoded.features
+
+  def sample(self, encoded: Encoded) -> Float[Array, 'b gh gw c']:
+    """The class scores of `score` with dropout on, and nothing else.
+
+    On a CPU, a head layer works on the channels alone that its dropout
+    keeps: half of them on either side, a quarter of the products.
+
+    Args:
+      encoded: from `encode`.
+
+    Returns:
+      The scores before the skips, float32; the same masks as in `score`.
+    """
+    b, h, w, head = encoded.fc6.shape
+    if not conv_forms.rewriting() or h * w < kept_channels.FEWEST_PLACES:
+      return self.score(encoded, True)[0]
+    slots = kept_channels.slots_for(head, 1 - self.dropout_rate)
+    whole = jnp.ones((b, 1, 1, head), self.dtype)
+    kept = [
+      kept_channels.kept_channels(
+        self.dropout(whole, deterministic=False)[:, 0, 0], slots
+      )
+      for _ in range(2)
+    ]
+    fc7, last = (
+      layer.variables['params'] for layer in (self.fc7, self.score_fr)
+    )
+    scores = functools.partial(kept_channels.kept_scores, fc7, last)
+    return jax.vmap(scores)(encoded.fc6, *kept)
 
   def upsample(
     self,
