@@ -43,9 +43,10 @@ class Variant(NamedTuple):
   shares_phase1: bool = True
 
 
-def _form(decoder: str, msp_residual: bool) -> Variant:
+def _form(decoder: str, msp_residual: bool, **loss: Any) -> Variant:
   return Variant(
     {'failure.decoder': decoder, 'failure.msp_residual': msp_residual}
+    | {f'loss.{name}': value for name, value in loss.items()}
   )
 
 
@@ -68,6 +69,9 @@ VARIANTS: Mapping[str, Variant] = {
   'four_scale': _form('four_scale', False),
   'skips_residual': _form('skips', True),
   'four_scale_residual': _form('four_scale', True),
+  # The weight beta of errors in L2 (equation 4): one-sided, and none at all.
+  'skips_residual_pos_weight': _form('skips', True, form='pos_weight'),
+  'skips_residual_unweighted': _form('skips', True, beta_range=(0.5, 0.5)),
 }
 
 

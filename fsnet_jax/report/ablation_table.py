@@ -30,6 +30,8 @@ _TITLES = {
   'four_scale': 'four scales',
   'skips_residual': 'skips, correcting MSP',
   'four_scale_residual': 'four scales, correcting MSP',
+  'skips_residual_pos_weight': 'skips, correcting MSP, one-sided beta',
+  'skips_residual_unweighted': 'skips, correcting MSP, beta 1/2',
 }
 _NOTES = (
   'Mean ± sample standard deviation over seeds. The joint phase trains S too, '
