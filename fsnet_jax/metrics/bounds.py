@@ -6,6 +6,9 @@ possible one, so the metrics of the extremes enclose the exact ones. Ties
 within a step are covered too.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from fsnet_jax.metrics import ranking as rank
@@ -14,11 +17,14 @@ from fsnet_jax.metrics.ranking import Ranking
 Interval = tuple[float, float]
 
 
-def metric_bounds(ranking: Ranking) -> dict[str, Interval | None]:
+def metric_bounds(
+  ranking: Ranking, values: Mapping[str, Any] | None = None
+) -> dict[str, Interval | None]:
   """Encloses the ranking metrics of the exact scores.
 
   Args:
     ranking: the pixels, as far as their order is known.
+    values: `ranking_metrics(ranking)` where that is known already.
 
   Returns:
     For each of `ranking.METRICS` the smallest and largest value that it can
@@ -28,7 +34,7 @@ def metric_bounds(ranking: Ranking) -> dict[str, Interval | None]:
   if not 0 < ranking.errors < ranking.pixels:
     return dict.fromkeys(rank.METRICS)
   if ranking.exact:
-    values = rank.ranking_metrics(ranking)
+    values = values or rank.ranking_metrics(ranking)
     return {name: (values[name], values[name]) for name in rank.METRICS}
   swapped = ranking.swapped()
   auroc = _auroc_bounds(ranking)

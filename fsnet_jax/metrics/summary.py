@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fsnet_jax.metrics.bounds import metric_bounds
 from fsnet_jax.metrics.calibration import Calibration
 from fsnet_jax.metrics.ranking import (
   COVERAGES,
@@ -34,6 +35,8 @@ def summarise(
     A nested dict of Python numbers and None where a value is not defined:
     * `pooled`: `ranking.METRICS`, `ece`, `base_error_rate`, `pixels` and
       `errors` over all pixels;
+    * `pooled_bounds`: for each of `ranking.METRICS` the lowest and the highest
+      value that the unbinned scores can have; None where not defined;
     * `class_macro`: the mean of each metric over the groups for which it is
       defined;
     * `class_macro_classes`: how many groups those are;
@@ -58,8 +61,10 @@ def summarise(
     for metric in (*METRICS, 'ece')
   }
   risks = [risk_at_coverage(group) for group in groups]
+  values = ranking_metrics(pooled)
   return {
-    'pooled': ranking_metrics(pooled) | {'ece': pooled_ece},
+    'pooled': values | {'ece': pooled_ece},
+    'pooled_bounds': metric_bounds(pooled, values),
     'class_macro': {metric: _mean(values) for metric, values in macro.items()},
     'class_macro_classes': {
       metric: len(values) for metric, values in macro.items()

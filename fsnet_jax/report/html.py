@@ -43,6 +43,7 @@ def render_html(
     summaries=[_summary(name, entry) for name, entry in datasets.items()],
     failure_columns=measures.FAILURE_MEASURES,
     pooled=_failure_table(datasets, 'pooled'),
+    certified=summary.certified(datasets),
     class_macro=_failure_table(datasets, 'class_macro'),
     segmentation_columns=measures.SEGMENTATION_MEASURES,
     segmentation=_segmentation_table(datasets),

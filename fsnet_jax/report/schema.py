@@ -81,14 +81,13 @@ DETECTOR_KEYS: Mapping[str, Key] = {
     'error rate among the most trusted share of pixels, by that share'
   ),
   'caught_at_budget': Key(
-    'share of all errors among the most suspicious share of pixels, by that'
-    ' share',
-    required=False,
+    'share of all errors in the most suspicious pixels, by their share', False
+  ),
+  'pooled_bounds': Key(
+    'lowest and highest value that each pooled measure can have', False
   ),
   'per_class': Key('measures of each true class by itself', required=False),
-  'class_macro_classes': Key(
-    'number of classes behind each class_macro value', required=False
-  ),
+  'class_macro_classes': Key('classes behind each class_macro value', False),
   'risk_at_coverage_class_macro': Key(
     'risk_at_coverage of each true class, averaged over classes',
     required=False,
@@ -131,6 +130,11 @@ _GROUPS: Mapping[str, Mapping[str, Key]] = {
 # below 0, and sums of floats a little above 1.
 _RANGE_TOLERANCE = 1e-3
 _COUNT_KEYS = frozenset({'images', 'pixels', 'errors'})
+_BY_SHARE = (
+  'risk_at_coverage',
+  'risk_at_coverage_class_macro',
+  'caught_at_budget',
+)
 
 
 def validate(metrics: Mapping[str, Any]) -> None:
@@ -219,14 +223,17 @@ def _check_detector(detector: Any, where: str) -> None:
     detector.get('per_class'), f'{where}.per_class', True
   ):
     _check_measures(measures, _GROUPS['per_class'], f'{where}.per_class.{name}')
+  for key, ends in _named(
+    detector.get('pooled_bounds'), f'{where}.pooled_bounds', True
+  ):
+    _check_bounds(key, ends, f'{where}.pooled_bounds.{key}')
   for key, count in _named(
     detector.get('class_macro_classes'), f'{where}.class_macro_classes', True
   ):
     if key not in MEASURE_KEYS:
       raise ValueError(f'{where}.class_macro_classes: unknown key {key!r}.')
     _check_count(count, f'{where}.class_macro_classes.{key}')
-  _check_risks(detector['risk_at_coverage'], f'{where}.risk_at_coverage')
-  for key in ('risk_at_coverage_class_macro', 'caught_at_budget'):
+  for key in _BY_SHARE:
     if key in detector:
       _check_risks(detector[key], f'{where}.{key}')
 
@@ -237,6 +244,19 @@ def _check_measures(measures: Any, keys: Mapping[str, Key], where: str) -> None:
   for key, value in measures.items():
     check = _check_count if key in _COUNT_KEYS else _check_rate
     check(value, f'{where}.{key}')
+
+
+def _check_bounds(key: str, ends: Any, where: str) -> None:
+  """Checks a measure's bounds: two rates in order, or None."""
+  if key not in MEASURE_KEYS:
+    raise ValueError(f'{where}: unknown key {key!r}.')
+  if ends is None:
+    return
+  low, high = ends
+  _check_rate(low, where)
+  _check_rate(high, where)
+  if None in (low, high) or low > high + _RANGE_TOLERANCE:
+    raise ValueError(f'{where} is {ends!r}, not two rates in order.')
 
 
 def _check_risks(risks: Any, where: str) -> None:
@@ -343,11 +363,7 @@ def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
   ordered = _in_order(detector, DETECTOR_KEYS)
   for group in ('pooled', 'class_macro'):
     ordered[group] = _in_order(detector[group], _GROUPS[group])
-  for key in (
-    'risk_at_coverage',
-    'risk_at_coverage_class_macro',
-    'caught_at_budget',
-  ):
+  for key in _BY_SHARE:
     if key in detector:
       ordered[key] = dict(sorted(detector[key].items(), key=_by_share))
   if 'per_class' in detector:

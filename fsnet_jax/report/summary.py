@@ -66,6 +66,39 @@ def summarize(dataset: Mapping[str, Any]) -> Summary:
   return Summary(verdict, headline, ' '.join(filter(None, sentences)))
 
 
+def certified(datasets: Mapping[str, Any]) -> str:
+  """Says how far the pooled measures can be from those of single pixels.
+
+  Args:
+    datasets: of `metrics.json`.
+
+  Returns:
+    A sentence or two; nothing where the file does not know.
+  """
+  away: dict[str, float] = {}
+  for dataset in datasets.values():
+    for detector in dataset['failure'].values():
+      for key, ends in (detector.get('pooled_bounds') or {}).items():
+        value = detector['pooled'][key]
+        if ends is not None and value is not None:
+          reach = max(ends[1] - value, value - ends[0], 0.0)
+          away[key] = max(away.get(key, 0.0), reach)
+  if not away:
+    return ''
+  if not any(away.values()):
+    return 'Pixels are ranked one by one, so these values are exact.'
+  limits = ', '.join(
+    f'{measure.title} {measures.format_value(away[measure.key], measure, 3)}'
+    for measure in measures.FAILURE_MEASURES
+    if measure.key in away
+  )
+  return (
+    'Scores are ranked in narrow ranges where there are many pixels. What the'
+    ' single pixels give is certain to lie no further than this from the'
+    f' values shown: {limits}.'
+  )
+
+
 def caught_share(
   risk_at_coverage: Mapping[str, measures.Value], coverage: str
 ) -> float | None:

@@ -92,6 +92,10 @@ def test_every_key_is_documented():
     ((*FSNET, 'risk_at_coverage_class_macro'), {'x': 0.1}, "'x' is not a"),
     ((*FSNET, 'per_class'), {'road': {'mean': 1}}, "unknown key 'mean'"),
     ((*FSNET, 'per_class'), {'road': {'auroc': math.nan}}, 'road.auroc'),
+    ((*FSNET, 'pooled_bounds'), {'miou': None}, "unknown key 'miou'"),
+    ((*FSNET, 'pooled_bounds'), {'auroc': (0.9, 0.8)}, 'not two rates in'),
+    ((*FSNET, 'pooled_bounds'), {'auroc': (None, 0.8)}, 'not two rates in'),
+    ((*FSNET, 'pooled_bounds'), {'auroc': (0.8, 2.0)}, 'not a fraction'),
     ((*FSNET, 'class_macro_classes'), {'auroc': 1.5}, 'not a whole number'),
     ((*FSNET, 'class_macro_classes'), {'miou': 3}, "unknown key 'miou'"),
   ],
@@ -107,6 +111,7 @@ def test_optional_keys_are_accepted(metrics):
   _set(metrics, (*DAY, 'segmentation', 'class_acc'), {'road': 0.5})
   _set(metrics, (*FSNET, 'pooled', 'errors'), 1234)
   _set(metrics, (*FSNET, 'class_macro_classes'), {'auroc': 17})
+  _set(metrics, (*FSNET, 'pooled_bounds'), {'auroc': (0.5, 0.5), 'aurc': None})
   _set(metrics, (*FSNET, 'risk_at_coverage_class_macro'), {'1.0': None})
   _set(metrics, (*FSNET, 'per_class'), {'road': {'auroc': 0.5, 'pixels': 12}})
   _set(metrics, ('environment', 'devices'), 8)

@@ -180,3 +180,13 @@ def test_a_different_rival_ahead_makes_a_clause_of_its_own():
     'FSNet is ahead of TCP and behind MSP on AUROC; ahead of MSP and behind'
     ' TCP on FPR95.'
   )
+
+
+def test_certified_distance_is_the_farthest_end():
+  msp, fsnet = make_detector(0.8), make_detector(0.9)
+  assert summary.certified({'day': make_dataset({'msp': msp})}) == ''
+  both = {'day': make_dataset({'msp': msp, 'fsnet': fsnet})}
+  msp['pooled_bounds'] = {'auroc': (0.8, 0.8), 'aurc': None}
+  assert 'exact' in summary.certified(both)
+  fsnet['pooled_bounds'] = {'auroc': (0.8988, 0.9004), 'aurc': (0.02, 0.0205)}
+  assert 'values shown: AUROC 0.120, AURC 0.500.' in summary.certified(both)
