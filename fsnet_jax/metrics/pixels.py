@@ -81,7 +81,7 @@ def pixel_keys(
 
 @dataclasses.dataclass(frozen=True)
 class PixelStore:
-  """Packed pixels on the host, without those that do not count.
+  """Packed pixels on the host.
 
   Attributes:
     num_groups: number of groups.
@@ -109,15 +109,18 @@ class PixelStore:
       codes: `PixelKeys.codes`.
       keep: bool [g], the groups to keep; None keeps all.
     """
-    keys, codes = _select(
-      np.asarray(keys), np.asarray(codes), self._table(keep)
+    return self.append(
+      *_select(np.asarray(keys), np.asarray(codes), keep, self.num_groups)
     )
+
+  def append(self, keys: np.ndarray, codes: np.ndarray) -> 'PixelStore':
+    """Returns the store with pixels added as they are."""
     if not len(keys):
       return self
     return PixelStore(self.num_groups, (*self.keys, keys), (*self.codes, codes))
 
-  def only(self, keep: np.ndarray) -> 'PixelStore':
-    """Returns the pixels of the groups where `keep`, bool [g], is true."""
+  def only(self, keep: np.ndarray | None = None) -> 'PixelStore':
+    """Returns the counted pixels, of the groups in `keep` as in `add`."""
     store = PixelStore(self.num_groups)
     for keys, codes in zip(self.keys, self.codes):
       store = store.add(keys, codes, keep)
@@ -159,20 +162,23 @@ class PixelStore:
     parts = np.split(keys, ends[:-1])
     return [rank_pixels(*pair) for pair in zip(parts[::2], parts[1::2])]
 
-  def _table(self, keep: np.ndarray | None) -> np.ndarray:
-    """Whether to keep a pixel, by its code."""
-    table = np.zeros(NOT_COUNTED + 1, bool)
-    known = np.ones(self.num_groups, bool) if keep is None else keep
-    table[: 2 * self.num_groups] = np.repeat(known, 2)
-    return table
-
 
 def _select(
-  keys: np.ndarray, codes: np.ndarray, table: np.ndarray
+  keys: np.ndarray,
+  codes: np.ndarray,
+  keep: np.ndarray | None,
+  num_groups: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The pixels whose code is in the table."""
-  kept = table[codes]
-  return (keys, codes) if kept.all() else (keys[kept], codes[kept])
+  """The counted pixels of the groups to keep; None: of all."""
+  counted = codes < 2 * num_groups
+  if keep is not None and not keep.all():
+    table = np.append(np.repeat(keep, 2), False)
+    counted = table[np.minimum(codes, 2 * num_groups)]
+  # Much faster than indexing by a mask.
+  places = np.flatnonzero(counted)
+  if len(places) == len(keys):
+    return keys, codes
+  return keys[places], codes[places]
 
 
 def rank_pixels(right: np.ndarray, wrong: np.ndarray) -> Ranking:

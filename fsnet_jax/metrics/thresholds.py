@@ -11,14 +11,13 @@ them.
 
 import dataclasses
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Int64, UInt32
 
 from fsnet_jax.metrics.binned import BinTable
 from fsnet_jax.metrics.pixels import rank_pixels
 from fsnet_jax.metrics.ranking import Ranking, fpr95_step
-from fsnet_jax.metrics.score_keys import NUM_BINS, key_bins
+from fsnet_jax.metrics.score_keys import NUM_BINS
 
 #: Pixels that are kept at most, 5 bytes each, after each addition.
 NEAR_PIXELS = 1 << 21
@@ -28,8 +27,6 @@ NEAR_PIXELS = 1 << 21
 # and where it ends must be among them. (At 65 million pixels of 500 images,
 # 0.7 % of all pixels lie on either side in the end.)
 _SIDE = 7 / 32
-
-_jitted_bins = jax.jit(key_bins)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,20 +91,19 @@ class NearThresholds:
       np.concatenate([self.keys, other.keys]),
       np.concatenate([self.wrong, other.wrong]),
       self.limit,
-    )._inside()
+    )._inside(table)
     return both if len(both.keys) <= self.limit else both._narrowed(table)
 
-  def refine(self, ranking: Ranking, bins: Int64[np.ndarray, ' s']) -> Ranking:
-    """Orders the pixels of the two steps that FPR95 reads.
+  def refine(self, table: BinTable) -> Ranking:
+    """Ranks all pixels by bin, and by score in the bins that FPR95 reads.
 
     Args:
-      ranking: of all pixels, a step for each bin.
-      bins: the bin of each step.
+      table: of all pixels.
 
     Returns:
-      The ranking with these two steps taken apart, if all of their pixels are
-      here; as it is where not.
+      The ranking, with those two steps taken apart whose pixels are all here.
     """
+    ranking, bins = table.ranking(table.pooled())
     if not 0 < ranking.errors < ranking.pixels:
       return ranking
     last = len(bins) - 1
@@ -115,9 +111,8 @@ class NearThresholds:
       fpr95_step(ranking)[0],
       last - fpr95_step(ranking.swapped())[0],
     }
-    own = _bins(self.keys)
     for place in sorted(places, reverse=True):  # the later steps stay in place
-      here = own == bins[place]
+      here = self._in_bins(table, *[int(bins[place])] * 2)
       keys, wrong = self.keys[here], self.wrong[here]
       counts = int((~wrong).sum()), int(wrong.sum())
       if counts == (ranking.correct[place], ranking.wrong[place]):
@@ -137,16 +132,26 @@ class NearThresholds:
     )
     windows[:, 0] = np.maximum(windows[:, 0], self.windows[:, 0])
     windows[:, 1] = np.minimum(windows[:, 1], self.windows[:, 1])
-    return dataclasses.replace(self, windows=windows)._inside()
+    return dataclasses.replace(self, windows=windows)._inside(table)
 
-  def _inside(self) -> 'NearThresholds':
+  def _inside(self, table: BinTable) -> 'NearThresholds':
     """Only the pixels in a bin of the windows."""
-    bins, inside = _bins(self.keys), np.zeros(len(self.keys), bool)
-    for first, last in self.windows:
-      inside |= (bins >= first) & (bins <= last)
+    inside = np.zeros(len(self.keys), bool)
+    for first, last in self.windows.tolist():
+      inside |= self._in_bins(table, first, last)
+    # Much faster than indexing by a mask.
+    places = np.flatnonzero(inside)
     return dataclasses.replace(
-      self, keys=self.keys[inside], wrong=self.wrong[inside]
+      self, keys=self.keys[places], wrong=self.wrong[places]
     )
+
+  def _in_bins(self, table: BinTable, first: int, last: int) -> np.ndarray:
+    """Which of the pixels are in some bins, whose scores the table tells."""
+    if first > last:
+      return np.zeros(len(self.keys), bool)
+    low = table.lowest[first : last + 1].min()
+    high = table.highest[first : last + 1].max()
+    return (self.keys >= low) & (self.keys <= high)
 
 
 def _around(
@@ -176,14 +181,6 @@ def _around(
     int(np.searchsorted(before, before[bin_] - side)),
     int(np.searchsorted(up_to, up_to[bin_] + side, side='right')) - 1,
   )
-
-
-def _bins(keys: np.ndarray) -> np.ndarray:
-  """The bin of each key, int32; padded so that few programs are compiled."""
-  padded = 1 << max(len(keys) - 1, 1 << 12).bit_length()
-  wide = np.zeros(padded, np.uint32)
-  wide[: len(keys)] = keys
-  return np.asarray(_jitted_bins(wide))[: len(keys)]
 
 
 def _spliced(ranking: Ranking, place: int, part: Ranking) -> Ranking:
