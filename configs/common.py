@@ -20,8 +20,9 @@ def _data() -> ml_collections.ConfigDict:
   # [variant]:split of `data.name`; no validation_split = no validation.
   data.train_split = 'day:train'
   data.validation_split = 'day:validation'
-  # Scenes of each split: how many are drawn, or evenly taken of those there
-  # are; 0 = all, or the data set's own number.
+  # Scenes of each split of `data.name`: how many are drawn, or evenly taken
+  # of those there are; 0 = all, or the data set's own number. Other data sets
+  # that are evaluated are not cut.
   data.num_train = 0
   data.num_validation = 0
   data.num_test = 0

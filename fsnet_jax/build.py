@@ -77,8 +77,8 @@ def source(config: Any, spec: str) -> Source:
     UserError: for an unknown name, a missing folder or a damaged file.
   """
   name = dataset_of(spec)
-  roots = config.eval.roots
-  root = config.data.root if name == config.data.name else ''
+  own = name == config.data.name
+  root = config.data.root if own else ''
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
@@ -87,10 +87,11 @@ def source(config: Any, spec: str) -> Source:
   }
   request = DataRequest(
     image_size=tuple(config.image_size),
-    root=root or roots.get(name, ''),
+    root=root or config.eval.roots.get(name, ''),
     cache_dir=_cache_dir(config),
     on_error=config.data.on_error,
-    num_examples={split: n for split, n in counts.items() if n},
+    # The protocol's own: another data set is evaluated on all that it has.
+    num_examples={split: n for split, n in counts.items() if n and own},
   )
   return open_source(spec, request)
 
