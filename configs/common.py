@@ -208,7 +208,7 @@ def _fit() -> ml_collections.ConfigDict:
   fit.synthcp.vgg19 = ''
 
   fit.ensemble = ml_collections.ConfigDict()
-  # Networks S in all, the frozen one among them.
+  # Networks S in all, the frozen one among them: at least 2.
   fit.ensemble.members = 5
   return fit
 

@@ -57,7 +57,6 @@ _POSITIVE = (
   'fit.synthcp.gan_batch_size',
   'fit.synthcp.generator_learning_rate',
   'fit.synthcp.discriminator_learning_rate',
-  'fit.ensemble.members',
   'failure.blocks',
   'log_every_steps',
   'checkpoint_every_steps',

@@ -27,6 +27,8 @@ def test_cityscapes_is_synthcps_protocol():
   assert (tcp.steps, tcp.batch_size, tcp.learning_rate) == (40_000, 4, 5e-5)
   for one in (direct, synthcp):
     assert (one.steps, one.batch_size, one.learning_rate) == (20_000, 4, 2e-4)
+  deeplab = fit_detector.get_config('deeplab_v2_cityscapes').fit
+  assert deeplab.tcp.steps == 30_000 and deeplab.direct == direct
   # 50 epochs of 2975 images, whole batches of 12.
   assert synthcp.gan_batch_size == 12
   assert synthcp.gan_steps == 50 * (2975 // 12)
@@ -47,3 +49,12 @@ def test_unknown_arguments_and_numbers():
   config.fit.synthcp.gan_steps = 0
   with pytest.raises(UserError, match='config.fit.synthcp.gan_steps is 0'):
     config_check.check(config)
+
+
+def test_an_ensemble_has_more_than_one_member():
+  config = fit_detector.get_config()
+  config.fit.ensemble.members = 2
+  fitted.check_options('ensemble', config)
+  config.fit.ensemble.members = 1
+  with pytest.raises(UserError, match='config.fit.ensemble.members is 1'):
+    fitted.check_options('ensemble', config)
