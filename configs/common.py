@@ -147,7 +147,7 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.dropout_samples = 50
   # Folder of each detector that learns, as configs/fit_detector.py left it.
   evaluation.fitted = ml_collections.ConfigDict(
-    {'tcp': '', 'direct': '', 'synthcp': '', 'ensemble': ''}
+    {'tcp': '', 'tcp_synthcp': '', 'direct': '', 'synthcp': '', 'ensemble': ''}
   )
   evaluation.checkpoint = 'last'  # or 'best'
   evaluation.num_examples = 4
@@ -159,7 +159,8 @@ def _evaluation() -> ml_collections.ConfigDict:
 
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
-  # Which one `configs/fit_detector.py` fits: tcp, direct, synthcp, ensemble.
+  # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp
+  # or ensemble.
   fit.detector = 'tcp'
   # Of the detector's networks; 0: as `failure.width`, and then as `width`.
   fit.width = 0.0
@@ -182,7 +183,8 @@ def _fit() -> ml_collections.ConfigDict:
   # S itself, as ConfidNet's first phase.
   fit.tcp.backbone = 'tuned'
   # 'segmentation': the image as S was trained on it; 'synthcp': as SynthCP
-  # feeds it, 57 times too small.
+  # feeds it, 57 times too small. Detector 'tcp_synthcp' has these options too,
+  # but for 'synthcp' here and 'stretched' below.
   fit.tcp.input = 'segmentation'
   # fcn8 with padding 'pad99': maps laid 'aligned' over the image, or
   # 'stretched' to its size with their padding, as SynthCP's.

@@ -11,10 +11,13 @@ from fsnet_jax.detectors.entropy import PredictiveEntropy
 from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
 from fsnet_jax.detectors.logits import Energy, MaxLogit
 from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
+from fsnet_jax.detectors.mc_dropout_synthcp import MonteCarloDropoutAsSynthCp
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
 from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp
 from fsnet_jax.detectors.tcp import (
   TrueClassProbability,
+  TrueClassProbabilityAsSynthCp,
+  TrueClassProbabilityAsSynthCpPlusMsp,
   TrueClassProbabilityPlusMsp,
 )
 from fsnet_jax.detectors.temperature import TemperatureScaledMsp
@@ -29,9 +32,12 @@ DETECTORS: dict[str, FailureDetector] = {
     MaxLogit(),
     Energy(),
     MonteCarloDropout(),
+    MonteCarloDropoutAsSynthCp(),
     TemperatureScaledMsp(),
     TrueClassProbability(),
     TrueClassProbabilityPlusMsp(),
+    TrueClassProbabilityAsSynthCp(),
+    TrueClassProbabilityAsSynthCpPlusMsp(),
     Direct(),
     DirectPlusMsp(),
     SynthCp(),

@@ -17,7 +17,8 @@ def test_shipped_config_passes_its_own_check(argument):
   assert ('camvid' in argument) == (config.data.name == 'camvid')
   for name, detector in fitted.FITTED.items():
     detector.check(config)
-    assert name in config.fit and name in config.eval.fitted
+    assert fitted.section_of(detector) in config.fit
+    assert name in config.eval.fitted
 
 
 def test_cityscapes_is_synthcps_protocol():
