@@ -17,7 +17,8 @@ def _data() -> ml_collections.ConfigDict:
   data.cache_dir = ''
   # A damaged file: 'stop' with its name, or 'skip' and list it.
   data.on_error = 'stop'
-  # [variant]:split of `data.name`; no validation_split = no validation.
+  # [variant]:split of `data.name`; no validation_split = no validation. What is
+  # fitted or chosen on it must not be what is evaluated.
   data.train_split = 'day:train'
   data.validation_split = 'day:validation'
   # Scenes of each split of `data.name`: how many are drawn, or evenly taken

@@ -132,6 +132,26 @@ def validation_source(config: Any) -> Source | None:
   return source(config, _own_spec(config, config.data.validation_split))
 
 
+def images_in_common(config: Any, spec: str) -> int:
+  """How many images of a data set the validation split holds too.
+
+  What is fitted or chosen on these has seen what it is judged on.
+
+  Args:
+    config: the run's config.
+    spec: as `source` takes it; corrupted images count as what they were.
+
+  Raises:
+    UserError: as `source`.
+  """
+  validation = validation_source(config)
+  if validation is None or dataset_of(spec) != config.data.name:
+    return 0
+  evaluated = source(config, spec.partition('@')[0])
+  known = {scene['id'] for scene in validation}
+  return sum(scene['id'] in known for scene in evaluated)
+
+
 def evaluation_batches(config: Any, data: Source):
   """One padded pass over `data`, the same number of batches everywhere."""
   return eval_loader(
