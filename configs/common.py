@@ -142,6 +142,7 @@ def _evaluation() -> ml_collections.ConfigDict:
       'idd_lite': '',
     }
   )
+  # Names of docs/detectors.md, or module:Class of a file of your own.
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8
   # Passes of detector 'mc_dropout'.
