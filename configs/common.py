@@ -17,11 +17,13 @@ def _data() -> ml_collections.ConfigDict:
   data.cache_dir = ''
   # A damaged file: 'stop' with its name, or 'skip' and list it.
   data.on_error = 'stop'
-  # [variant]:split of `data.name`; no validation_split = no validation.
+  # [variant]:split of `data.name`; no validation_split = no validation. What is
+  # fitted or chosen on it must not be what is evaluated.
   data.train_split = 'day:train'
   data.validation_split = 'day:validation'
-  # Scenes of each split: how many are drawn, or evenly taken of those there
-  # are; 0 = all, or the data set's own number.
+  # Scenes of each split of `data.name`: how many are drawn, or evenly taken
+  # of those there are; 0 = all, or the data set's own number. Other data sets
+  # that are evaluated are not cut.
   data.num_train = 0
   data.num_validation = 0
   data.num_test = 0
@@ -140,13 +142,14 @@ def _evaluation() -> ml_collections.ConfigDict:
       'idd_lite': '',
     }
   )
+  # Names of docs/detectors.md, or module:Class of a file of your own.
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8
   # Passes of detector 'mc_dropout'.
   evaluation.dropout_samples = 50
   # Folder of each detector that learns, as configs/fit_detector.py left it.
   evaluation.fitted = ml_collections.ConfigDict(
-    {'tcp': '', 'direct': '', 'synthcp': '', 'ensemble': ''}
+    {'tcp': '', 'tcp_synthcp': '', 'direct': '', 'synthcp': '', 'ensemble': ''}
   )
   evaluation.checkpoint = 'last'  # or 'best'
   evaluation.num_examples = 4
@@ -158,7 +161,8 @@ def _evaluation() -> ml_collections.ConfigDict:
 
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
-  # Which one `configs/fit_detector.py` fits: tcp, direct, synthcp, ensemble.
+  # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp
+  # or ensemble.
   fit.detector = 'tcp'
   # Of the detector's networks; 0: as `failure.width`, and then as `width`.
   fit.width = 0.0
@@ -181,7 +185,8 @@ def _fit() -> ml_collections.ConfigDict:
   # S itself, as ConfidNet's first phase.
   fit.tcp.backbone = 'tuned'
   # 'segmentation': the image as S was trained on it; 'synthcp': as SynthCP
-  # feeds it, 57 times too small.
+  # feeds it, 57 times too small. Detector 'tcp_synthcp' has these options too,
+  # but for 'synthcp' here and 'stretched' below.
   fit.tcp.input = 'segmentation'
   # fcn8 with padding 'pad99': maps laid 'aligned' over the image, or
   # 'stretched' to its size with their padding, as SynthCP's.
@@ -207,7 +212,7 @@ def _fit() -> ml_collections.ConfigDict:
   fit.synthcp.vgg19 = ''
 
   fit.ensemble = ml_collections.ConfigDict()
-  # Networks S in all, the frozen one among them.
+  # Networks S in all, the frozen one among them: at least 2.
   fit.ensemble.members = 5
   return fit
 

@@ -30,6 +30,6 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   compare_common.add_comparison(config, arg)
   config.eval.datasets = compare_fcn8.get_config(arg).eval.datasets
   # Monte-Carlo dropout needs a network that has learnt with dropout. The
-  # published row of DeepLab had none: it is `entropy` here.
+  # published row of DeepLab had none: it is `mc_dropout_synthcp` here.
   config.segmentation.dropout_rate = 0.5
   return config

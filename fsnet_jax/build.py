@@ -77,8 +77,8 @@ def source(config: Any, spec: str) -> Source:
     UserError: for an unknown name, a missing folder or a damaged file.
   """
   name = dataset_of(spec)
-  roots = config.eval.roots
-  root = config.data.root if name == config.data.name else ''
+  own = name == config.data.name
+  root = config.data.root if own else ''
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
@@ -87,10 +87,11 @@ def source(config: Any, spec: str) -> Source:
   }
   request = DataRequest(
     image_size=tuple(config.image_size),
-    root=root or roots.get(name, ''),
+    root=root or config.eval.roots.get(name, ''),
     cache_dir=_cache_dir(config),
     on_error=config.data.on_error,
-    num_examples={split: n for split, n in counts.items() if n},
+    # The protocol's own: another data set is evaluated on all that it has.
+    num_examples={split: n for split, n in counts.items() if n and own},
   )
   return open_source(spec, request)
 
@@ -129,6 +130,26 @@ def validation_source(config: Any) -> Source | None:
   if not config.data.validation_split:
     return None
   return source(config, _own_spec(config, config.data.validation_split))
+
+
+def images_in_common(config: Any, spec: str) -> int:
+  """How many images of a data set the validation split holds too.
+
+  What is fitted or chosen on these has seen what it is judged on.
+
+  Args:
+    config: the run's config.
+    spec: as `source` takes it; corrupted images count as what they were.
+
+  Raises:
+    UserError: as `source`.
+  """
+  validation = validation_source(config)
+  if validation is None or dataset_of(spec) != config.data.name:
+    return 0
+  evaluated = source(config, spec.partition('@')[0])
+  known = {scene['id'] for scene in validation}
+  return sum(scene['id'] in known for scene in evaluated)
 
 
 def evaluation_batches(config: Any, data: Source):

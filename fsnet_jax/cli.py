@@ -47,7 +47,13 @@ def _check_detectors(config: Any, model: FSNet) -> None:
       if problem:
         raise UserError(f'config.eval.detectors: {problem}.')
     learned = fitted_name(DETECTORS[name])
-    if learned:
+    if learned and learned not in fitted.FITTED:
+      raise UserError(
+        f'Detector {name!r} has uses_fitted={learned!r}, which does not exist: '
+        f'choose from {", ".join(fitted.FITTED)}.'
+      )
+    makes = config.compare.fitted if config.task == 'compare' else ()
+    if learned and learned not in makes:
       fitted.check_fit(learned, config.eval.fitted[learned])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fsnet_jax.build_model import NETWORKS
-from fsnet_jax.detectors import DETECTORS
+from fsnet_jax.detectors import DETECTORS, register
 from input_pipeline.errors import UserError
 
 # What `main.py` can do with a config of this package.
@@ -57,7 +57,6 @@ _POSITIVE = (
   'fit.synthcp.gan_batch_size',
   'fit.synthcp.generator_learning_rate',
   'fit.synthcp.discriminator_learning_rate',
-  'fit.ensemble.members',
   'failure.blocks',
   'log_every_steps',
   'checkpoint_every_steps',
@@ -182,7 +181,9 @@ def check(config: Any) -> None:
   """Checks every field that can be checked without data or devices.
 
   Args:
-    config: a `ConfigDict` as `configs/common.py` lays it out.
+    config: a `ConfigDict` as `configs/common.py` lays it out. A `module:Class`
+      of `eval.detectors` becomes the name of that detector, which everything
+      after finds in the table.
 
   Raises:
     UserError: for the first mistake found.
@@ -201,6 +202,7 @@ def check(config: Any) -> None:
       "config.switch is 'plateau', which needs config.data.validation_split "
       'to be set.'
     )
+  config.eval.detectors = register(config.eval.detectors)
   _check_choices(config)
   _check_numbers(config)
   _check_fraction(config)

@@ -249,6 +249,20 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
+def _note_shared_images(config: Any) -> None:
+  """Says so if validation images are among those that are evaluated."""
+  counts = {
+    name: build.images_in_common(config, name) for name in config.eval.datasets
+  }
+  shared = [f'{count} of {name}' for name, count in counts.items() if count]
+  if shared:
+    say(
+      f'note: data.validation_split={config.data.validation_split!r} holds '
+      f'images that are evaluated ({", ".join(shared)}): a temperature that is '
+      'fitted on it, or a checkpoint chosen by it, has seen them'
+    )
+
+
 def evaluate(
   config: Any,
   workdir: Path,
@@ -285,6 +299,7 @@ def evaluate(
     checkpoints.close()
   evaluator = Evaluator(config, model, mesh)
   evaluator.check_fits(state)
+  _note_shared_images(config)
   results = {}
   with StopRequest() as stop:
     for name in config.eval.datasets:

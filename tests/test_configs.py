@@ -62,6 +62,9 @@ def test_cityscapes_is_synthcps_protocol_for_deeplab():
   assert config.segmentation.features == 'layer4'
   assert config.segmentation.frozen_bn
   assert config.segmentation.dropout_rate == 0
+  # The checkpoints of TCP that SynthCP's scripts evaluate.
+  assert (other.fit.tcp.steps, config.fit.tcp.steps) == (40_000, 30_000)
+  assert _config('compare_deeplabv2', 'cityscapes').fit.tcp.steps == 30_000
   rates = [
     build.learning_rates(config, step, 1)['learning_rate_segmentation']
     for step in (0, 20_000, 30_000)

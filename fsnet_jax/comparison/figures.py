@@ -21,6 +21,8 @@ _FIRST = (
   'direct',
   'tcp_msp',
   'tcp',
+  'tcp_synthcp_msp',
+  'tcp_synthcp',
   'ensemble',
   'entropy',
 )

@@ -135,7 +135,7 @@ CAVEATS_III = (
   'dropout: it is the entropy of a single pass, our row "Entropy". Our '
   'MC-Dropout really drops.',
   "The published TCP was fed images on another scale than its backbone's; "
-  'ours is fed as S is.',
+  'ours is fed as S is, all but "TCP (SynthCP)".',
   'Its networks are pretrained, at 256x512, on Cityscapes; ours are as the '
   'config says. Numbers side by side show the order of methods, no more.',
 )
@@ -166,8 +166,13 @@ def row_of(detector: str, detectors: tuple[str, ...]) -> str | None:
   Args:
     detector: its name.
     detectors: all names of the table: where one has a variant with MSP, that
-      is the published one.
+      is the published one, and so is TCP as SynthCP feeds it.
   """
+  if 'tcp_synthcp' in detectors and detector in ('tcp', 'tcp_msp'):
+    return None
+  if detector.startswith('tcp_synthcp'):
+    with_msp = 'tcp_synthcp_msp'
+    return None if detector != with_msp and with_msp in detectors else 'tcp'
   if detector in ('synthcp_msp', 'direct_msp', 'tcp_msp'):
     return detector.removesuffix('_msp')
   if detector in TITLES and (

@@ -18,7 +18,15 @@ SHOWN = (
   'ece',
 )
 _DIFFERENCES = ('auroc', 'fpr95_error', 'ap_error', 'ap_success', 'augrc')
-_PAPER_FIRST = ('synthcp', 'mc_dropout', 'msp', 'direct', 'tcp')
+_PAPER_FIRST = (
+  'synthcp',
+  'mc_dropout',
+  'mc_dropout_synthcp',
+  'msp',
+  'direct',
+  'tcp',
+  'tcp_synthcp',
+)
 _PERCENT = measures.BY_KEY['auroc']
 
 

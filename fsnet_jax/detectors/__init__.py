@@ -1,5 +1,8 @@
 """Failure detectors: one file each, one protocol, one table."""
 
+from collections.abc import Sequence
+
+from fsnet_jax.detectors import own
 from fsnet_jax.detectors.base import (
   FailureDetector,
   ForwardPass,
@@ -11,13 +14,17 @@ from fsnet_jax.detectors.entropy import PredictiveEntropy
 from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
 from fsnet_jax.detectors.logits import Energy, MaxLogit
 from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
+from fsnet_jax.detectors.mc_dropout_synthcp import MonteCarloDropoutAsSynthCp
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
 from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp
 from fsnet_jax.detectors.tcp import (
   TrueClassProbability,
+  TrueClassProbabilityAsSynthCp,
+  TrueClassProbabilityAsSynthCpPlusMsp,
   TrueClassProbabilityPlusMsp,
 )
 from fsnet_jax.detectors.temperature import TemperatureScaledMsp
+from input_pipeline.errors import UserError
 
 DETECTORS: dict[str, FailureDetector] = {
   detector.name: detector
@@ -29,9 +36,12 @@ DETECTORS: dict[str, FailureDetector] = {
     MaxLogit(),
     Energy(),
     MonteCarloDropout(),
+    MonteCarloDropoutAsSynthCp(),
     TemperatureScaledMsp(),
     TrueClassProbability(),
     TrueClassProbabilityPlusMsp(),
+    TrueClassProbabilityAsSynthCp(),
+    TrueClassProbabilityAsSynthCpPlusMsp(),
     Direct(),
     DirectPlusMsp(),
     SynthCp(),
@@ -40,4 +50,42 @@ DETECTORS: dict[str, FailureDetector] = {
   )
 }
 
-__all__ = ['DETECTORS', 'FailureDetector', 'ForwardPass', 'fitted_name']
+_BUILT_IN = tuple(DETECTORS)
+
+__all__ = [
+  'DETECTORS',
+  'FailureDetector',
+  'ForwardPass',
+  'fitted_name',
+  'register',
+]
+
+
+def register(entries: Sequence[str]) -> tuple[str, ...]:
+  """Puts the detectors of a user's own files into `DETECTORS`.
+
+  Args:
+    entries: of `config.eval.detectors`: names, or `module:Class`.
+
+  Returns:
+    The names alone: `module:Class` becomes the name that its class has.
+
+  Raises:
+    UserError: such a detector cannot be imported, is none, or has the name of
+      another one.
+  """
+  names: list[str] = []
+  for entry in entries:
+    if ':' not in entry:
+      names.append(entry)
+      continue
+    detector = own.load(entry)
+    if detector.name in (*_BUILT_IN, *names):
+      whose = 'of a built-in one' if detector.name in _BUILT_IN else 'twice'
+      raise UserError(
+        f'config.eval.detectors names {entry!r}, whose name {detector.name!r} '
+        f'is there {whose}: give it another.'
+      )
+    DETECTORS[detector.name] = detector
+    names.append(detector.name)
+  return tuple(names)

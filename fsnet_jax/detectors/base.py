@@ -38,8 +38,8 @@ class FailureDetector(Protocol):
 
   Only the order of scores matters to the ranking metrics, so a score may
   have any finite range; choose the monotone form that keeps most resolution
-  in float32. Add a detector as one file and one line in
-  `fsnet_jax.detectors.DETECTORS`.
+  in float32. Add a detector as one file, named `module:Class` in
+  `config.eval.detectors` or with two lines in `fsnet_jax.detectors`.
 
   Attributes:
     name: key in `metrics.json`.

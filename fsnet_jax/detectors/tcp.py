@@ -18,7 +18,7 @@ class TrueClassProbability:
 
   def score(self, forward: ForwardPass):
     """The logit: ranks as 1 - TCP does, without saturating."""
-    return forward.fitted['tcp']
+    return forward.fitted[self.uses_fitted]
 
   def probability(self, forward: ForwardPass):
     """None: 1 - TCP is no probability of being wrong."""
@@ -38,8 +38,24 @@ class TrueClassProbabilityPlusMsp:
   def score(self, forward: ForwardPass):
     """(1 - predicted TCP) + (1 - max softmax)."""
     own = jax.nn.sigmoid(miss_logit(forward.segmentation.logits))
-    return jax.nn.sigmoid(forward.fitted['tcp']) + own
+    return jax.nn.sigmoid(forward.fitted[self.uses_fitted]) + own
 
   def probability(self, forward: ForwardPass):
     """None: the sum is no probability."""
     return None
+
+
+class TrueClassProbabilityAsSynthCp(TrueClassProbability):
+  """The same of a head that is fed as SynthCP feeds it."""
+
+  name = 'tcp_synthcp'
+  title = 'TCP (SynthCP)'
+  uses_fitted = 'tcp_synthcp'
+
+
+class TrueClassProbabilityAsSynthCpPlusMsp(TrueClassProbabilityPlusMsp):
+  """The same of a head that is fed as SynthCP feeds it: the published TCP."""
+
+  name = 'tcp_synthcp_msp'
+  title = 'TCP (SynthCP) + MSP'
+  uses_fitted = 'tcp_synthcp'

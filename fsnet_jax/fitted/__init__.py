@@ -11,12 +11,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fsnet_jax.fitted import cost, records
-from fsnet_jax.fitted.base import FittedDetector, Loaded, Setting
+from fsnet_jax.fitted.base import (
+  FittedDetector,
+  Loaded,
+  Setting,
+  section_of,
+)
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.fitted.direct import Direct
 from fsnet_jax.fitted.ensemble import Ensemble
 from fsnet_jax.fitted.synthcp import SynthCp
-from fsnet_jax.fitted.tcp import Tcp
+from fsnet_jax.fitted.tcp import Tcp, TcpAsSynthCp
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.distributed import barrier
 from input_pipeline.errors import UserError
@@ -24,7 +29,7 @@ from input_pipeline.notices import say
 
 FITTED: Mapping[str, FittedDetector] = {
   detector.name: detector
-  for detector in (Tcp(), Direct(), SynthCp(), Ensemble())
+  for detector in (Tcp(), TcpAsSynthCp(), Direct(), SynthCp(), Ensemble())
 }
 
 __all__ = [
@@ -38,6 +43,7 @@ __all__ = [
   'fit',
   'load',
   'note_another_s',
+  'section_of',
 ]
 
 
@@ -77,9 +83,10 @@ def check_options(name: str, config: Any) -> None:
       f'config.fit.predictions is {config.fit.predictions!r}: choose folds or '
       'own.'
     )
-  for field, value in config.fit[name].items():
+  section = section_of(FITTED[name])
+  for field, value in config.fit[section].items():
     if field.endswith('batch_size'):
-      mesh.check_batch_size(f'fit.{name}.{field}', value)
+      mesh.check_batch_size(f'fit.{section}.{field}', value)
   FITTED[name].check(config)
 
 
@@ -97,10 +104,11 @@ def check_data(name: str, config: Any) -> None:
   from input_pipeline.datasets.folds import bounds
 
   images = len(build.training_source(config))
-  for field, value in config.fit[name].items():
+  section = section_of(FITTED[name])
+  for field, value in config.fit[section].items():
     if field.endswith('batch_size') and value > images:
       raise UserError(
-        f'config.fit.{name}.{field} is {value}, but there are only {images} '
+        f'config.fit.{section}.{field} is {value}, but there are only {images} '
         'training images: lower it.'
       )
   if FITTED[name].needs_predictions and config.fit.predictions == 'folds':
@@ -140,7 +148,8 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
   check(name, config)
   detector = FITTED[name]
   network, variables = frozen.load(config)
-  records.claim(workdir, name, config, frozen.fingerprint(variables))
+  section, s = section_of(detector), frozen.fingerprint(variables)
+  records.claim(workdir, name, section, config, s)
   finished = cost.read(workdir)
   if finished is not None:
     return finished

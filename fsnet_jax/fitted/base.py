@@ -74,9 +74,12 @@ class FittedDetector(Protocol):
   """A detector that is trained after S, over the frozen S.
 
   Attributes:
-    name: key of `FITTED`, of `config.fit` and of `config.eval.fitted`.
+    name: key of `FITTED`, of `config.eval.fitted` and of `config.fit`.
     needs_predictions: whether it learns from S's errors, so that it needs
       the failure data set where `config.fit.predictions` is 'folds'.
+
+  One that takes the options of another also has `section`, their key in
+  `config.fit`.
   """
 
   name: str
@@ -102,6 +105,11 @@ class FittedDetector(Protocol):
       folder: of the fit.
     """
     ...
+
+
+def section_of(detector: Any) -> str:
+  """The key of `config.fit` that holds a detector's options."""
+  return getattr(detector, 'section', detector.name)
 
 
 def valid_pixels(batch: Batch) -> Bool[Array, 'b h w']:

@@ -12,6 +12,7 @@ from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.fitted.base import Loaded, Setting
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.models.initializers import host_init
+from input_pipeline.errors import UserError
 
 # From the run's seed to that of member 1, 2, ...: runs with neighbouring
 # seeds must not share members.
@@ -29,7 +30,13 @@ class Ensemble:
   needs_predictions = False
 
   def check(self, config: Any) -> None:
-    """Nothing beyond numbers, which `config_check` checks."""
+    """Raises UserError for an ensemble of the frozen S alone."""
+    members = config.fit.ensemble.members
+    if members < 2:
+      raise UserError(
+        f'config.fit.ensemble.members is {members}: an ensemble has at least '
+        '2, the frozen S among them.'
+      )
 
   def train(self, setting: Setting, folder: Path) -> Cost:
     """Trains the other members; see `FittedDetector`."""

@@ -37,25 +37,28 @@ _FREE = (
 )
 
 
-def _relevant(name: str, config: dict[str, Any]) -> dict[str, Any]:
-  """The fields that a detector's fit depends on."""
+def _relevant(section: str, config: dict[str, Any]) -> dict[str, Any]:
+  """The fields that the fit with a section of `config.fit` depends on."""
 
   def matters(key: str) -> bool:
     if key.startswith('failure.'):
       return key == 'failure.width'
     if key.startswith('fit.') and key.count('.') > 1:
-      return key.startswith(f'fit.{name}.')
+      return key.startswith(f'fit.{section}.')
     return not key.startswith(_FREE)
 
   return {k: v for k, v in flatten(config).items() if matters(k)}
 
 
-def claim(folder: Path, name: str, config: Any, fingerprint: str) -> None:
+def claim(
+  folder: Path, name: str, section: str, config: Any, fingerprint: str
+) -> None:
   """Puts down what a folder holds, or checks that it holds just this.
 
   Args:
     folder: of the fit; made if missing.
     name: of the detector.
+    section: of its options in `config.fit`.
     config: the run's.
     fingerprint: of the frozen S.
 
@@ -87,8 +90,8 @@ def claim(folder: Path, name: str, config: Any, fingerprint: str) -> None:
         f'{present[key]}): choose another folder.'
       )
   old, new = (
-    _relevant(name, stored['config']),
-    _relevant(name, present['config']),
+    _relevant(section, stored['config']),
+    _relevant(section, present['config']),
   )
   for key in sorted(old.keys() | new.keys()):
     if old.get(key) != new.get(key):

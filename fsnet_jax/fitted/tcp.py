@@ -1,5 +1,7 @@
 """TCP: a confidence head that learns the probability of the true class."""
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from fsnet_jax import build_model
 from fsnet_jax.detectors.base import ForwardPass
@@ -109,6 +112,42 @@ class Tcp:
       return -confidence(own, forward.images, False, None)[0]
 
     return Loaded(variables, outputs)
+
+
+class TcpAsSynthCp(Tcp):
+  """TCP with the two faults of SynthCP's code, else as `config.fit.tcp`.
+
+  Its copy of S sees images 57 times smaller than those that S was trained
+  on, and the maps of FCN8's padded image are stretched over the image.
+  """
+
+  name = 'tcp_synthcp'
+  section = 'tcp'
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for an option or a network that does not exist."""
+    if config.segmentation.name == 'unet':
+      raise UserError(
+        'tcp_synthcp is for fcn8 and deeplab_v2, whose images SynthCP scales '
+        'wrongly; fit tcp in its place for unet.'
+      )
+    super().check(config)
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the head; see `FittedDetector`."""
+    config = _fed_as_synthcp(setting.config)
+    return super().train(dataclasses.replace(setting, config=config), folder)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the head, and its own copy of S; see `FittedDetector`."""
+    return super().load(_fed_as_synthcp(config), folder)
+
+
+def _fed_as_synthcp(config: Any) -> ConfigDict:
+  other = copy.deepcopy(ConfigDict(config))
+  other.fit.tcp.input = 'synthcp'
+  other.fit.tcp.alignment = 'stretched'
+  return other
 
 
 def make_confidence(config: Any, network: nn.Module) -> Callable[..., Any]:

@@ -68,10 +68,13 @@ def test_formulas():
     'msp_temperature': 1 - softmax(logits / 1.5, axis=-1).max(-1),
     'energy': -logsumexp(logits, axis=-1),
     'mc_dropout': entropy(softmax(logits / 2, axis=-1), axis=-1),
+    'mc_dropout_synthcp': -(probs * np.log(probs + 1e-9)).sum(-1),
     'fsnet': failure_logits,
     'fsnet_msp': expit(failure_logits) + miss,
     'tcp': logits[..., 1],
     'tcp_msp': expit(logits[..., 1]) + miss,
+    'tcp_synthcp': logits[..., 1],
+    'tcp_synthcp_msp': expit(logits[..., 1]) + miss,
     'direct': logits[..., 1],
     'direct_msp': expit(logits[..., 1]) + miss,
     'synthcp': logits[..., 1],
@@ -83,6 +86,33 @@ def test_formulas():
     np.testing.assert_allclose(
       DETECTORS[name].score(forward), value, rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.parametrize('name', ['tcp', 'tcp_synthcp'])
+def test_each_tcp_listens_to_its_own_fit(name):
+  logits, _ = _random()
+  other = logits[..., 2].astype(np.float32)
+  forward = _forward(logits)
+  forward = forward.replace(fitted={**forward.fitted, name: other})
+  said = {n: DETECTORS[n].score(forward) for n in ('tcp', 'tcp_synthcp')}
+  np.testing.assert_array_equal(said.pop(name), other)
+  assert (np.asarray(*said.values()) != other).any()
+  miss = 1 - softmax(logits, axis=-1).max(-1)
+  np.testing.assert_allclose(
+    DETECTORS[f'{name}_msp'].score(forward), expit(other) + miss, rtol=1e-4
+  )
+
+
+def test_synthcps_entropy_of_no_dropout_ends_where_its_logarithm_does():
+  # A probability of 0 costs nothing there: ln(0 + 1e-9) is finite.
+  logits = np.zeros((1, 1, 2, CLASSES))
+  logits[0, 0, :, 0] = [1e4, 15]
+  score = DETECTORS['mc_dropout_synthcp'].score(_forward(logits))
+  probs = softmax(logits, axis=-1)
+  expected = -(probs * np.log(probs + 1e-9)).sum(-1)
+  np.testing.assert_allclose(score, expected, atol=1e-6)
+  plain = DETECTORS['entropy'].score(_forward(logits))
+  assert 0 < float(plain[0, 0, 1] - score[0, 0, 1]) < 1e-6
 
 
 def test_confident_pixels_are_not_tied():

@@ -1,6 +1,7 @@
 """What a run leaves behind, and that nothing stops it for good."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -139,6 +140,29 @@ def test_evaluate_on_other_data_keeps_the_run(copy_of_finished, shared):
   assert set(entry['failure']) == {'fsnet_msp', 'msp'}
   after = _params(workdir)
   assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_a_detector_of_the_guide_needs_no_edit(
+  copy_of_finished, shared, tmp_path, monkeypatch
+):
+  guide = (tiny.ROOT / 'docs' / 'detectors.md').read_text()
+  block = re.search(r'```python\n(.*?)```', guide, re.DOTALL).group(1)
+  (tmp_path / 'my_detectors.py').write_text(block)
+  monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+  argv = tiny.command(
+    shared,
+    copy_of_finished,
+    '--mode=evaluate',
+    eval__datasets="('streets/day',)",
+    eval__detectors="('msp','my_detectors:Margin')",
+  )
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  failure = tiny.metrics(copy_of_finished)['datasets']['streets/day']['failure']
+  assert list(failure) == ['msp', 'margin']
+  assert failure['margin']['pooled']['auroc'] is not None
+  html = (copy_of_finished / 'report' / 'report.html').read_text()
+  assert 'margin' in html.lower()
 
 
 def test_plateau_switches_by_itself(shared, tmp_path):

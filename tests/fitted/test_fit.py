@@ -48,6 +48,7 @@ def fits(frozen_config, tmp_path_factory):
 def test_costs(fits):
   expected = {  # steps x batch size
     'tcp': (0, 6),
+    'tcp_synthcp': (0, 6),
     'direct': (0, 6),
     'synthcp': (0, 4 + 6),
     'ensemble': (1, small_fit.STEPS * 2),
@@ -75,6 +76,40 @@ def test_folder_of_another_fit_is_refused(fits, frozen_config):
   # Fields of other detectors are none of its business.
   other = _changed(frozen_config, fit__direct__steps=9)
   fitted.fit('tcp', other, folder)
+
+
+def test_tcp_as_synthcp_feeds_it_is_tcp_with_its_options(
+  fits, frozen_config, tmp_path
+):
+  config = _changed(
+    frozen_config,
+    fit__tcp__input='synthcp',
+    fit__tcp__alignment='stretched',
+  )
+  fitted.fit('tcp', config, tmp_path)
+  found = {
+    name: fitted.load(kind, folder).variables
+    for name, kind, folder in (
+      ('by options', 'tcp', tmp_path),
+      ('by name', 'tcp_synthcp', fits['tcp_synthcp'][0]),
+      ('mended', 'tcp', fits['tcp'][0]),
+    )
+  }
+  jax.tree.map(
+    np.testing.assert_array_equal, found['by options'], found['by name']
+  )
+  same = jax.tree.map(np.array_equal, found['by name'], found['mended'])
+  assert not all(jax.tree.leaves(same))
+  # Its options are those of fit.tcp, which name it in a message.
+  more = _changed(frozen_config, fit__tcp__steps=4)
+  with pytest.raises(UserError, match='fit.tcp.steps was 3 and is now 4'):
+    fitted.fit('tcp_synthcp', more, fits['tcp_synthcp'][0])
+  many = _changed(frozen_config, fit__tcp__batch_size=7)
+  with pytest.raises(UserError, match='fit.tcp.batch_size is 7.*only 6'):
+    fitted.fit('tcp_synthcp', many, tmp_path / 'many')
+  odd = _changed(frozen_config, segmentation__name='unet')
+  with pytest.raises(UserError, match='tcp_synthcp.*unet'):
+    fitted.check_options('tcp_synthcp', odd)
 
 
 def test_interrupted_fit_resumes_to_the_same_bits(

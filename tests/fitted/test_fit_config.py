@@ -17,7 +17,8 @@ def test_shipped_config_passes_its_own_check(argument):
   assert ('camvid' in argument) == (config.data.name == 'camvid')
   for name, detector in fitted.FITTED.items():
     detector.check(config)
-    assert name in config.fit and name in config.eval.fitted
+    assert fitted.section_of(detector) in config.fit
+    assert name in config.eval.fitted
 
 
 def test_cityscapes_is_synthcps_protocol():
@@ -27,6 +28,8 @@ def test_cityscapes_is_synthcps_protocol():
   assert (tcp.steps, tcp.batch_size, tcp.learning_rate) == (40_000, 4, 5e-5)
   for one in (direct, synthcp):
     assert (one.steps, one.batch_size, one.learning_rate) == (20_000, 4, 2e-4)
+  deeplab = fit_detector.get_config('deeplab_v2_cityscapes').fit
+  assert deeplab.tcp.steps == 30_000 and deeplab.direct == direct
   # 50 epochs of 2975 images, whole batches of 12.
   assert synthcp.gan_batch_size == 12
   assert synthcp.gan_steps == 50 * (2975 // 12)
@@ -47,3 +50,12 @@ def test_unknown_arguments_and_numbers():
   config.fit.synthcp.gan_steps = 0
   with pytest.raises(UserError, match='config.fit.synthcp.gan_steps is 0'):
     config_check.check(config)
+
+
+def test_an_ensemble_has_more_than_one_member():
+  config = fit_detector.get_config()
+  config.fit.ensemble.members = 2
+  fitted.check_options('ensemble', config)
+  config.fit.ensemble.members = 1
+  with pytest.raises(UserError, match='config.fit.ensemble.members is 1'):
+    fitted.check_options('ensemble', config)

@@ -153,6 +153,11 @@ def test_published_numbers_follow_the_variant_that_was_published():
   assert paper.row_of('tcp', ('tcp', 'msp')) == 'tcp'
   assert paper.row_of('tcp', ('tcp', 'tcp_msp')) is None
   assert paper.row_of('tcp_msp', ('tcp', 'tcp_msp')) == 'tcp'
+  # Where TCP is there as it was published, its numbers stand beside that.
+  both = ('tcp', 'tcp_msp', 'tcp_synthcp', 'tcp_synthcp_msp')
+  assert [paper.row_of(n, both) for n in both] == [None, None, None, 'tcp']
+  assert paper.row_of('tcp_synthcp', ('tcp', 'tcp_synthcp')) == 'tcp'
+  assert paper.row_of('tcp', ('tcp', 'tcp_synthcp')) is None
   assert paper.row_of('fsnet', ('fsnet', 'fsnet_msp')) == 'fsnet'
   assert paper.row_of('fsnet_msp', ('fsnet', 'fsnet_msp')) is None
   assert paper.row_of('entropy', ('entropy',)) is None
@@ -169,6 +174,14 @@ def test_order_and_choice_of_methods():
   drawn = figures.drawn(names)
   assert drawn[:2] == ['fsnet', 'synthcp'] and 'tcp' not in drawn
   assert len(figures.drawn([*names, *'abcdefgh'])) == 9
+  names = ['msp', 'tcp_synthcp', 'mc_dropout_synthcp', 'tcp', 'mc_dropout']
+  assert tables.ordered([*names, 'tcp_synthcp_msp', 'tcp_msp']) == [
+    'mc_dropout', 'mc_dropout_synthcp', 'msp',
+    'tcp', 'tcp_msp', 'tcp_synthcp', 'tcp_synthcp_msp',
+  ]  # fmt: skip
+  drawn = figures.drawn([*names, 'tcp_synthcp_msp', 'tcp_msp'])
+  assert {'tcp_msp', 'tcp_synthcp_msp'} < set(drawn)
+  assert not {'tcp', 'tcp_synthcp'} & set(drawn)
 
 
 def test_every_renderer_shows_every_table(content):

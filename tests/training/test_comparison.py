@@ -49,6 +49,20 @@ def test_cells_differ_in_what_they_must(tmp_path):
     assert cell.phase1_steps == config.phase1_steps and cell.seed == 3
 
 
+def test_both_ways_to_feed_tcp_in_one_comparison(tmp_path):
+  config = compare_fcn8.get_config()
+  config.compare.fitted = ('tcp', 'tcp_synthcp')
+  comparison.check(config)
+  joint = cells.joint_config(config, 0, cells.seed_folder(tmp_path, 0))
+  assert joint.eval.detectors[-4:] == (
+    'tcp', 'tcp_msp', 'tcp_synthcp', 'tcp_synthcp_msp',
+  )  # fmt: skip
+  folders = joint.eval.fitted
+  assert folders.tcp_synthcp.endswith('seed0/fitted/tcp_synthcp')
+  assert folders.tcp.endswith('seed0/fitted/tcp')
+  assert 'tcp_synthcp' not in compare_fcn8.get_config().compare.fitted
+
+
 def test_seeds_and_methods_may_be_added_to_a_comparison():
   config = compare_fcn8.get_config()
   more = copy.deepcopy(config)

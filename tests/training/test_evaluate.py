@@ -45,6 +45,7 @@ def stand_in(monkeypatch):
   }.items():
     monkeypatch.setattr(evaluate, name, value)
   monkeypatch.setattr(evaluate.build, 'source', lambda config, name: [name])
+  monkeypatch.setattr(evaluate.build, 'images_in_common', lambda *_: 0)
   return StandIn
 
 
@@ -68,3 +69,21 @@ def test_kept_results_stand_for_their_data_sets(
   assert stand_in.seen == list(added) == ['streets/day', 'streets/rain']
   assert list(metrics['datasets']) == list(DATASETS)
   assert metrics['datasets']['streets/fog'] is kept['streets/fog'].metrics
+
+
+def test_images_that_validation_shares_are_named(
+  stand_in, tmp_path, monkeypatch, capsys
+):
+  config = fsnet_fcn8.get_config()
+  config.eval.datasets = DATASETS
+  evaluate.evaluate(config, tmp_path, {})
+  assert 'note:' not in capsys.readouterr().err
+  shared = {'streets/fog': 3, 'streets/rain': 2}
+  monkeypatch.setattr(
+    evaluate.build, 'images_in_common', lambda _, name: shared.get(name, 0)
+  )
+  evaluate.evaluate(config, tmp_path, {})
+  lines = capsys.readouterr().err.splitlines()
+  (note,) = [line for line in lines if line.startswith('note: ')]
+  assert "'day:validation'" in note and 'temperature' in note
+  assert '3 of streets/fog, 2 of streets/rain' in note
