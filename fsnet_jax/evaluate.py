@@ -22,6 +22,7 @@ from fsnet_jax.report import (
   text_table,
   write_report,
 )
+from fsnet_jax.report.measures import name_detector
 from fsnet_jax.runtime import environment
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
@@ -331,6 +332,8 @@ def _publish(
 ) -> None:
   """Report files, TensorBoard and the table on the terminal."""
   examples = {name: result.examples for name, result in results.items()}
+  for name in metrics['config']['eval']['detectors']:
+    name_detector(name, DETECTORS[name].title)  # those of a user's own
   files = write_report(workdir / 'report', metrics, examples)
   writer = create_writer(workdir)
   for name, result in results.items():

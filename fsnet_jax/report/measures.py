@@ -155,7 +155,7 @@ BY_KEY: Mapping[str, Measure] = {
   for measure in (*FAILURE_MEASURES, *SEGMENTATION_MEASURES)
 }
 
-_DETECTOR_TITLES: Mapping[str, str] = {
+_DETECTOR_TITLES: dict[str, str] = {
   'fsnet': 'FSNet',
   'fsnet_msp': 'FSNet + MSP',
   'msp': 'MSP',
@@ -164,8 +164,11 @@ _DETECTOR_TITLES: Mapping[str, str] = {
   'max_logit': 'Max logit',
   'energy': 'Energy',
   'mc_dropout': 'MC-Dropout',
+  'mc_dropout_synthcp': 'MC-Dropout, none active',
   'tcp': 'TCP',
   'tcp_msp': 'TCP + MSP',
+  'tcp_synthcp': 'TCP (SynthCP)',
+  'tcp_synthcp_msp': 'TCP (SynthCP) + MSP',
   'direct': 'Direct',
   'direct_msp': 'Direct + MSP',
   'synthcp': 'SynthCP',
@@ -189,6 +192,11 @@ def detector_title(name: str) -> str:
     name: its key in `metrics.json`; an unknown one is shown as it is.
   """
   return _DETECTOR_TITLES.get(name, name)
+
+
+def name_detector(name: str, title: str) -> None:
+  """Gives a detector that is not the package's own its title."""
+  _DETECTOR_TITLES.setdefault(name, title)
 
 
 def format_value(value: Value, measure: Measure, digits: int = 2) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from fsnet_jax.detectors import DETECTORS
 from fsnet_jax.report import measures, schema
 
 AUROC = measures.BY_KEY['auroc']
@@ -82,3 +83,18 @@ def test_format_percent(value, text):
 def test_unknown_detectors_keep_their_name():
   assert measures.detector_title('fsnet') == 'FSNet'
   assert measures.detector_title('my_own') == 'my_own'
+
+
+def test_detectors_are_called_as_they_call_themselves():
+  for name, detector in DETECTORS.items():
+    assert measures.detector_title(name) == detector.title
+
+
+def test_a_detector_of_ones_own_brings_its_title(monkeypatch):
+  monkeypatch.setattr(
+    measures, '_DETECTOR_TITLES', dict(measures._DETECTOR_TITLES)
+  )
+  measures.name_detector('margin', 'Margin')
+  measures.name_detector('fsnet', 'another')
+  assert measures.detector_title('margin') == 'Margin'
+  assert measures.detector_title('fsnet') == 'FSNet'
