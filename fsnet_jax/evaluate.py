@@ -161,7 +161,7 @@ class Evaluator:
       if stop.requested_anywhere():
         raise Interrupted(
           f'Interrupted by {stop.signal_name} while evaluating: run the same '
-          'command again to evaluate anew.'
+          'command again.'
         )
     return DatasetResult(
       _dataset_metrics(len(source), segmentation, failure, names), examples

@@ -142,7 +142,7 @@ class StandIns:
         keep(name, DatasetResult(results[name], []))
     metrics = {
       'schema': 1,
-      'config': {'seed': cell.seed},
+      'config': cell.to_dict(),
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
       'datasets': results,
     }
