@@ -208,6 +208,7 @@ def _differences(
         [result.resampled[dataset][one][metric] for result in results]
         for one in (reference, name)
       ),
+      num_images=results[0].metrics['datasets'][dataset]['images'],
     )
     found[metric] = interval and interval._asdict() | {'seeds': gaps}
   return found

@@ -311,7 +311,7 @@ def test_what_an_evaluation_was_of_is_remembered(finished, tmp_path):
 def test_the_example_reaches_the_process_that_draws_it(monkeypatch):
   seen, unseen = (observer.DatasetObserver(IMAGES, 0) for _ in range(2))
   for place, (batch, maps) in enumerate(batches(0, ('fsnet', 'msp'))):
-    # Image 4 is in the second batch, which the other process has.
+    # Image 5 is in the second batch, which the other process has.
     one = seen if place else unseen
     one(batch, {name: jax.tree.map(jnp.asarray, x) for name, x in maps.items()})
   assert unseen.example is None and seen.example is not None
@@ -327,7 +327,7 @@ def test_the_example_reaches_the_process_that_draws_it(monkeypatch):
   seen.share_example()
   unseen.share_example()
   want, found = (dataclasses.asdict(x.example) for x in (seen, unseen))
-  assert found['id'] == 'image 4'
+  assert found['id'] == 'image 5'
   jax.tree.map(np.testing.assert_array_equal, want, found)
 
 
