@@ -7,7 +7,6 @@ bit-identical to a run that trained its own.
 
 import copy
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from fsnet_jax import config_check
+from fsnet_jax import config_check, evaluated
 from fsnet_jax.evaluate import evaluate
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.atomic import write_bytes
@@ -25,8 +24,6 @@ from fsnet_jax.train import Trainer
 from input_pipeline.errors import UserError
 from input_pipeline.notices import say
 
-# What of `eval` a cell's metrics depend on; with others it is evaluated again.
-_EVALUATED = ('datasets', 'detectors', 'checkpoint')
 _INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 
 
@@ -141,18 +138,6 @@ def _train_cell(
     return evaluate(cell, folder, origin)
 
 
-def _finished(folder: Path, cell: Any) -> dict[str, Any] | None:
-  """Metrics of a cell that an earlier command has evaluated in this way."""
-  try:
-    metrics = json.loads((folder / 'report' / 'metrics.json').read_text())
-    stored = metrics['config']['eval']
-  except (OSError, ValueError, KeyError):
-    return None
-  wanted = json.loads(json.dumps(cell.eval.to_dict()))
-  same = all(stored.get(key) == wanted[key] for key in _EVALUATED)
-  return metrics if same else None
-
-
 def check_variants(variants: Sequence[str], field: str) -> None:
   """Raises UserError for a variant that does not exist.
 
@@ -214,7 +199,7 @@ def cells(
   # Seed by seed: a whole table of one seed says more than half of it of two.
   for seed, name in itertools.product(seeds, variants):
     cell = variant_config(config, name, seed)
-    metrics = _finished(workdir / f'seed{seed}' / name, cell)
+    metrics = evaluated.read(workdir / f'seed{seed}' / name, cell)
     if metrics is None and train:
       say(f'ablation: {name}, seed {seed}')
       phase1 = (lent or {}).get(seed)

@@ -52,9 +52,23 @@ def _check_detectors(config: Any, model: FSNet) -> None:
         f'Detector {name!r} has uses_fitted={learned!r}, which does not exist: '
         f'choose from {", ".join(fitted.FITTED)}.'
       )
-    makes = config.compare.fitted if config.task == 'compare' else ()
-    if learned and learned not in makes:
+    if learned and not _fits(config, name, learned):
       fitted.check_fit(learned, config.eval.fitted[learned])
+
+
+def _fits(config: Any, name: str, learned: str) -> bool:
+  """Whether the command itself fits what a detector learns."""
+  if config.task != 'compare':
+    return False
+  if learned in config.compare.fitted:
+    return True
+  if not config.eval.fitted[learned]:
+    raise UserError(
+      f'config.eval.detectors names {name!r}, which learns: add {learned!r} to '
+      f'config.compare.fitted, or set config.eval.fitted.{learned} to the '
+      'folder of a fit (docs/detectors.md).'
+    )
+  return False
 
 
 def _check(config: Any) -> None:

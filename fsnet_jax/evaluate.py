@@ -130,8 +130,21 @@ class Evaluator:
     source: Source,
     stop: StopRequest,
     observe: Observer | None = None,
+    dataset: str = 'these images',
   ) -> DatasetResult:
-    """One pass: each image exactly once on any number of devices."""
+    """One pass: each image exactly once on any number of devices.
+
+    Args:
+      state: of S and F.
+      source: the images.
+      stop: ends the pass.
+      observe: what else looks at each batch and its maps.
+      dataset: how a mistake calls the images.
+
+    Raises:
+      UserError: for a detector whose scores are no finite numbers.
+      Interrupted: after Ctrl-C or SIGTERM.
+    """
     source, groups = class_groups.for_evaluation(source)
     names = groups.names if groups else labels.CLASS_NAMES
     step = self._step(groups)
@@ -162,11 +175,12 @@ class Evaluator:
       if stop.requested_anywhere():
         raise Interrupted(
           f'Interrupted by {stop.signal_name} while evaluating: run the same '
-          'command again to evaluate anew.'
+          'command again.'
         )
-    return DatasetResult(
-      _dataset_metrics(len(source), segmentation, failure, names), examples
+    metrics = _dataset_metrics(
+      dataset, len(source), segmentation, failure, names
     )
+    return DatasetResult(metrics, examples)
 
   def check_fits(self, state: TrainState) -> None:
     """Says which fitted detectors are not over this state's S."""
@@ -221,6 +235,7 @@ def _load_fitted(
 
 
 def _dataset_metrics(
+  dataset: str,
   num_images: int,
   segmentation: SegmentationMetrics,
   failure: dict[str, Any],
@@ -233,9 +248,23 @@ def _dataset_metrics(
     'pixels': values.pop('pixels'),
     'segmentation': values,
     'failure': {
-      name: histogram.compute(names) for name, histogram in failure.items()
+      name: _failure_metrics(name, dataset, histogram, names)
+      for name, histogram in failure.items()
     },
   }
+
+
+def _failure_metrics(
+  detector: str, dataset: str, histogram: FailureHistogram, names: Sequence[str]
+) -> dict[str, Any]:
+  try:
+    return histogram.compute(names)
+  except ValueError as error:
+    raise UserError(
+      f'Detector {detector!r} on {dataset}: {error}: correct it, or leave it '
+      'out of config.eval.detectors (in a comparison, its fit out of '
+      'config.compare.fitted).'
+    ) from error
 
 
 def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
@@ -287,7 +316,8 @@ def evaluate(
     The contents of `metrics.json`.
 
   Raises:
-    UserError: if there is no checkpoint.
+    UserError: if there is no checkpoint, or for a detector whose scores are
+      no finite numbers.
     Interrupted: after Ctrl-C or SIGTERM.
   """
   mesh = mesh_lib.make_mesh()
@@ -310,7 +340,7 @@ def evaluate(
       source = build.source(config, name)
       say(f'evaluating step {step} on {name}: {len(source)} images')
       observe = (observers or {}).get(name)
-      results[name] = evaluator(state, source, stop, observe)
+      results[name] = evaluator(state, source, stop, observe, name)
       if keep is not None:
         keep(name, results[name])
   metrics = {

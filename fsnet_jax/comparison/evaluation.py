@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from fsnet_jax import build
+from fsnet_jax import build, evaluated
 from fsnet_jax.comparison import cells
 from fsnet_jax.comparison.observer import DatasetObserver, rivals
 from fsnet_jax.comparison.parts import Part, Parts
@@ -59,6 +59,8 @@ def _settings(config: Any) -> dict[str, Any]:
     'datasets': list(config.eval.datasets),
     'checkpoint': config.eval.checkpoint,
     'dropout_samples': config.eval.dropout_samples,
+    'exact_pixels': config.eval.exact_pixels,
+    'folders': evaluated.folders(config),
     'num_test': config.data.num_test,
     'resamples': config.compare.resamples,
     'segment_images': config.compare.segment_images,
@@ -84,15 +86,16 @@ def run_seed(
 
   Raises:
     Interrupted: stopped; the same call goes on with the data set that it was
-      stopped in.
+      stopped in, but for S alone, which is short and begins again.
   """
   if read_seed(config, seed, workdir) is not None:
     return
   folder = cells.seed_folder(workdir, seed)
-  say(f'compare: seed {seed}, S alone')
   alone = cells.alone_config(config, seed, folder)
-  with open_workdir(folder / 'phase1', alone):
-    evaluate(alone, folder / 'phase1', origin)
+  if evaluated.read(folder / 'phase1', alone) is None:
+    say(f'compare: seed {seed}, S alone')
+    with open_workdir(folder / 'phase1', alone):
+      evaluate(alone, folder / 'phase1', origin)
   say(f'compare: seed {seed}, every detector in one pass')
   cell = cells.joint_config(config, seed, folder)
   with open_workdir(folder / 'fsnet', cell):
@@ -210,12 +213,13 @@ def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
     if stored.get('costs', costs) != costs:
       return None  # A detector has been fitted anew since.
     metrics = json.loads((report / 'metrics.json').read_text())
-    alone = json.loads((folder / 'phase1/report/metrics.json').read_text())
+    cell = cells.alone_config(config, seed, folder)
+    alone = evaluated.read(folder / 'phase1', cell)
     resampled = {
       dataset: _read_draws(parts.images_file(dataset))
       for dataset in config.eval.datasets
     }
-    if not _all_there(config, metrics, alone):
+    if alone is None or not _all_there(config, metrics):
       return None
   except (OSError, ValueError, KeyError, zipfile.BadZipFile):
     return None
@@ -231,21 +235,16 @@ def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
   )
 
 
-def _all_there(
-  config: Any, metrics: Mapping[str, Any], alone: Mapping[str, Any]
-) -> bool:
-  """Whether both are of this comparison.
+def _all_there(config: Any, metrics: Mapping[str, Any]) -> bool:
+  """Whether these are of this comparison.
 
-  They lie in ordinary runs, which somebody may have evaluated since on other
+  They lie in an ordinary run, which somebody may have evaluated since on other
   data or with other detectors.
   """
-  datasets = set(config.eval.datasets)
+  found = metrics['datasets']
   detectors = set(cells.detectors_of(config))
-  return all(
-    one['datasets'].keys() == datasets for one in (metrics, alone)
-  ) and all(
-    entry['failure'].keys() == detectors
-    for entry in metrics['datasets'].values()
+  return found.keys() == set(config.eval.datasets) and all(
+    entry['failure'].keys() == detectors for entry in found.values()
   )
 
 

@@ -55,7 +55,7 @@ def risk_coverage(contents: Sequence[Mapping[str, Any]], group: str) -> Figure:
   """Fig. 3: risk against coverage, one panel for each data set and network.
 
   Args:
-    contents: `compare.json` of each network.
+    contents: `compare.json` of each network, none of them twice.
     group: `risk_at_coverage` (pooled) or `risk_at_coverage_class_macro`.
 
   Returns:

@@ -75,6 +75,26 @@ def merge(
   }
 
 
+def is_whole(content: Any) -> bool:
+  """Whether this is a `compare.json` that this version reads.
+
+  Args:
+    content: what a JSON file of that name holds.
+  """
+  if not isinstance(content, dict) or content.get('schema') != SCHEMA:
+    return False
+  datasets = content.get('datasets')
+  return (
+    isinstance(content.get('network'), str)
+    and isinstance(datasets, dict)
+    and len(datasets) > 0
+    and all(
+      isinstance(entry, dict) and 'failure' in entry
+      for entry in datasets.values()
+    )
+  )
+
+
 def _method(name: str) -> dict[str, Any]:
   """A detector's title, and the key of its training cost if it has one."""
   detector = DETECTORS[name]
@@ -188,6 +208,7 @@ def _differences(
         [result.resampled[dataset][one][metric] for result in results]
         for one in (reference, name)
       ),
+      num_images=results[0].metrics['datasets'][dataset]['images'],
     )
     found[metric] = interval and interval._asdict() | {'seeds': gaps}
   return found

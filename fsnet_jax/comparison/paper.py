@@ -36,8 +36,8 @@ TITLES = {
   'fsnet': 'FSNet',
 }
 
-# Rahman et al., "FSNet", 2022: S trained by itself (there: SynthCP's), and
-# with F.
+# Rahman et al., "FSNet", 2022: S trained by itself (there: SynthCP's, as
+# CAVEATS_II say), and with F.
 TABLE_II = {
   'fcn8': {
     'cityscapes': (Segmentation(29.84, 35.19), Segmentation(29.92, 39.23)),
@@ -118,9 +118,11 @@ CAVEATS_II = (
   'images with absent classes as 0, shown as "image mean".',
   '"S alone" has seen phase 1 only; FSNet\'s S has seen the joint phase too, '
   'so part of a gain is longer training.',
+  'The paper\'s numbers beside "S alone" are of SynthCP\'s network, not of its '
+  'own S before the joint phase.',
 )
 
-CAVEATS_III = (
+_CAVEATS_III = (
   'All our rows judge the same S, so they share one base error rate. In the '
   'paper FSNet has an S of its own, whose error rate was probably higher '
   '(about 11-15 % against 10 % with FCN8, inferred from its own numbers), and '
@@ -134,17 +136,39 @@ CAVEATS_III = (
   'With DeepLab the published MC-Dropout (in distribution) had no active '
   'dropout: it is the entropy of a single pass, our row "Entropy". Our '
   'MC-Dropout really drops.',
-  "The published TCP was fed images on another scale than its backbone's; "
-  'ours is fed as S is, all but "TCP (SynthCP)".',
   'Its networks are pretrained, at 256x512, on Cityscapes; ours are as the '
   'config says. Numbers side by side show the order of methods, no more.',
 )
+
+# By `config.fit.tcp.input`.
+_TCP_INPUTS = {
+  'segmentation': 'ours is fed as S is, all but "TCP (SynthCP)".',
+  'synthcp': "so is ours (config.fit.tcp.input is 'synthcp').",
+}
 
 CAVEATS_RISK = (
   'Risks near 10 % at 60 % coverage, as the paper plots them, cannot be '
   'pooled values next to AP-Suc of 99: they fit an average over classes. Both '
   'are shown.',
 )
+
+
+def caveats_iii(tcp_input: str) -> tuple[str, ...]:
+  """What a reader of Table III must know.
+
+  Args:
+    tcp_input: `config.fit.tcp.input`.
+  """
+  tcp = (
+    "The published TCP was fed images on another scale than its backbone's; "
+    f'{_TCP_INPUTS[tcp_input]}'
+  )
+  return (*_CAVEATS_III[:-1], tcp, _CAVEATS_III[-1])
+
+
+def title(dataset: str) -> str:
+  """The name of one of the paper's data sets alone."""
+  return DATASETS[dataset].partition(' (')[0]
 
 
 def dataset_key(spec: str) -> str | None:

@@ -24,6 +24,7 @@ def check(config: Any) -> None:
     UserError: for the first one.
   """
   from fsnet_jax import fitted
+  from fsnet_jax.comparison import cells
 
   options = config.compare
   seeds = tuple(options.seeds)
@@ -31,6 +32,7 @@ def check(config: Any) -> None:
     raise UserError(
       f'config.compare.seeds is {seeds}: give each seed once, at least one.'
     )
+  _check_named_once(config)
   for name in options.fitted:
     if name not in fitted.FITTED:
       raise UserError(
@@ -45,12 +47,14 @@ def check(config: Any) -> None:
       'that learn are fitted over the S that a run ends with: set it to '
       "'last', or config.compare.fitted to ()."
     )
-  _beside(options.beside)
+  _beside(config)
   _check_ablation(options)
-  if options.reference not in config.eval.detectors:
+  compared = cells.detectors_of(config)
+  if options.reference not in compared:
     raise UserError(
-      f'config.compare.reference is {options.reference!r}, which is not among '
-      'config.eval.detectors: name one of them.'
+      f'config.compare.reference is {options.reference!r}, which is not '
+      f'compared: choose from {", ".join(compared)}.'
+      f'{config_check.suggestion(options.reference, compared)}'
     )
   for field, least in (('resamples', 40), ('segment_images', 0)):
     if options[field] < least:
@@ -73,6 +77,17 @@ def check(config: Any) -> None:
   raise UserError(
     "config.eval.detectors names no detector of FSNet: add 'fsnet'."
   )
+
+
+def _check_named_once(config: Any) -> None:
+  for field, names in (
+    ('compare.fitted', config.compare.fitted),
+    ('eval.datasets', config.eval.datasets),
+    ('eval.detectors', config.eval.detectors),
+  ):
+    for place, name in enumerate(names):
+      if name in names[:place]:
+        raise UserError(f'config.{field} names {name!r} twice: name it once.')
 
 
 def _check_ablation(options: Any) -> None:
@@ -196,7 +211,7 @@ def _write(
   shown = tables.all_tables(content)
   if jax.process_index() != 0:
     return shown
-  contents = [content, *_beside(config.compare.beside)]
+  contents = [content, *_beside(config)]
   contents.sort(key=lambda one: one['network'] != 'fcn8')
   pictures = {
     'risk_coverage': figures.risk_coverage(contents, 'risk_at_coverage'),
@@ -221,15 +236,28 @@ def _write(
   return shown
 
 
-def _beside(folder: str) -> list[dict[str, Any]]:
+def _beside(config: Any) -> list[dict[str, Any]]:
   """The comparison of another network, for the figure of both."""
+  folder = config.compare.beside
   if not folder:
     return []
+  from fsnet_jax.comparison import merge
+
   path = Path(folder) / 'report' / 'compare.json'
   try:
-    return [json.loads(path.read_text())]
+    content = json.loads(path.read_text())
   except (OSError, ValueError):
+    content = None
+  if not merge.is_whole(content):
     raise UserError(
       f'config.compare.beside names {folder}, which holds no finished '
       'comparison: give the --workdir of one.'
-    ) from None
+    )
+  # A figure tells curves apart by network and data set.
+  if content['network'] == config.segmentation.name:
+    raise UserError(
+      f'config.compare.beside names {folder}, a comparison of '
+      f'{content["network"]} as this one is: give the --workdir of another '
+      "network's, or leave it empty."
+    )
+  return [content]

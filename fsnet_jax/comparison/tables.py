@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.comparison import paper
+from fsnet_jax.metrics import bootstrap
 from fsnet_jax.report import ablation_table, measures
 from fsnet_jax.report.table import Cell, Table
 
@@ -92,10 +93,11 @@ def segmentation_table(content: Mapping[str, Any]) -> Table:
   """Table II: S by itself and with F, our numbers and the paper's."""
   keys = ('miou', 'cls_acc', 'miou_image_mean', 'cls_acc_image_mean')
   shown = [measures.BY_KEY[key] for key in (*keys, 'pixel_acc')]
+  papers = _papers(content)
   blocks = []
-  for place, (dataset, entry) in enumerate(content['datasets'].items()):
+  for dataset, entry in content['datasets'].items():
     theirs = paper.TABLE_II.get(content['network'], {}).get(
-      _paper_dataset(dataset, place) or '', (None, None)
+      papers.get(dataset, ''), (None, None)
     )
     rows = []
     for title, key, published in zip(
@@ -114,37 +116,61 @@ def segmentation_table(content: Mapping[str, Any]) -> Table:
         for value in published or (None, None)
       ]
       rows.append(row)
-    blocks.append((_heading(dataset, entry), rows))
+    blocks.append((_heading(dataset, entry, papers), rows))
   titles = [measure.title for measure in shown]
   return Table(
     f'Table II. Segmentation, {_network(content)}, {_seeds(content)}',
-    ['S', *titles, 'paper: mIOU', 'paper: Cls-Acc'],
+    ['S', *titles, *_published_heads(('mIOU', 'Cls-Acc'), papers)],
     blocks,
     paper.CAVEATS_II,
   )
 
 
-def _heading(dataset: str, entry: Mapping[str, Any]) -> str:
+def _heading(
+  dataset: str, entry: Mapping[str, Any], papers: Mapping[str, str]
+) -> str:
+  """What stands above a data set's rows, with whose numbers are beside."""
   rate = measures.BY_KEY['base_error_rate']
   error = number(entry['segmentation']['fsnet']['base_error_rate'], rate)
-  return f'{dataset}: {entry["images"]} images, base error rate {error} %'
+  whose = papers.get(dataset)
+  theirs = f'; paper: {paper.title(whose)}' if whose else ''
+  return (
+    f'{dataset}: {entry["images"]} images, base error rate {error} %{theirs}'
+  )
 
 
-def _paper_dataset(dataset: str, place: int) -> str | None:
-  """The paper's data set to show beside one of ours.
+def _papers(content: Mapping[str, Any]) -> dict[str, str]:
+  """By data set of ours, the paper's whose numbers stand beside it.
 
   Data that the paper does not have get its in-distribution numbers beside the
   first data set, which is ours, and none beside the rest.
   """
-  return paper.dataset_key(dataset) or (None if place else 'cityscapes')
+  if content['network'] not in paper.TABLE_III:
+    return {}
+  found = {}
+  for place, dataset in enumerate(content['datasets']):
+    key = paper.dataset_key(dataset) or (None if place else 'cityscapes')
+    if key is not None:
+      found[dataset] = key
+  return found
+
+
+def _published_heads(
+  titles: Sequence[str], papers: Mapping[str, str]
+) -> list[str]:
+  """Heads of the paper's columns, with the data set where there is but one."""
+  shown = {paper.title(key) for key in papers.values()}
+  whose = f' ({shown.pop()})' if len(shown) == 1 else ''
+  return [f'paper{whose}: {title}' for title in titles]
 
 
 def failure_table(content: Mapping[str, Any], group: str) -> Table:
   """Table III: every detector, with the paper's numbers if `pooled`."""
   shown = [measures.BY_KEY[key] for key in SHOWN]
   pooled = group == 'pooled'
+  papers = _papers(content) if pooled else {}
   blocks = []
-  for place, (dataset, entry) in enumerate(content['datasets'].items()):
+  for dataset, entry in content['datasets'].items():
     names = ordered(list(entry['failure']))
     marks = {
       measure.key: measures.best_in_column(
@@ -154,7 +180,7 @@ def failure_table(content: Mapping[str, Any], group: str) -> Table:
       for measure in shown
     }
     theirs = paper.TABLE_III.get(content['network'], {}).get(
-      _paper_dataset(dataset, place) or '', {}
+      papers.get(dataset, ''), {}
     )
     rows = []
     for index, name in enumerate(names):
@@ -167,17 +193,19 @@ def failure_table(content: Mapping[str, Any], group: str) -> Table:
         published = theirs.get(paper.row_of(name, tuple(names)) or '')
         row += _published_cells(published)
       rows.append(row)
-    blocks.append((_heading(dataset, entry), rows))
+    blocks.append((_heading(dataset, entry, papers), rows))
   columns = ['Method', *(measure.title for measure in shown)]
   aggregation = 'pooled over pixels' if pooled else 'mean over true classes'
   if pooled:
-    columns += [f'paper: {t}' for t in ('AP-Err', 'AP-Suc', 'AUC', 'FPR95')]
+    columns += _published_heads(('AP-Err', 'AP-Suc', 'AUC', 'FPR95'), papers)
   return Table(
     f'Table III. Failure detection, {_network(content)}, {aggregation}, '
     f'{_seeds(content)}',
     columns,
     blocks,
-    paper.CAVEATS_III if pooled else (),
+    paper.caveats_iii(content['config']['fit']['tcp']['input'])
+    if pooled
+    else (),
   )
 
 
@@ -201,9 +229,13 @@ def differences_table(content: Mapping[str, Any]) -> Table:
         interval = entry['differences'][name][measure.key]
         row.append(_interval_cell(interval, measure))
       rows.append(row)
-    worst = entry['resolution_error']['auroc']
-    error = '' if worst is None else f', AUROC resolved to {100 * worst:.3f}'
-    blocks.append((f'{dataset}: {entry["images"]} images{error}', rows))
+    errors = [entry['resolution_error'][measure.key] for measure in shown]
+    cells = [
+      Cell(measures.format_value(error, measure, digits=3))
+      for error, measure in zip(errors, shown)
+    ]
+    rows.append([Cell('resolved to'), *cells])
+    blocks.append((f'{dataset}: {entry["images"]} images', rows))
   return Table(
     f'{reference} less each method, with 95 % intervals, {_seeds(content)}',
     [f'{reference} less', *(measure.title for measure in shown)],
@@ -213,9 +245,10 @@ def differences_table(content: Mapping[str, Any]) -> Table:
       'all seeds too, whose mean is shown. Bold: the interval leaves 0 out '
       f'and {reference} is the better one; †: and it is the worse one.',
       'The interval holds the choice of images, not of seeds: n/m behind it '
-      f'says in how many seeds {reference} is the better one. Draws are '
-      'ranked in about 1000 ranges of score; the greatest error of that '
-      'stands in each heading (x 100).',
+      f'says in how many seeds {reference} is the better one. Below '
+      f'{bootstrap.LEAST_IMAGES} images, too few to draw from, there is none.',
+      'Draws are ranked in about 1000 ranges of score: the last row of each '
+      'data set says by how much, at most, that moves a number of any method.',
     ),
   )
 
@@ -260,6 +293,11 @@ def segments_table(content: Mapping[str, Any]) -> Table:
       measures.best_in_column([stat['mean'] for stat in column], _PERCENT)
       for column in columns
     ]
+    # The share that was flagged is no merit.
+    columns += [
+      [entry['segments'][name][b]['flagged'] for name in names] for b in budgets
+    ]
+    marks += [[False] * len(names) for _ in budgets]
     rows = [
       [
         Cell(content['methods'][name]['title']),
@@ -273,17 +311,21 @@ def segments_table(content: Mapping[str, Any]) -> Table:
     blocks.append((dataset, rows))
   shares = [f'{100 * float(budget):g} %' for budget in budgets]
   heads = [f'{t} {s}' for s in shares for t in ('sIoU', 'PPV', 'F1')]
+  heads += [f'{title} {s}' for title in ('caught', 'flagged') for s in shares]
   return Table(
     f'Segments and caught errors by review budget, {_seeds(content)}',
-    ['Method', *heads, *(f'caught {share}' for share in shares)],
+    ['Method', *heads],
     blocks,
     (
       'Segments: 8-connected components as SegmentMeIfYouCan scores them, '
-      'F1 averaged over limits 0.25 to 0.75; flagged is the given share of '
-      'the labelled pixels of each image. On the images that '
+      'F1 averaged over limits 0.25 to 0.75; the given share of the labelled '
+      'pixels of each image is to be flagged. On the images that '
       'compare.segment_images chose.',
       'Caught: share of all errors among the given share of all pixels of '
       'the data set.',
+      'Flagged: the share that the segments are really of. Pixels of one score '
+      'are flagged together, so a map of few values flags more than the others '
+      '(a constant one everything), or less.',
     ),
   )
 

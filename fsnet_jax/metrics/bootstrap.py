@@ -23,6 +23,10 @@ METRICS = (
   'augrc',
 )
 
+#: Below so many images there is no interval: draws of one image are all the
+#: same, and those of a few hold hardly more than the few.
+LEAST_IMAGES = 10
+
 # Draws that are worked on together: their arrays should fit into a cache.
 _AT_ONCE = 64
 
@@ -87,6 +91,7 @@ def paired_interval(
   difference: float,
   mine: np.ndarray | Sequence[np.ndarray],
   other: np.ndarray | Sequence[np.ndarray],
+  num_images: int,
 ) -> Interval | None:
   """The 95 % percentile interval of a paired difference.
 
@@ -94,11 +99,15 @@ def paired_interval(
     difference: mine less other, on the images as they are.
     mine: float [s r], a metric of each draw, for each of s networks (seeds).
     other: the same of the other detector, for the same draws and networks.
+    num_images: how many images the draws are from.
 
   Returns:
     The interval of the difference averaged over the networks; None where
-    fewer than half of the draws have one.
+    fewer than half of the draws have one, and of fewer than `LEAST_IMAGES`
+    images.
   """
+  if num_images < LEAST_IMAGES:
+    return None
   gaps = np.mean(np.asarray(mine) - np.asarray(other), axis=0)
   count = len(gaps)
   gaps = gaps[np.isfinite(gaps)]

@@ -130,8 +130,8 @@ def table(found: Mapping[str, Any], network: str) -> Table:
     'AUROC of MSP',
     'AUROC less MSP',
     'AUROC less all',
-    'paper: AP-Err',
-    'paper: AUROC',
+    'paper (Cityscapes): AP-Err',
+    'paper (Cityscapes): AUROC',
   )
   return Table(
     f'Table IV. Variants of FSNet, {measures.network_title(network)}',

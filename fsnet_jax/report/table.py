@@ -1,8 +1,13 @@
 """A table that any page can show, and it as text and as Markdown."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
+
+# How the head of a column with the paper's numbers begins: with the data set
+# that they are of, where that is not clear.
+_PAPER = re.compile(r'paper( \(.*?\))?: ')
 
 
 class Cell(NamedTuple):
@@ -39,7 +44,7 @@ def as_text(table: Table, paper: bool = True) -> str:
   keep = [
     index
     for index, head in enumerate(table.columns)
-    if paper or not head.startswith('paper: ')
+    if paper or not _PAPER.match(head)
   ]
   rows = [row for _, block in table.blocks for row in block]
   widths = [
@@ -61,7 +66,7 @@ def as_text(table: Table, paper: bool = True) -> str:
 
 
 def _head(title: str) -> str:
-  return title.replace('paper: ', 'p. ')
+  return _PAPER.sub('p. ', title)
 
 
 def _plain(cell: Cell) -> str:

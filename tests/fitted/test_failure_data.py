@@ -72,7 +72,7 @@ def test_kept_logits_keep_probabilities_and_classes():
 
 @pytest.fixture(scope='module')
 def failure_data(frozen_config, tmp_path_factory):
-  """(folder, cost), made with one interruption."""
+  """(folder, cost), made with one interruption; times of its first file."""
   folder = tmp_path_factory.mktemp('failure_data') / 'data'
   small_fit.QuickTrainer.configs.clear()
   with pytest.MonkeyPatch.context() as patch:
@@ -82,10 +82,14 @@ def failure_data(frozen_config, tmp_path_factory):
         folds.StopRequest, 'requested_anywhere', lambda self: True
       )
       stopping.setattr(folds.StopRequest, 'signal_name', 'SIGINT')
+      by_ones = copy.deepcopy(frozen_config)
+      by_ones.eval.batch_size = 1
       with pytest.raises(Interrupted, match='predicting fold 1'):
-        folds.build_failure_data(frozen_config, folder)
+        folds.build_failure_data(by_ones, folder)
     assert not (folder / 'cost.json').exists()
+    # A whole batch was predicted, but not the fold.
     first = folder / 'logits' / '000000.npy'
+    assert list(first.parent.glob('*.npy')) == [first]
     before = first.stat().st_mtime_ns
     cost = folds.build_failure_data(frozen_config, folder)
   return folder, cost, before, first.stat().st_mtime_ns
@@ -133,10 +137,17 @@ def test_predictions_are_of_the_network_that_has_not_seen_the_image(
 
 
 def test_finished_data_are_left_alone(failure_data, frozen_config):
-  folder, cost, before, after = failure_data
+  folder, cost, *_ = failure_data
+  files = sorted(folder.glob('logits/*.npy'))
+  times = [file.stat().st_mtime_ns for file in files]
   assert folds.build_failure_data(frozen_config, folder) == cost
-  # The interrupted command had predicted a whole batch, but not the fold.
-  assert before > 0 and after > 0
+  assert len(files) == small_fit.NUM_TRAIN
+  assert [file.stat().st_mtime_ns for file in files] == times
+
+
+def test_a_fold_that_was_stopped_in_is_predicted_whole(failure_data):
+  *_, before, after = failure_data
+  assert after > before
 
 
 def test_data_of_another_s_are_refused(failure_data, frozen_config):

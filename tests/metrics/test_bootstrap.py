@@ -86,12 +86,23 @@ def test_the_interval_is_that_of_scikit_learn(case):
   for metric in ('ap_error', 'auroc'):
     gaps = [a[metric] - b[metric] for a, b in zip(*brute)]
     interval = bootstrap.paired_interval(
-      0.5, found[0][metric][None], found[1][metric][None]
+      0.5, found[0][metric][None], found[1][metric][None], 12
     )
     assert interval.difference == 0.5
     assert interval.low == pytest.approx(np.percentile(gaps, 2.5), abs=1e-3)
     assert interval.high == pytest.approx(np.percentile(gaps, 97.5), abs=1e-3)
     assert interval.low > 0  # 1.5 is better than 1 beyond chance
+
+
+def test_too_few_images_have_no_interval(case):
+  found = [bootstrap.resampled(table, case[4])['auroc'] for table in case[3]]
+  # One image is drawn every time: an interval without width, and no certainty.
+  same = [np.full((1, 40), value) for value in (0.9, 0.8)]
+  assert bootstrap.paired_interval(0.1, *same, 1) is None
+  gaps = [one[None] for one in found]
+  least = bootstrap.LEAST_IMAGES
+  assert bootstrap.paired_interval(0.1, *gaps, least - 1) is None
+  assert bootstrap.paired_interval(0.1, *gaps, least) is not None
 
 
 def test_few_scores_are_exact_ties():
@@ -135,6 +146,7 @@ def test_padding_and_images_without_errors():
   assert table.counts[0].sum() == valid[1].sum()
   nothing = bootstrap.resampled(table, bootstrap.draws(2, 4))
   assert np.isnan(nothing['auroc']).all()
-  assert bootstrap.paired_interval(0.0, *[nothing['auroc'][None]] * 2) is None
+  nothing = nothing['auroc'][None]
+  assert bootstrap.paired_interval(0.0, nothing, nothing, 12) is None
   with pytest.raises(ValueError, match='no image'):
     ImageHistograms().table()

@@ -28,7 +28,7 @@ def detector(auroc, ece):
   return entry
 
 
-def seed_result(seed, gain):
+def seed_result(seed, gain, images=12):
   entries = {
     'msp': detector(0.8, 0.1),
     'fsnet': detector(0.8 + gain, None),
@@ -36,9 +36,11 @@ def seed_result(seed, gain):
   }
   datasets = {
     name: report_data.make_dataset(entries, 0.1 + 0.1 * seed)
+    | {'images': images}
     for name in ('cityscapes:val', 'cityscapes:val@fog3', 'bdd100k')
   }
-  segments = dict.fromkeys(('siou', 'ppv', 'f1'), 0.2)
+  segments = dict.fromkeys(('siou', 'ppv', 'f1'), 0.2) | {'flagged': 0.125}
+  resolution = dict.fromkeys(bootstrap.METRICS, 1e-4) | {'fpr95_error': 0.02}
   draws = np.linspace(-0.01, 0.01, 41)
   values = {
     'msp': np.full(41, 0.8),
@@ -52,10 +54,7 @@ def seed_result(seed, gain):
     segments={
       d: {n: dict.fromkeys(BUDGETS, segments) for n in NAMES} for d in datasets
     },
-    resolution={
-      d: {n: dict.fromkeys(bootstrap.METRICS, 1e-4) for n in NAMES}
-      for d in datasets
-    },
+    resolution={d: dict.fromkeys(NAMES, resolution) for d in datasets},
     resampled={
       dataset: {
         name: dict.fromkeys(bootstrap.METRICS, drawn)
@@ -114,6 +113,29 @@ def test_paired_differences(content):
   assert gap['seeds'] == pytest.approx([0.1, 0.06])
 
 
+def test_the_error_of_the_ranges_stands_below_each_metric(content):
+  table = tables.differences_table(content)
+  assert table.columns[1:3] == ['AUROC', 'FPR95']
+  for block in range(3):
+    last = table.blocks[block][1][-1]
+    assert [cell.text for cell in last] == [
+      'resolved to', '0.010', '2.000', '0.010', '0.010', '0.100',
+    ]  # fmt: skip
+    assert not any(cell.best for cell in last)
+
+
+@pytest.mark.parametrize('images', [1, 9])
+def test_few_images_have_no_interval(images):
+  config = compare_fcn8.get_config('cityscapes')
+  merged = merge.merge([seed_result(0, 0.1, images)], config, 'fsnet')
+  entry = merged['datasets']['bdd100k']
+  found = entry['differences']['msp'].values()
+  assert all(one is None for one in found)
+  table = tables.differences_table(merged)
+  assert rows(table, 2, 'MSP')[1:] == [tables.Cell('—')] * 5
+  assert any('10 images' in note for note in table.notes)
+
+
 def test_the_papers_rows_stand_beside_ours(content):
   table = tables.failure_table(content, 'pooled')
   assert [row[0].text for row in table.blocks[0][1]] == ['MSP', 'TCP', 'FSNet']
@@ -138,6 +160,50 @@ def test_table_ii_has_both_networks_s(content):
   ]  # fmt: skip
   assert [row[-1].text for row in first] == ['35.19', '39.23']
   assert 'base error rate 15.00 ± 7.07 %' in table.blocks[0][0]
+  assert any('S alone' in note and 'SynthCP' in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+  'make',
+  [tables.segmentation_table, lambda c: tables.failure_table(c, 'pooled')],
+)
+def test_it_is_said_whose_the_papers_numbers_are(content, make):
+  table = make(content)
+  heads = [heading for heading, _ in table.blocks]
+  assert [head.rpartition('; paper: ')[2] for head in heads] == [
+    'Cityscapes', heads[1], 'BDD100K',
+  ]  # fmt: skip
+  assert 'paper: ' in table.columns[-1]
+  # Of one data set alone, beside data that the paper does not have.
+  ours = {'streets/day': content['datasets']['bdd100k']}
+  table = make(content | {'datasets': ours})
+  assert table.columns[-1].startswith('paper (Cityscapes): ')
+  assert table.blocks[0][0].endswith('; paper: Cityscapes')
+  text = as_text(table)
+  assert 'p. ' in text and '(Cityscapes):' not in text
+  assert 'p. ' not in as_text(table, paper=False)
+  table = make(content | {'datasets': ours, 'network': 'unet'})
+  assert table.columns[-1].startswith('paper: ')
+  assert 'paper' not in table.blocks[0][0]
+
+
+def test_segments_say_what_share_was_flagged(content):
+  table = tables.segments_table(content)
+  place = table.columns.index('flagged 10 %')
+  assert [row[place] for row in table.blocks[0][1]] == [
+    tables.Cell('12.50 ± 0.00')
+  ] * 3
+
+
+def test_the_scale_of_tcps_images_follows_the_config(content):
+  def note(of):
+    notes = tables.failure_table(of, 'pooled').notes
+    return next(one for one in notes if 'published TCP' in one)
+
+  assert 'ours is fed as S is' in note(content)
+  other = json.loads(json.dumps(content))
+  other['config']['fit']['tcp']['input'] = 'synthcp'
+  assert 'as S is' not in note(other) and 'so is ours' in note(other)
 
 
 def test_costs(content):
@@ -195,7 +261,7 @@ def test_every_renderer_shows_every_table(content):
         assert all(cell.text in markdown for cell in row)
   short = as_text(shown['failure'], paper=False)
   assert '67.83' not in short and '88.00 ± 2.83*' in short
-  figure = figures.risk_coverage([content, content], 'risk_at_coverage')
+  figure = figures.risk_coverage([content], 'risk_at_coverage')
   assert len([a for a in figure.axes if a.get_visible()]) == 3
   other = content | {'network': 'deeplab_v2'}
   figure = figures.risk_coverage(
@@ -215,7 +281,7 @@ def test_every_renderer_shows_every_table(content):
     ('risk_coverage', 'risk_coverage_class_macro', 'detectors'), png
   )
   html = page.render(content, shown, pictures)
-  for note in (*paper.CAVEATS_II, *paper.CAVEATS_III):
+  for note in (*paper.CAVEATS_II, *paper.caveats_iii('segmentation')):
     assert note.split("'")[0].split('"')[0].split('<')[0] in html
   assert 'id="examples"' not in html and 'http' not in html
   html = page.render(content, shown, pictures | {'qualitative': png})

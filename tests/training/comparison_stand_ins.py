@@ -21,11 +21,11 @@ from fsnet_jax.runtime.interrupts import Interrupted
 from input_pipeline import labels
 
 DATASETS = ('streets/day', 'streets/day@blur2')
-IMAGES, SIZE = 9, (16, 32)
+IMAGES, SIZE = 10, (16, 32)
 
 
 def batches(seed, names):
-  """Nine images in batches of four, as the evaluation makes them."""
+  """Ten images in batches of four, as the evaluation makes them."""
   rng = np.random.default_rng(seed)
   for start in range(0, 12, 4):
     index = np.arange(start, start + 4)
@@ -142,7 +142,7 @@ class StandIns:
         keep(name, DatasetResult(results[name], []))
     metrics = {
       'schema': 1,
-      'config': {'seed': cell.seed},
+      'config': cell.to_dict(),
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
       'datasets': results,
     }

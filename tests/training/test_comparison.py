@@ -1,11 +1,12 @@
 """The comparison's cells: what differs, what is shared, what is refused."""
 
 import copy
+import json
 
 import pytest
 
 from configs import compare_deeplabv2, compare_fcn8
-from fsnet_jax import build_model, comparison, config_check, mc_dropout
+from fsnet_jax import build_model, cli, comparison, config_check, mc_dropout
 from fsnet_jax.comparison import cells
 from fsnet_jax.runtime.workdir import flatten
 from input_pipeline.errors import UserError
@@ -78,7 +79,10 @@ def test_seeds_and_methods_may_be_added_to_a_comparison():
     ('compare.seeds', (), 'at least one'),
     ('compare.seeds', (0, 0), 'each seed once'),
     ('compare.fitted', ('tpc',), "'tpc'.*Did you mean tcp"),
-    ('compare.reference', 'ensemble', 'config.compare.reference'),
+    ('compare.fitted', ('tcp', 'tcp'), "config.compare.fitted.*'tcp' twice"),
+    ('eval.datasets', ('streets/day',) * 2, "eval.datasets.*'streets/day' twi"),
+    ('eval.detectors', ('fsnet', 'fsnet'), "eval.detectors.*'fsnet' twice"),
+    ('compare.reference', 'entropyy', 'config.compare.reference.*mean entropy'),
     ('compare.resamples', 10, 'give 40 or more'),
     ('compare.segment_images', -1, 'config.compare.segment_images is -1'),
     ('compare.ablation.num_seeds', 4, 'num_seeds is 4.*give 0 to 3'),
@@ -100,3 +104,76 @@ def test_evaluating_nothing_is_a_mistake(tmp_path):
   config = compare_fcn8.get_config()
   with pytest.raises(UserError, match='no finished seed'):
     comparison.run(config, tmp_path, 'evaluate', {})
+
+
+@pytest.mark.parametrize('name', ['ensemble', 'tcp_msp', 'entropy'])
+def test_every_compared_detector_can_be_the_reference(name):
+  config = compare_fcn8.get_config()
+  config.compare.reference = name
+  comparison.check(config)
+  config.eval.detectors = ('fsnet',)
+  config.compare.fitted = ()
+  with pytest.raises(UserError, match='config.compare.reference'):
+    comparison.check(config)
+
+
+def test_a_detector_that_the_comparison_fits_needs_no_folder():
+  config = compare_fcn8.get_config()
+  config.eval.detectors = ('fsnet', 'tcp_msp')
+  model = build_model.model(config)
+  cli._check_detectors(config, model)
+  assert cells.detectors_of(config)[:3] == ('fsnet', 'tcp_msp', 'tcp')
+  config.compare.fitted = ('direct',)
+  words = "'tcp_msp'.*add 'tcp' to config.compare.fitted"
+  with pytest.raises(UserError, match=words) as error:
+    cli._check_detectors(config, model)
+  assert '\n' not in str(error.value)
+  config.task = 'fsnet'
+  with pytest.raises(UserError, match='set config.eval.fitted.tcp'):
+    cli._check_detectors(config, model)
+
+
+def beside(folder, content):
+  """The config of a comparison beside a folder with this compare.json."""
+  (folder / 'report').mkdir(parents=True)
+  (folder / 'report' / 'compare.json').write_text(json.dumps(content))
+  config = compare_fcn8.get_config()
+  config.compare.beside = str(folder)
+  return config
+
+
+WHOLE = {
+  'schema': 1,
+  'network': 'unet',
+  'datasets': {'streets/day': {'failure': {'msp': {}}}},
+}
+
+
+def test_another_network_may_stand_beside(tmp_path):
+  comparison.check(beside(tmp_path, WHOLE))
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    {},
+    [],
+    None,
+    WHOLE | {'schema': 2},
+    {key: WHOLE[key] for key in ('schema', 'datasets')},
+    {key: WHOLE[key] for key in ('schema', 'network')},
+    WHOLE | {'datasets': {}},
+    WHOLE | {'datasets': {'streets/day': None}},
+  ],
+)
+def test_half_a_comparison_beside_is_a_mistake(tmp_path, content):
+  with pytest.raises(UserError, match='config.compare.beside') as error:
+    comparison.check(beside(tmp_path, content))
+  assert 'no finished comparison' in str(error.value)
+
+
+def test_the_same_network_beside_is_a_mistake(tmp_path):
+  config = beside(tmp_path, WHOLE | {'network': 'fcn8'})
+  words = 'config.compare.beside.*fcn8.*another network'
+  with pytest.raises(UserError, match=words):
+    comparison.check(config)

@@ -202,12 +202,13 @@ def test_a_stopped_evaluation_goes_on_with_the_next_data_set(
   monkeypatch.setattr(stand_ins, 'stop_before', None)
   stand_ins.passes.clear()
   comparison.run(config, tmp_path, 'train', {})
-  assert stand_ins.passes == [*DATASETS, DATASETS[1]]  # S alone, then the rest
+  assert stand_ins.passes == [DATASETS[1]]
   assert not list(report.glob('part_*'))
   unbroken = finished[1] / 'seed5/fsnet/report'
   for name in ('metrics.json', 'comparison.json'):
     one, other = read(report / name), read(unbroken / name)
     assert one.pop('costs', None) == other.pop('costs', None)
+    one.pop('config', None), other.pop('config', None)  # they name folders
     assert one == other
   with (
     Image.open(report / 'qualitative.png') as one,
@@ -236,7 +237,7 @@ def test_parts_of_another_evaluation_do_not_count(
   stand_ins.passes.clear()
   with pytest.raises(Interrupted):
     comparison.run(other, tmp_path, 'train', {})
-  assert stand_ins.passes == [*DATASETS, DATASETS[0]]
+  assert stand_ins.passes == [DATASETS[0]]
   # And now those of the first are gone.
   report = tmp_path / 'seed5/fsnet/report'
   with np.load(report / 'images_streets_day.npz') as arrays:
@@ -246,7 +247,47 @@ def test_parts_of_another_evaluation_do_not_count(
   stand_ins.passes.clear()
   with pytest.raises(Interrupted):
     comparison.run(other, tmp_path, 'train', {})
-  assert stand_ins.passes == [*DATASETS, DATASETS[0]]
+  assert stand_ins.passes == [DATASETS[0]]
+
+
+def test_other_images_are_evaluated_anew(finished, stand_ins, tmp_path):
+  config = changed(finished[0], compare__seeds=(5,), compare__beside='')
+  assert evaluation.read_seed(config, 5, finished[1]) is not None
+  # The folder of a data set that is not evaluated is no matter.
+  unused = changed(config, eval__roots__bdd100k='/elsewhere')
+  assert evaluation.read_seed(unused, 5, finished[1]) is not None
+  fewer = changed(config, eval__exact_pixels=0)
+  assert evaluation.read_seed(fewer, 5, finished[1]) is None
+  mended = changed(config, data__root='/elsewhere')
+  assert evaluation.read_seed(mended, 5, finished[1]) is None
+  variants = ablation.cells(
+    cells.variants_config(mended),
+    ('full',),
+    (5,),
+    finished[1] / 'ablation',
+    train=False,
+  )
+  assert list(variants) == []
+  # S alone too is judged on the other images.
+  stand_ins.passes.clear()
+  for one in (config, mended, mended):
+    one = changed(one, eval__datasets=DATASETS[:1])
+    stand_ins.train(one, 5, tmp_path)
+    evaluation.run_seed(one, 5, tmp_path, {})
+  assert stand_ins.passes == [DATASETS[0]] * 4
+
+
+def test_an_older_evaluation_that_names_no_images_is_made_anew(
+  finished, tmp_path
+):
+  config = changed(finished[0], compare__seeds=(5,))
+  workdir = tmp_path / 'copy'
+  shutil.copytree(finished[1], workdir)
+  path = workdir / 'seed5/fsnet/report/comparison.json'
+  content = read(path)
+  del content['settings']['exact_pixels']
+  path.write_text(json.dumps(content))
+  assert evaluation.read_seed(config, 5, workdir) is None
 
 
 def test_what_an_evaluation_was_of_is_remembered(finished, tmp_path):
@@ -270,7 +311,7 @@ def test_what_an_evaluation_was_of_is_remembered(finished, tmp_path):
 def test_the_example_reaches_the_process_that_draws_it(monkeypatch):
   seen, unseen = (observer.DatasetObserver(IMAGES, 0) for _ in range(2))
   for place, (batch, maps) in enumerate(batches(0, ('fsnet', 'msp'))):
-    # Image 4 is in the second batch, which the other process has.
+    # Image 5 is in the second batch, which the other process has.
     one = seen if place else unseen
     one(batch, {name: jax.tree.map(jnp.asarray, x) for name, x in maps.items()})
   assert unseen.example is None and seen.example is not None
@@ -286,7 +327,7 @@ def test_the_example_reaches_the_process_that_draws_it(monkeypatch):
   seen.share_example()
   unseen.share_example()
   want, found = (dataclasses.asdict(x.example) for x in (seen, unseen))
-  assert found['id'] == 'image 4'
+  assert found['id'] == 'image 5'
   jax.tree.map(np.testing.assert_array_equal, want, found)
 
 

@@ -2,11 +2,15 @@
 
 import types
 
+import numpy as np
 import pytest
 
 from configs import fsnet_fcn8
-from fsnet_jax import evaluate
+from fsnet_jax import evaluate, evaluated
+from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.runtime.interrupts import Interrupted
+from input_pipeline.errors import UserError
 
 DATASETS = ('streets/day', 'streets/fog', 'streets/rain')
 
@@ -23,7 +27,8 @@ class StandIn:
   def check_fits(self, state):
     pass
 
-  def __call__(self, state, source, stop, observe):
+  def __call__(self, state, source, stop, observe, dataset):
+    assert dataset == source[0]
     if source[0] == self.stop_before:
       raise Interrupted('stopped')
     self.seen.append(source[0])
@@ -87,3 +92,32 @@ def test_images_that_validation_shares_are_named(
   (note,) = [line for line in lines if line.startswith('note: ')]
   assert "'day:validation'" in note and 'temperature' in note
   assert '3 of streets/fog, 2 of streets/rain' in note
+
+
+@pytest.mark.parametrize('score', [np.nan, np.inf])
+def test_a_detector_whose_score_is_no_number_is_named(score):
+  zeros = np.zeros((4, 4), np.int32)
+  scores = np.full((4, 4), 0.5, np.float32)
+  good = FailureHistogram.empty(2).update(scores, zeros > 0, zeros == 0, zeros)
+  scores[1, :3] = score
+  bad = FailureHistogram.empty(2).update(scores, zeros > 0, zeros == 0, zeros)
+  names, nothing = ('road', 'sky'), SegmentationMetrics.empty(2)
+  failure = {'msp': good, 'margin': bad}
+  words = "'margin'.*streets/fog.*3 valid pixels.*config.eval.detectors"
+  with pytest.raises(UserError, match=words) as error:
+    evaluate._dataset_metrics('streets/fog', 1, nothing, failure, names)
+  assert '\n' not in str(error.value)
+
+
+def test_the_folders_of_what_is_evaluated():
+  config = fsnet_fcn8.get_config()
+  config.data.root = 'own'
+  config.eval.roots.bdd100k = 'bdd'
+  config.eval.roots.camvid = 'unused'
+  config.eval.datasets = ('streets/day@fog3', 'bdd100k/old:val', 'streets/fog')
+  assert evaluated.folders(config) == {'bdd100k': 'bdd', 'streets': 'own'}
+  # The run's own has the images that the temperature is fitted on.
+  config.eval.datasets = ('bdd100k',)
+  assert evaluated.folders(config.to_dict()) == {
+    'bdd100k': 'bdd', 'streets': 'own',
+  }  # fmt: skip
