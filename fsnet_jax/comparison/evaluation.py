@@ -160,6 +160,8 @@ def _write_images(
 ) -> dict[str, Any]:
   """Writes counts of each image and metrics of each draw, by detector.
 
+  Adds to the metrics what is known of single images (`image_mean`).
+
   The draws depend on the number of images and draws alone: all detectors and
   all seeds see the same ones.
 
@@ -178,9 +180,11 @@ def _write_images(
       [found[metric] for metric in bootstrap.METRICS]
     )
   np.savez_compressed(path, **arrays)
-  pooled = result.metrics['failure']
+  failure = result.metrics['failure']
+  for name, table in tables.items():
+    failure[name]['image_mean'] = table.image_means()
   return {
-    name: bootstrap.resolution_error(table, pooled[name]['pooled'])
+    name: bootstrap.resolution_error(table, failure[name]['pooled'])
     for name, table in tables.items()
   }
 

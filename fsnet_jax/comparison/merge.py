@@ -167,7 +167,7 @@ def _detector(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     for group in ('pooled', 'class_macro')
   }
-  for group in _SHARES:
+  for group in ('image_mean', *_SHARES):
     merged[group] = {
       key: spread([entry[group][key] for entry in entries])
       for key in entries[0][group]

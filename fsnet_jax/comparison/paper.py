@@ -129,7 +129,8 @@ _CAVEATS_III = (
   'AP-Err rises with it: lead with AUROC and FPR95.',
   "Pooled over all labelled pixels, as the code behind the paper's baselines "
   'pools them; the paper says "averaged over 19 classes", which stands in the '
-  'class-macro table. Their FPR95 is a mean over images, ours is pooled.',
+  'class-macro table. Their FPR95 is a mean over images: hold it against '
+  'FPR95/image.',
   "The paper's SynthCP, Direct and TCP rows are the network's confidence plus "
   'the maximum softmax: its numbers stand beside our "+ MSP" rows where we '
   'have them. Whether its FSNet row adds MSP is not known.',

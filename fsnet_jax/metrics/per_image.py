@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fsnet_jax.metrics.many_rankings import ranking_metrics
 from fsnet_jax.metrics.ranking import Ranking
 from fsnet_jax.metrics.scatter import sum_by_cell
 from fsnet_jax.metrics.score_keys import (
@@ -109,6 +110,23 @@ class ImageTable:
     return Ranking(
       correct.astype(np.int64), wrong.astype(np.int64), self.tied[::-1]
     )
+
+  def image_means(self) -> dict[str, float | None]:
+    """Measures of each image by itself, averaged over images.
+
+    SynthCP averages its FPR95 so (the other measures are of pooled pixels). It
+    takes the threshold whose recall is closest to 0.95; here it is the first
+    that reaches it, as for all pixels (`ranking.ranking_metrics`).
+
+    Returns:
+      `fpr95_error`: mean over the images that have wrong and right pixels;
+      None without such an image.
+    """
+    found = ranking_metrics(
+      *self.rows(np.eye(len(self.counts))), self.tied[::-1]
+    )['fpr95_error']
+    defined = found[~np.isnan(found)]
+    return {'fpr95_error': float(defined.mean()) if len(defined) else None}
 
   def rows(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Right and wrong pixels of many choices of images.

@@ -12,7 +12,8 @@ from fsnet_jax.report.examples import (
   example_sheet,
   failure_overlay,
 )
-from fsnet_jax.report.schema import SCHEMA, validate, write_metrics_json
+from fsnet_jax.report.metrics_json import write_metrics_json
+from fsnet_jax.report.schema import SCHEMA, validate
 from fsnet_jax.report.text import text_table
 from fsnet_jax.report.write import write_report
 

@@ -6,14 +6,10 @@ never renamed. Rates are fractions in [0, 1]; a value that is not defined
 `null`, never NaN and never 0.
 """
 
-import json
 import math
 import numbers
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-from fsnet_jax.report import atomic
 
 SCHEMA = 1
 
@@ -86,6 +82,11 @@ DETECTOR_KEYS: Mapping[str, Key] = {
   'pooled_bounds': Key(
     'lowest and highest value that each pooled measure can have', False
   ),
+  'image_mean': Key(
+    'measures of each image by itself, averaged over the images where they are'
+    " defined (SynthCP's convention for FPR95)",
+    required=False,
+  ),
   'per_class': Key('measures of each true class by itself', required=False),
   'class_macro_classes': Key('classes behind each class_macro value', False),
   'risk_at_coverage_class_macro': Key(
@@ -117,7 +118,7 @@ COUNT_KEYS: Mapping[str, Key] = {
   'base_error_rate': Key('errors / pixels', required=False),
 }
 
-_GROUPS: Mapping[str, Mapping[str, Key]] = {
+GROUPS: Mapping[str, Mapping[str, Key]] = {
   'pooled': {**MEASURE_KEYS, **COUNT_KEYS},
   'class_macro': MEASURE_KEYS,
   'per_class': {
@@ -130,7 +131,7 @@ _GROUPS: Mapping[str, Mapping[str, Key]] = {
 # below 0, and sums of floats a little above 1.
 _RANGE_TOLERANCE = 1e-3
 _COUNT_KEYS = frozenset({'images', 'pixels', 'errors'})
-_BY_SHARE = (
+BY_SHARE = (
   'risk_at_coverage',
   'risk_at_coverage_class_macro',
   'caught_at_budget',
@@ -158,28 +159,6 @@ def validate(metrics: Mapping[str, Any]) -> None:
   _check_environment(metrics['environment'])
   for name, dataset in _named(metrics['datasets'], 'datasets'):
     _check_dataset(dataset, f'datasets.{name}')
-
-
-def write_metrics_json(
-  path: str | os.PathLike[str], metrics: Mapping[str, Any]
-) -> None:
-  """Writes `metrics.json`: checked, strict JSON, in the documented key order.
-
-  The file appears whole or not at all: it is written beside its place and
-  moved there.
-
-  Args:
-    path: the file; its folder must exist.
-    metrics: see `validate`. `None` becomes `null`.
-
-  Raises:
-    ValueError: see `validate`. Nothing is written then.
-  """
-  validate(metrics)
-  text = json.dumps(
-    _ordered(metrics), indent=2, allow_nan=False, default=_to_python
-  )
-  atomic.write_bytes(path, (text + '\n').encode())
 
 
 def _check_environment(environment: Any) -> None:
@@ -218,11 +197,17 @@ def _check_detector(detector: Any, where: str) -> None:
   """Checks the entry of one failure detector."""
   _check_keys(detector, DETECTOR_KEYS, where)
   for group in ('pooled', 'class_macro'):
-    _check_measures(detector[group], _GROUPS[group], f'{where}.{group}')
+    _check_measures(detector[group], GROUPS[group], f'{where}.{group}')
+  for key, value in _named(
+    detector.get('image_mean'), f'{where}.image_mean', True
+  ):
+    if key not in MEASURE_KEYS:
+      raise ValueError(f'{where}.image_mean: unknown key {key!r}.')
+    _check_rate(value, f'{where}.image_mean.{key}')
   for name, measures in _named(
     detector.get('per_class'), f'{where}.per_class', True
   ):
-    _check_measures(measures, _GROUPS['per_class'], f'{where}.per_class.{name}')
+    _check_measures(measures, GROUPS['per_class'], f'{where}.per_class.{name}')
   for key, ends in _named(
     detector.get('pooled_bounds'), f'{where}.pooled_bounds', True
   ):
@@ -233,7 +218,7 @@ def _check_detector(detector: Any, where: str) -> None:
     if key not in MEASURE_KEYS:
       raise ValueError(f'{where}.class_macro_classes: unknown key {key!r}.')
     _check_count(count, f'{where}.class_macro_classes.{key}')
-  for key in _BY_SHARE:
+  for key in BY_SHARE:
     if key in detector:
       _check_risks(detector[key], f'{where}.{key}')
 
@@ -334,67 +319,3 @@ def _check_json(value: Any, where: str) -> None:
       _check_json(entry, f'{where}[{index}]')
   elif not (value is None or isinstance(value, str | bool)):
     _check_finite(value, where)
-
-
-def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns the metrics with known keys in documented order.
-
-  Data sets, detectors and classes keep their order (that of the evaluation);
-  the free keys of config and environment are sorted.
-  """
-  ordered = _in_order(metrics, RUN_KEYS)
-  ordered['config'] = _sorted(metrics['config'])
-  ordered['environment'] = _sorted(metrics['environment'])
-  ordered['datasets'] = {}
-  for name, dataset in metrics['datasets'].items():
-    entry = ordered['datasets'][name] = _in_order(dataset, DATASET_KEYS)
-    entry['segmentation'] = _in_order(
-      dataset['segmentation'], SEGMENTATION_KEYS
-    )
-    entry['failure'] = {
-      detector: _ordered_detector(values)
-      for detector, values in dataset['failure'].items()
-    }
-  return ordered
-
-
-def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns one detector's entry in documented order."""
-  ordered = _in_order(detector, DETECTOR_KEYS)
-  for group in ('pooled', 'class_macro'):
-    ordered[group] = _in_order(detector[group], _GROUPS[group])
-  for key in _BY_SHARE:
-    if key in detector:
-      ordered[key] = dict(sorted(detector[key].items(), key=_by_share))
-  if 'per_class' in detector:
-    ordered['per_class'] = {
-      name: _in_order(measures, _GROUPS['per_class'])
-      for name, measures in detector['per_class'].items()
-    }
-  return ordered
-
-
-def _in_order(
-  entry: Mapping[str, Any], keys: Mapping[str, Key]
-) -> dict[str, Any]:
-  """Returns the entry with its keys in the order of the documentation."""
-  return {key: entry[key] for key in keys if key in entry}
-
-
-def _sorted(value: Any) -> Any:
-  """Returns the value with the keys of all mappings sorted."""
-  if isinstance(value, Mapping):
-    return {key: _sorted(value[key]) for key in sorted(value)}
-  if isinstance(value, list | tuple):
-    return [_sorted(entry) for entry in value]
-  return value
-
-
-def _by_share(item: tuple[str, Any]) -> float:
-  """Sorts risks by coverage."""
-  return float(item[0])
-
-
-def _to_python(value: Any) -> Any:
-  """Turns a numpy scalar into the Python number that JSON knows."""
-  return value.item()

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from fsnet_jax.report import atomic, plots, schema
+from fsnet_jax.report import atomic, metrics_json, plots, schema
 from fsnet_jax.report import examples as example_pictures
 from fsnet_jax.report import html as html_report
 
@@ -58,7 +58,7 @@ def write_report(
   files = {f'{name}.png': png for name, png in pictures.items()}
   for sheet, name in zip(sheets.values(), file_names(sheets)):
     files[f'examples_{name}.png'] = _encode(sheet, 'png')
-  schema.write_metrics_json(report_dir / 'metrics.json', metrics)
+  metrics_json.write_metrics_json(report_dir / 'metrics.json', metrics)
   for name, content in {'report.html': html.encode(), **files}.items():
     atomic.write_bytes(report_dir / name, content)
   return [report_dir / name for name in ('metrics.json', 'report.html', *files)]

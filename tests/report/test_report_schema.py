@@ -8,7 +8,7 @@ import pytest
 
 from fsnet_jax.metrics.exact import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
-from fsnet_jax.report import atomic, schema
+from fsnet_jax.report import atomic, metrics_json, schema
 
 
 def _set(metrics, path, value):
@@ -92,6 +92,8 @@ def test_every_key_is_documented():
     ((*FSNET, 'risk_at_coverage_class_macro'), {'x': 0.1}, "'x' is not a"),
     ((*FSNET, 'per_class'), {'road': {'mean': 1}}, "unknown key 'mean'"),
     ((*FSNET, 'per_class'), {'road': {'auroc': math.nan}}, 'road.auroc'),
+    ((*FSNET, 'image_mean'), {'miou': 0.1}, "unknown key 'miou'"),
+    ((*FSNET, 'image_mean'), {'fpr95_error': 2.0}, 'not a fraction'),
     ((*FSNET, 'pooled_bounds'), {'miou': None}, "unknown key 'miou'"),
     ((*FSNET, 'pooled_bounds'), {'auroc': (0.9, 0.8)}, 'not two rates in'),
     ((*FSNET, 'pooled_bounds'), {'auroc': (None, 0.8)}, 'not two rates in'),
@@ -111,6 +113,7 @@ def test_optional_keys_are_accepted(metrics):
   _set(metrics, (*DAY, 'segmentation', 'class_acc'), {'road': 0.5})
   _set(metrics, (*FSNET, 'pooled', 'errors'), 1234)
   _set(metrics, (*FSNET, 'class_macro_classes'), {'auroc': 17})
+  _set(metrics, (*FSNET, 'image_mean'), {'fpr95_error': 0.2, 'auroc': None})
   _set(metrics, (*FSNET, 'pooled_bounds'), {'auroc': (0.5, 0.5), 'aurc': None})
   _set(metrics, (*FSNET, 'risk_at_coverage_class_macro'), {'1.0': None})
   _set(metrics, (*FSNET, 'per_class'), {'road': {'auroc': 0.5, 'pixels': 12}})
@@ -147,7 +150,7 @@ def test_what_the_metrics_package_computes_is_accepted(metrics):
 
 def test_json_round_trip_is_strict(metrics, tmp_path):
   path = tmp_path / 'metrics.json'
-  schema.write_metrics_json(path, metrics)
+  metrics_json.write_metrics_json(path, metrics)
 
   def refuse(constant):
     raise AssertionError(f'{constant} is not strict JSON')
@@ -163,7 +166,7 @@ def test_numpy_scalars_become_json_numbers(metrics, tmp_path):
   _set(metrics, (*DAY, 'pixels'), np.int64(2**40))
   _set(metrics, ('config', 'image_size'), (np.int32(64), 128))
   path = tmp_path / 'metrics.json'
-  schema.write_metrics_json(path, metrics)
+  metrics_json.write_metrics_json(path, metrics)
   read = json.loads(path.read_text())
   day = read['datasets']['streets/day']
   assert day['failure']['fsnet']['pooled']['auroc'] == 0.75
@@ -182,8 +185,8 @@ def test_key_order_does_not_depend_on_the_input(metrics, tmp_path):
   shuffled = _reversed(metrics)
   # Data sets, detectors and classes keep the order of the evaluation.
   shuffled['datasets'] = _reversed_keeping_names(metrics['datasets'])
-  schema.write_metrics_json(tmp_path / 'a.json', metrics)
-  schema.write_metrics_json(tmp_path / 'b.json', shuffled)
+  metrics_json.write_metrics_json(tmp_path / 'a.json', metrics)
+  metrics_json.write_metrics_json(tmp_path / 'b.json', shuffled)
   assert (tmp_path / 'a.json').read_bytes() == (
     tmp_path / 'b.json'
   ).read_bytes()
@@ -208,12 +211,12 @@ def _reversed_keeping_names(datasets):
 
 def test_invalid_metrics_leave_the_old_file(metrics, tmp_path):
   path = tmp_path / 'metrics.json'
-  schema.write_metrics_json(path, metrics)
+  metrics_json.write_metrics_json(path, metrics)
   before = path.read_bytes()
   broken = copy.deepcopy(metrics)
   _set(broken, (*FSNET, 'pooled', 'auroc'), math.nan)
   with pytest.raises(ValueError, match='auroc'):
-    schema.write_metrics_json(path, broken)
+    metrics_json.write_metrics_json(path, broken)
   assert path.read_bytes() == before
   assert [entry.name for entry in tmp_path.iterdir()] == ['metrics.json']
 

@@ -16,7 +16,7 @@ from fsnet_jax.metrics.segmentation import (
   SegmentationMetrics,
   confusion_counts,
 )
-from fsnet_jax.report.schema import write_metrics_json
+from fsnet_jax.report.metrics_json import write_metrics_json
 from fsnet_jax.runtime.interrupts import Interrupted
 from input_pipeline import labels
 
