@@ -148,7 +148,8 @@ def convolve(
     [b h2 w2 out].
   """
   if forms.columns > 1:
-    return column_folding.folded(x, kernel, forms.columns)
+    strides, pads = geometry.strides, geometry.pads
+    return column_folding.folded(x, kernel, forms.columns, strides, pads)
   return _FORWARD[forms.forward](x, kernel, geometry)
 
 
