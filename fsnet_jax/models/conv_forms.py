@@ -114,6 +114,21 @@ def conv_general_dilated(
   return convolve(lhs, rhs, geometry, forms)
 
 
+def convolve_3x3(x: Array, kernel: Array) -> Array:
+  """A 3x3 convolution that keeps the size, with a border of zeros.
+
+  Args:
+    x: [b h w k] input.
+    kernel: (3, 3, k, out).
+
+  Returns:
+    [b h w out].
+  """
+  return conv_general_dilated(
+    x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_NHWC
+  )
+
+
 def _geometry(
   lhs: Array,
   rhs: Array,
