@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from fsnet_jax.fitted import gan_losses
 from fsnet_jax.fitted.base import Batch, FitState, Setting, width_of
-from fsnet_jax.models import spade, vgg19
+from fsnet_jax.models import class_maps, spade, vgg19
 from fsnet_jax.models.discriminator import MultiscaleDiscriminator
 from fsnet_jax.models.initializers import host_init
 from input_pipeline.errors import UserError
@@ -24,7 +24,9 @@ _BETAS = {'b1': 0.0, 'b2': 0.9}
 
 def generator(config: Any) -> spade.SpadeGenerator:
   """The generator at the config's width and precision."""
-  return spade.SpadeGenerator(_width(config), jnp.dtype(config.compute_dtype))
+  return spade.SpadeGenerator(
+    NUM_CLASSES, _width(config), jnp.dtype(config.compute_dtype)
+  )
 
 
 def _discriminator(config: Any) -> MultiscaleDiscriminator:
@@ -39,9 +41,8 @@ def _width(config: Any) -> float:
 
 def initial_generator(config: Any) -> tuple[Any, Any]:
   """Parameters and the other variables of the generator, before a step."""
-  shape = (1, *config.image_size, NUM_CLASSES)
-  planes = jax.ShapeDtypeStruct(shape, jnp.float32)
-  return _parts(host_init(generator(config), config.seed, planes))
+  labels = jax.ShapeDtypeStruct((1, *config.image_size), jnp.int32)
+  return _parts(host_init(generator(config), config.seed, labels))
 
 
 def _parts(variables: dict[str, Any]) -> tuple[Any, Any]:
@@ -88,11 +89,11 @@ class _Losses:
   draw: spade.SpadeGenerator
   judge: MultiscaleDiscriminator
 
-  def generator(self, params, state, constants, planes, photos):
+  def generator(self, params, state, constants, labels, planes, photos):
     """The generator's loss, by `params`; the rest is in `state`."""
     stats = state.stats['generator']
     pictures, g_stats = self.draw.apply(
-      {'params': params, **stats}, planes, True, mutable=list(stats)
+      {'params': params, **stats}, labels, True, mutable=list(stats)
     )
     real, fake, d_stats = self._judged(
       state.params['discriminator'],
@@ -147,11 +148,12 @@ def make_step(
   losses = _Losses(generator(config), _discriminator(config))
 
   def step(state: FitState, constants: Any, batch: Batch):
-    planes = spade.one_hot(batch['label'], NUM_CLASSES)
+    labels = batch['label']
+    planes = class_maps.one_hot(labels, NUM_CLASSES)
     photos = batch['image'].astype(jnp.float32) / 127.5 - 1
     drawn = jax.grad(losses.generator, has_aux=True)
     g_grads, (pictures, g_stats, d_stats, scalars) = drawn(
-      state.params['generator'], state, constants, planes, photos
+      state.params['generator'], state, constants, labels, planes, photos
     )
     both = jnp.concatenate([jax.lax.stop_gradient(pictures), photos])
     learn = jax.value_and_grad(losses.discriminator, has_aux=True)

@@ -32,8 +32,7 @@ def resynthesised(network: nn.Module, variables: Any, logits: Array) -> Array:
     [b h w 3] RGB, 0..255 in whole steps, float32.
   """
   prediction = jnp.argmax(logits, axis=-1)
-  planes = spade.one_hot(prediction, logits.shape[-1])
-  return spade.to_pixels(network.apply(variables, planes))
+  return spade.to_pixels(network.apply(variables, prediction))
 
 
 class SynthCp:

@@ -1,13 +1,14 @@
-"""Convolutions of few channels, with neighbouring columns as channels.
+"""Convolutions of few channels that compute neighbouring columns together.
 
 XLA's CPU back end computes all output channels of a pixel at a time. With 8 of
-them most of a vector register stays empty. Two or four neighbouring columns,
-taken as one with two or four times the channels, fill it: in memory, channels
-last, that is the same array. The kernel grows by zeros, so there is more to
-multiply, in less time.
+them most of a vector register stays empty. Two or four neighbouring columns
+of the output, taken as one with two or four times the channels, fill it: in
+memory, channels last, that is the same array. The kernel then spans what all
+of them see and strides over as many columns. It grows by zeros, so there is
+more to multiply, in less time.
 
 A zero times infinity is not a number: where an input holds infinities or NaN,
-up to `count` columns on each side may become NaN too.
+up to `count - 1` more columns on each side may become NaN too.
 """
 
 import jax.numpy as jnp
@@ -15,66 +16,76 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-# Most channels, in or out, for which folding so many columns measured faster.
-_MOST = {4: 8, 2: 16}
+# How many columns measured fastest, with the most channels on the narrower
+# and on the wider side of the convolution.
+_MOST = {4: (4, 8), 2: (8, 16)}
+# Input channels that the back end reads well: few, or a multiple of this.
+_EVEN = 4
 
 
-def columns_to_fold(
-  inputs: int, outputs: int, window: tuple[int, int], width: int
-) -> int:
+def columns_to_fold(inputs: int, outputs: int, width: int) -> int:
   """How many columns to take as one.
 
   Args:
     inputs: channels.
     outputs: channels.
-    window: (rows, columns) of the kernel.
-    width: columns of the input.
+    width: columns of the output.
 
   Returns:
     4, 2, or 1: leave it as it is.
   """
-  if tuple(window) != (3, 3):
-    return 1
-  for count, most in _MOST.items():
-    if max(inputs, outputs) <= most and width % count == 0:
+  narrow, wide = sorted((inputs, outputs))
+  for count, (most, most_wide) in _MOST.items():
+    if narrow <= most and wide <= most_wide and width % count == 0:
       return count
   return 1
 
 
 def folded(
   x: Float[Array, 'b h w k'],
-  kernel: Float[Array, '3 3 k k2'],
+  kernel: Float[Array, 'r t k k2'],
   count: int,
-) -> Float[Array, 'b h w k2']:
-  """A 3x3 convolution that keeps the size: stride 1, a border of zeros.
+  strides: tuple[int, int] = (1, 1),
+  pads: tuple[tuple[int, int], tuple[int, int]] = ((1, 1), (1, 1)),
+) -> Float[Array, 'b h2 w2 k2']:
+  """A convolution without dilation.
 
   Args:
-    x: its columns are a multiple of `count`.
+    x: of the convolution.
     kernel: of the convolution.
-    count: columns taken as one.
+    count: columns of the output taken as one; they are a multiple of it.
+    strides: of the convolution, (rows, columns).
+    pads: zeros added (before, after) for rows and for columns.
 
   Returns:
     What the plain convolution gives, up to rounding.
   """
-  b, h, w, k = x.shape
+  inputs, outputs = kernel.shape[2:]
+  if inputs > _EVEN and inputs % _EVEN:
+    more = (0, -inputs % _EVEN)
+    x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), more))
+    kernel = jnp.pad(kernel, ((0, 0), (0, 0), more, (0, 0)))
   y = lax.conv_general_dilated(
-    x.reshape(b, h, w // count, count * k),
-    _folded_kernel(kernel, count),
-    (1, 1),
-    ((1, 1), (1, 1)),
+    x,
+    _folded_kernel(kernel, count, strides[1]),
+    (strides[0], count * strides[1]),
+    pads,
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
-  return y.reshape(b, h, w, kernel.shape[-1])
+  b, h, w, _ = y.shape
+  return y.reshape(b, h, w * count, outputs)
 
 
-def _folded_kernel(kernel: Array, count: int) -> Array:
-  """[3 3 count*k count*k2]: each tap where it joins two of the columns."""
-  rows, _, inputs, outputs = kernel.shape
-  wide = jnp.einsum('rtio,tdpq->rdpiqo', kernel, _joins(count, kernel.dtype))
-  return wide.reshape(rows, 3, count * inputs, count * outputs)
+def _folded_kernel(kernel: Array, count: int, stride: int) -> Array:
+  """[r t2 k count*k2]: each tap where an output column has it."""
+  rows, taps, inputs, outputs = kernel.shape
+  joins = _joins(taps, count, stride).astype(kernel.dtype)
+  wide = jnp.einsum('rtio,tpq->rpiqo', kernel, joins)
+  return wide.reshape(rows, -1, inputs, count * outputs)
 
 
-def _joins(count: int, dtype: np.dtype) -> np.ndarray:
-  """1 where tap t joins column p of a neighbour d to output column q."""
-  tap, neighbour, column, output = np.ogrid[:3, -1:2, :count, :count]
-  return (tap == count * neighbour + column - output + 1).astype(dtype)
+def _joins(taps: int, count: int, stride: int) -> np.ndarray:
+  """1 where tap t of output column q is at column p of what all see."""
+  span = taps + (count - 1) * stride
+  tap, place, output = np.ogrid[:taps, :span, :count]
+  return place == tap + stride * output

@@ -23,6 +23,8 @@ class Geometry:
 
 # Of a 3x3 kernel: keeps the size.
 _SAME = Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+# Of a 7x7 kernel: ResNet's first layer.
+_STEM = Geometry((2, 2), ((3, 3), (3, 3)), (1, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Forms:
       transposed kernel).
     kernel_gradient: 'plain', 'taps' or 'patches'.
     columns: how many neighbouring columns a 'plain' or 'flipped' convolution
-      takes as one (`column_folding`); only for `_SAME` and a 3x3 kernel.
+      computes as one (`column_folding`); 'flipped' only for `_SAME` and a 3x3
+      kernel.
   """
 
   forward: str = 'plain'
@@ -73,14 +76,14 @@ def choose(
     return Forms('patches', 'taps', 'patches')
   unit = tuple(geometry.strides) == (1, 1)
   fold = 1
-  if geometry == _SAME:
-    fold = column_folding.columns_to_fold(
-      inputs, outputs, (rows, columns), input_size[1]
-    )
+  if ((rows, columns), geometry) in (((3, 3), _SAME), ((7, 7), _STEM)):
+    width = -(-input_size[1] // geometry.strides[1])
+    fold = column_folding.columns_to_fold(inputs, outputs, width)
   if inputs <= 4:
     return Forms(columns=fold)
   if max(rows, columns) >= 5:
-    return Forms('patches', 'taps', 'plain') if inputs >= 64 else Forms()
+    many = Forms('patches', 'taps', 'plain')
+    return many if inputs >= 64 else Forms(columns=fold)
   return Forms(
     'plain',
     'flipped' if unit else 'plain',

@@ -114,6 +114,21 @@ def conv_general_dilated(
   return convolve(lhs, rhs, geometry, forms)
 
 
+def convolve_3x3(x: Array, kernel: Array) -> Array:
+  """A 3x3 convolution that keeps the size, with a border of zeros.
+
+  Args:
+    x: [b h w k] input.
+    kernel: (3, 3, k, out).
+
+  Returns:
+    [b h w out].
+  """
+  return conv_general_dilated(
+    x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_NHWC
+  )
+
+
 def _geometry(
   lhs: Array,
   rhs: Array,
@@ -148,7 +163,8 @@ def convolve(
     [b h2 w2 out].
   """
   if forms.columns > 1:
-    return column_folding.folded(x, kernel, forms.columns)
+    strides, pads = geometry.strides, geometry.pads
+    return column_folding.folded(x, kernel, forms.columns, strides, pads)
   return _FORWARD[forms.forward](x, kernel, geometry)
 
 

@@ -101,7 +101,7 @@ class MultiscaleDiscriminator(nn.Module):
     """Judges pictures of known maps.
 
     Args:
-      planes: of `spade.one_hot`.
+      planes: of `class_maps.one_hot`.
       pictures: RGB in [-1, 1].
       train: whether the spectral norms do a step.
 

@@ -10,37 +10,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from fsnet_jax.models import layers
-from fsnet_jax.models.spectral import SpectralConv
+from fsnet_jax.models import class_maps, conv_forms, initializers, layers
+from fsnet_jax.models.spectral import SpectralConv, xavier
 
 # Output channels of the blocks, from stride 64 to 1.
 WIDTHS = (1024, 1024, 1024, 512, 256, 128, 64)
 _HIDDEN = 128
 _SLOPE = 0.2
-
-
-def one_hot(
-  labels: Integer[Array, 'b h w'], num_classes: int
-) -> Float[Array, 'b h w c']:
-  """Classes as planes; all zero where the label is void.
-
-  Args:
-    labels: trainIds; anything outside 0 .. c - 1 is void.
-    num_classes: c.
-  """
-  classes = jnp.arange(num_classes)
-  return (labels[..., None] == classes).astype(jnp.float32)
-
-
-def resize_floor(
-  x: Float[Array, 'b h w k'], size: tuple[int, int]
-) -> Float[Array, 'b h2 w2 k']:
-  """Nearest neighbour by PyTorch's rule: output i takes floor(i * n / m)."""
-  for axis, length in ((1, size[0]), (2, size[1])):
-    have = x.shape[axis]
-    if have != length:
-      x = jnp.take(x, jnp.arange(length) * have // length, axis=axis)
-  return x
 
 
 def doublings(image_size: tuple[int, int]) -> int:
@@ -57,6 +33,27 @@ def doublings(image_size: tuple[int, int]) -> int:
   return times
 
 
+class ConvParameters(nn.Module):
+  """Kernel and bias of a 3x3 convolution, for the caller to apply.
+
+  Attributes:
+    features: output channels.
+    dtype: of the computation; parameters are float32.
+  """
+
+  features: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, inputs: int) -> tuple[Array, Array]:
+    """(3, 3, inputs, features) and (features,), in the type `dtype`."""
+    shape = (3, 3, inputs, self.features)
+    kernel = self.param('kernel', xavier(0.02), shape, jnp.float32)
+    zero = initializers.zeros
+    bias = self.param('bias', zero, (self.features,), jnp.float32)
+    return kernel.astype(self.dtype), bias.astype(self.dtype)
+
+
 class Spade(nn.Module):
   """Normalisation whose scale and shift are read off the map of classes.
 
@@ -66,24 +63,26 @@ class Spade(nn.Module):
 
   Attributes:
     hidden: channels of that layer.
+    num_classes: of the map.
     dtype: of the computation.
   """
 
   hidden: int
+  num_classes: int
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, 'b h w k'],
-    planes: Float[Array, 'b h2 w2 c'],
+    labels: Integer[Array, 'b h2 w2'],
     train: bool,
   ) -> Float[Array, 'b h w k']:
     """Normalises.
 
     Args:
       x: [b h w k] features.
-      planes: of `one_hot`, at image size.
+      labels: the map, at image size.
       train: whether batch statistics are of the batch.
 
     Returns:
@@ -98,16 +97,20 @@ class Spade(nn.Module):
       dtype=jnp.promote_types(x.dtype, jnp.float32),
       name='norm',
     )(x)
-    small = resize_floor(planes, x.shape[1:3])
+    small = class_maps.resize_floor(labels, x.shape[1:3])
 
-    def plain(features: int, name: str) -> SpectralConv:
-      return SpectralConv(
-        features, normalized=False, dtype=self.dtype, name=name
-      )
+    def parameters(inputs: int, features: int, name: str):
+      return ConvParameters(features, self.dtype, name=name)(inputs)
 
-    hidden = nn.relu(plain(self.hidden, 'shared')(small))
-    gamma = plain(x.shape[-1], 'gamma')(hidden)
-    beta = plain(x.shape[-1], 'beta')(hidden)
+    kernel, bias = parameters(self.num_classes, self.hidden, 'shared')
+    hidden = nn.relu(class_maps.convolve(small, kernel) + bias)
+    # As one: a narrow convolution costs a CPU as much as one twice as wide.
+    both = [
+      parameters(self.hidden, x.shape[-1], name) for name in ('gamma', 'beta')
+    ]
+    kernel, bias = (jnp.concatenate(pair, -1) for pair in zip(*both))
+    y = conv_forms.convolve_3x3(hidden, kernel) + bias
+    gamma, beta = jnp.split(y, 2, -1)
     return (normalized * (1 + gamma) + beta).astype(self.dtype)
 
 
@@ -120,18 +123,20 @@ class SpadeBlock(nn.Module):
   Attributes:
     features: output channels.
     hidden: of `Spade`.
+    num_classes: of the map.
     dtype: of the computation.
   """
 
   features: int
   hidden: int
+  num_classes: int
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, 'b h w k'],
-    planes: Float[Array, 'b h2 w2 c'],
+    labels: Integer[Array, 'b h2 w2'],
     train: bool,
   ) -> Float[Array, 'b h w k2']:
     """Applies the block; see `Spade`."""
@@ -139,7 +144,8 @@ class SpadeBlock(nn.Module):
     middle = min(inputs, self.features)
 
     def norm(x: Array, name: str) -> Array:
-      return Spade(self.hidden, self.dtype, name=name)(x, planes, train)
+      spade = Spade(self.hidden, self.num_classes, self.dtype, name=name)
+      return spade(x, labels, train)
 
     y = nn.leaky_relu(norm(x, 'norm1'), _SLOPE)
     y = SpectralConv(middle, dtype=self.dtype, name='conv1')(y, train)
@@ -166,40 +172,45 @@ class SpadeGenerator(nn.Module):
   size does not halve so often has fewer, and leaves out the first blocks.
 
   Attributes:
+    num_classes: of the map.
     width: multiplier of the channels.
     dtype: of the computation; parameters and pictures are float32.
   """
 
+  num_classes: int = 19
   width: float = 1.0
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(
-    self, planes: Float[Array, 'b h w c'], train: bool = False
+    self, labels: Integer[Array, 'b h w'], train: bool = False
   ) -> Float[Array, 'b h w 3']:
     """Draws.
 
     Args:
-      planes: of `one_hot`.
+      labels: the map; anything outside 0 .. num_classes - 1 is void.
       train: whether batch statistics are of the batch and the spectral norms
         do a step.
 
     Returns:
       [b h w 3] RGB in [-1, 1].
     """
-    times = doublings(planes.shape[1:3])
+    size = labels.shape[1:3]
+    times = doublings(size)
     widths = [layers.scaled(n, self.width) for n in WIDTHS[-times - 1 :]]
     hidden = layers.scaled(_HIDDEN, self.width)
-    grid = tuple(n >> times for n in planes.shape[1:3])
-    x = resize_floor(planes, grid)
-    x = SpectralConv(
-      widths[0], normalized=False, dtype=self.dtype, name='first'
-    )(x)
+    first = ConvParameters(widths[0], self.dtype, name='first')
+    kernel, bias = first(self.num_classes)
+    small = class_maps.resize_floor(labels, tuple(n >> times for n in size))
+    x = class_maps.convolve(small, kernel) + bias
     for number, features in enumerate(widths):
       if number:
         x = x.repeat(2, axis=1).repeat(2, axis=2)
-      block = SpadeBlock(features, hidden, self.dtype, name=f'block{number}')
-      x = block(x, planes, train)
+      name = f'block{number}'
+      block = SpadeBlock(
+        features, hidden, self.num_classes, self.dtype, name=name
+      )
+      x = block(x, labels, train)
     x = SpectralConv(3, normalized=False, dtype=self.dtype, name='last')(
       nn.leaky_relu(x, _SLOPE)
     )

@@ -96,15 +96,33 @@ def test_folded_columns_are_the_convolution(columns, input_gradient, size):
   )
 
 
+@pytest.mark.parametrize('columns', [2, 4])
+@pytest.mark.parametrize('inputs', [3, 7, 8])
+def test_folded_columns_of_a_strided_kernel(columns, inputs):
+  forms = conv_forms.Forms(columns=columns)
+  geometry = conv_forms.Geometry((2, 2), ((3, 3), (3, 3)), (1, 1))
+  # 8 columns of the output, whether the input's are even or odd.
+  for width in (15, 16):
+    assert_same(
+      lambda x, kernel: conv_forms.convolve(x, kernel, geometry, forms),
+      functools.partial(reference, geometry=geometry),
+      values(0, 2, 9, width, inputs),
+      values(1, 7, 7, inputs, 8),
+    )
+
+
 @pytest.mark.parametrize(
   ('channels', 'width', 'pads', 'columns'),
   [
     ((3, 8), 12, (1, 1), 4),
-    ((8, 8), 12, (1, 1), 4),
-    ((8, 8), 10, (1, 1), 2),
+    ((8, 3), 12, (1, 1), 4),
+    ((3, 8), 10, (1, 1), 2),
+    ((3, 12), 12, (1, 1), 2),
+    ((8, 8), 12, (1, 1), 2),
     ((8, 16), 12, (1, 1), 2),
     ((8, 8), 9, (1, 1), 1),
-    ((16, 17), 12, (1, 1), 1),
+    ((9, 16), 12, (1, 1), 1),
+    ((8, 17), 12, (1, 1), 1),
     ((8, 8), 12, (99, 99), 1),
   ],
 )
@@ -118,6 +136,16 @@ def test_what_is_folded(channels, width, pads, columns):
   ):
     forms = conv_forms.choose((3, 3, *channels), other, (8, width))
     assert forms.columns == 1
+
+
+@pytest.mark.parametrize(
+  ('channels', 'width', 'columns'),
+  [((4, 8), 16, 4), ((4, 8), 15, 4), ((4, 8), 12, 2), ((4, 64), 16, 1)],
+)
+def test_resnets_first_layer_is_folded(channels, width, columns):
+  geometry = conv_forms.Geometry((2, 2), ((3, 3), (3, 3)), (1, 1))
+  forms = conv_forms.choose((7, 7, *channels), geometry, (8, width))
+  assert forms.columns == columns
 
 
 @pytest.mark.parametrize(

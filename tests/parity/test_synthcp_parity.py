@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fsnet_jax.fitted import gan_losses
-from fsnet_jax.models import discriminator, spade
+from fsnet_jax.models import class_maps, discriminator, spade
 from fsnet_jax.models.comparison import ComparisonNet
 from tests.models import quick
 from tests.parity import comparison
@@ -104,10 +104,14 @@ class TorchBlock(nn.Module):
     return y + self.shortcut(self.norm_shortcut(x, planes))
 
 
-def _planes(height, width):
+def _labels(height, width):
   labels = np.random.default_rng(5).integers(0, CLASSES + 1, (2, height, width))
   labels[labels == CLASSES] = 255
-  return spade.one_hot(jnp.asarray(labels), CLASSES).astype(jnp.float64)
+  return jnp.asarray(labels)
+
+
+def _planes(labels):
+  return class_maps.one_hot(labels, CLASSES).astype(jnp.float64)
 
 
 def _wide(tree):
@@ -117,19 +121,19 @@ def _wide(tree):
 @pytest.mark.parametrize('train', [True, False])
 def test_spade_block(train):
   """In training: statistics of the batch, and one step of power iteration."""
-  block = spade.SpadeBlock(4, 3, jnp.float64)
-  x, planes = comparison.noise(2, 4, 8, 6), _planes(8, 16)
-  planes = jnp.repeat(planes, 2, axis=1)  # 16 x 16 over 4 x 8: two factors.
-  variables = _block_variables(block, x, planes)
+  block = spade.SpadeBlock(4, 3, CLASSES, jnp.float64)
+  x, labels = comparison.noise(2, 4, 8, 6), _labels(8, 16)
+  labels = jnp.repeat(labels, 2, axis=1)  # 16 x 16 over 4 x 8: two factors.
+  variables = _block_variables(block, x, labels)
   model = TorchBlock(6, 4, 3, variables).double().train(train)
-  reference = model(comparison.nchw(x), comparison.nchw(planes))
+  reference = model(comparison.nchw(x), comparison.nchw(_planes(labels)))
   reference.square().sum().backward()
 
   def loss(params):
     y, updated = block.apply(
       {**variables, 'params': params},
       jnp.asarray(x),
-      planes,
+      labels,
       train,
       mutable=['batch_stats', 'spectral'],
     )
@@ -139,10 +143,15 @@ def test_spade_block(train):
     variables['params']
   )
   comparison.assert_close(ours, comparison.nhwc(reference), 'block', EXACT)
-  kernel = np.asarray(grads['conv1']['kernel']).transpose(3, 2, 0, 1)
-  comparison.assert_close(
-    kernel, model.conv1.weight_orig.grad, 'gradient', EXACT
-  )
+  for name, part, weight in (
+    ('conv1', grads['conv1'], model.conv1.weight_orig),
+    *(
+      (name, grads['norm1'][name], getattr(model.norm1, name).weight)
+      for name in ('shared', 'gamma', 'beta')
+    ),
+  ):
+    kernel = np.asarray(part['kernel']).transpose(3, 2, 0, 1)
+    comparison.assert_close(kernel, weight.grad, f'gradient, {name}', EXACT)
   u = np.asarray(updated['spectral']['conv1']['u'])
   comparison.assert_close(
     u / np.linalg.norm(u), model.conv1.weight_u, 'u', EXACT
@@ -151,10 +160,10 @@ def test_spade_block(train):
   comparison.assert_close(mean, model.norm1.norm.running_mean, 'mean', EXACT)
 
 
-def _block_variables(block, x, planes):
+def _block_variables(block, x, labels):
   # Shapes through the module itself: `train` is an argument of its own.
   shapes = jax.eval_shape(
-    lambda: block.init(jax.random.key(0), jnp.asarray(x), planes, False)
+    lambda: block.init(jax.random.key(0), jnp.asarray(x), labels, False)
   )
   rng = np.random.default_rng(0)
 
@@ -198,7 +207,7 @@ class TorchDiscriminator(nn.Module):
 
 def test_discriminator_and_its_losses():
   network = discriminator.MultiscaleDiscriminator(1 / 32, jnp.float64)
-  planes = _planes(32, 48)
+  planes = _planes(_labels(32, 48))
   pictures = np.tanh(comparison.noise(2, 32, 48, 3))
   variables = _wide(comparison.variables_of(network, planes, pictures))
   ours = quick.jit(network.apply)(variables, planes, jnp.asarray(pictures))
