@@ -6,14 +6,15 @@
 
 Ours encodes the image once, repeats the layers with dropout at their own
 stride and upsamples the mean of their scores. The naive way runs the whole
-network for each pass; a few passes are timed and multiplied, which flatters it
-by nothing, for each costs the same. Both draw the same masks: the greatest
-difference of their mean logits over the timed passes is printed too. Rounds of
-both alternate, so that a busy machine disturbs both alike; printed are the
-median and the fastest.
+network for each pass, in JAX and, where it is installed, in PyTorch; a few
+passes are timed and multiplied, which flatters it by nothing, for each costs
+the same. Both in JAX draw the same masks: the greatest difference of their mean
+logits over the timed passes is printed too. Rounds of all alternate, so that a
+busy machine disturbs all alike; printed are the median and the fastest.
 """
 
 import argparse
+import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -76,6 +77,31 @@ def ours(network: Any, samples: int) -> Callable[..., Any]:
   return run
 
 
+def torch_pass(settings: argparse.Namespace) -> Callable[[], Any] | None:
+  """One whole pass with dropout in PyTorch; None where it is not installed."""
+  if not importlib.util.find_spec('torch'):
+    return None
+  import torch
+
+  from benchmarks import torch_models
+
+  network = torch_models.FCN8(
+    width=settings.width,
+    head_width=settings.head_width,
+    padding=settings.padding,
+    input_scale=1 / 64,
+  )
+  network = network.train().to(memory_format=torch.channels_last)
+  images = torch.rand(settings.batch_size, 3, *settings.image_size) * 255
+  images = images.to(memory_format=torch.channels_last)
+
+  def run():
+    with torch.inference_mode():
+      return network(images)
+
+  return run
+
+
 def difference(one_pass, network, arguments, passes: int) -> float:
   """Greatest difference of the mean logits of both ways."""
   variables, images, index = arguments
@@ -112,9 +138,18 @@ def compare(settings: argparse.Namespace) -> None:
 
   share = settings.samples / settings.naive_passes
   times: dict[str, list[float]] = {'ours': [], 'naive': []}
+  theirs = torch_pass(settings)
+  if theirs is not None:
+    times['torch'] = []
+    theirs()
   for _ in range(settings.repeats):
     times['ours'].append(seconds(lambda: fast(*arguments)))
     times['naive'].append(share * seconds(naive))
+    if theirs is not None:
+      start = time.perf_counter()
+      for _ in range(settings.naive_passes):
+        theirs()
+      times['torch'].append(share * (time.perf_counter() - start))
   _report(settings, times, gap)
 
 
@@ -129,15 +164,16 @@ def _report(
   medians = {name: statistics.median(values) for name, values in times.items()}
   for name, values in times.items():
     how = ''
-    if name == 'naive':
+    if name != 'ours':
       how = f'  ({settings.naive_passes} passes timed, multiplied)'
     print(
       f'{name:>6}: median {1e3 * medians[name]:9.1f} ms, fastest '
       f'{1e3 * min(values):9.1f} ms{how}'
     )
-  fastest = min(times['naive']) / min(times['ours'])
-  ratio = medians['naive'] / medians['ours']
-  print(f' ratio: {ratio:.1f} times (of the fastest: {fastest:.1f})')
+  for name in list(times)[1:]:
+    fastest = min(times[name]) / min(times['ours'])
+    ratio = medians[name] / medians['ours']
+    print(f'{name} / ours: {ratio:.1f} (of the fastest: {fastest:.1f})')
   print(f'greatest difference of mean logits: {gap:.1e}')
 
 
