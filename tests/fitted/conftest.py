@@ -1,11 +1,15 @@
-"""One frozen S for all fits."""
+"""One frozen S for the fits of a module.
+
+Not of the session: the networks are small ones while it lasts, for whatever
+else the process tests then.
+"""
 
 import pytest
 
 from tests.fitted import small_fit
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def frozen_config(tmp_path_factory):
   """Config over an untrained S; copy it before changing it."""
   base = tmp_path_factory.mktemp('frozen')
