@@ -10,8 +10,8 @@ metrics take their expected value over the unknown order within the range, and
 
 Two kinds of pixels are kept as they are beside the histogram: those of groups
 that are small, since ranges are too coarse for few errors, so that metrics of
-such groups, and of the whole data if all groups are small, are exact; and
-those around the thresholds of FPR95 of all pixels, so that it is exact too.
+such groups, and of the whole data if it is small, are exact; and those around
+the thresholds of FPR95 of all pixels, so that it is exact too.
 """
 
 import dataclasses
@@ -326,7 +326,7 @@ class FailureHistogram:
   def _rankings(self) -> tuple[Ranking, list[Ranking]]:
     """All pixels, and those of each group, as exactly as they are known."""
     pixels = self.store.merge(self.pending.only())
-    if self.kept.all() and (pixels.sizes() <= self.exact_pixels).all():
+    if self.kept.all() and len(pixels) <= self.exact_pixels:
       return pixels.ranking(), pixels.rankings()
     whole = self._counted()
     groups = whole.store.rankings()

@@ -139,13 +139,6 @@ class PixelStore:
       np.concatenate([np.zeros(0, np.uint16), *self.codes]),
     )
 
-  def sizes(self) -> np.ndarray:
-    """Pixels of each group, int64 [g]."""
-    total = np.zeros(2 * self.num_groups, np.int64)
-    for codes in self.codes:
-      total += np.bincount(codes, minlength=len(total))
-    return total.reshape(-1, 2).sum(axis=1)
-
   def ranking(self) -> Ranking:
     """Ranks all pixels together."""
     keys, codes = self.arrays()
