@@ -85,9 +85,9 @@ class Counter:
 
     def one_pass(variables: Any, encoded: Any) -> Any:
       keys = {'dropout': jax.random.key(0)}
-      return network.apply(variables, encoded, True, method='score', rngs=keys)
+      return network.apply(variables, encoded, method='sample', rngs=keys)
 
-    coarse, _ = jax.eval_shape(one_pass, own, encoded)
+    coarse = jax.eval_shape(one_pass, own, encoded)
 
     def upsample(variables: Any, encoded: Any, coarse: Any) -> Any:
       size = images.shape[1:3]

@@ -368,7 +368,7 @@ def _publish(
   writer = create_writer(workdir)
   for name, result in results.items():
     writer.write_scalars(step, _scalars(name, result.metrics))
-    for detector in _first(result.metrics['failure']):
+    for detector in list(result.metrics['failure'])[:1]:  # the config's first
       overlays = [
         failure_overlay(example.image, example.failure[detector])
         for example in result.examples
@@ -383,11 +383,6 @@ def _publish(
   for path in files:
     if path.suffix == '.html':
       say(f'report: {path}')
-
-
-def _first(detectors: dict[str, Any]) -> Sequence[str]:
-  """The detector whose overlay is shown: the first of the config."""
-  return list(detectors)[:1]
 
 
 def _scalars(name: str, metrics: dict[str, Any]) -> dict[str, float]:

@@ -9,23 +9,17 @@ ranges, never with pixels.
 """
 
 import dataclasses
-from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fsnet_jax.metrics.binned import BinCounts, bin_counts
 from fsnet_jax.metrics.many_rankings import ranking_metrics
+from fsnet_jax.metrics.pixels import pixel_keys
 from fsnet_jax.metrics.ranking import Ranking
-from fsnet_jax.metrics.scatter import sum_by_cell
-from fsnet_jax.metrics.score_keys import (
-  NUM_BINS,
-  finite_scores,
-  key_bins,
-  score_keys,
-)
+from fsnet_jax.metrics.score_keys import NUM_BINS
 
 #: Ranges of score that an image is kept in, but for a few more of single
 #: scores that many pixels share.
@@ -35,54 +29,26 @@ RANGES = 1024
 _SURVEY = 32
 
 
-@flax.struct.dataclass
-class ImageCounts:
-  """What `ImageHistograms.add` needs of one batch.
-
-  Attributes:
-    histogram: int32 [b 2 n], pixels by image, right (0) or wrong (1), and bin
-      of the score.
-    lowest: uint32 [n], the lowest score key in each bin.
-    highest: uint32 [n], the highest score key in each bin.
-  """
-
-  histogram: Any
-  lowest: Any
-  highest: Any
-
-
 def image_counts(
   score: Float[Array, 'b h w'],
   wrong: Bool[Array, 'b h w'],
   valid: Bool[Array, 'b h w'],
-) -> ImageCounts:
+) -> BinCounts:
   """Counts the pixels of each image of a batch; runs under jit.
 
   Args:
     score: higher = more likely wrong; a score that is not finite does not
-      count (`failure.failure_counts` refuses it).
+      count (`failure.FailureHistogram` refuses it).
     wrong: whether the segmentation of the pixel is wrong.
     valid: whether the pixel counts.
 
   Returns:
-    The counts.
+    The counts, with images as groups.
   """
   images = score.shape[0]
-  keys = score_keys(score)
-  bins = key_bins(keys)
-  counted = valid & finite_scores(score)
   image = jnp.arange(images, dtype=jnp.int32)[:, None, None]
-  cell = (2 * image + wrong) * NUM_BINS + bins
-  cells = 2 * images * NUM_BINS
-  histogram = sum_by_cell(cell.reshape(-1), counted.reshape(-1), cells)
-  target = jnp.where(counted, bins, NUM_BINS)
-  lowest = jnp.full(NUM_BINS + 1, jnp.uint32(0xFFFFFFFF)).at[target].min(keys)
-  highest = jnp.zeros(NUM_BINS + 1, jnp.uint32).at[target].max(keys)
-  return ImageCounts(
-    histogram=histogram.reshape(images, 2, NUM_BINS),
-    lowest=lowest[:NUM_BINS],
-    highest=highest[:NUM_BINS],
-  )
+  image = jnp.broadcast_to(image, score.shape)
+  return bin_counts(pixel_keys(score, wrong, valid, image, images))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +125,7 @@ class ImageHistograms:
     self._lowest = np.full(NUM_BINS, 0xFFFFFFFF, np.uint32)
     self._highest = np.zeros(NUM_BINS, np.uint32)
 
-  def add(self, counts: ImageCounts, index: np.ndarray) -> None:
+  def add(self, counts: BinCounts, index: np.ndarray) -> None:
     """Takes a batch.
 
     Args:
