@@ -241,6 +241,7 @@ class FailureHistogram:
     """The whole state as named arrays, for saving."""
     whole = self._counted()
     keys, codes = whole.store.arrays()
+    near_keys, near_wrong = whole.near.arrays()
     return {
       'histogram': whole.table.histogram,
       'lowest': whole.table.lowest,
@@ -249,8 +250,8 @@ class FailureHistogram:
       'keys': keys,
       'codes': codes,
       'kept': whole.kept,
-      'near_keys': whole.near.keys,
-      'near_wrong': whole.near.wrong,
+      'near_keys': near_keys,
+      'near_wrong': near_wrong,
       'near_windows': whole.near.windows,
       'exact_pixels': np.asarray(whole.exact_pixels, np.int64),
       **whole.calibration.to_arrays(),
@@ -266,7 +267,9 @@ class FailureHistogram:
       pending=store,
       store=store.add(arrays['keys'], arrays['codes']),
       near=NearThresholds(
-        arrays['near_windows'], arrays['near_keys'], arrays['near_wrong']
+        arrays['near_windows'],
+        (arrays['near_keys'],),
+        (arrays['near_wrong'],),
       ),
       kept=arrays['kept'],
       faults=arrays['faults'],

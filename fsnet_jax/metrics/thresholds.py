@@ -10,6 +10,7 @@ them.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt32
@@ -22,11 +23,12 @@ from fsnet_jax.metrics.score_keys import NUM_BINS
 #: Pixels that are kept at most, 5 bytes each, after each addition.
 NEAR_PIXELS = 1 << 21
 
-# Share of the limit that each threshold keeps on either side when there are
-# too many. As many as possible: the threshold moves while images are added,
-# and where it ends must be among them. (At 65 million pixels of 500 images,
-# 0.7 % of all pixels lie on either side in the end.)
-_SIDE = 7 / 32
+# How many pixels each threshold keeps on either side. It moves while images
+# are added, and where it ends must be among them: it moves less the more there
+# are, as a mean does, so of n pixels it keeps sqrt(n) times this, and at most
+# this share of the limit. (An eighth of the first million, 0.7 % of 65.)
+_SIDE = 128
+_SIDE_SHARE = 7 / 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,25 +39,23 @@ class NearThresholds:
     windows: int64 [2 2], first and last bin whose pixels are all kept, around
       the threshold of the wrong and around that of the right pixels; none
       where the first is above the last.
-    keys: uint32 [p], score keys.
-    wrong: bool [p].
+    keys: chunks of uint32, score keys, those of `windows` among them.
+    wrong: chunks of bool of the same lengths.
     limit: pixels kept at most.
   """
 
   windows: Int64[np.ndarray, '2 2']
-  keys: UInt32[np.ndarray, ' p']
-  wrong: Bool[np.ndarray, ' p']
+  keys: tuple[np.ndarray, ...] = ()
+  wrong: tuple[np.ndarray, ...] = ()
   limit: int = NEAR_PIXELS
 
   @classmethod
   def empty(cls, limit: int = NEAR_PIXELS) -> 'NearThresholds':
     """No pixel yet, and every bin wanted."""
-    return cls(
-      np.array([[0, NUM_BINS - 1]] * 2),
-      np.zeros(0, np.uint32),
-      np.zeros(0, bool),
-      limit,
-    )
+    return cls(np.array([[0, NUM_BINS - 1]] * 2), limit=limit)
+
+  def __len__(self) -> int:
+    return sum(map(len, self.keys))
 
   def add(
     self,
@@ -71,11 +71,9 @@ class NearThresholds:
       table: of all pixels so far, these included.
     """
     more = dataclasses.replace(
-      self,
-      keys=np.concatenate([self.keys, keys]),
-      wrong=np.concatenate([self.wrong, wrong]),
+      self, keys=(*self.keys, keys), wrong=(*self.wrong, wrong)
     )
-    return more if len(more.keys) <= self.limit else more._narrowed(table)
+    return more._narrowed(table)
 
   def merge(self, other: 'NearThresholds', table: BinTable) -> 'NearThresholds':
     """Returns the pixels of both, where both kept all.
@@ -84,15 +82,20 @@ class NearThresholds:
       other: of other pixels.
       table: of all pixels of both.
     """
-    low = np.maximum(self.windows[:, 0], other.windows[:, 0])
-    high = np.minimum(self.windows[:, 1], other.windows[:, 1])
     both = NearThresholds(
-      np.stack([low, high], axis=1),
-      np.concatenate([self.keys, other.keys]),
-      np.concatenate([self.wrong, other.wrong]),
+      _common(self.windows, other.windows),
+      self.keys + other.keys,
+      self.wrong + other.wrong,
       self.limit,
-    )._inside(table)
-    return both if len(both.keys) <= self.limit else both._narrowed(table)
+    )
+    return both._narrowed(table)
+
+  def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+    """All keys, and which of them are wrong, each in one array."""
+    return (
+      np.concatenate([np.zeros(0, np.uint32), *self.keys]),
+      np.concatenate([np.zeros(0, bool), *self.wrong]),
+    )
 
   def refine(self, table: BinTable) -> Ranking:
     """Ranks all pixels by bin, and by score in the bins that FPR95 reads.
@@ -111,9 +114,10 @@ class NearThresholds:
       fpr95_step(ranking)[0],
       last - fpr95_step(ranking.swapped())[0],
     }
+    all_keys, all_wrong = self.arrays()
     for place in sorted(places, reverse=True):  # the later steps stay in place
-      here = self._in_bins(table, *[int(bins[place])] * 2)
-      keys, wrong = self.keys[here], self.wrong[here]
+      here = _in_bins(all_keys, table, *[int(bins[place])] * 2)
+      keys, wrong = all_keys[here], all_wrong[here]
       counts = int((~wrong).sum()), int(wrong.sum())
       if counts == (ranking.correct[place], ranking.wrong[place]):
         ranking = _spliced(
@@ -122,41 +126,60 @@ class NearThresholds:
     return ranking
 
   def _narrowed(self, table: BinTable) -> 'NearThresholds':
-    """Fewer pixels: those in the bins nearest to the thresholds."""
+    """Narrower windows, and if there are too many the pixels in them alone."""
     counts = table.pooled()
-    windows = np.stack(
-      [
-        _around(counts, counts[1][::-1], int(self.limit * _SIDE), flip=True),
-        _around(counts, counts[0], int(self.limit * _SIDE), flip=False),
-      ]
+    side = _SIDE * math.sqrt(counts.sum())
+    side = int(min(side, self.limit * _SIDE_SHARE))
+    crowded = len(self) > self.limit
+    # Where there is no error yet, any bin may be the one, while there is room.
+    unknown = (1, 0) if crowded else (0, NUM_BINS - 1)
+    windows = [
+      _around(counts, counts[1][::-1], side, flip=True) or unknown,
+      _around(counts, counts[0], side, flip=False) or unknown,
+    ]
+    narrowed = dataclasses.replace(
+      self, windows=_common(self.windows, np.array(windows))
     )
-    windows[:, 0] = np.maximum(windows[:, 0], self.windows[:, 0])
-    windows[:, 1] = np.minimum(windows[:, 1], self.windows[:, 1])
-    return dataclasses.replace(self, windows=windows)._inside(table)
+    return narrowed._inside(table) if crowded else narrowed
 
   def _inside(self, table: BinTable) -> 'NearThresholds':
     """Only the pixels in a bin of the windows."""
-    inside = np.zeros(len(self.keys), bool)
+    keys, wrong = self.arrays()
+    inside = np.zeros(len(keys), bool)
     for first, last in self.windows.tolist():
-      inside |= self._in_bins(table, first, last)
+      inside |= _in_bins(keys, table, first, last)
     # Much faster than indexing by a mask.
     places = np.flatnonzero(inside)
     return dataclasses.replace(
-      self, keys=self.keys[places], wrong=self.wrong[places]
+      self, keys=(keys[places],), wrong=(wrong[places],)
     )
 
-  def _in_bins(self, table: BinTable, first: int, last: int) -> np.ndarray:
-    """Which of the pixels are in some bins, whose scores the table tells."""
-    if first > last:
-      return np.zeros(len(self.keys), bool)
-    low = table.lowest[first : last + 1].min()
-    high = table.highest[first : last + 1].max()
-    return (self.keys >= low) & (self.keys <= high)
+
+def _common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """The bins that are in the windows of both."""
+  return np.stack(
+    [
+      np.maximum(one[:, 0], other[:, 0]),
+      np.minimum(one[:, 1], other[:, 1]),
+    ],
+    axis=1,
+  )
+
+
+def _in_bins(
+  keys: np.ndarray, table: BinTable, first: int, last: int
+) -> np.ndarray:
+  """Which keys are in some bins, whose scores the table tells."""
+  if first > last:
+    return np.zeros(len(keys), bool)
+  low = table.lowest[first : last + 1].min()
+  high = table.highest[first : last + 1].max()
+  return (keys >= low) & (keys <= high)
 
 
 def _around(
   counts: np.ndarray, positives: np.ndarray, side: int, *, flip: bool
-) -> tuple[int, int]:
+) -> tuple[int, int] | None:
   """First and last bin around the one that holds 95 % of the positives.
 
   Args:
@@ -167,16 +190,19 @@ def _around(
 
   Returns:
     Bins; none (1, 0) where that bin holds more than `side` pixels itself,
-    which happens to scores that are the same for many.
+    which happens to scores that are the same for many. None without
+    positives.
   """
   found = np.cumsum(positives)
+  if not found[-1]:
+    return None
   bin_ = int(np.searchsorted(found, -(-19 * int(found[-1]) // 20)))
   bin_ = len(positives) - 1 - bin_ if flip else bin_
   total = counts.sum(axis=0)
+  if total[bin_] > side:
+    return 1, 0
   up_to = np.cumsum(total)
   before = up_to - total
-  if not found[-1] or total[bin_] > side:
-    return 1, 0
   return (
     int(np.searchsorted(before, before[bin_] - side)),
     int(np.searchsorted(up_to, up_to[bin_] + side, side='right')) - 1,

@@ -62,7 +62,7 @@ def test_exact_after_many_narrowings(seed):
   # Batches differ, as images do.
   batches = [draw(rng, shift=rng.normal(0, 0.1)) for _ in range(24)]
   metric, expected = collect(batches), exact(batches)
-  assert len(metric.near.keys) <= LIMIT < 24 * BATCH / 5
+  assert len(metric.near) <= LIMIT < 24 * BATCH / 5
   pooled, bounds = metric.compute()['pooled'], check_bounds(metric, expected)
   for name in FPR:
     assert pooled[name] == expected[name] == bounds[name][0] == bounds[name][1]
@@ -88,7 +88,7 @@ def test_merged_parts_are_exact_where_both_kept_the_threshold():
   first, second = collect(batches[:5]), collect(batches[5:])
   expected = exact(batches)
   for merged in (first.merge(second), second.merge(first)):
-    assert len(merged.near.keys) <= LIMIT
+    assert len(merged.near) <= LIMIT
     pooled = merged.compute()['pooled']
     for name in FPR:
       assert pooled[name] == expected[name]
