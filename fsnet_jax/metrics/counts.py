@@ -11,7 +11,6 @@ from jaxtyping import Array, Bool, Float, Integer
 from fsnet_jax.metrics.binned import BinCounts, bin_counts
 from fsnet_jax.metrics.calibration import calibration_counts
 from fsnet_jax.metrics.pixels import PixelKeys, pixel_keys
-from fsnet_jax.metrics.score_keys import key_bins
 
 
 @flax.struct.dataclass
@@ -85,27 +84,22 @@ jitted_failure_counts = jax.jit(
 
 
 def _count_and_mark(
-  keys: Array, codes: Array, kept: Array, windows: Array
-) -> tuple[BinCounts, Array, Array]:
-  """Counts pixels, and says which of them to keep.
+  keys: Array, codes: Array, kept: Array
+) -> tuple[BinCounts, Array]:
+  """Counts pixels, and says which of them are of groups that are kept.
 
   Args:
     keys: uint32 [p], score keys.
     codes: uint16 [p], as `PixelKeys.codes`.
     kept: bool [g], the groups whose pixels are kept.
-    windows: as `NearThresholds.windows`.
 
   Returns:
-    The counts; bool [p] of the pixels of such groups; bool [p] of those near
-    a threshold.
+    The counts; bool [p].
   """
   num_groups = len(kept)
   counts = bin_counts(PixelKeys(keys, codes, None, num_groups))
-  counted = codes < 2 * num_groups
-  bins = key_bins(keys)[:, None]
-  near = jnp.any((bins >= windows[:, 0]) & (bins <= windows[:, 1]), axis=1)
   small = kept[jnp.minimum(codes >> 1, num_groups - 1)]
-  return counts, counted & small, counted & near
+  return counts, small & (codes < 2 * num_groups)
 
 
 count_and_mark = jax.jit(_count_and_mark)

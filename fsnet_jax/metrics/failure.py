@@ -301,25 +301,23 @@ class FailureHistogram:
     """With pixels counted, and kept where they are to be."""
     size = 1 << max(len(keys) - 1, 1 << 12).bit_length()
     padding = size - len(keys)
-    counts, small, near = jax.device_get(
+    counts, small = jax.device_get(
       count_and_mark(
         np.pad(keys, (0, padding)),
         np.pad(codes, (0, padding), constant_values=NOT_COUNTED),
         self.kept,
-        self.near.windows,
       )
     )
-    small, near = np.flatnonzero(small), np.flatnonzero(near)
+    small = np.flatnonzero(small)
     table = self.table.add(counts)
     kept = self.kept & self._small(table)
     store = self.store.append(keys[small], codes[small])
-    wrong = (codes[near] & 1).astype(bool)
     return dataclasses.replace(
       self,
       table=table,
       kept=kept,
       store=store if (kept == self.kept).all() else store.only(kept),
-      near=self.near.add(keys[near], wrong, table),
+      near=self.near.add(keys, codes, table),
     )
 
   def _small(self, table: BinTable) -> np.ndarray:

@@ -13,7 +13,7 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt32
+from jaxtyping import Int64, UInt16, UInt32
 
 from fsnet_jax.metrics.binned import BinTable
 from fsnet_jax.metrics.pixels import rank_pixels
@@ -60,20 +60,28 @@ class NearThresholds:
   def add(
     self,
     keys: UInt32[np.ndarray, ' q'],
-    wrong: Bool[np.ndarray, ' q'],
+    codes: UInt16[np.ndarray, ' q'],
     table: BinTable,
   ) -> 'NearThresholds':
     """Returns the pixels with others added.
 
     Args:
-      keys: of all new pixels in a bin of `windows`.
-      wrong: of the same.
+      keys: score keys of all new pixels.
+      codes: as `PixelKeys.codes`.
       table: of all pixels so far, these included.
     """
+    more = self._narrowed(table)
+    places = np.flatnonzero(more._wanted(keys, table))
+    codes = codes[places]
+    counted = codes < 2 * len(table.histogram)
+    if not counted.all():
+      places, codes = places[counted], codes[counted]
     more = dataclasses.replace(
-      self, keys=(*self.keys, keys), wrong=(*self.wrong, wrong)
+      more,
+      keys=(*self.keys, keys[places]),
+      wrong=(*self.wrong, (codes & 1).astype(bool)),
     )
-    return more._narrowed(table)
+    return more._relieved(table)
 
   def merge(self, other: 'NearThresholds', table: BinTable) -> 'NearThresholds':
     """Returns the pixels of both, where both kept all.
@@ -88,7 +96,7 @@ class NearThresholds:
       self.wrong + other.wrong,
       self.limit,
     )
-    return both._narrowed(table)
+    return both._narrowed(table)._relieved(table)
 
   def arrays(self) -> tuple[np.ndarray, np.ndarray]:
     """All keys, and which of them are wrong, each in one array."""
@@ -126,33 +134,42 @@ class NearThresholds:
     return ranking
 
   def _narrowed(self, table: BinTable) -> 'NearThresholds':
-    """Narrower windows, and if there are too many the pixels in them alone."""
+    """Windows that fit what the table knows of the thresholds."""
     counts = table.pooled()
     side = _SIDE * math.sqrt(counts.sum())
     side = int(min(side, self.limit * _SIDE_SHARE))
-    crowded = len(self) > self.limit
-    # Where there is no error yet, any bin may be the one, while there is room.
-    unknown = (1, 0) if crowded else (0, NUM_BINS - 1)
+    whole = (0, NUM_BINS - 1)  # Without an error yet, any bin may be the one.
     windows = [
-      _around(counts, counts[1][::-1], side, flip=True) or unknown,
-      _around(counts, counts[0], side, flip=False) or unknown,
+      _around(counts, counts[1][::-1], side, flip=True) or whole,
+      _around(counts, counts[0], side, flip=False) or whole,
     ]
-    narrowed = dataclasses.replace(
+    return dataclasses.replace(
       self, windows=_common(self.windows, np.array(windows))
     )
-    return narrowed._inside(table) if crowded else narrowed
 
-  def _inside(self, table: BinTable) -> 'NearThresholds':
-    """Only the pixels in a bin of the windows."""
+  def _relieved(self, table: BinTable) -> 'NearThresholds':
+    """Without the pixels that are in no window, if there are too many."""
+    if len(self) <= self.limit:
+      return self
     keys, wrong = self.arrays()
-    inside = np.zeros(len(keys), bool)
-    for first, last in self.windows.tolist():
-      inside |= _in_bins(keys, table, first, last)
     # Much faster than indexing by a mask.
-    places = np.flatnonzero(inside)
+    places = np.flatnonzero(self._wanted(keys, table))
+    if len(places) > self.limit:
+      # All is wanted still, for want of errors: let it go.
+      return dataclasses.replace(
+        self, windows=np.array([[1, 0]] * 2), keys=(), wrong=()
+      )
     return dataclasses.replace(
       self, keys=(keys[places],), wrong=(wrong[places],)
     )
+
+  def _wanted(self, keys: np.ndarray, table: BinTable) -> np.ndarray:
+    """Which keys are in a window."""
+    (first, last), other = self.windows.tolist()
+    wanted = _in_bins(keys, table, first, last)
+    if other != [first, last]:
+      wanted |= _in_bins(keys, table, *other)
+    return wanted
 
 
 def _common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
