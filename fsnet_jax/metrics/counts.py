@@ -4,13 +4,12 @@ from typing import Any
 
 import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from fsnet_jax.metrics.binned import BinCounts, bin_counts
+from fsnet_jax.metrics.binned import bin_counts
 from fsnet_jax.metrics.calibration import calibration_counts
-from fsnet_jax.metrics.pixels import PixelKeys, pixel_keys
+from fsnet_jax.metrics.pixels import pixel_keys
 
 
 @flax.struct.dataclass
@@ -81,25 +80,3 @@ def failure_counts(
 jitted_failure_counts = jax.jit(
   failure_counts, static_argnames=('num_groups', 'keep_pixels')
 )
-
-
-def _count_and_mark(
-  keys: Array, codes: Array, kept: Array
-) -> tuple[BinCounts, Array]:
-  """Counts pixels, and says which of them are of groups that are kept.
-
-  Args:
-    keys: uint32 [p], score keys.
-    codes: uint16 [p], as `PixelKeys.codes`.
-    kept: bool [g], the groups whose pixels are kept.
-
-  Returns:
-    The counts; bool [p].
-  """
-  num_groups = len(kept)
-  counts = bin_counts(PixelKeys(keys, codes, None, num_groups))
-  small = kept[jnp.minimum(codes >> 1, num_groups - 1)]
-  return counts, small & (codes < 2 * num_groups)
-
-
-count_and_mark = jax.jit(_count_and_mark)

@@ -23,17 +23,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from fsnet_jax.metrics.batches import Arrays, as_float32, pad_small
-from fsnet_jax.metrics.binned import BinCounts, BinTable
+from fsnet_jax.metrics.binned import BinCounts, BinTable, bin_counts
 from fsnet_jax.metrics.bounds import Interval, metric_bounds
 from fsnet_jax.metrics.calibration import Calibration
 from fsnet_jax.metrics.counts import (
   FailureCounts,
-  count_and_mark,
   failure_counts,
   jitted_failure_counts,
 )
 from fsnet_jax.metrics.pixels import (
   NOT_COUNTED,
+  PixelKeys,
   PixelStore,
   raise_for_faults,
 )
@@ -50,6 +50,8 @@ EXACT_PIXELS = 1 << 17
 # Pixels that are counted at once: the table of counts takes as long to add up
 # however few they are.
 _CHUNK = 1 << 20
+
+_jitted_bin_counts = jax.jit(bin_counts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,22 +303,22 @@ class FailureHistogram:
     """With pixels counted, and kept where they are to be."""
     size = 1 << max(len(keys) - 1, 1 << 12).bit_length()
     padding = size - len(keys)
-    counts, small = jax.device_get(
-      count_and_mark(
-        np.pad(keys, (0, padding)),
-        np.pad(codes, (0, padding), constant_values=NOT_COUNTED),
-        self.kept,
-      )
+    pixels = PixelKeys(
+      keys=np.pad(keys, (0, padding)),
+      codes=np.pad(codes, (0, padding), constant_values=NOT_COUNTED),
+      faults=None,
+      num_groups=len(self.kept),
     )
-    small = np.flatnonzero(small)
-    table = self.table.add(counts)
+    table = self.table.add(jax.device_get(_jitted_bin_counts(pixels)))
     kept = self.kept & self._small(table)
-    store = self.store.append(keys[small], codes[small])
+    store = self.store if (kept == self.kept).all() else self.store.only(kept)
+    if kept.any():
+      store = store.add(keys, codes, kept)
     return dataclasses.replace(
       self,
       table=table,
       kept=kept,
-      store=store if (kept == self.kept).all() else store.only(kept),
+      store=store,
       near=self.near.add(keys, codes, table),
     )
 

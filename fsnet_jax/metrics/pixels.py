@@ -165,8 +165,8 @@ def _select(
   """The counted pixels of the groups to keep; None: of all."""
   counted = codes < 2 * num_groups
   if keep is not None and not keep.all():
-    table = np.append(np.repeat(keep, 2), False)
-    counted = table[np.minimum(codes, 2 * num_groups)]
+    # Clipped, what does not count is the last.
+    counted = np.append(np.repeat(keep, 2), False).take(codes, mode='clip')
   # Much faster than indexing by a mask.
   places = np.flatnonzero(counted)
   if len(places) == len(keys):
