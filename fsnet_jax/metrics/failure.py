@@ -60,9 +60,9 @@ class FailureHistogram:
 
   Immutable: `add`, `update` and `merge` return new objects. `merge` is
   associative and commutative, and parts merged give the very metrics of one
-  pass, since everything summed is a whole number; but for pooled FPR95, which
-  is exact wherever both kept what lies around its threshold, and within
-  `intervals` elsewhere.
+  pass, since everything summed is a whole number; but for pooled metrics of
+  much data, which depend on whether the pixels around FPR95's thresholds were
+  kept, and differ within `intervals`.
 
   Attributes:
     table: counts of the pixels that are not pending.

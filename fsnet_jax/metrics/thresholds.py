@@ -5,8 +5,8 @@ the wrong (or right) pixels lie. A histogram knows that place to one bin, and
 the order within it not at all. So all pixels of the bins around it are kept
 beside the histogram. Which bins those are follows from what has been seen so
 far; as more comes they become fewer. Where the threshold has moved out of
-them in the end, FPR95 is what the bin alone tells; nothing else depends on
-them.
+them in the end, FPR95 is what the bin alone tells. The other metrics gain a
+little, since the order within two bins is known.
 """
 
 import dataclasses
