@@ -1,6 +1,6 @@
 """Rate and error of the failure metrics against scikit-learn, in one run.
 
-`python -m benchmarks.failure_metrics [--pixels=10000000] [--repeats=7]`
+`python -m benchmarks.failure_metrics [--pixels=10000000] [--repeats=15]`
 
 Scores are drawn like the logits of a failure network: right pixels N(-3, 2),
 wrong ones N(0, 2), a tenth of the pixels wrong, 19 classes of the uneven sizes
@@ -11,7 +11,8 @@ are those, AUGRC, FPR95 the other way round, the risks and their bounds, pooled
 and for each of the 19 classes, in three ways: as an evaluation computes them
 (counts, with the pixels of small classes and those around FPR95's thresholds
 kept), by counts alone, and with every score kept. All times are the fastest of
-a few runs, which a busy machine disturbs least, after one run to compile.
+some runs, which a busy machine disturbs least; of ours, taken in turns, a run
+is all from the first pixel to the last metric.
 """
 
 import argparse
@@ -100,7 +101,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
   parser.add_argument('--pixels', type=int, default=2_000_000)
   parser.add_argument('--batch', type=int, default=1_000_000)
-  parser.add_argument('--repeats', type=int, default=7)
+  parser.add_argument('--repeats', type=int, default=15)
   parser.add_argument('--seed', type=int, default=0)
   args = parser.parse_args()
   pixels = draw_pixels(args.pixels, args.seed)
@@ -123,35 +124,49 @@ def main() -> None:
     errors = (f'{found[m] - reference[m]:+.1e}' for m in METRICS)
     print(f'  error {dict(zip(METRICS, errors))}')
 
-  count = jax.jit(failure_counts, static_argnums=(4, 6))
-  for title, empty, keep in (
-    ('as an evaluation does', FailureHistogram.empty(NUM_CLASSES), True),
-    ('counts alone', FailureHistogram.empty(NUM_CLASSES, 0), False),
-    ('every score kept', ExactFailure.empty(NUM_CLASSES), True),
-  ):
-    report(title, empty, keep, batches, count, args, reference, peer_rate)
+  ways = {
+    'as an evaluation does': FailureHistogram.empty(NUM_CLASSES),
+    'counts alone': FailureHistogram.empty(NUM_CLASSES, 0),
+    'every score kept': ExactFailure.empty(NUM_CLASSES),
+  }
+  best = {}
+  for _ in range(args.repeats + 1):  # in turns; the first compiles
+    for title, empty in ways.items():
+      run = timed_run(empty, batches)
+      if title not in best or sum(run[:2]) < sum(best[title][:2]):
+        best[title] = run
+  for title, run in best.items():
+    report(title, *run, args.pixels, reference, peer_rate)
 
 
-def report(title, empty, keep, batches, count, args, reference, peer_rate):
-  """Times one accumulator and prints its rate, errors and bounds."""
+_count = jax.jit(failure_counts, static_argnums=(4, 6))
 
-  def accumulate():
-    total = empty
-    for batch in batches:
-      if isinstance(empty, ExactFailure):
-        total = total.update(*batch)
-      else:
-        total = total.add(count(*batch, NUM_CLASSES, None, keep))
-    return total
 
-  accumulate()
-  summing, total = timed(accumulate, args.repeats)
-  computing, result = timed(total.compute, args.repeats)
+def timed_run(
+  empty: FailureHistogram | ExactFailure, batches: list
+) -> tuple[float, float, dict[str, Any]]:
+  """Seconds to take the batches and to compute the metrics, and these."""
+  start = time.perf_counter()
+  total = empty
+  for batch in batches:
+    if isinstance(total, ExactFailure):
+      total = total.update(*batch)
+    else:
+      keep = total.exact_pixels > 0
+      total = total.add(_count(*batch, NUM_CLASSES, None, keep))
+  middle = time.perf_counter()
+  result = total.compute()
+  return middle - start, time.perf_counter() - middle, result
+
+
+def report(title, summing, computing, result, pixels, reference, peer_rate):
+  """Prints the rate, the errors and the bounds of a way to count."""
   seconds = summing + computing
-  rate = args.pixels / seconds
+  rate = pixels / seconds
   print(
-    f'{title}: {seconds:.3f} s ({summing:.3f} to sum, {computing:.3f} to '
-    f'compute), {rate / 1e6:.1f} Mpx/s, {rate / peer_rate:.1f}x'
+    f'{title}: {seconds:.3f} s ({summing:.3f} to take the pixels, '
+    f'{computing:.3f} to compute), {rate / 1e6:.1f} Mpx/s, '
+    f'{rate / peer_rate:.1f}x'
   )
   for metric in METRICS:
     value = result['pooled'][metric]

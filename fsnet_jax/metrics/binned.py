@@ -11,11 +11,10 @@ from typing import Any
 import flax.struct
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Int64, UInt32
+from jaxtyping import Array, Bool, Int64, UInt16, UInt32
 
 from fsnet_jax.metrics.pixels import PixelKeys
 from fsnet_jax.metrics.ranking import Ranking
-from fsnet_jax.metrics.scatter import sum_by_cell
 from fsnet_jax.metrics.score_keys import NUM_BINS, key_bins
 
 _NO_LOWEST = np.uint32(0xFFFFFFFF)
@@ -40,21 +39,53 @@ class BinCounts:
 
 def bin_counts(pixels: PixelKeys) -> BinCounts:
   """Counts the pixels of a batch, fewer than 2^31; runs under jit."""
-  num_groups = pixels.num_groups
-  codes = pixels.codes.astype(jnp.int32)
-  bins = key_bins(pixels.keys)
-  cells = 2 * num_groups * NUM_BINS
-  counted = codes < 2 * num_groups
-  histogram = sum_by_cell(codes * NUM_BINS + bins, counted, cells)
-  # A spare bin takes the pixels that do not count, as in `sum_by_cell`.
+  none = no_pixels(pixels.num_groups)
+  return without_spares(add_pixels(none, pixels.keys, pixels.codes))
+
+
+def no_pixels(num_groups: int) -> BinCounts:
+  """What `add_pixels` begins with; runs under jit."""
+  return BinCounts(
+    histogram=jnp.zeros(2 * num_groups * NUM_BINS + 1, jnp.int32),
+    lowest=jnp.full(NUM_BINS + 1, _NO_LOWEST),
+    highest=jnp.full(NUM_BINS + 1, _NO_HIGHEST),
+  )
+
+
+def add_pixels(
+  counts: BinCounts, keys: UInt32[Array, ' q'], codes: UInt16[Array, ' q']
+) -> BinCounts:
+  """Counts pixels on top of others; runs under jit.
+
+  Args:
+    counts: from `no_pixels`; its arrays are flat, and the last entry of each
+      takes the pixels that do not count, as in `sum_by_cell`.
+    keys: `PixelKeys.keys`.
+    codes: `PixelKeys.codes`.
+
+  Returns:
+    The counts of all, fewer than 2^31.
+  """
+  spare = len(counts.histogram) - 1
+  codes = codes.astype(jnp.int32)
+  bins = key_bins(keys)
+  counted = codes < spare // NUM_BINS
+  places = jnp.where(counted, codes * NUM_BINS + bins, spare)
   bins = jnp.where(counted, bins, NUM_BINS)
-  lowest = jnp.full(NUM_BINS + 1, _NO_LOWEST)
-  highest = jnp.full(NUM_BINS + 1, _NO_HIGHEST)
   mode = 'promise_in_bounds'
   return BinCounts(
-    histogram=histogram.reshape(num_groups, 2, NUM_BINS),
-    lowest=lowest.at[bins].min(pixels.keys, mode=mode)[:NUM_BINS],
-    highest=highest.at[bins].max(pixels.keys, mode=mode)[:NUM_BINS],
+    histogram=counts.histogram.at[places].add(1, mode=mode),
+    lowest=counts.lowest.at[bins].min(keys, mode=mode),
+    highest=counts.highest.at[bins].max(keys, mode=mode),
+  )
+
+
+def without_spares(counts: BinCounts) -> BinCounts:
+  """The same in the shapes that `BinCounts` says."""
+  return BinCounts(
+    histogram=counts.histogram[:-1].reshape(-1, 2, NUM_BINS),
+    lowest=counts.lowest[:-1],
+    highest=counts.highest[:-1],
   )
 
 

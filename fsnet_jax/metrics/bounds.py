@@ -36,7 +36,7 @@ def metric_bounds(
   if ranking.exact:
     values = values or rank.ranking_metrics(ranking)
     return {name: (values[name], values[name]) for name in rank.METRICS}
-  swapped = ranking.swapped()
+  swapped = ranking.swapped
   auroc = _auroc_bounds(ranking)
   aurc = _aurc_bounds(ranking)
   error_rate = ranking.errors / ranking.pixels
@@ -59,10 +59,9 @@ def metric_bounds(
 def _ap_bounds(ranking: Ranking) -> Interval:
   """Average precision with the wrong pixels as positives."""
   wrong, correct = ranking.wrong, ranking.correct
-  wrong_before = rank.before(wrong)
-  total_before = rank.before(wrong + correct)
+  wrong_before, total_before = ranking.wrong_before, ranking.total_before
   found = wrong_before + wrong
-  tied = wrong * (found / np.maximum(total_before + wrong + correct, 1))
+  tied = wrong * (found / np.maximum(total_before + ranking.total, 1))
   # Best: the wrong pixels first, and tied, since each then gets the precision
   # at the last of them.
   best = wrong * (found / np.maximum(total_before + wrong, 1))
@@ -81,10 +80,10 @@ def _auroc_bounds(ranking: Ranking) -> Interval:
   """Pairs within an untied step may be all in or all out of order."""
   wrong = ranking.wrong.astype(np.float64)
   correct = ranking.correct.astype(np.float64)
-  ordered = rank.before(wrong) @ correct
+  ordered = ranking.wrong_before @ correct
   within = wrong * correct
   surely = within @ ranking.tied / 2
-  pairs = wrong.sum() * correct.sum()
+  pairs = float(ranking.errors) * ranking.rights
   low = (ordered + surely) / pairs
   high = (ordered + surely + within @ ~ranking.tied) / pairs
   return float(low), float(high)
@@ -93,7 +92,7 @@ def _auroc_bounds(ranking: Ranking) -> Interval:
 def _fpr95_bounds(ranking: Ranking) -> Interval:
   """The threshold may come before or after the right pixels of its step."""
   step, _ = rank.fpr95_step(ranking)
-  correct = float(ranking.correct.sum())
+  correct = ranking.rights
   first = float(ranking.correct[:step].sum())
   last = first + float(ranking.correct[step])
   low = last if ranking.tied[step] else first
@@ -103,8 +102,8 @@ def _fpr95_bounds(ranking: Ranking) -> Interval:
 def _aurc_bounds(ranking: Ranking) -> Interval:
   """E(k) is lowest with the right pixels of each step trusted most."""
   return (
-    rank.risk_area(*rank.trusted_steps(_split(ranking, wrong_first=True))),
-    rank.risk_area(*rank.trusted_steps(_split(ranking, wrong_first=False))),
+    rank.risk_area(_split(ranking, wrong_first=True)),
+    rank.risk_area(_split(ranking, wrong_first=False)),
   )
 
 

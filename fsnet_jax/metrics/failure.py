@@ -2,7 +2,7 @@
 
 The device turns the pixels of a batch into keys that sort like their scores
 (`failure_counts`, for use inside a compiled evaluation step); the host
-collects them (`FailureHistogram`). A million at a time they are counted by
+collects them (`FailureHistogram`). Millions at a time they are counted by
 narrow ranges of score, by group and by right or wrong. Where all pixels of a
 range have one score they are treated as the tie that they are; elsewhere the
 metrics take their expected value over the unknown order within the range, and
@@ -15,6 +15,7 @@ the thresholds of FPR95 of all pixels, so that it is exact too.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,8 +23,9 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from fsnet_jax.metrics import host_counts
 from fsnet_jax.metrics.batches import Arrays, as_float32, pad_small
-from fsnet_jax.metrics.binned import BinCounts, BinTable, bin_counts
+from fsnet_jax.metrics.binned import BinCounts, BinTable
 from fsnet_jax.metrics.bounds import Interval, metric_bounds
 from fsnet_jax.metrics.calibration import Calibration
 from fsnet_jax.metrics.counts import (
@@ -31,12 +33,7 @@ from fsnet_jax.metrics.counts import (
   failure_counts,
   jitted_failure_counts,
 )
-from fsnet_jax.metrics.pixels import (
-  NOT_COUNTED,
-  PixelKeys,
-  PixelStore,
-  raise_for_faults,
-)
+from fsnet_jax.metrics.pixels import PixelStore, raise_for_faults
 from fsnet_jax.metrics.ranking import Ranking
 from fsnet_jax.metrics.summary import group_names, summarise
 from fsnet_jax.metrics.thresholds import NearThresholds
@@ -47,11 +44,9 @@ __all__ = ['FailureCounts', 'FailureHistogram', 'failure_counts']
 #: bytes each. With more, ranges change no metric by 1e-5, but FPR95.
 EXACT_PIXELS = 1 << 17
 
-# Pixels that are counted at once: the table of counts takes as long to add up
-# however few they are.
-_CHUNK = 1 << 20
-
-_jitted_bin_counts = jax.jit(bin_counts)
+# Pixels, 6 bytes each, that wait to be counted together. The more, the closer
+# to FPR95's thresholds are those that are picked from them.
+_PENDING = 12 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +168,7 @@ class FailureHistogram:
       return more._with_bins(counts.bins)
     pending = self.pending.append(counts.pixels.keys, counts.pixels.codes)
     more = dataclasses.replace(more, pending=pending)
-    return more._counted() if len(pending) >= _CHUNK else more
+    return more._counted() if len(pending) >= _PENDING else more
 
   def merge(self, other: 'FailureHistogram') -> 'FailureHistogram':
     """Returns the histogram of the pixels of both.
@@ -200,7 +195,7 @@ class FailureHistogram:
       calibration=self.calibration.merge(other.calibration),
       exact_pixels=self.exact_pixels,
     )
-    return both._counted() if len(both.pending) >= _CHUNK else both
+    return both._counted() if len(both.pending) >= _PENDING else both
 
   def compute(self, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Computes every metric; see `summary.summarise` for the result.
@@ -288,38 +283,29 @@ class FailureHistogram:
       self, table=table, kept=kept, store=self.store.only(kept)
     )
 
-  def _counted(self) -> 'FailureHistogram':
-    """The same with nothing pending."""
-    keys, codes = self.pending.arrays()
-    whole = dataclasses.replace(self, pending=PixelStore(len(self.kept)))
-    for start in range(0, len(keys), _CHUNK):
-      stop = start + _CHUNK
-      whole = whole._with_chunk(keys[start:stop], codes[start:stop])
-    return whole
+  def _counted(self, *, final: bool = False) -> 'FailureHistogram':
+    """The same with nothing pending.
 
-  def _with_chunk(
-    self, keys: np.ndarray, codes: np.ndarray
-  ) -> 'FailureHistogram':
-    """With pixels counted, and kept where they are to be."""
-    size = 1 << max(len(keys) - 1, 1 << 12).bit_length()
-    padding = size - len(keys)
-    pixels = PixelKeys(
-      keys=np.pad(keys, (0, padding)),
-      codes=np.pad(codes, (0, padding), constant_values=NOT_COUNTED),
-      faults=None,
-      num_groups=len(self.kept),
+    Args:
+      final: whether no more will come, so that fewer pixels are worth keeping.
+    """
+    if not len(self.pending):
+      return self
+    pieces = host_counts.in_pieces(self.pending)
+    table = functools.reduce(
+      BinTable.add, host_counts.count(pieces), self.table
     )
-    table = self.table.add(jax.device_get(_jitted_bin_counts(pixels)))
     kept = self.kept & self._small(table)
     store = self.store if (kept == self.kept).all() else self.store.only(kept)
-    if kept.any():
-      store = store.add(keys, codes, kept)
+    near = self.near.narrowed(table, final=final)
+    picked = host_counts.pick(pieces, near.ranges(table), kept)
     return dataclasses.replace(
       self,
       table=table,
+      pending=PixelStore(len(kept)),
       kept=kept,
-      store=store,
-      near=self.near.add(keys, codes, table),
+      store=store.merge(picked.only(kept)) if kept.any() else store,
+      near=near.add(*picked.arrays(), table),
     )
 
   def _small(self, table: BinTable) -> np.ndarray:
@@ -328,10 +314,11 @@ class FailureHistogram:
 
   def _rankings(self) -> tuple[Ranking, list[Ranking]]:
     """All pixels, and those of each group, as exactly as they are known."""
-    pixels = self.store.merge(self.pending.only())
-    if self.kept.all() and len(pixels) <= self.exact_pixels:
+    pending = self.pending.num_counted()
+    if self.kept.all() and len(self.store) + pending <= self.exact_pixels:
+      pixels = self.store.merge(self.pending.only())
       return pixels.ranking(), pixels.rankings()
-    whole = self._counted()
+    whole = self._counted(final=True)
     groups = whole.store.rankings()
     for index in np.flatnonzero(~whole.kept):
       groups[index], _ = whole.table.ranking(whole.table.histogram[index])

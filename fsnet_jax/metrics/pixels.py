@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float, Int32, Integer
 
 from fsnet_jax.metrics.calibration import Calibration
 from fsnet_jax.metrics.ranking import Ranking
@@ -69,13 +70,30 @@ def pixel_keys(
   group = group.reshape(-1).astype(jnp.int32)
   finite = finite_scores(score)
   known = (group >= 0) & (group < num_groups)
-  codes = jnp.where(valid & finite & known, 2 * group + wrong, NOT_COUNTED)
-  faults = [jnp.sum(valid & ~finite), jnp.sum(valid & ~known)]
+  counted = valid & finite & known
+  codes = jnp.where(counted, 2 * group + wrong, NOT_COUNTED)
   return PixelKeys(
     keys=score_keys(score),
     codes=codes.astype(jnp.uint16),
-    faults=jnp.stack(faults).astype(jnp.int32),
+    faults=_faults(valid, counted, finite, known),
     num_groups=num_groups,
+  )
+
+
+def _faults(
+  valid: Bool[Array, ' n'],
+  counted: Bool[Array, ' n'],
+  finite: Bool[Array, ' n'],
+  known: Bool[Array, ' n'],
+) -> Int32[Array, '2']:
+  """Numbers of valid pixels whose score is not finite, or group unknown."""
+  return jax.lax.cond(
+    # Whether there is any is told much faster than how many there are.
+    jnp.max((valid != counted).astype(jnp.uint8), initial=0) > 0,
+    lambda: jnp.stack(
+      [jnp.sum(valid & ~finite), jnp.sum(valid & ~known)]
+    ).astype(jnp.int32),
+    lambda: jnp.zeros(2, jnp.int32),
   )
 
 
@@ -95,6 +113,11 @@ class PixelStore:
 
   def __len__(self) -> int:
     return sum(map(len, self.keys))
+
+  def num_counted(self) -> int:
+    """How many of the pixels count."""
+    last = 2 * self.num_groups
+    return sum(int(np.count_nonzero(codes < last)) for codes in self.codes)
 
   def add(
     self,

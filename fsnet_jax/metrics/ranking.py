@@ -15,6 +15,7 @@ wrong, where any order gives the same.
 """
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -56,16 +57,37 @@ class Ranking:
   tied: np.ndarray
   exact: bool = False
 
-  @property
+  @functools.cached_property
   def pixels(self) -> int:
     """Number of pixels."""
-    return int(self.correct.sum() + self.wrong.sum())
+    return int(self.total.sum())
 
-  @property
+  @functools.cached_property
   def errors(self) -> int:
     """Number of wrongly segmented pixels."""
     return int(self.wrong.sum())
 
+  @property
+  def rights(self) -> int:
+    """Number of rightly segmented pixels."""
+    return self.pixels - self.errors
+
+  @functools.cached_property
+  def total(self) -> np.ndarray:
+    """All pixels of each step, int64 [s]."""
+    return self.correct + self.wrong
+
+  @functools.cached_property
+  def wrong_before(self) -> np.ndarray:
+    """Wrongly segmented pixels of the steps before each, int64 [s]."""
+    return before(self.wrong)
+
+  @functools.cached_property
+  def total_before(self) -> np.ndarray:
+    """All pixels of the steps before each, int64 [s]."""
+    return before(self.total)
+
+  @functools.cached_property
   def swapped(self) -> 'Ranking':
     """The same pixels, most trusted first, right and wrong exchanged."""
     return Ranking(
@@ -112,10 +134,9 @@ def ranking_metrics(ranking: Ranking) -> dict[str, float | int | None]:
   values['errors'] = errors
   if not 0 < errors < pixels:
     return values
-  swapped = ranking.swapped()
-  failures, total = trusted_steps(ranking)
+  swapped = ranking.swapped
   error_rate = errors / pixels
-  aurc = risk_area(failures, total)
+  aurc = risk_area(ranking)
   values['ap_error'] = _average_precision(ranking)
   values['ap_success'] = _average_precision(swapped)
   values['auroc'] = _auroc(ranking)
@@ -124,7 +145,7 @@ def ranking_metrics(ranking: Ranking) -> dict[str, float | int | None]:
   values['aurc'] = aurc
   # No ranking beats the perfect one: below 0 is rounding.
   values['e_aurc'] = max(aurc - optimal_aurc(error_rate), 0.0)
-  values['augrc'] = generalised_risk_area(failures, total)
+  values['augrc'] = generalised_risk_area(ranking)
   return values
 
 
@@ -143,11 +164,8 @@ def risk_at_coverage(ranking: Ranking) -> dict[str, float | None]:
   pixels = ranking.pixels
   if not pixels:
     return dict.fromkeys(COVERAGES)
-  failures, total = trusted_steps(ranking)
   kept = np.arange(1, 11) * pixels / 10
-  ends = np.concatenate([[0], np.cumsum(total)])
-  failures = np.concatenate([[0], np.cumsum(failures)])
-  risks = np.interp(kept, ends, failures) / kept
+  risks = _failures_among(ranking, kept) / kept
   return {name: float(risk) for name, risk in zip(COVERAGES, risks)}
 
 
@@ -165,11 +183,8 @@ def caught_at_budget(ranking: Ranking) -> dict[str, float | None]:
   """
   if not ranking.errors:
     return dict.fromkeys(BUDGETS)
-  failures, total = trusted_steps(ranking)
   kept = (1 - np.array(BUDGETS, np.float64)) * ranking.pixels
-  ends = np.concatenate([[0], np.cumsum(total)])
-  failures = np.concatenate([[0], np.cumsum(failures)])
-  caught = 1 - np.interp(kept, ends, failures) / ranking.errors
+  caught = 1 - _failures_among(ranking, kept) / ranking.errors
   return {
     budget: float(share)
     for budget, share in zip(BUDGETS, np.clip(caught, 0.0, 1.0))
@@ -187,20 +202,30 @@ def harmonic_difference(start: np.ndarray, count: np.ndarray) -> np.ndarray:
     float64 [s], to a relative error of about 1e-14: summed up to 64, by the
     asymptotic series of the harmonic numbers above.
   """
-  small = 64
-  table = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, small + 1))])
-  stop = start + count
-  head = table[np.minimum(stop, small)] - table[np.minimum(start, small)]
-  low = np.maximum(start, small).astype(np.float64)
-  high = np.maximum(stop, small).astype(np.float64)
-  tail = np.log1p((high - low) / low) + _series(high) - _series(low)
-  return head + tail
+  # With the asymptotic series of the harmonic numbers about n + 1/2.
+  low = np.maximum(start, _SUMMED) + 0.5
+  high = np.maximum(start + count, _SUMMED) + 0.5
+  below, above = 1 / (low * low), 1 / (high * high)
+  total = np.log1p((high - low) / low)
+  total += _series(above) - _series(below)
+  head = np.flatnonzero(start < _SUMMED)
+  stop = np.minimum(start[head] + count[head], _SUMMED)
+  total[head] += _HARMONIC[stop] - _HARMONIC[start[head]]
+  return total
 
 
-def _series(n: np.ndarray) -> np.ndarray:
-  """Harmonic number n less ln n and Euler's constant, to 1e-17 from 64 on."""
-  square = 1 / (n * n)
-  return 1 / (2 * n) - square / 12 + square * square / 120
+# Harmonic numbers up to 64, from where on the series is good.
+_SUMMED = 64
+_HARMONIC = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, _SUMMED + 1))])
+
+
+def _series(x: np.ndarray) -> np.ndarray:
+  """Harmonic number n less ln(n + 1/2) and Euler's constant.
+
+  Args:
+    x: 1 / (n + 1/2)^2, for n from 64 on; then it is good to 1e-17.
+  """
+  return x * (1 / 24 - x * (7 / 960 - x * (31 / 8064)))
 
 
 def before(counts: np.ndarray) -> np.ndarray:
@@ -208,10 +233,20 @@ def before(counts: np.ndarray) -> np.ndarray:
   return np.cumsum(counts) - counts
 
 
+def _failures_among(ranking: Ranking, kept: np.ndarray) -> np.ndarray:
+  """E of `ranking_metrics` at some numbers of most trusted pixels."""
+  trusted = ranking.swapped
+  ends = np.append(trusted.total_before, ranking.pixels)
+  failures = ranking.errors - np.append(
+    ranking.errors, ranking.wrong_before[::-1]
+  )
+  return np.interp(kept, ends, failures)
+
+
 def _average_precision(ranking: Ranking) -> float:
   """Average precision with the wrong pixels as positives."""
-  wrong, total = ranking.wrong, ranking.wrong + ranking.correct
-  wrong_before, total_before = before(wrong), before(total)
+  wrong, wrong_before = ranking.wrong, ranking.wrong_before
+  total, total_before = ranking.total, ranking.total_before
   gain = wrong * ((wrong_before + wrong) / np.maximum(total_before + total, 1))
   mixed = np.flatnonzero(~ranking.tied & (wrong > 0) & (total > 1))
   w, m = wrong[mixed].astype(np.float64), total[mixed].astype(np.float64)
@@ -226,10 +261,10 @@ def _average_precision(ranking: Ranking) -> float:
 
 def _auroc(ranking: Ranking) -> float:
   """Chance that a wrong pixel precedes a right one, ties one half."""
-  wrong = ranking.wrong.astype(np.float64)
-  pairs = before(wrong) @ ranking.correct.astype(np.float64)
-  pairs += wrong @ ranking.correct.astype(np.float64) / 2
-  return float(pairs / wrong.sum() / ranking.correct.sum())
+  # In float64, since such products need more than 64 bits.
+  preceding = ranking.wrong_before + ranking.wrong / 2
+  pairs = preceding @ ranking.correct.astype(np.float64)
+  return float(pairs / ranking.errors / ranking.rights)
 
 
 def fpr95_step(ranking: Ranking) -> tuple[int, int]:
@@ -240,8 +275,9 @@ def fpr95_step(ranking: Ranking) -> tuple[int, int]:
     that exactly 95% is never missed by rounding.
   """
   needed = -(-19 * ranking.errors // 20)
-  step = int(np.searchsorted(np.cumsum(ranking.wrong), needed))
-  return step, needed - int(ranking.wrong[:step].sum())
+  # The last with fewer before it; steps without a wrong pixel are passed.
+  step = int(np.searchsorted(ranking.wrong_before, needed)) - 1
+  return step, needed - int(ranking.wrong_before[step])
 
 
 def _fpr95(ranking: Ranking) -> float:
@@ -253,7 +289,7 @@ def _fpr95(ranking: Ranking) -> float:
     # wrong ones leave.
     flagged *= needed / (int(ranking.wrong[step]) + 1)
   flagged += float(ranking.correct[:step].sum())
-  return flagged / float(ranking.correct.sum())
+  return flagged / ranking.rights
 
 
 def optimal_aurc(error_rate: float) -> float:
@@ -261,44 +297,43 @@ def optimal_aurc(error_rate: float) -> float:
   return error_rate + (1 - error_rate) * math.log1p(-error_rate)
 
 
-def trusted_steps(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-  """Wrong pixels and all pixels of each step, most trusted first.
-
-  Returns:
-    Two arrays int64 [s], of the steps that hold a pixel.
-  """
-  total = ranking.correct + ranking.wrong
-  occupied = np.flatnonzero(total)[::-1]
-  return ranking.wrong[occupied], total[occupied]
-
-
-def risk_area(failures: np.ndarray, total: np.ndarray) -> float:
-  """Integral of E(k) / k dk / n over steps in which E is linear.
+def risk_area(ranking: Ranking) -> float:
+  """Integral of E(k) / k dk / n, with E as in `ranking_metrics`.
 
   Args:
-    failures: int64 [s], wrong pixels of each step, most trusted first.
-    total: int64 [s], all pixels of each step, at least 1.
+    ranking: at least one pixel.
 
   Returns:
     The area under the risk-coverage curve.
   """
-  start = before(total).astype(np.float64)
-  done = before(failures).astype(np.float64)
+  start, total, failures, done = _trusted(ranking)
   # A first step from k = 0 contributes its failures; avoid its logarithm.
-  growth = np.log1p(total / np.maximum(start, 1.0)) * (start > 0)
-  area = failures + (done - failures * start / total) * growth
-  return float(area.sum() / total.sum())
+  growth = np.log1p(total / np.maximum(start, 1)) * (start > 0)
+  slope = failures / np.maximum(total, 1)
+  area = failures + (done - slope * start) * growth
+  return float(area.sum() / ranking.pixels)
 
 
-def generalised_risk_area(failures: np.ndarray, total: np.ndarray) -> float:
-  """Integral of E(k) dk / n^2 over steps in which E is linear.
+def generalised_risk_area(ranking: Ranking) -> float:
+  """Integral of E(k) dk / n^2, with E as in `ranking_metrics`.
 
   Args:
-    failures: int64 [s], wrong pixels of each step, most trusted first.
-    total: int64 [s], all pixels of each step.
+    ranking: at least one pixel.
 
   Returns:
     The area under the generalised risk curve.
   """
-  area = (before(failures) + failures / 2) @ total.astype(np.float64)
-  return float(area / float(total.sum()) ** 2)
+  _, total, failures, done = _trusted(ranking)
+  area = (done + failures / 2) @ total.astype(np.float64)
+  return float(area / float(ranking.pixels) ** 2)
+
+
+def _trusted(ranking: Ranking) -> tuple[np.ndarray, ...]:
+  """The steps from the most trusted on, int64 [s] each.
+
+  Returns:
+    All pixels before each step and in it, wrong pixels in it and before it.
+  """
+  steps = ranking.swapped
+  done = steps.total_before - steps.wrong_before
+  return steps.total_before, steps.total, steps.correct, done

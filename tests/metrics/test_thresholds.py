@@ -18,8 +18,8 @@ FPR = ('fpr95_error', 'fpr95_success')
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-  """Counts after each batch, as a million pixels would be."""
-  monkeypatch.setattr(failure, '_CHUNK', BATCH)
+  """Counts after each batch, as millions of pixels would be."""
+  monkeypatch.setattr(failure, '_PENDING', BATCH)
 
 
 def empty(limit=LIMIT):
