@@ -4,7 +4,8 @@
     python -m benchmarks.comparison_cost --image_size=128,256 --width=0.25 \
         --head_width=0 --images=16 --batch_size=4
 
-Networks are those of configs/compare_fcn8.py with random weights. In every
+Networks are those of configs/compare_fcn8.py, or compare_deeplabv2.py with
+`--network=deeplabv2`, with random weights. In every
 round each contender goes over the same images, in turn, so that a busy machine
 disturbs all alike; printed are medians in milliseconds an image:
 
@@ -36,7 +37,7 @@ from unittest import mock
 import jax
 import numpy as np
 
-from configs import compare_fcn8
+from configs import compare_deeplabv2, compare_fcn8
 from fsnet_jax import build, build_model, evaluate, fitted
 from fsnet_jax.comparison import cells
 from fsnet_jax.comparison.observer import DatasetObserver
@@ -55,6 +56,9 @@ _SCORES, _METRICS = 'every score', 'pass: scores, metrics'
 _IMAGES, _SEGMENTS = 'pass: + images', 'pass: + segments'
 _ERROR_RATE = 0.2
 _CELL = 8  # pixels; images and errors are made of such squares
+_CONFIGS = {'fcn8': compare_fcn8, 'deeplabv2': compare_deeplabv2}
+# Which of those that learn can be the slowest, on one network or the other.
+_SLOW = ('tcp', 'ensemble')
 
 
 class Scenes:
@@ -76,11 +80,12 @@ class Scenes:
 
 def config_of(settings: argparse.Namespace) -> Any:
   """The comparison's config at these settings."""
-  config = compare_fcn8.get_config()
+  config = _CONFIGS[settings.network].get_config()
   config.image_size = settings.image_size
   config.width = settings.width
-  config.segmentation.head_width = settings.head_width
-  config.segmentation.padding = settings.padding
+  if settings.network == 'fcn8':
+    config.segmentation.head_width = settings.head_width
+    config.segmentation.padding = settings.padding
   config.fit.synthcp.gan_width = settings.gan_width
   config.fit.ensemble.members = settings.members
   config.eval.batch_size = settings.batch_size
@@ -204,7 +209,7 @@ class Subject:
     every = tuple(self.config.eval.detectors)
     found = {_S: self.scores(())}
     if self.briefly:
-      found['tcp'] = self.scores(('tcp',))
+      found |= {name: self.scores((name,)) for name in _SLOW}
       found[_SEGMENTS] = self.whole(every, self.segment_images)
       return found
     for name in (*LEARNED, _DROPOUT):
@@ -294,12 +299,15 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawTextHelpFormatter
   )
+  parser.add_argument('--network', choices=tuple(_CONFIGS), default='fcn8')
   parser.add_argument('--image_size', type=_size, default=(64, 128))
   parser.add_argument('--width', type=float, default=0.125)
   parser.add_argument(
-    '--head_width', type=int, default=256, help='0: 4096*width'
+    '--head_width', type=int, default=256, help='of FCN8; 0: 4096*width'
   )
-  parser.add_argument('--padding', choices=('same', 'pad99'), default='same')
+  parser.add_argument(
+    '--padding', choices=('same', 'pad99'), default='same', help='of FCN8'
+  )
   parser.add_argument(
     '--gan_width', type=float, default=0.0625, help='0: as width'
   )
@@ -312,7 +320,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
   parser.add_argument(
     '--briefly',
     action='store_true',
-    help='S, TCP (the slowest that learns on FCN8) and the whole pass alone',
+    help='S, TCP, the ensemble (one of them is slowest) and the whole pass',
   )
   return parser.parse_args(argv)
 
