@@ -126,11 +126,16 @@ class SegmentSums:
 
   def merge(self, other: 'SegmentSums') -> 'SegmentSums':
     """Returns the sums over the images of both."""
+    # Spelt out, which is twice as fast: this happens very often.
     return SegmentSums(
-      *(
-        getattr(self, field.name) + getattr(other, field.name)
-        for field in dataclasses.fields(self)
-      )
+      self.found + other.found,
+      self.false_alarms + other.false_alarms,
+      self.error_segments + other.error_segments,
+      self.flagged_segments + other.flagged_segments,
+      self.siou + other.siou,
+      self.ppv + other.ppv,
+      self.flagged_pixels + other.flagged_pixels,
+      self.pixels + other.pixels,
     )
 
   def to_array(self) -> np.ndarray:
