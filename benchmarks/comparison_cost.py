@@ -57,8 +57,8 @@ _IMAGES, _SEGMENTS = 'pass: + images', 'pass: + segments'
 _ERROR_RATE = 0.2
 _CELL = 8  # pixels; images and errors are made of such squares
 _CONFIGS = {'fcn8': compare_fcn8, 'deeplabv2': compare_deeplabv2}
-# Which of those that learn can be the slowest, on one network or the other.
-_SLOW = ('tcp', 'ensemble')
+# Those that learn of which one is the slowest, whatever the network.
+_SLOW = ('tcp', 'synthcp', 'ensemble')
 
 
 class Scenes:
@@ -320,7 +320,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
   parser.add_argument(
     '--briefly',
     action='store_true',
-    help='S, TCP, the ensemble (one of them is slowest) and the whole pass',
+    help='S, TCP, SynthCP and the ensemble (one is slowest), the whole pass',
   )
   return parser.parse_args(argv)
 
