@@ -5,9 +5,9 @@
         --head_width=0 --images=16 --batch_size=4
 
 Networks are those of configs/compare_fcn8.py, or compare_deeplabv2.py with
-`--network=deeplabv2`, with random weights. In every
-round each contender goes over the same images, in turn, so that a busy machine
-disturbs all alike; printed are medians in milliseconds an image:
+`--network=deeplabv2`, with random weights. In every round each contender goes
+over the same images, in turn, so that a busy machine disturbs all alike;
+printed are medians in milliseconds an image:
 
 - S alone, and every detector that learns by itself: S, its own network, the
   prediction and the score;

@@ -26,7 +26,7 @@ NEAR_PIXELS = 1 << 21
 # How many pixels each threshold keeps on either side. It moves while images
 # are added, and where it ends must be among them: it moves less the more there
 # are, as a mean does, so of n pixels it keeps sqrt(n) times this, and at most
-# this share of the limit. (An eighth of the first million, 0.7 % of 65.)
+# this share of the limit. (4 % of the first twelve million, 0.7 % of 65.)
 _SIDE = 128
 _SIDE_SHARE = 7 / 32
 
