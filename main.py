@@ -14,9 +14,9 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-from fsnet_jax.flag_problem import flag_problem
+from common_lib.errors import UserError
+from common_lib.flag_errors import flag_problem
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
-from input_pipeline.errors import UserError
 
 _DONE, _USER_ERROR, _CONTINUE = 0, 2, 75
 _INTERRUPTED = 'Interrupted before training: run the same command again.'

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from common_lib.console import say
+from common_lib.errors import UserError
+from common_lib.files import write_bytes
 from fsnet_jax import config_check, evaluated
 from fsnet_jax.evaluate import evaluate
 from fsnet_jax.report import ablation_table
-from fsnet_jax.report.atomic import write_bytes
 from fsnet_jax.report.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.train import Trainer
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 _INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 

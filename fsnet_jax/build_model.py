@@ -6,13 +6,13 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from common_lib.errors import UserError
 from fsnet_jax.models.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.failure_net import FailureNet
 from fsnet_jax.models.fcn8 import FCN8
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.unet import UNet
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 
 
 def model(config: Any) -> FSNet:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from absl import logging
 
+from common_lib.errors import UserError
 from fsnet_jax import (
   build,
   build_model,
@@ -21,7 +22,6 @@ from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.weights import initial
-from input_pipeline.errors import UserError
 
 
 def use_compilation_cache(folder: str) -> None:

@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from common_lib.errors import UserError
 from fsnet_jax.build_model import NETWORKS
 from fsnet_jax.detectors import DETECTORS, register
-from input_pipeline.errors import UserError
 
 # What `main.py` can do with a config of this package.
 TASKS = ('fsnet', 'ablation', 'fit', 'compare')

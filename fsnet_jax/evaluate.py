@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax import build, build_model, fitted, temperature
 from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.eval_step import DropoutSampling, make_eval_step
@@ -32,8 +34,6 @@ from fsnet_jax.train import new_state
 from fsnet_jax.train_step import TrainState
 from input_pipeline import class_groups, labels
 from input_pipeline.datasets.base import Source
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 # What of a batch the evaluation step reads.
 _INPUTS = ('image', 'label', 'mask', 'index')

@@ -13,12 +13,12 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from common_lib.errors import UserError
 from fsnet_jax import build, build_model
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.workdir import flatten
 from fsnet_jax.train_step import TrainState, create_state
-from input_pipeline.errors import UserError
 
 # What phase 1 does not depend on. Everything else must be as it was.
 _FREE = (

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax import build, build_model, phase1
 from fsnet_jax.eval_step import make_validation_step, validation_losses
 from fsnet_jax.models.fsnet import FSNet
@@ -21,8 +23,6 @@ from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.train_step import TrainState, create_state, make_train_step
 from fsnet_jax.weights import initial
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 # With several processes, asking all of them whether anyone was interrupted
 # is a collective: not on every step.

@@ -26,7 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 SEVERITIES = (1, 2, 3, 4, 5)
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 NUM_CLASSES = 19
 VOID = 255

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from input_pipeline.labels import VOID
 
 Element = dict[str, np.ndarray]

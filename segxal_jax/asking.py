@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import build, regions
 from segxal_jax.regions import Region, RegionOptions
 

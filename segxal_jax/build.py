@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common_lib.errors import UserError
 from fsnet_jax import build, build_model
 from fsnet_jax.models import initializers
 from fsnet_jax.models.fsnet import FSNet, Tree
 from input_pipeline import labels
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
-from input_pipeline.errors import UserError
 from segxal_jax import acquisition, depth, folds, proximity, regions, taps
 from segxal_jax.depth.cache import cached
 from segxal_jax.explain_step import ExplainOptions

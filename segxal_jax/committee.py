@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 
 def member_logits(

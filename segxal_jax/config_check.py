@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from common_lib.errors import UserError
 from fsnet_jax import config_check
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from segxal_jax import (
   acquisition,
   asking,

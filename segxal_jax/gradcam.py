@@ -26,8 +26,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.models import conv_forms
-from input_pipeline.errors import UserError
 from segxal_jax import gradcam_classes, gradcam_head, last_layer
 
 ApplyFn = Callable[[Any, Array], Array]

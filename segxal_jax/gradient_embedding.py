@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 # The layers that make the class scores: by `config.segmentation.name`.
 _CLASSIFIERS = {

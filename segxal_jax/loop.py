@@ -12,9 +12,10 @@ from typing import Any
 
 import jax
 
+from common_lib import random_streams
+from common_lib.console import say
 from fsnet_jax.runtime.interrupts import StopRequest
-from input_pipeline.notices import say
-from segxal_jax import build, seeds, timings
+from segxal_jax import build, timings
 from segxal_jax.oracles.full_image import whole_image
 from segxal_jax.pool import SEED_CYCLE
 from segxal_jax.run import Run, truth
@@ -74,7 +75,7 @@ def run_loop(
 def seed_set(run: Run) -> list[int]:
   """Places of the images that are labelled from the start, ascending."""
   size = len(run.pool)
-  rng = seeds.generator(run.config.seed, 'seed_set')
+  rng = random_streams.generator(run.config.seed, 'seed_set')
   chosen = rng.permutation(size)[: build.num_initial(run.config, size)]
   return sorted(int(index) for index in chosen)
 

@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from fsnet_jax.report import atomic
+from common_lib.errors import UserError
+from common_lib.files import write_bytes
 from input_pipeline.datasets.base import Source
-from input_pipeline.errors import UserError
 
 SEED_CYCLE = 0
 
@@ -145,7 +145,7 @@ class Ledger:
       return known
     content = _encode(label, asked)
     name = f'annotations/cycle{cycle:03d}_{index:07d}.png'
-    atomic.write_bytes(self._folder / name, content)
+    write_bytes(self._folder / name, content)
     digest = hashlib.sha256(content).hexdigest()
     annotation = Annotation(
       cycle, index, id, oracle, name, digest, cost, dict(audit)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from common_lib.errors import UserError
 from input_pipeline.datasets.base import Source
-from input_pipeline.errors import UserError
 from segxal_jax import acquisition
 
 

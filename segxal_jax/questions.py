@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fsnet_jax.report import atomic
+from common_lib import files
 from segxal_jax.asking import Asks
 from segxal_jax.oracles import Question
 from segxal_jax.regions import Region
@@ -124,7 +124,7 @@ def write(
     regions=np.array(ranked, np.float64).reshape(-1, 4),
     **stored,
   )
-  atomic.write_bytes(file, content.getvalue())
+  files.write_bytes(file, content.getvalue())
 
 
 def read(file: Path) -> Maps:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
+from common_lib.console import say
+from common_lib.errors import UserError
 from segxal_jax import build, cells, config_check
 from segxal_jax.loop import run_loop
 from segxal_jax.report.over_runs import Results

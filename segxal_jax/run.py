@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from fsnet_jax.report import atomic
+from common_lib import random_streams
+from common_lib.files import write_text
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.distributed import barrier
@@ -20,7 +21,7 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.datasets.base import Source
 from input_pipeline.loader import BatchIterator, train_loader
-from segxal_jax import build, learners, oracles, posed, seeds, sparse
+from segxal_jax import build, learners, oracles, posed, sparse
 from segxal_jax.half_unlabelled import HalfUnlabelled
 from segxal_jax.pool import AnnotatedSource, Ledger
 from segxal_jax.state import LoopState
@@ -89,7 +90,7 @@ class Run:
     state = create_state(
       self.model,
       self.learner.optimizer(),
-      seed=seeds.derived(config.seed, 'networks', *numbers),
+      seed=random_streams.derived(config.seed, 'networks', *numbers),
       image_size=tuple(config.image_size),
       phase2_start=self.learner.joint_start(),
     )
@@ -148,7 +149,7 @@ class Run:
     return train_loader(
       source,
       batch_size=config.batch_size,
-      seed=seeds.derived(config.seed, 'batches', cycle, *member),
+      seed=random_streams.derived(config.seed, 'batches', cycle, *member),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       augment=transforms.resolve(config.data.augment),
@@ -188,7 +189,7 @@ class Run:
     self._checkpoints.wait()
     if jax.process_index() == 0:
       text = json.dumps(state.metadata()) + '\n'
-      atomic.write_bytes(self.workdir / _POSITION, text.encode())
+      write_text(self.workdir / _POSITION, text)
     barrier('position')
 
   def restore(self) -> LoopState | None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from segxal_jax import acquisition, asking, seeds
+from common_lib import random_streams
+from segxal_jax import acquisition, asking
 from segxal_jax.oracles.base import VOID, Answer, Oracle, Question, fill
 from segxal_jax.pool import Cost
 
@@ -64,7 +65,7 @@ class SparseHuman:
     self, question: Question, truth: UInt8[np.ndarray, 'h w'] | None
   ) -> Answer:
     """See `Oracle`; void costs its click but no pixel, and teaches nothing."""
-    rng = seeds.generator(
+    rng = random_streams.generator(
       self._seed, 'sparse_human', question.cycle, question.index
     )
     label = fill(question, self._rest, self._min_confidence)

@@ -2,7 +2,7 @@
 
 import sys
 
-from input_pipeline.notices import say
+from common_lib.console import say
 
 _CELLS = 24
 

@@ -8,10 +8,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = ('configs', 'fsnet_jax', 'input_pipeline', 'segxal_jax', 'main')
+OURS = (
+  'common_lib',
+  'configs',
+  'fsnet_jax',
+  'input_pipeline',
+  'segxal_jax',
+  'main',
+)
 FILES = sorted(
   path
-  for folder in ('configs', 'fsnet_jax', 'input_pipeline', 'segxal_jax')
+  for folder in (
+    'common_lib',
+    'configs',
+    'fsnet_jax',
+    'input_pipeline',
+    'segxal_jax',
+  )
   for path in (ROOT / folder).rglob('*.py')
 )
 
@@ -38,6 +51,15 @@ def test_imports_point_one_way(path):
   modules = _imports(path)
   room = path.relative_to(ROOT).parts[0]
   forbidden = {
+    'common_lib': (
+      'fsnet_jax',
+      'segxal_jax',
+      'input_pipeline',
+      'configs',
+      'main',
+      'jax',
+      'flax',
+    ),
     'configs': ('fsnet_jax', 'segxal_jax', 'input_pipeline', 'main', 'jax'),
     'input_pipeline': (
       'fsnet_jax',

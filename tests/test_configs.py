@@ -6,10 +6,10 @@ import importlib
 import jax.numpy as jnp
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax import build, build_model, config_check
 from fsnet_jax.models import deeplab_v2, fcn8, unet
 from input_pipeline import transforms
-from input_pipeline.errors import UserError
 
 SHIPPED = [
   ('fsnet_fcn8', 'streets'),

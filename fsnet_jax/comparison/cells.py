@@ -20,14 +20,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax import fitted
 from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.fitted import cost
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.train import Trainer
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 
 def seed_folder(workdir: Path, seed: int) -> Path:

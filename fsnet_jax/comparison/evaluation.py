@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from PIL import Image
 
+from common_lib.console import say
+from common_lib.files import write_text
 from fsnet_jax import build, evaluated
 from fsnet_jax.comparison import cells
 from fsnet_jax.comparison.observer import DatasetObserver, rivals
@@ -19,8 +21,7 @@ from fsnet_jax.evaluate import DatasetResult, evaluate
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.report.examples import example_sheet
 from fsnet_jax.runtime.distributed import barrier
-from fsnet_jax.runtime.workdir import open_workdir, write_atomically
-from input_pipeline.notices import say
+from fsnet_jax.runtime.workdir import open_workdir
 
 _FILE = 'comparison.json'
 _PANEL = 'qualitative.png'
@@ -151,7 +152,7 @@ def _evaluate_all(
       'segments': {name: part.segments for name, part in ordered.items()},
       'resolution': {name: part.resolution for name, part in ordered.items()},
     }
-    write_atomically(report / _FILE, json.dumps(content, indent=2) + '\n')
+    write_text(report / _FILE, json.dumps(content, indent=2) + '\n')
     parts.clear(everything=True)
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from common_lib.files import write_text
 from fsnet_jax.evaluate import DatasetResult
 from fsnet_jax.report.examples import Example
 from fsnet_jax.report.write import file_names
-from fsnet_jax.runtime.workdir import write_atomically
 
 _ARRAYS = ('image', 'label', 'prediction', 'valid')
 
@@ -79,7 +79,7 @@ class Parts:
       'ids': [example.id for example in examples],
       'panel': part.example is not None,
     }
-    write_atomically(json_file, json.dumps(content, default=np.generic.item))
+    write_text(json_file, json.dumps(content, default=np.generic.item))
 
   def clear(self, everything: bool) -> None:
     """Removes parts.

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax import config_check
 from fsnet_jax.detectors import DETECTORS
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 _SHORT = ('segmentation', 'failure', 'differences', 'costs', 'ablation')
 
@@ -200,9 +200,9 @@ def _write(
   config: Any, workdir: Path, results: Sequence[Any], origin: Any
 ) -> dict[str, Any]:
   """The report of the seeds that are finished so far."""
+  from common_lib.files import write_bytes
   from fsnet_jax.comparison import figures, merge, page, tables
   from fsnet_jax.report import plots
-  from fsnet_jax.report.atomic import write_bytes
   from fsnet_jax.report.table import as_markdown
 
   content = merge.merge(results, config, config.compare.reference)

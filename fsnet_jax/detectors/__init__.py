@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from common_lib.errors import UserError
 from fsnet_jax.detectors import own
 from fsnet_jax.detectors.base import (
   FailureDetector,
@@ -24,7 +25,6 @@ from fsnet_jax.detectors.tcp import (
   TrueClassProbabilityPlusMsp,
 )
 from fsnet_jax.detectors.temperature import TemperatureScaledMsp
-from input_pipeline.errors import UserError
 
 DETECTORS: dict[str, FailureDetector] = {
   detector.name: detector

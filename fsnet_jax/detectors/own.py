@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 _FIELD = 'config.eval.detectors'
 _FLAGS = ('uses_failure_network', 'uses_dropout_samples', 'uses_temperature')

@@ -10,6 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax.fitted import cost, records
 from fsnet_jax.fitted.base import (
   FittedDetector,
@@ -24,8 +26,6 @@ from fsnet_jax.fitted.synthcp import SynthCp
 from fsnet_jax.fitted.tcp import Tcp, TcpAsSynthCp
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.distributed import barrier
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 FITTED: Mapping[str, FittedDetector] = {
   detector.name: detector

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 
-from fsnet_jax.runtime.workdir import write_atomically
+from common_lib.files import write_text
 
 _FILE = 'cost.json'
 _SECONDS_FILE = 'seconds.json'
@@ -44,7 +44,7 @@ class Cost:
     """Leaves `cost.json`, the sign that a fit is finished."""
     if jax.process_index() == 0:
       text = json.dumps(dataclasses.asdict(self), indent=2) + '\n'
-      write_atomically(folder / _FILE, text)
+      write_text(folder / _FILE, text)
 
 
 def read(folder: Path) -> Cost | None:
@@ -72,7 +72,7 @@ class Stopwatch:
   def save(self) -> None:
     """Puts the time so far on record."""
     if jax.process_index() == 0:
-      write_atomically(self._path, json.dumps(self.seconds))
+      write_text(self._path, json.dumps(self.seconds))
 
 
 def _stored_seconds(path: Path) -> float:

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax import build_model
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.fitted.base import Loaded, Setting
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.models.initializers import host_init
-from input_pipeline.errors import UserError
 
 # From the run's seed to that of member 1, 2, ...: runs with neighbouring
 # seeds must not share members.

@@ -16,6 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common_lib.console import say
+from common_lib.errors import UserError
+from common_lib.files import write_text
 from fsnet_jax import build, build_model
 from fsnet_jax.fitted import cost, frozen
 from fsnet_jax.fitted.cost import Cost
@@ -23,11 +26,9 @@ from fsnet_jax.models.initializers import host_init
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
-from fsnet_jax.runtime.workdir import flatten, write_atomically
+from fsnet_jax.runtime.workdir import flatten
 from input_pipeline.datasets.base import Source
 from input_pipeline.datasets.folds import Fold, bounds
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 
 _DESCRIPTION = 'failure_data.json'
 # Fields that neither the networks nor their predictions depend on.
@@ -189,7 +190,7 @@ def _claim(config: Any, folder: Path) -> None:
   } | {'fit.num_folds': config.fit.num_folds}
   path = folder / _DESCRIPTION
   if jax.process_index() == 0 and not path.exists():
-    write_atomically(path, json.dumps(present, indent=2) + '\n')
+    write_text(path, json.dumps(present, indent=2) + '\n')
   barrier('failure data description')
   stored = json.loads(path.read_text())
   for key in sorted(stored.keys() | present.keys()):

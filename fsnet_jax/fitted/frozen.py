@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from common_lib.errors import UserError
 from fsnet_jax import build_model, phase1
 from fsnet_jax.models.initializers import host_init
 from fsnet_jax.weights import initial
-from input_pipeline.errors import UserError
 
 
 def check(config: Any) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.fitted import gan_losses
 from fsnet_jax.fitted.base import Batch, FitState, Setting, width_of
 from fsnet_jax.models import class_maps, spade, vgg19
 from fsnet_jax.models.discriminator import MultiscaleDiscriminator
 from fsnet_jax.models.initializers import host_init
-from input_pipeline.errors import UserError
 from input_pipeline.labels import NUM_CLASSES
 
 _BETAS = {'b1': 0.0, 'b2': 0.9}

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax import build
 from fsnet_jax.fitted import folds
 from fsnet_jax.fitted.base import FitState, Setting
@@ -19,9 +21,7 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from input_pipeline import transforms
-from input_pipeline.errors import UserError
 from input_pipeline.loader import train_loader
-from input_pipeline.notices import say
 
 # With several processes, asking all of them is a collective.
 _STOP_CHECK_STEPS = 10

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from common_lib.errors import UserError
+from common_lib.files import write_text
 from fsnet_jax.runtime.distributed import barrier
-from fsnet_jax.runtime.workdir import flatten, write_atomically
-from input_pipeline.errors import UserError
+from fsnet_jax.runtime.workdir import flatten
 
 _FILE = 'fit.json'
 # Fields that a fit does not depend on; that S is the same is seen from its
@@ -74,7 +75,7 @@ def claim(
   try:
     folder.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0 and not path.exists():
-      write_atomically(path, json.dumps(present, indent=2) + '\n')
+      write_text(path, json.dumps(present, indent=2) + '\n')
   except OSError as error:
     raise UserError(
       f'{folder} cannot be written ({error.strerror}): choose another folder '

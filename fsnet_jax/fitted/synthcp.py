@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from common_lib.errors import UserError
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.fitted import correctness, gan
 from fsnet_jax.fitted.base import Loaded, Setting
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.models import spade
 from fsnet_jax.models.discriminator import LAYERS
-from input_pipeline.errors import UserError
 
 # Below it, the discriminator's second scale has no cell left to normalise.
 _SMALLEST = 32

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
+from common_lib.errors import UserError
 from fsnet_jax import build_model
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.fitted import losses
@@ -28,7 +29,6 @@ from fsnet_jax.fitted.base import (
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.models import confidnet
 from fsnet_jax.models.initializers import host_init
-from input_pipeline.errors import UserError
 
 
 class Tcp:

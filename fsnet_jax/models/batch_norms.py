@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.models import initializers
-from input_pipeline.errors import UserError
 
 
 class BatchNorm(nn.Module):

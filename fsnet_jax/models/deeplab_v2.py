@@ -8,9 +8,9 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.models import fcn8, initializers, layers, resizing, resnet101
 from fsnet_jax.models.segmentation import SegmentationOutput
-from input_pipeline.errors import UserError
 
 HEADS = ('synthcp', 'v2')
 FEATURES = ('layer4', 'aspp')

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.models import (
   failure_decoders,
   failure_features,
@@ -15,7 +16,6 @@ from fsnet_jax.models import (
   resizing,
   resnet,
 )
-from input_pipeline.errors import UserError
 
 INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 

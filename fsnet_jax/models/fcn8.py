@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.models import (
   conv_forms,
   initializers,
@@ -19,7 +20,6 @@ from fsnet_jax.models import (
   vgg,
 )
 from fsnet_jax.models.segmentation import SegmentationOutput
-from input_pipeline.errors import UserError
 
 # Subtracted from RGB 0..255. Blue is 0.408 * 255, not ImageNet's 0.406 * 255:
 # SynthCP, whose FCN8 the paper uses, has it so.

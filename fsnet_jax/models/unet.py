@@ -7,9 +7,9 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax.models import initializers, layers, pooling, transposed
 from fsnet_jax.models.segmentation import SegmentationOutput
-from input_pipeline.errors import UserError
 
 CHANNELS = (64, 128, 256, 512, 1024)
 STRIDE = 16

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fsnet_jax.report import atomic
+from common_lib import files
 from fsnet_jax.report.schema import (
   BY_SHARE,
   DATASET_KEYS,
@@ -37,7 +37,7 @@ def write_metrics_json(
   text = json.dumps(
     _ordered(metrics), indent=2, allow_nan=False, default=_to_python
   )
-  atomic.write_bytes(path, (text + '\n').encode())
+  files.write_bytes(path, (text + '\n').encode())
 
 
 def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common_lib.errors import UserError
 from fsnet_jax.report import measures
-from input_pipeline.errors import UserError
 
 _SHOWN = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')
 # What may differ between runs of one table: the seed and where they live.

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from fsnet_jax.report import atomic, metrics_json, plots, schema
+from common_lib.files import write_bytes
 from fsnet_jax.report import examples as example_pictures
 from fsnet_jax.report import html as html_report
+from fsnet_jax.report import metrics_json, plots, schema
 
 
 def write_report(
@@ -60,7 +61,7 @@ def write_report(
     files[f'examples_{name}.png'] = _encode(sheet, 'png')
   metrics_json.write_metrics_json(report_dir / 'metrics.json', metrics)
   for name, content in {'report.html': html.encode(), **files}.items():
-    atomic.write_bytes(report_dir / name, content)
+    write_bytes(report_dir / name, content)
   return [report_dir / name for name in ('metrics.json', 'report.html', *files)]
 
 

@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 # An early save (Ctrl-C) carries no validation result: it must never be taken
 # for the best.

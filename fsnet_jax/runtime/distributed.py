@@ -4,7 +4,7 @@ import os
 
 import jax
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 
 def _cluster_detected() -> bool:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 _UNITS = ((1 << 30, 'GiB'), (1 << 20, 'MiB'), (1 << 10, 'KiB'))
 _SIGNS = ('RESOURCE_EXHAUSTED', 'Out of memory', 'out of memory')

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 _DATA_AXIS = 'data'
 

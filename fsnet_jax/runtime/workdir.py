@@ -3,15 +3,15 @@
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from common_lib.errors import UserError
+from common_lib.files import write_text
 from fsnet_jax.runtime.distributed import barrier
-from input_pipeline.errors import UserError
 
 # What may change between two commands on one run: these fields do not enter
 # the training.
@@ -44,13 +44,6 @@ def flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
 def _as_plain(config: Any) -> dict[str, Any]:
   """The config as JSON gives it back: tuples become lists."""
   return json.loads(json.dumps(config.to_dict()))
-
-
-def write_atomically(path: Path, text: str) -> None:
-  """A reader sees the old file or the new one, never a part."""
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-  temporary.write_text(text)
-  temporary.replace(path)
 
 
 def _check_same_run(path: Path, config: dict[str, Any]) -> None:
@@ -111,7 +104,7 @@ def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
         stack.enter_context(_exclusive(workdir))
         if path.exists():
           _check_same_run(path, plain)
-        write_atomically(path, json.dumps(plain, indent=2) + '\n')
+        write_text(path, json.dumps(plain, indent=2) + '\n')
       except OSError as error:
         raise UserError(
           f'--workdir={workdir} cannot be written ({error.strerror}): choose '

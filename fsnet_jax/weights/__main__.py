@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 _USER_ERROR = 2
 _MAX_WIDTH = 8

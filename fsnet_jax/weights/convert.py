@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
+from common_lib.errors import UserError
 from fsnet_jax.models import deeplab_v2, fcn8, resnet, resnet101, vgg
 from fsnet_jax.weights import inputs
 from fsnet_jax.weights.names import ARCHITECTURES, Dialect, Path
-from input_pipeline.errors import UserError
 
 Arrays = dict[str, np.ndarray]
 

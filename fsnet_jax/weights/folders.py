@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from common_lib.errors import UserError
 from fsnet_jax.weights.convert import nested
-from input_pipeline.errors import UserError
 
 SCHEMA = 1
 _DESCRIPTION = 'weights.json'

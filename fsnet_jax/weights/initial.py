@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common_lib.errors import UserError
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.weights import folders, vgg_hed
-from input_pipeline.errors import UserError
 
 Tree = dict[str, Any]
 

@@ -17,9 +17,9 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
+from common_lib.errors import UserError
 from fsnet_jax.weights.pickles import BadPickle, ForeignName, Tensor
 from fsnet_jax.weights.torch_files import BadFile, open_torch
-from input_pipeline.errors import UserError
 
 # Where training programs put the network among other things.
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'model_state', 'net')

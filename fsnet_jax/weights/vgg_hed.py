@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from common_lib.errors import UserError
 from fsnet_jax.models import vgg
 from fsnet_jax.weights.names import vgg16_keras
 from fsnet_jax.weights.readers import read_tensors
-from input_pipeline.errors import UserError
 
 
 def load_vgg16_npz(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import importlib
 import re
 
+from common_lib.errors import UserError
 from input_pipeline import corruptions
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.datasets.prepared import skipped_files
-from input_pipeline.errors import UserError
 
 __all__ = [
   'DATASETS',

@@ -58,8 +58,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import loading, prepared
-from input_pipeline.errors import UserError
 
 # Raise it when the stored features change in a way all data sets share.
 _FORMAT_VERSION = 1

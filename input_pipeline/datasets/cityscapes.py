@@ -19,9 +19,9 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.errors import UserError
 from input_pipeline import labels
 from input_pipeline.datasets import base, folders, readers
-from input_pipeline.errors import UserError
 
 SPECS = 'cityscapes[/CITY[+CITY...]][:train|val]'
 SPLITS = ('train', 'val')

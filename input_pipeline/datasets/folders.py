@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import base, prepared
-from input_pipeline.errors import UserError
 
 # A config that serves several data sets names the role, not the folder.
 _ROLES = {'val': 'validation'}

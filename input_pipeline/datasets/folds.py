@@ -6,8 +6,8 @@ street, and would otherwise be on both sides.
 
 from typing import Any
 
+from common_lib.errors import UserError
 from input_pipeline.datasets.base import Source
-from input_pipeline.errors import UserError
 
 
 def bounds(length: int, fold: int, folds: int) -> tuple[int, int]:

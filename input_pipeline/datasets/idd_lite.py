@@ -39,9 +39,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.errors import UserError
 from input_pipeline import class_groups, labels
 from input_pipeline.datasets import base, folders, prepared, readers
-from input_pipeline.errors import UserError
 
 SPECS = 'idd_lite[/DRIVE[+DRIVE...]][:train|val]'
 SPLITS = ('train', 'val')

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
+from common_lib.console import say
+from common_lib.errors import UserError
 
 _PROGRESS_SECS = 5.0
 _NAMED_SKIPS = 10  # the rest is in the list beside the data alone

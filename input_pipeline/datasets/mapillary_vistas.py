@@ -33,6 +33,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.errors import UserError
 from input_pipeline import labels
 from input_pipeline.datasets import (
   base,
@@ -40,7 +41,6 @@ from input_pipeline.datasets import (
   mapillary_classes,
   readers,
 )
-from input_pipeline.errors import UserError
 
 SPECS = (
   'mapillary_vistas[/OPTION[+OPTION...]][:train|val] with the options strict'

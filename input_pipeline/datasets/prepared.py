@@ -17,8 +17,8 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core import constants as tfds_constants
 
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
+from common_lib.console import say
+from common_lib.errors import UserError
 
 SKIPPED_FILE = 'skipped.json'
 _DISK_ERRORS = (

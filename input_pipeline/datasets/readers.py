@@ -14,8 +14,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 
 _RESTORE = 'restore it from the original data set or remove the scene'
 _ID_MODES = ('L', 'P', 'I', 'I;16')

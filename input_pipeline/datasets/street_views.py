@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import base
 from input_pipeline.datasets.streets.camera import Camera
 from input_pipeline.datasets.streets.drawing import (
@@ -24,7 +25,6 @@ from input_pipeline.datasets.streets.rendering import render
 from input_pipeline.datasets.streets.scene import sample_camera, sample_scene
 from input_pipeline.datasets.streets.styles import HOME, OTHER
 from input_pipeline.datasets.streets.weather import sample_weather
-from input_pipeline.errors import UserError
 
 SPECS = f'street_views[/{"|".join(DOMAINS)}][:{"|".join(SPLITS)}]'
 

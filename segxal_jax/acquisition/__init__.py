@@ -6,7 +6,7 @@ are computed in one streaming pass (`explain_step`), so that neither pixels
 nor class scores of the pool are ever held.
 """
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax.acquisition.badge import Badge
 from segxal_jax.acquisition.base import Acquisition, Candidates, Chosen, Means
 from segxal_jax.acquisition.by_score import ByScore

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fsnet_jax.report import atomic
+from common_lib import files
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 from segxal_jax import committee
 from segxal_jax.acquisition import Acquisition
 from segxal_jax.error_mask import image_score
@@ -109,7 +109,7 @@ def _train(run: Run, cycle: int, number: int) -> Any:
 def _write(path: Path, variables: Any) -> None:
   content = io.BytesIO()
   np.savez(content, **flax.traverse_util.flatten_dict(variables, sep='/'))
-  atomic.write_bytes(path, content.getvalue())
+  files.write_bytes(path, content.getvalue())
 
 
 def _read(path: Path) -> Any:

@@ -16,10 +16,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, UInt8
 
+from common_lib import random_streams
+from common_lib.console import say
 from fsnet_jax.models import initializers
 from fsnet_jax.runtime import mesh as mesh_lib
-from input_pipeline.notices import say
-from segxal_jax import seeds
 from segxal_jax.acquisition import Acquisition
 from segxal_jax.companions.vaal_networks import Decoder, Encoder, Judge
 from segxal_jax.run import Run
@@ -211,8 +211,12 @@ def scorer(
       options.vaal_learning_rate,
     ),
   )
-  trained = networks.init(seeds.derived(run.config.seed, 'vaal', state.cycle))
-  key = jax.random.key(seeds.derived(run.config.seed, 'vaal', state.cycle, 1))
+  trained = networks.init(
+    random_streams.derived(run.config.seed, 'vaal', state.cycle)
+  )
+  key = jax.random.key(
+    random_streams.derived(run.config.seed, 'vaal', state.cycle, 1)
+  )
   say(f'cycle {state.cycle}  explain  training VAAL')
   for step in range(options.vaal_steps):
     batch = _batch(run, state.cycle, step)
@@ -241,7 +245,7 @@ def _batch(run: Run, cycle: int, step: int) -> dict[str, np.ndarray]:
     'labelled': np.array(sorted(known), np.int64),
     'unlabelled': np.setdiff1d(np.arange(len(run.pool)), sorted(known)),
   }
-  rng = seeds.generator(run.config.seed, 'vaal_batches', cycle, step)
+  rng = random_streams.generator(run.config.seed, 'vaal_batches', cycle, step)
   count = run.config.acquisition.vaal_batch_size
   return {
     kind: np.stack(

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common_lib import random_streams
 from fsnet_jax.runtime import mesh as mesh_lib
-from segxal_jax import build, committee, seeds, view_entropy
+from segxal_jax import build, committee, view_entropy
 from segxal_jax.explain_step import logits_fn, variables_of
 from segxal_jax.run import Run
 from segxal_jax.state import LoopState
@@ -65,7 +66,9 @@ def _scene(
   # One shape for all scenes: one program.
   padded = [*views, *[views[0]] * (most - len(views))]
   step = run.compiled('views', lambda: _make_step(run))
-  seed = seeds.derived(run.config.seed, 'views', state.cycle, members[0])
+  seed = random_streams.derived(
+    run.config.seed, 'views', state.cycle, members[0]
+  )
   images = np.stack([view['image'] for view in padded])
   probs = step(
     state.train.params,

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 
 @runtime_checkable

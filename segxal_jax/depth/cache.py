@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fsnet_jax.report import atomic
+from common_lib import files
 from segxal_jax.depth import DepthProvider
 
 
@@ -48,7 +48,7 @@ class CachedDepth:
       stored = (depth / factor).astype(np.float16)
       content = io.BytesIO()
       np.save(content, stored, allow_pickle=False)
-      atomic.write_bytes(path, content.getvalue())
+      files.write_bytes(path, content.getvalue())
     return stored.astype(np.float32)
 
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax.depth import estimator
 from segxal_jax.depth.networks import (
   convert,

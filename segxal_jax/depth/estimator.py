@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax.depth.networks import convert
 from segxal_jax.depth.networks.preprocessing import Preprocessing
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 
 class GroundPlane:

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from common_lib.errors import UserError
 from fsnet_jax import build as fsnet_build
 from fsnet_jax import build_model
 from fsnet_jax.models import initializers, layers, resizing
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.train_step import LossOptions
-from input_pipeline.errors import UserError
 from segxal_jax.learners.base import Plain
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax.oracles.base import Answer, Oracle, Question
 from segxal_jax.oracles.full_image import FullImage
 from segxal_jax.oracles.gt_patch import GroundTruthPatches

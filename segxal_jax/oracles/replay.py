@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool import SEED_CYCLE, Cost, read_annotation
 

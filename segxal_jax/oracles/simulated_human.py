@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segxal_jax import seeds
+from common_lib import random_streams
 from segxal_jax.oracles import costs
 from segxal_jax.oracles.base import VOID, Answer, Question, fill
 from segxal_jax.pool import Cost
@@ -74,7 +74,7 @@ class SimulatedHuman:
 
   def answer(self, question: Question, truth: np.ndarray | None) -> Answer:
     """See `Oracle`; pixels and outlines of the objects as drawn."""
-    rng = seeds.generator(
+    rng = random_streams.generator(
       self._seed, 'simulated_human', question.cycle, question.index
     )
     label = fill(question, self._rest, self._min_confidence)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import timings
 from segxal_jax.report import curves
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import jax
 
-from fsnet_jax.report import atomic, plots
+from common_lib.console import say
+from common_lib.files import write_bytes
+from fsnet_jax.report import plots
 from fsnet_jax.report.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from input_pipeline.notices import say
 from segxal_jax.report import comparison_tables, curves, over_runs, paired
 from segxal_jax.report.over_runs import Cycles, Results
 
@@ -131,6 +132,6 @@ def write(
     **{f'curves_{n}.png': png for n, png in enumerate(figures.values())},
   }
   for name, file in files.items():
-    atomic.write_bytes(folder / name, file)
+    write_bytes(folder / name, file)
   print('\n\n'.join(map(as_text, tables)))
   say(f'report: {folder / "report.html"}')

@@ -8,10 +8,11 @@ from typing import Any
 
 import jax
 
-from fsnet_jax.report import atomic, plots
+from common_lib.console import say
+from common_lib.files import write_bytes
+from fsnet_jax.report import plots
 from fsnet_jax.report.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from input_pipeline.notices import say
 from segxal_jax import folds
 from segxal_jax.report import curves, over_runs, reference_tables, tables_page
 from segxal_jax.report.over_runs import Results
@@ -119,7 +120,7 @@ def write(
   files['tables.md'] = text.encode()
   files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
   for name, file in files.items():
-    atomic.write_bytes(folder / name, file)
+    write_bytes(folder / name, file)
   print('\n\n'.join(map(as_text, tables[:1])))
   say(f'report: {folder / "report.html"}')
 

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 from PIL import Image
 
-from fsnet_jax.report import atomic, plots
+from common_lib.console import say
+from common_lib.files import write_bytes
+from fsnet_jax.report import plots
 from fsnet_jax.runtime import environment
-from input_pipeline.notices import say
 from segxal_jax import (
   acquisition,
   asking,
@@ -75,7 +76,7 @@ def _write(config, workdir, metrics, pool, ledger) -> None:
   files['metrics.json'] = (json.dumps(metrics, indent=2) + '\n').encode()
   files['report.html'] = page.encode()
   for name, content in files.items():
-    atomic.write_bytes(folder / name, content)
+    write_bytes(folder / name, content)
   print(_text_table(metrics))
   say(f'report: {folder / "report.html"}')
 

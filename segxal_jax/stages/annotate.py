@@ -5,10 +5,10 @@ import time
 import jax
 import numpy as np
 
+from common_lib.console import say
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted
 from input_pipeline.labels import VOID
-from input_pipeline.notices import say
 from segxal_jax import questions
 from segxal_jax.oracles import Answer, Question
 from segxal_jax.pool import Cost

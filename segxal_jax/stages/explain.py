@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from fsnet_jax.report import atomic
+from common_lib import files, random_streams
+from common_lib.console import say
 from fsnet_jax.runtime import mesh as mesh_lib
-from input_pipeline.notices import say
-from segxal_jax import acquisition, build, companions, seeds
+from segxal_jax import acquisition, build, companions
 from segxal_jax.companions import views
 from segxal_jax.explain_step import make_score_step
 from segxal_jax.run import Run
@@ -29,7 +29,9 @@ def subset(run: Run, cycle: int) -> np.ndarray:
   unlabelled = np.ones(len(run.pool), bool)
   unlabelled[list(run.ledger.labelled(cycle))] = False
   places = np.flatnonzero(unlabelled)
-  lots = seeds.generator(run.config.seed, 'subset', cycle).random(len(run.pool))
+  lots = random_streams.generator(run.config.seed, 'subset', cycle).random(
+    len(run.pool)
+  )
   wanted = build.num_query(run.config, len(run.pool))
   share = run.config.pool.subset_share
   count = min(len(places), max(wanted, round(share * len(places))))
@@ -64,7 +66,7 @@ def explain(run: Run, state: LoopState) -> LoopState:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     path = run.folder(state.cycle) / 'scores.npz'
-    atomic.write_bytes(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())
     # Of no more use, and as large as many checkpoints.
     shutil.rmtree(path.parent / companions.FOLDER, ignore_errors=True)
   return state.then('query')
@@ -81,7 +83,9 @@ def score(
     return views.score(run, state, places)
   scorer = _scorer(run, state, strategy)
   view = build.pool_view(run.config)
-  key = jax.random.key(seeds.derived(run.config.seed, 'committee', state.cycle))
+  key = jax.random.key(
+    random_streams.derived(run.config.seed, 'committee', state.cycle)
+  )
   weights = looking.weights(run, state.cycle)
   collected: dict[str, list[Any]] = {}
   batches = stream(run.pool, places, run.config.eval.batch_size, view)

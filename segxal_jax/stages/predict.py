@@ -5,14 +5,14 @@ from typing import Any
 
 import jax
 
+from common_lib import files
+from common_lib.console import say
 from fsnet_jax import build as fsnet_build
 from fsnet_jax.metrics.segmentation import SegmentationMetrics, confusion_counts
-from fsnet_jax.report import atomic
 from fsnet_jax.runtime import mesh as mesh_lib
 from input_pipeline import labels
 from input_pipeline.datasets.base import Source
 from input_pipeline.labels import VOID
-from input_pipeline.notices import say
 from segxal_jax import build, folds, stopping
 from segxal_jax.explain_step import logits_fn, variables_of
 from segxal_jax.run import Run
@@ -98,7 +98,7 @@ def predict(run: Run, state: LoopState) -> LoopState:
     measured['validation'] = _measure(run, state, validation)
   if jax.process_index() == 0:
     text = json.dumps(measured, indent=2) + '\n'
-    atomic.write_bytes(run.folder(cycle) / 'metrics.json', text.encode())
+    files.write_bytes(run.folder(cycle) / 'metrics.json', text.encode())
   _tell(run, measured)
   reason = _reason_to_end(run, measured)
   if reason:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from common_lib import random_streams
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
-from segxal_jax import acquisition, build, questions, seeds
+from segxal_jax import acquisition, build, questions
 from segxal_jax.acquisition import Candidates
 from segxal_jax.run import Run
 from segxal_jax.stages import looking
@@ -44,7 +45,7 @@ def choose(run: Run, state: LoopState) -> list[int]:
     group=known.get('group'),
   )
   count = build.num_query(config, len(run.pool))
-  rng = seeds.generator(config.seed, 'choice', state.cycle)
+  rng = random_streams.generator(config.seed, 'choice', state.cycle)
   try:
     picked = strategy.choose(candidates, count, rng)
   except ValueError as error:
@@ -60,7 +61,7 @@ def watched(run: Run) -> list[int]:
 
   They are never in the seed set, so the first cycle has not seen them.
   """
-  rng = seeds.generator(run.config.seed, 'watched')
+  rng = random_streams.generator(run.config.seed, 'watched')
   known = run.ledger.labelled(1)
   order = [
     int(i) for i in rng.permutation(len(run.pool)) if int(i) not in known
@@ -96,6 +97,8 @@ def write_maps(
           {name: rows[row] for name, rows in local.items()},
           batch['usable'][row],
           asks,
-          seeds.generator(run.config.seed, 'asks', state.cycle, int(index)),
+          random_streams.generator(
+            run.config.seed, 'asks', state.cycle, int(index)
+          ),
         )
     run.check_stop('explaining images')

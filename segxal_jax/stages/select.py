@@ -2,8 +2,8 @@
 
 import jax
 
+from common_lib.console import say
 from input_pipeline import labels
-from input_pipeline.notices import say
 from segxal_jax import questions
 from segxal_jax.run import Run
 from segxal_jax.selection import accepts, dice

@@ -5,12 +5,12 @@ import math
 import jax
 import numpy as np
 
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import Interrupted
 from fsnet_jax.runtime.progress import Progress
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 from segxal_jax.run import Run
 from segxal_jax.state import LoopState
 

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from fsnet_jax.report import atomic
+from common_lib import files, random_streams
+from common_lib.console import say
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from input_pipeline.labels import VOID
-from input_pipeline.notices import say
-from segxal_jax import build, mask_weights, seeds
+from segxal_jax import build, mask_weights
 from segxal_jax.explain_step import PARTS
 from segxal_jax.run import Run
 from segxal_jax.stages import looking
@@ -52,7 +52,7 @@ def weigh(run: Run, state: LoopState) -> None:
   if jax.process_index() == 0:
     stored = {'weights': result, 'pixels': len(wrong), 'images': len(source)}
     text = json.dumps(stored, indent=2) + '\n'
-    atomic.write_bytes(
+    files.write_bytes(
       run.folder(state.cycle) / looking.WEIGHTS_FILE, text.encode()
     )
   barrier('weights')
@@ -99,7 +99,9 @@ def _drawn(
   """Of this process's images: parts [b n k], wrong and valid [b n]."""
   parts, wrong, valid = [], [], []
   for row, index in enumerate(batch['index']):
-    rng = seeds.generator(run.config.seed, 'weights', cycle, int(index))
+    rng = random_streams.generator(
+      run.config.seed, 'weights', cycle, int(index)
+    )
     label = batch['label'][row].ravel()
     at = rng.integers(0, label.size, _PIXELS)
     parts.append(np.stack([maps[n][row].ravel()[at] for n in used], -1))

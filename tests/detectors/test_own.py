@@ -5,11 +5,11 @@ from unittest import mock
 
 import pytest
 
+from common_lib.errors import UserError
 from configs import compare_fcn8, fsnet_fcn8
 from fsnet_jax import build_model, cli, comparison, config_check
 from fsnet_jax.comparison import cells, merge
 from fsnet_jax.detectors import DETECTORS
-from input_pipeline.errors import UserError
 from tests.detectors import test_detectors
 
 SOURCE = """

@@ -10,12 +10,12 @@ import pytest
 from scipy.special import softmax
 
 import fsnet_jax.train
+from common_lib.errors import UserError
 from fsnet_jax import build, build_model, fitted
 from fsnet_jax.fitted import folds, frozen
 from fsnet_jax.fitted.base import logits_of
 from fsnet_jax.runtime.interrupts import Interrupted
 from input_pipeline.datasets.folds import Fold, WithoutFold, bounds
-from input_pipeline.errors import UserError
 from tests.fitted import small_fit
 
 

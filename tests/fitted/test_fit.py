@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import fsnet_jax.train
+from common_lib.errors import UserError
 from fsnet_jax import cli, fitted
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.eval_step import make_eval_step
 from fsnet_jax.fitted import frozen, job
 from fsnet_jax.fitted.tcp import make_confidence
 from fsnet_jax.runtime.interrupts import Interrupted
-from input_pipeline.errors import UserError
 from tests.fitted import small_fit
 from tests.models import quick, small_networks
 

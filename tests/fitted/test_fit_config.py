@@ -2,9 +2,9 @@
 
 import pytest
 
+from common_lib.errors import UserError
 from configs import fit_detector, fsnet_fcn8
 from fsnet_jax import config_check, fitted
-from input_pipeline.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import open_source, skipped_files
-from input_pipeline.errors import UserError
 from tests.input_pipeline.conftest import Folder, random_image
 
 # Layout: images, labels, ending of the labels' stems.

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import labels
 from input_pipeline.datasets import open_source, readers, skipped_files
-from input_pipeline.errors import UserError
 
 
 def ids_of(source):

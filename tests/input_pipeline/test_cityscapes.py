@@ -3,8 +3,8 @@ import pytest
 from cityscapesscripts.helpers import labels as official
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import open_source, skipped_files
-from input_pipeline.errors import UserError
 
 
 def load(folder, kind, split, name, ending):

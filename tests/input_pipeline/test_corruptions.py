@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import corruptions
 from input_pipeline.class_groups import for_evaluation
 from input_pipeline.datasets import dataset_of, idd_lite, open_source
 from input_pipeline.datasets.base import DataRequest
-from input_pipeline.errors import UserError
 
 
 def picture(height=64, width=96):

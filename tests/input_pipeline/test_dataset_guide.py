@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import datasets
-from input_pipeline.errors import UserError
 
 GUIDE = pathlib.Path(__file__).parents[2] / 'docs' / 'datasets.md'
 

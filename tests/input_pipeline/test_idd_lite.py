@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import labels, loader
 from input_pipeline.datasets import (
   Source,
@@ -11,7 +12,6 @@ from input_pipeline.datasets import (
   open_source,
   skipped_files,
 )
-from input_pipeline.errors import UserError
 from tests.input_pipeline.conftest import Folder, random_image
 
 FRAMES = {

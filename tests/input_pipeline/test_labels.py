@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers import labels as official
 
+from common_lib.errors import UserError
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 
 
 def test_cityscapes_table_is_the_official_one():

@@ -6,8 +6,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from common_lib.errors import UserError
 from input_pipeline import loader
-from input_pipeline.errors import UserError
 
 
 class Numbered:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import labels
 from input_pipeline.datasets import mapillary_classes as classes
 from input_pipeline.datasets import mapillary_vistas as vistas
 from input_pipeline.datasets import open_source, skipped_files
-from input_pipeline.errors import UserError
 from tests.input_pipeline.conftest import Folder, random_ids, random_image
 
 V1 = list(classes.V1_CLASSES)

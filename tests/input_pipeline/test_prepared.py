@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core import shuffle
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import base, open_source, prepared, readers
-from input_pipeline.errors import UserError
 
 REPO = pathlib.Path(__file__).parents[2]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline import labels
 from input_pipeline.datasets import readers
-from input_pipeline.errors import UserError
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import DataRequest, open_source
 from input_pipeline.datasets.streets import SKY_DEPTH, __main__, builder, draw
-from input_pipeline.errors import UserError
 
 SIZE = (33, 64)
 

@@ -3,8 +3,8 @@ import colorsys
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from input_pipeline import labels, transforms
-from input_pipeline.errors import UserError
 
 SIZE = (24, 40)
 

@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
-from input_pipeline.errors import UserError
 from segxal_jax.oracles.label_studio import answers, tasks
 from segxal_jax.oracles.label_studio.client import Client, Refused
 from tests.label_studio import scenes

@@ -4,10 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from common_lib.errors import UserError
 from fsnet_jax.models import fsnet as fsnet_module
 from fsnet_jax.models import layers, pooling
 from fsnet_jax.models.segmentation import SegmentationOutput
-from input_pipeline.errors import UserError
 
 SIZE = (8, 12)
 

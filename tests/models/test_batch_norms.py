@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.models import batch_norms
-from input_pipeline.errors import UserError
 
 X = jnp.asarray(
   3 + 2 * np.random.default_rng(0).standard_normal((2, 3, 5, 4)), jnp.float32

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.models import deeplab_v2, resnet101
-from input_pipeline.errors import UserError
 from tests.models import contract, quick
 
 TINY = {'num_classes': 5, 'width': 1 / 16, 'blocks': (1, 1, 1, 1)}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import special
 
+from common_lib.errors import UserError
 from fsnet_jax.models import (
   failure_features,
   failure_net,
   initializers,
 )
-from input_pipeline.errors import UserError
 from tests.models import quick
 
 CLASSES, CHANNELS = 19, 24

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.models import fcn8, initializers
-from input_pipeline.errors import UserError
 from tests.models import quick
 
 NARROW = {'num_classes': 5, 'width': 0.125, 'head_width': 16}

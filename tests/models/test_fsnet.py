@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.models import failure_net, fcn8, fsnet
-from input_pipeline.errors import UserError
 from tests.models import small_networks
 
 SIZE = small_networks.SIZE

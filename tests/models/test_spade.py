@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from common_lib.errors import UserError
 from fsnet_jax.fitted import gan
 from fsnet_jax.models import discriminator, spade, vgg19
 from fsnet_jax.models.initializers import host_init
 from fsnet_jax.models.spectral import SpectralConv, xavier
-from input_pipeline.errors import UserError
 from tests.models import quick
 
 

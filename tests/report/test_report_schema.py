@@ -6,9 +6,10 @@ import os
 import numpy as np
 import pytest
 
+from common_lib import files
 from fsnet_jax.metrics.exact import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
-from fsnet_jax.report import atomic, metrics_json, schema
+from fsnet_jax.report import metrics_json, schema
 
 
 def _set(metrics, path, value):
@@ -223,14 +224,14 @@ def test_invalid_metrics_leave_the_old_file(metrics, tmp_path):
 
 def test_failed_write_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch):
   path = tmp_path / 'file'
-  atomic.write_bytes(path, b'old')
+  files.write_bytes(path, b'old')
 
   def fail(*_):
     raise OSError('disk full')
 
   monkeypatch.setattr(os, 'fsync', fail)
   with pytest.raises(OSError, match='disk full'):
-    atomic.write_bytes(path, b'new')
+    files.write_bytes(path, b'new')
   assert path.read_bytes() == b'old'
   assert len(list(tmp_path.iterdir())) == 1
 
@@ -239,5 +240,5 @@ def test_written_files_have_the_usual_permissions(tmp_path):
   plain = tmp_path / 'plain'
   plain.write_bytes(b'x')
   path = tmp_path / 'file'
-  atomic.write_bytes(path, b'x')
+  files.write_bytes(path, b'x')
   assert path.stat().st_mode == plain.stat().st_mode

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.report import seeds
-from input_pipeline.errors import UserError
 from tests.report import report_data
 
 

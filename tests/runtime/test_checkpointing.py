@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax import optimizers, train_step
 from fsnet_jax.runtime.checkpointing import Checkpoints
-from input_pipeline.errors import UserError
 from tests.models import small_networks
 
 

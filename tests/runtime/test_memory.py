@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.runtime import memory
-from input_pipeline.errors import UserError
 
 
 def test_describe_counts_donated_results_once():

@@ -5,8 +5,8 @@ import json
 import ml_collections
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.runtime.workdir import open_workdir
-from input_pipeline.errors import UserError
 
 
 def _config(**fields):

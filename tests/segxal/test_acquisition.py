@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import acquisition
 from segxal_jax.acquisition import Candidates
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from common_lib.errors import UserError
 from configs import fsnet_deeplabv2, segxal_unet
-from input_pipeline.errors import UserError
 from segxal_jax import acquisition, config_check, gradient_embedding
 from segxal_jax.acquisition import Candidates
 from segxal_jax.gradient_embedding import GradientOptions

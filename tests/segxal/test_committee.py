@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import committee
 
 

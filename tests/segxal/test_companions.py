@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from configs import segxal_unet
-from input_pipeline.errors import UserError
 from segxal_jax import config_check
 from segxal_jax.companions import ensemble
 from segxal_jax.companions.vaal import Vaal

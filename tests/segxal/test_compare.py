@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from common_lib.errors import UserError
 from configs import al_compare
 from fsnet_jax.report.table import as_markdown
-from input_pipeline.errors import UserError
 from segxal_jax import compare, timings
 from segxal_jax.report import comparison, comparison_tables, curves, paired
 

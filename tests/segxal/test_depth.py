@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import depth
 from segxal_jax.depth.cache import CachedDepth, cached
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from common_lib.errors import UserError
 from fsnet_jax.models import initializers
-from input_pipeline.errors import UserError
 from segxal_jax import depth as providers
 from segxal_jax.depth import dinov2 as dinov2_provider
 from segxal_jax.depth import estimator

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import gradcam
 from segxal_jax.gradcam import CamOptions, explain, unit_range
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import oracles
 from segxal_jax.oracles.label_studio import LabelStudio
 from segxal_jax.oracles.label_studio.client import (

@@ -8,10 +8,10 @@ import pytest
 import sklearn.metrics
 from scipy import special, stats
 
+from common_lib.errors import UserError
 from configs import fsnet_deeplabv2, fsnet_fcn8, segxal_unet
 from fsnet_jax import losses
 from fsnet_jax.train_step import TrainState
-from input_pipeline.errors import UserError
 from segxal_jax import config_check, difficulty, learners
 from segxal_jax.half_unlabelled import HalfUnlabelled
 from segxal_jax.learners import deal, mean_teacher

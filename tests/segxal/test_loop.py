@@ -7,8 +7,8 @@ import sys
 import jax
 import pytest
 
+from common_lib.errors import UserError
 from configs import segxal_unet
-from input_pipeline.errors import UserError
 from segxal_jax import config_check, questions
 from segxal_jax.loop import run_loop
 from segxal_jax.pool import Ledger
@@ -192,14 +192,14 @@ def test_cityscapes_is_the_papers_protocol():
 
 
 def test_seeds_of_purposes_differ_and_repeat():
-  from segxal_jax import seeds
+  from common_lib import random_streams
 
-  a = seeds.derived(0, 'batches', 1)
-  assert a == seeds.derived(0, 'batches', 1)
+  a = random_streams.derived(0, 'batches', 1)
+  assert a == random_streams.derived(0, 'batches', 1)
   others = [
-    seeds.derived(0, 'batches', 2),
-    seeds.derived(1, 'batches', 1),
-    seeds.derived(0, 'networks'),
+    random_streams.derived(0, 'batches', 2),
+    random_streams.derived(1, 'batches', 1),
+    random_streams.derived(0, 'networks'),
   ]
   assert len({a, *others}) == 4
   assert jax.random.key(a) is not None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax import oracles, regions
 from segxal_jax.oracles import costs
 from segxal_jax.pool import Cost

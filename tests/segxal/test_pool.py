@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 from segxal_jax.pool import AnnotatedSource, Cost, Ledger
 
 IDS = ['a', 'b', 'c']

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from configs import al_reference
-from input_pipeline.errors import UserError
 from segxal_jax import build, cli, config_check, folds, loop, reference
 from segxal_jax.report import over_runs, reference_tables
 from segxal_jax.report import reference as reference_report

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from common_lib.errors import UserError
 from configs import segxal_manual
-from input_pipeline.errors import UserError
 from segxal_jax import config_check, oracles, regions
 from segxal_jax.pool import Cost, Ledger
 

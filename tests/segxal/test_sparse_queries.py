@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from common_lib.errors import UserError
 from configs import segxal_unet
-from input_pipeline.errors import UserError
 from segxal_jax import (
   acquisition,
   asking,

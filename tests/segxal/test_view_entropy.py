@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from common_lib.errors import UserError
 from configs import segxal_unet
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest
-from input_pipeline.errors import UserError
 from segxal_jax import acquisition, posed, view_entropy
 from segxal_jax.acquisition import Candidates
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from common_lib.errors import UserError
 from configs import ablation as ablation_config
 from fsnet_jax import ablation, build_model, config_check
 from fsnet_jax.runtime.workdir import flatten
-from input_pipeline.errors import UserError
 
 
 def flat(config):

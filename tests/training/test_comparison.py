@@ -5,11 +5,11 @@ import json
 
 import pytest
 
+from common_lib.errors import UserError
 from configs import compare_deeplabv2, compare_fcn8
 from fsnet_jax import build_model, cli, comparison, config_check, mc_dropout
 from fsnet_jax.comparison import cells
 from fsnet_jax.runtime.workdir import flatten
-from input_pipeline.errors import UserError
 
 
 def flat(config):

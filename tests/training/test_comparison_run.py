@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.errors import UserError
 from configs import compare_fcn8
 from fsnet_jax import ablation, comparison
 from fsnet_jax.comparison import cells, evaluation, observer
 from fsnet_jax.fitted.cost import Cost
 from fsnet_jax.runtime.interrupts import Interrupted
-from input_pipeline.errors import UserError
 from tests.training.comparison_stand_ins import (
   DATASETS,
   IMAGES,

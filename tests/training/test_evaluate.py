@@ -5,12 +5,12 @@ import types
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from configs import fsnet_fcn8
 from fsnet_jax import evaluate, evaluated
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.runtime.interrupts import Interrupted
-from input_pipeline.errors import UserError
 
 DATASETS = ('streets/day', 'streets/fog', 'streets/rain')
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from common_lib.errors import UserError
 from configs import compare_fcn8, fsnet_fcn8
 from fsnet_jax import phase1
-from input_pipeline.errors import UserError
 
 
 def lender(tmp_path, **changes):

@@ -4,10 +4,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.models import fcn8
 from fsnet_jax.weights import __main__ as command
 from fsnet_jax.weights import convert, folders, inputs
-from input_pipeline.errors import UserError
 from tests.weights import state_dicts
 from tests.weights import torch_writer as tw
 

@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from configs import common
 from fsnet_jax import build_model
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.weights import convert, folders, initial
-from input_pipeline.errors import UserError
 from tests.weights import state_dicts
 
 WIDTH = 0.125

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from common_lib.errors import UserError
 from fsnet_jax.weights import readers
-from input_pipeline.errors import UserError
 from tests.weights import torch_writer as tw
 
 

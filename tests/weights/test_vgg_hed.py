@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from common_lib.errors import UserError
 from fsnet_jax.models import vgg
 from fsnet_jax.weights import vgg_hed
-from input_pipeline.errors import UserError
 
 
 def network_params(width=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.errors import UserError
 from input_pipeline.datasets import base
 from input_pipeline.datasets.streets.drawing import (
   DOMAINS,
@@ -13,7 +14,6 @@ from input_pipeline.datasets.streets.drawing import (
   SPLITS,
   draw,
 )
-from input_pipeline.errors import UserError
 
 SPECS = f'streets[/{"|".join(DOMAINS)}][:{"|".join(SPLITS)}]'
 

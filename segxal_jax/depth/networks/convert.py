@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from common_lib.errors import UserError
 from fsnet_jax.weights.readers import read_tensors
-from input_pipeline.errors import UserError
 
 Rule = tuple[str, str | Callable[[re.Match], str]]
 

@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from input_pipeline.errors import UserError
+from common_lib.errors import UserError
 
 URL, TOKEN = 'LABEL_STUDIO_URL', 'LABEL_STUDIO_API_KEY'
 # Of one read or write on the wire, and of a whole call.

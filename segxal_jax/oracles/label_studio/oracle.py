@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from fsnet_jax.report import atomic
+from common_lib import files
+from common_lib.console import say
+from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
-from input_pipeline.errors import UserError
-from input_pipeline.notices import say
 from segxal_jax.oracles import costs
 from segxal_jax.oracles.base import VOID, Answer, Question, fill
 from segxal_jax.oracles.label_studio import answers, board, project, tasks
@@ -188,7 +188,7 @@ class LabelStudio:
     folder = self._folder / 'answers'
     folder.mkdir(parents=True, exist_ok=True)
     name = f'cycle{question.cycle:03d}_{question.index:07d}.json'
-    atomic.write_bytes(folder / name, (json.dumps(note) + '\n').encode())
+    files.write_bytes(folder / name, (json.dumps(note) + '\n').encode())
 
   def _tell_once(self, key: str, message: str) -> None:
     if self._told.get(key) != message:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from fsnet_jax.report import atomic
+from common_lib import files
+from common_lib.errors import UserError
 from input_pipeline import labels
-from input_pipeline.errors import UserError
 from segxal_jax.oracles.label_studio import interface
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
 
@@ -76,7 +76,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, known: dict[str, Any]) -> None:
-  atomic.write_bytes(path, (json.dumps(known) + '\n').encode())
+  files.write_bytes(path, (json.dumps(known) + '\n').encode())
 
 
 def _title(path: Path, run: str) -> str:
