@@ -37,18 +37,20 @@ from unittest import mock
 import jax
 import numpy as np
 
+from common_lib import class_table
 from configs import compare_deeplabv2, compare_fcn8
-from fsnet_jax import build, build_model, evaluate, fitted
-from fsnet_jax.comparison import cells
-from fsnet_jax.comparison.observer import DatasetObserver
+from fsnet_jax import learned_detectors
+from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.detectors import DETECTORS, fitted_name
-from fsnet_jax.eval_step import DropoutSampling, make_eval_step
-from fsnet_jax.fitted import frozen, job
+from fsnet_jax.evaluation import evaluator as evaluate
+from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
+from fsnet_jax.experiments.comparison import cells
+from fsnet_jax.experiments.comparison.per_image_observer import DatasetObserver
+from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 from fsnet_jax.runtime.interrupts import StopRequest
-from input_pipeline import labels
 
 LEARNED = ('fsnet', 'tcp', 'direct', 'synthcp', 'ensemble')
 _S, _DROPOUT = 'S alone', 'mc_dropout'
@@ -94,17 +96,18 @@ def config_of(settings: argparse.Namespace) -> Any:
   return config
 
 
-def random_fits(config: Any) -> dict[str, fitted.Loaded]:
+def random_fits(config: Any) -> dict[str, learned_detectors.Loaded]:
   """Every detector that is fitted over S, as its training would begin.
 
   What `load` reads from a checkpoint stays as it initialises it.
   """
   with (
-    mock.patch.object(job, 'load', lambda folder, like: like),
-    mock.patch.object(frozen, 'stored', lambda folder, like: like),
+    mock.patch.object(fit_loop, 'load', lambda folder, like: like),
+    mock.patch.object(frozen_segmentation, 'stored', lambda folder, like: like),
   ):
     return {
-      name: one.load(config, Path()) for name, one in fitted.FITTED.items()
+      name: one.load(config, Path())
+      for name, one in learned_detectors.FITTED.items()
     }
 
 
@@ -114,7 +117,7 @@ class Subject:
   def __init__(self, settings: argparse.Namespace):
     self.config = config_of(settings)
     self.mesh = mesh_lib.make_mesh()
-    self.model = build_model.model(self.config)
+    self.model = networks.model(self.config)
     self.fits = random_fits(self.config)
     params, stats = self.model.init(0, settings.image_size)
     variables = {name: fit.variables for name, fit in self.fits.items()}
@@ -141,16 +144,16 @@ class Subject:
     said = [run(*self.variables[:2], batch, 1.0, {}) for batch in arrays]
     said = np.concatenate([np.asarray(one['prediction']) for one in said])
     wrong = grown(rng.random(coarse) < _ERROR_RATE)
-    other = (said[:count] + rng.integers(1, 19)) % labels.NUM_CLASSES
+    other = (said[:count] + rng.integers(1, 19)) % class_table.NUM_CLASSES
     truth = np.where(wrong, other, said[:count]).astype(np.uint8)
-    truth[:, :_CELL] = labels.VOID
+    truth[:, :_CELL] = class_table.VOID
     return Scenes(images, truth)
 
   def _batches(self) -> list[dict[str, jax.Array]]:
     """Every batch of the images, on device."""
     return [
       mesh_lib.put_batch(batch, self.mesh)
-      for batch in build.evaluation_batches(self.config, self.source)
+      for batch in data_sources.evaluation_batches(self.config, self.source)
     ]
 
   def program(self, detectors: Sequence[str]) -> Callable[..., Any]:
@@ -159,7 +162,7 @@ class Subject:
     step = make_eval_step(
       self.model,
       detectors,
-      num_classes=labels.NUM_CLASSES,
+      num_classes=class_table.NUM_CLASSES,
       keep_pixels=False,
       dropout=DropoutSampling(self.config.eval.dropout_samples),
       fitted={n: f.outputs for n, f in self.fits.items() if n in needed},
@@ -189,7 +192,9 @@ class Subject:
     """
     config = self.config.copy_and_resolve_references()
     config.eval.detectors = tuple(detectors)
-    with mock.patch.object(fitted, 'load', lambda name, _: self.fits[name]):
+    with mock.patch.object(
+      learned_detectors, 'load', lambda name, _: self.fits[name]
+    ):
       evaluator = evaluate.Evaluator(config, self.model, self.mesh)
     params, stats, _ = self.variables
     state = types.SimpleNamespace(params=params, batch_stats=stats)

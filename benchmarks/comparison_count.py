@@ -20,11 +20,11 @@ import jax
 import numpy as np
 
 from benchmarks.comparison_cost import LEARNED, machine, random_fits
-from fsnet_jax import build_model
-from fsnet_jax.comparison import cells
+from common_lib import class_table
+from fsnet_jax.builders import networks
 from fsnet_jax.detectors import DETECTORS, fitted_name
-from fsnet_jax.eval_step import DropoutSampling, make_eval_step
-from input_pipeline import labels
+from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
+from fsnet_jax.experiments.comparison import cells
 
 _S, _DROPOUT, _ALL = 'S alone', 'mc_dropout', 'every score'
 
@@ -35,7 +35,7 @@ class Counter:
   def __init__(self, config: Any):
     size = tuple(config.image_size)
     self._config = config
-    self._model = build_model.model(config)
+    self._model = networks.model(config)
     self._fits = random_fits(config)
     params, stats = self._model.init(0, size)
     variables = {name: fit.variables for name, fit in self._fits.items()}
@@ -60,7 +60,7 @@ class Counter:
     step = make_eval_step(
       self._model,
       detectors,
-      num_classes=labels.NUM_CLASSES,
+      num_classes=class_table.NUM_CLASSES,
       keep_pixels=False,
       dropout=DropoutSampling(self._config.eval.dropout_samples),
       fitted={n: f.outputs for n, f in self._fits.items() if n in needed},

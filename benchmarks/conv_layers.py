@@ -6,7 +6,7 @@
 
 Every convolution of the network is timed alone at the shapes it sees in
 training: the convolution, the gradient of its input and that of its kernel,
-in the form that `fsnet_jax.models.conv_forms` chooses and in PyTorch
+in the form that `fsnet_jax.models.cpu.conv_forms` chooses and in PyTorch
 (channels_last). Layers of one shape are timed once and counted as often as
 they occur. The sums say where a training step is slower, and how much of it
 is not convolution at all (`benchmarks.train_step` has the whole step).
@@ -53,7 +53,8 @@ def layers_of(settings):
   import jax
   import jax.numpy as jnp
 
-  from fsnet_jax.models import failure_net, fcn8
+  from fsnet_jax.models.failure import failure_net
+  from fsnet_jax.models.segmentation import fcn8
 
   found = collections.Counter()
 
@@ -114,7 +115,7 @@ def jax_parts(layer):
   import jax
   import numpy as np
 
-  from fsnet_jax.models import conv_forms
+  from fsnet_jax.models.cpu import conv_forms
 
   rng = np.random.default_rng(0)
   x = rng.standard_normal(layer.input_shape, np.float32)

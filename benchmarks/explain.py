@@ -46,12 +46,12 @@ CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 def network_of(settings):
   """The loop's networks and how it explains, for a benchmark's settings."""
   from configs import segxal_unet
-  from segxal_jax import build
+  from segxal_jax.config import builders
 
   config = segxal_unet.get_config()
   config.image_size = settings['image_size']
   config.width = settings['width']
-  return build.model(config), build.explain_options(config)
+  return builders.model(config), builders.explain_options(config)
 
 
 def variables_of(settings):
@@ -103,7 +103,8 @@ def jax_tasks(settings, variables, batch):
   import jax.numpy as jnp
   import numpy as np
 
-  from segxal_jax import explain_step, gradcam
+  from segxal_jax.explanation import step as explain_step
+  from segxal_jax.explanation.gradcam import core
 
   model, options = network_of(settings)
   params, stats = jax.device_put(variables)
@@ -122,8 +123,8 @@ def jax_tasks(settings, variables, batch):
     def run(params, stats, batch):
       variables = explain_step.variables_of(params, stats)
       images = batch['image'].astype(jnp.float32)
-      how = gradcam.CamOptions(**cam)
-      return gradcam.grad_cam(apply, variables, images, layer, None, how)
+      how = core.CamOptions(**cam)
+      return core.grad_cam(apply, variables, images, layer, None, how)
 
     return compiled(run)
 
@@ -146,7 +147,7 @@ def jax_tasks(settings, variables, batch):
 
 def torch_tasks(name, settings, variables, batch):
   """Name -> function of no argument."""
-  from benchmarks import torch_gradcam
+  from benchmarks.peers import torch_gradcam
 
   params, stats = variables
   tree = {

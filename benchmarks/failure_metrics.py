@@ -25,8 +25,8 @@ import jax
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from fsnet_jax.metrics.exact import ExactFailure
 from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
+from fsnet_jax.metrics.ranking.exact import ExactFailure
 
 NUM_CLASSES = 19
 METRICS = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')

@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fsnet_jax import mc_dropout
-from fsnet_jax.models.fcn8 import FCN8
-from fsnet_jax.models.initializers import host_init
+from fsnet_jax.models import mc_dropout
+from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 _SEED = 0
@@ -83,7 +83,7 @@ def torch_pass(settings: argparse.Namespace) -> Callable[[], Any] | None:
     return None
   import torch
 
-  from benchmarks import torch_models
+  from benchmarks.peers import torch_models
 
   network = torch_models.FCN8(
     width=settings.width,

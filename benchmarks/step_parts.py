@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import steppers, train_step
-from fsnet_jax.models.layers import scaled
+from fsnet_jax.models.layers.basic import scaled
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 PARTS = (

@@ -18,7 +18,9 @@ def own_model(settings):
   """S and F of this project."""
   import jax.numpy as jnp
 
-  from fsnet_jax.models import deeplab_v2, failure_net, fcn8, fsnet
+  from fsnet_jax.models import fsnet
+  from fsnet_jax.models.failure import failure_net
+  from fsnet_jax.models.segmentation import deeplab_v2, fcn8
 
   common = {'width': settings['width'], 'dtype': jnp.dtype(settings['dtype'])}
   if settings['network'] == 'deeplab_v2':
@@ -47,9 +49,9 @@ def lower(name, settings, phase):
   import jax
   import jax.numpy as jnp
 
-  from benchmarks import torch_reference
-  from fsnet_jax import optimizers, train_step
-  from fsnet_jax.models import conv_forms
+  from benchmarks.peers import torch_reference
+  from fsnet_jax.models.cpu import conv_forms
+  from fsnet_jax.training import optimizers, train_step
 
   model = own_model(settings)
   optimizer = optimizers.make_optimizer(
@@ -101,7 +103,7 @@ def torch_stepper(name, settings, phase):
   """
   import torch
 
-  from benchmarks import torch_reference
+  from benchmarks.peers import torch_reference
 
   torch.manual_seed(0)
   # What XLA does with float32 on such devices, too.

@@ -9,7 +9,7 @@ Stop it when you like: the same command goes on with the cell it was at, and
 report/ablation.md holds the table of the cells that are done. Some of them
 only: --config.ablation.variants="('full','no_w4')"; forms of F that the paper
 leaves open: "('literal','skips','four_scale','skips_residual',
-'four_scale_residual')". Results: docs/results_ablation.md.
+'four_scale_residual')". Results: docs/results/ablation.md.
 """
 
 import ml_collections

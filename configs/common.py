@@ -81,7 +81,7 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   config.failure = failure
 
   config.init = ml_collections.ConfigDict()
-  # What the networks begin with (docs/weights.md); empty: random weights.
+  # What the networks begin with (docs/guide/weights.md); empty: random weights.
   # Folders made by `python -m fsnet_jax.weights convert`: the backbone of S
   # (vgg16 for fcn8, resnet101 for deeplab_v2), or all of S (fcn8, deeplabv2),
   # and the encoders of F (resnet18). `backbone` may also be the .npz of
@@ -142,7 +142,7 @@ def _evaluation() -> ml_collections.ConfigDict:
       'idd_lite': '',
     }
   )
-  # Names of docs/detectors.md, or module:Class of a file of your own.
+  # Names of docs/guide/detectors.md, or module:Class of a file of your own.
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8
   # Passes of detector 'mc_dropout'.

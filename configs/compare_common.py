@@ -61,8 +61,8 @@ def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
   compare = config.compare = ml_collections.ConfigDict()
   compare.seeds = (0, 1, 2)
   # Detectors that learn, fitted over the S that FSNet ends with: keys of
-  # fsnet_jax.fitted.FITTED; `config.fit` says how. 'tcp_synthcp' adds TCP as
-  # SynthCP feeds it.
+  # fsnet_jax.learned_detectors.FITTED; `config.fit` says how. 'tcp_synthcp'
+  # adds TCP as SynthCP feeds it.
   compare.fitted = ('tcp', 'direct', 'synthcp', 'ensemble')
   # The detector that the others are held against.
   compare.reference = 'fsnet'

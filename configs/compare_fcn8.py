@@ -9,8 +9,8 @@
         --config.data.root=cityscapes --config.eval.roots.bdd100k=bdd100k \
         --config.eval.roots.mapillary_vistas=vistas
 
-Stop it when you like: the same command goes on. docs/comparison.md says what
-it writes.
+Stop it when you like: the same command goes on. docs/guide/comparison.md says
+what it writes.
 """
 
 import ml_collections

@@ -9,7 +9,7 @@
 
 The argument is the network, and after an underscore the protocol: `fcn8`
 (default, streets), `deeplab_v2_camvid`, `fcn8_cityscapes`, ... What else that
-run's command changed must be given here too. docs/detectors.md says more.
+run's command changed must be given here too. docs/guide/detectors.md says more.
 """
 
 import ml_collections

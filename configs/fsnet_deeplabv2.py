@@ -6,7 +6,7 @@
     python main.py --config=configs/fsnet_deeplabv2.py:cityscapes \
         --config.data.root=cityscapes
 
-Times and results: docs/results.md.
+Times and results: docs/results/measurements.md.
 """
 
 import ml_collections

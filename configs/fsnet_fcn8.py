@@ -6,7 +6,7 @@
     python main.py --config=configs/fsnet_fcn8.py:cityscapes \
         --config.data.root=cityscapes
 
-Times and results: docs/results.md.
+Times and results: docs/results/measurements.md.
 """
 
 import ml_collections
@@ -79,7 +79,7 @@ def _cityscapes(config: ml_collections.ConfigDict) -> None:
   """The paper's protocol: 256x512, 20,000 + 10,000 steps, batch 8.
 
   It trains on every image that it does not evaluate, so the only honest ones
-  to validate on are some of those: docs/detectors.md, "Temperature".
+  to validate on are some of those: docs/guide/detectors.md, "Temperature".
   """
   config.data.name = 'cityscapes'
   config.data.train_split = ':train'

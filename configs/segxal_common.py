@@ -31,7 +31,7 @@ def _pool() -> ml_collections.ConfigDict:
 def _acquisition() -> ml_collections.ConfigDict:
   acquisition = ml_collections.ConfigDict()
   # One of `segxal_jax.acquisition.ACQUISITIONS`; what each needs and costs:
-  # docs/active_learning.md.
+  # docs/guide/active_learning.md.
   acquisition.strategy = 'eem'
   # An image's score is the mean of this share of its highest pixels.
   acquisition.top_share = 1.0
@@ -128,7 +128,7 @@ def _question(config: ml_collections.ConfigDict) -> None:
   config.oracle.min_share = 0.25
   config.oracle.border_noise_px = 0
   config.oracle.wrong_class = 0.0
-  # label_studio (docs/human_in_the_loop.md): stop with exit code 75 while
+  # label_studio (docs/guide/human_in_the_loop.md): stop with exit code 75 while
   # annotations are missing, or wait and look again every so often.
   config.oracle.wait = False
   config.oracle.poll_secs = 15.0

@@ -7,7 +7,7 @@
 
 The paper's Manual-M is `:midas`, its Manual-D `:dinov2`; `:depth_anything`
 takes the newer network. The loop stops with exit code 75 where annotations
-are missing; the same command goes on. docs/human_in_the_loop.md.
+are missing; the same command goes on. docs/guide/human_in_the_loop.md.
 """
 
 import ml_collections

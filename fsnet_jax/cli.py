@@ -9,18 +9,15 @@ import jax
 from absl import logging
 
 from common_lib.errors import UserError
-from fsnet_jax import (
-  build,
-  build_model,
-  config_check,
-  fitted,
-  mc_dropout,
-  phase1,
-)
+from fsnet_jax import learned_detectors
+from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
+from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
 
@@ -47,13 +44,13 @@ def _check_detectors(config: Any, model: FSNet) -> None:
       if problem:
         raise UserError(f'config.eval.detectors: {problem}.')
     learned = fitted_name(DETECTORS[name])
-    if learned and learned not in fitted.FITTED:
+    if learned and learned not in learned_detectors.FITTED:
       raise UserError(
         f'Detector {name!r} has uses_fitted={learned!r}, which does not exist: '
-        f'choose from {", ".join(fitted.FITTED)}.'
+        f'choose from {", ".join(learned_detectors.FITTED)}.'
       )
     if learned and not _fits(config, name, learned):
-      fitted.check_fit(learned, config.eval.fitted[learned])
+      learned_detectors.check_fit(learned, config.eval.fitted[learned])
 
 
 def _fits(config: Any, name: str, learned: str) -> bool:
@@ -66,22 +63,22 @@ def _fits(config: Any, name: str, learned: str) -> bool:
     raise UserError(
       f'config.eval.detectors names {name!r}, which learns: add {learned!r} to '
       f'config.compare.fitted, or set config.eval.fitted.{learned} to the '
-      'folder of a fit (docs/detectors.md).'
+      'folder of a fit (docs/guide/detectors.md).'
     )
   return False
 
 
 def _check(config: Any) -> None:
   """Everything that can be wrong, before anything is compiled."""
-  config_check.check(config)
+  validation.check(config)
   mesh.check_batch_size('batch_size', config.batch_size)
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
   mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-  initial.check(config, build_model.model(config))
-  build.open_all(config)
-  phase1.check(config)
+  initial.check(config, networks.model(config))
+  data_sources.open_all(config)
+  phase1_reuse.check(config)
   if config.task in ('fsnet', 'compare'):
-    _check_detectors(config, build_model.model(config))
+    _check_detectors(config, networks.model(config))
 
 
 def run(
@@ -105,26 +102,26 @@ def run(
   # TensorBoard's writer and orbax are slow to import: a mistake in a flag
   # is reported before.
   if config.task == 'ablation':
-    from fsnet_jax import ablation
+    from fsnet_jax.experiments import ablation
 
     ablation.check(config)
     with open_workdir(workdir, config):
       ablation.run(config, workdir, mode, origin)
     return
   if config.task == 'compare':
-    from fsnet_jax import comparison
+    from fsnet_jax.experiments import comparison
 
     comparison.check(config)
     with open_workdir(workdir, comparison.stored_config(config)):
       comparison.run(config, workdir, mode, origin)
     return
   if config.task == 'fit':
-    fitted.check(config.fit.detector, config)
+    learned_detectors.check(config.fit.detector, config)
     with open_workdir(workdir, config):
-      fitted.fit(config.fit.detector, config, workdir)
+      learned_detectors.fit(config.fit.detector, config, workdir)
     return
-  from fsnet_jax.evaluate import evaluate
-  from fsnet_jax.train import Trainer
+  from fsnet_jax.evaluation.evaluate import evaluate
+  from fsnet_jax.training.trainer import Trainer
 
   with open_workdir(workdir, config):
     if mode == 'train':

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline.labels import VOID
+from common_lib.class_table import VOID
 
 
 @dataclasses.dataclass(frozen=True)

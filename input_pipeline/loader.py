@@ -23,10 +23,10 @@ from typing import Any
 import grain
 import numpy as np
 
+from common_lib.class_table import VOID
 from common_lib.errors import UserError
 from input_pipeline import transforms
 from input_pipeline.datasets.base import Source
-from input_pipeline.labels import VOID
 
 Batch = dict[str, np.ndarray]
 

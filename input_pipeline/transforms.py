@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from common_lib.class_table import VOID
 from common_lib.errors import UserError
-from input_pipeline.labels import VOID
 
 Element = dict[str, np.ndarray]
 Transform = Callable[[Element, np.random.Generator], Element]

@@ -6,28 +6,28 @@ from typing import Any
 
 from absl import logging
 
-from fsnet_jax import build as fsnet_build
 from fsnet_jax import cli as fsnet_cli
+from fsnet_jax.builders import data_sources
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
-from segxal_jax import build, config_check
+from segxal_jax.config import builders, validation
 
 
 def _check(config: Any) -> None:
   """Everything that can be wrong, before anything is compiled."""
-  config_check.check(config)
+  validation.check(config)
   mesh.check_batch_size('batch_size', config.batch_size)
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
   mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-  initial.check(config, build.model(config))
+  initial.check(config, builders.model(config))
   transforms.resolve(config.data.augment)
   if not config.reference.seeds:  # Else each cell has a pool of its own.
-    build.pool_source(config)
-  build.validation_source(config)
+    builders.pool_source(config)
+  builders.validation_source(config)
   for spec in config.eval.datasets:
-    fsnet_build.source(config, spec)
+    data_sources.source(config, spec)
 
 
 def run(
@@ -50,26 +50,26 @@ def run(
   _check(config)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   # Slow to import: a mistake in a flag is reported before.
-  from segxal_jax import compare, reference
-  from segxal_jax.loop import run_loop
+  from segxal_jax.experiments import baselines, strategy_comparison
+  from segxal_jax.loop.driver import run_loop
   from segxal_jax.report import comparison
   from segxal_jax.report import reference as reference_report
   from segxal_jax.report.write import report
 
   if config.reference.seeds:
-    parts = reference.cells_of(config)
+    parts = baselines.cells_of(config)
     with open_workdir(workdir, config):
       if mode == 'train':
-        reference.run_cells(parts, workdir)
-      found = reference.results(parts, workdir)
+        baselines.run_cells(parts, workdir)
+      found = baselines.results(parts, workdir)
       reference_report.write(config, workdir, found, origin)
     return
   if config.compare.arms:
-    compare.arms(config)
+    strategy_comparison.arms(config)
     with open_workdir(workdir, config):
       if mode == 'train':
-        compare.run_cells(config, workdir)
-      found = compare.results(config, workdir)
+        strategy_comparison.run_cells(config, workdir)
+      found = strategy_comparison.results(config, workdir)
       comparison.write(config, workdir, found, origin)
     return
   with open_workdir(workdir, config):

@@ -1,72 +1,8 @@
-"""The Explainable Error Mask (EEM, paper eq. 3) and the score of an image."""
+"""The Explainable Error Mask by its public name; see `explanation`."""
 
-from typing import Any
+from segxal_jax.explanation.error_mask import (
+  explainable_error_mask,
+  image_score,
+)
 
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
-
-
-def explainable_error_mask(
-  cam: Float[Array, '*b h w'],
-  entropy: Float[Array, '*b h w'],
-  alpha: float = 0.5,
-  beta: float = 0.5,
-  gamma: float = 0.0,
-  failure: Float[Array, '*b h w'] | None = None,
-) -> Float[Array, '*b h w']:
-  """EEM = (alpha PAE + beta EBU + gamma F) / (alpha + beta + gamma).
-
-  The division changes nothing at the paper's alpha = beta = 0.5; with other
-  weights it keeps the mask in [0, 1] and ablations (a weight of 0) on the
-  same scale. F, the probability that FSNet gives a pixel of being wrong, is
-  not in the paper.
-
-  Args:
-    cam: proximity-aware Grad-CAM (PAE), in [0, 1].
-    entropy: EBU, in [0, 1].
-    alpha: weight of PAE; 0 = the ablation without it.
-    beta: weight of EBU; 0 = the ablation without it.
-    gamma: weight of the failure score.
-    failure: in [0, 1]; needed only if gamma is positive.
-
-  Raises:
-    ValueError: a negative weight, all weights 0, or a failure score missing.
-  """
-  total = alpha + beta + gamma
-  if min(alpha, beta, gamma) < 0 or not total > 0:
-    raise ValueError(
-      f'weights {(alpha, beta, gamma)} must be non-negative, not all 0'
-    )
-  if gamma and failure is None:
-    raise ValueError('gamma is positive but there is no failure score')
-  # A weight of 0 leaves the map out altogether: 0 * NaN would be NaN.
-  parts = ((alpha, cam), (beta, entropy), (gamma, failure))
-  return sum(weight * part for weight, part in parts if weight) / total
-
-
-def image_score(
-  mask: Float[Array, '*b h w'],
-  usable: Bool[Array, '*b h w'],
-  top_share: float = 1.0,
-) -> Any:
-  """One number for each image: the mean of its mask.
-
-  Args:
-    mask: any map, higher = ask here.
-    usable: pixels that count (not those of the ego vehicle).
-    top_share: mean of the largest values only, this share of the image's
-      pixels; 1 = all.
-
-  Returns:
-    float32 [*b]; 0 for an image without a usable pixel.
-  """
-  count = jnp.sum(usable, axis=(-2, -1))
-  if top_share >= 1.0:
-    total = jnp.sum(jnp.where(usable, mask, 0.0), axis=(-2, -1))
-    return total / jnp.maximum(count, 1)
-  flat = jnp.where(usable, mask, -jnp.inf).reshape(*mask.shape[:-2], -1)
-  ordered = -jnp.sort(-flat, axis=-1)
-  kept = jnp.ceil(top_share * count).astype(jnp.int32)[..., None]
-  among = jnp.arange(flat.shape[-1]) < kept
-  total = jnp.sum(jnp.where(among, ordered, 0.0), axis=-1)
-  return jnp.where(count > 0, total / jnp.maximum(kept[..., 0], 1), 0.0)
+__all__ = ['explainable_error_mask', 'image_score']

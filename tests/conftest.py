@@ -10,7 +10,8 @@ alike. (Not optimising at all, level 0, made a gradient NaN.)
 
 import importlib.metadata
 import os
-from pathlib import Path
+
+from tests.paths import COMPILED
 
 _FLAGS = ['--xla_backend_optimization_level=1']
 # JAX 0.12 has that emitter no more, and an unknown flag ends the process.
@@ -25,6 +26,5 @@ import jax  # noqa: E402
 from absl import flags  # noqa: E402
 
 flags.FLAGS.mark_as_parsed()
-_CACHE = Path(__file__).parent.parent / '.pytest_cache' / 'compiled'
-jax.config.update('jax_compilation_cache_dir', str(_CACHE))
+jax.config.update('jax_compilation_cache_dir', str(COMPILED))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)

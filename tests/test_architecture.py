@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
+
 OURS = (
   'common_lib',
   'configs',
@@ -92,8 +93,9 @@ import sys
 for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'clu', 'orbax',
              'orbax.checkpoint', 'array_record'):
   sys.modules[name] = None
-import fsnet_jax.train_step, fsnet_jax.eval_step, fsnet_jax.optimizers
-import fsnet_jax.detectors, fsnet_jax.metrics.exact, fsnet_jax.fitted
+import fsnet_jax.training.train_step, fsnet_jax.training.optimizers
+import fsnet_jax.evaluation.eval_step, fsnet_jax.metrics.ranking.exact
+import fsnet_jax.detectors, fsnet_jax.learned_detectors
 """
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
 
@@ -102,7 +104,8 @@ def test_only_who_writes_events_waits_for_tensorflow():
   # Its import takes as long as all others together.
   program = """
 import sys
-import fsnet_jax.cli, fsnet_jax.train, fsnet_jax.evaluate, segxal_jax.run
+import fsnet_jax.cli, fsnet_jax.training.trainer
+import fsnet_jax.evaluation.evaluator, segxal_jax.loop.context
 sys.exit('tensorflow' in sys.modules)
 """
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)

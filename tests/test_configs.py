@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax import build, build_model, config_check
-from fsnet_jax.models import deeplab_v2, fcn8, unet
+from fsnet_jax.builders import networks, optimization
+from fsnet_jax.config import validation
+from fsnet_jax.models.segmentation import deeplab_v2, fcn8, unet
 from input_pipeline import transforms
 
 SHIPPED = [
@@ -33,11 +34,11 @@ def _config(name, argument):
 @pytest.mark.parametrize(('name', 'argument'), SHIPPED)
 def test_shipped_config_passes_its_own_check(name, argument):
   config = _config(name, argument)
-  config_check.check(config)
-  model = build_model.model(config)
+  validation.check(config)
+  model = networks.model(config)
   assert model.segmentation.num_classes == 19
-  build.optimizer(config)
-  build.loss_options(config)
+  optimization.optimizer(config)
+  optimization.loss_options(config)
   transforms.resolve(config.data.augment)
 
 
@@ -66,7 +67,7 @@ def test_cityscapes_is_synthcps_protocol_for_deeplab():
   assert (other.fit.tcp.steps, config.fit.tcp.steps) == (40_000, 30_000)
   assert _config('compare_deeplabv2', 'cityscapes').fit.tcp.steps == 30_000
   rates = [
-    build.learning_rates(config, step, 1)['learning_rate_segmentation']
+    optimization.learning_rates(config, step, 1)['learning_rate_segmentation']
     for step in (0, 20_000, 30_000)
   ]
   assert rates == pytest.approx([2e-4, 1.855e-4, 1.783e-4], rel=1e-3)
@@ -86,8 +87,8 @@ def test_each_network_can_be_chosen_with_its_precision(name, features, kind):
   config.segmentation.features = features
   config.compute_dtype = 'bfloat16'
   config.remat = True
-  config_check.check(config)
-  model = build_model.model(config)
+  validation.check(config)
+  model = networks.model(config)
   assert isinstance(model.segmentation, kind)
   for network in (model.segmentation, model.failure):
     assert network.dtype == jnp.bfloat16
@@ -95,18 +96,18 @@ def test_each_network_can_be_chosen_with_its_precision(name, features, kind):
     assert network.width == config.width
   config.segmentation.features = 'pool4'
   with pytest.raises(UserError, match=f'pool4.*{name}.*{features}'):
-    config_check.check(config)
+    validation.check(config)
 
 
 def test_frozen_batch_norm_reaches_the_optimizer():
   config = _config('fsnet_deeplabv2', 'cityscapes')
-  assert build_model.frozen(config)(['backbone', 'bn1', 'scale'])
+  assert networks.frozen(config)(['backbone', 'bn1', 'scale'])
   config.segmentation.frozen_bn = False
-  assert build_model.frozen(config) is None
+  assert networks.frozen(config) is None
   config = _config('fsnet_fcn8', 'streets')
   config.segmentation.frozen_bn = True
   with pytest.raises(UserError, match='frozen_bn.*deeplab_v2.*fcn8'):
-    build_model.model(config)
+    networks.model(config)
 
 
 def test_a_comparison_on_camvid_is_small_unless_told_otherwise():
@@ -153,7 +154,7 @@ def test_a_mistake_is_one_sentence_that_names_the_field(field, value, words):
   config = copy.deepcopy(_config('fsnet_fcn8', 'streets'))
   config.update_from_flattened_dict({field: value})
   with pytest.raises(UserError) as error:
-    config_check.check(config)
+    validation.check(config)
   assert words in str(error.value)
   assert '\n' not in str(error.value)
 
@@ -162,7 +163,7 @@ def test_nothing_to_train_is_a_mistake():
   config = _config('fsnet_fcn8', 'streets')
   config.phase1_steps = config.phase2_steps = 0
   with pytest.raises(UserError, match='both 0'):
-    config_check.check(config)
+    validation.check(config)
 
 
 def test_plateau_needs_validation_data():
@@ -170,11 +171,11 @@ def test_plateau_needs_validation_data():
   config.switch = 'plateau'
   config.data.validation_split = ''
   with pytest.raises(UserError, match='data.validation_split'):
-    config_check.check(config)
+    validation.check(config)
 
 
 def test_size_that_the_network_cannot_use_is_refused():
   config = _config('fsnet_fcn8', 'streets')
   config.image_size = (60, 128)
   with pytest.raises(UserError, match='multiples of 32'):
-    build_model.model(config)
+    networks.model(config)

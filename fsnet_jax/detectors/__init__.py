@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from common_lib.errors import UserError
-from fsnet_jax.detectors import own
+from fsnet_jax.detectors import plugins
 from fsnet_jax.detectors.base import (
   FailureDetector,
   ForwardPass,
@@ -79,7 +79,7 @@ def register(entries: Sequence[str]) -> tuple[str, ...]:
     if ':' not in entry:
       names.append(entry)
       continue
-    detector = own.load(entry)
+    detector = plugins.load(entry)
     if detector.name in (*_BUILT_IN, *names):
       whose = 'of a built-in one' if detector.name in _BUILT_IN else 'twice'
       raise UserError(

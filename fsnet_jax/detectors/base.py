@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import flax.struct
 from jaxtyping import Array, Float
 
-from fsnet_jax.models.segmentation import SegmentationOutput
+from fsnet_jax.models.segmentation.protocol import SegmentationOutput
 
 
 @flax.struct.dataclass
@@ -21,8 +21,8 @@ class ForwardPass:
       dropout; None unless a detector asks for them.
     temperature: float32 scalar, fitted on the validation split; 1 unless a
       detector asks for it.
-    fitted: by key of `fsnet_jax.fitted.FITTED`, what that detector's own
-      network says, float32 [b h w], higher = more likely wrong.
+    fitted: by key of `fsnet_jax.learned_detectors.FITTED`, what that
+      detector's own network says, float32 [b h w], higher = more likely wrong.
   """
 
   images: Float[Array, 'b h w 3']

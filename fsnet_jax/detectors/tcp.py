@@ -3,7 +3,7 @@
 import jax
 
 from fsnet_jax.detectors.base import ForwardPass
-from fsnet_jax.models.failure_features import miss_logit
+from fsnet_jax.models.failure.failure_features import miss_logit
 
 
 class TrueClassProbability:

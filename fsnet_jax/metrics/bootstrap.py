@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsnet_jax.metrics import many_rankings
 from fsnet_jax.metrics.per_image import ImageTable
-from fsnet_jax.metrics.ranking import ranking_metrics
+from fsnet_jax.metrics.ranking import ranking_batched
+from fsnet_jax.metrics.ranking.ranking import ranking_metrics
 
 #: Metrics that are resampled.
 METRICS = (
@@ -76,7 +76,7 @@ def resampled(
     By metric float64 [r]; NaN for a draw without errors.
   """
   parts = [
-    many_rankings.ranking_metrics(
+    ranking_batched.ranking_metrics(
       *table.rows(weights[start : start + _AT_ONCE]), table.tied[::-1]
     )
     for start in range(0, len(weights), _AT_ONCE)

@@ -23,20 +23,20 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from fsnet_jax.metrics import host_counts
-from fsnet_jax.metrics.batches import Arrays, as_float32, pad_small
-from fsnet_jax.metrics.binned import BinCounts, BinTable
-from fsnet_jax.metrics.bounds import Interval, metric_bounds
 from fsnet_jax.metrics.calibration import Calibration
-from fsnet_jax.metrics.counts import (
+from fsnet_jax.metrics.ranking import host_counts
+from fsnet_jax.metrics.ranking.batches import Arrays, as_float32, pad_small
+from fsnet_jax.metrics.ranking.binned import BinCounts, BinTable
+from fsnet_jax.metrics.ranking.device_counts import (
   FailureCounts,
   failure_counts,
   jitted_failure_counts,
 )
-from fsnet_jax.metrics.pixels import PixelStore, raise_for_faults
-from fsnet_jax.metrics.ranking import Ranking
-from fsnet_jax.metrics.summary import group_names, summarise
-from fsnet_jax.metrics.thresholds import NearThresholds
+from fsnet_jax.metrics.ranking.error_bounds import Interval, metric_bounds
+from fsnet_jax.metrics.ranking.fpr_window import NearThresholds
+from fsnet_jax.metrics.ranking.pixels import PixelStore, raise_for_faults
+from fsnet_jax.metrics.ranking.ranking import Ranking
+from fsnet_jax.metrics.ranking.summary import group_names, summarise
 
 __all__ = ['FailureCounts', 'FailureHistogram', 'failure_counts']
 

@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fsnet_jax.metrics.binned import BinCounts, bin_counts
-from fsnet_jax.metrics.many_rankings import ranking_metrics
-from fsnet_jax.metrics.pixels import pixel_keys
-from fsnet_jax.metrics.ranking import Ranking
-from fsnet_jax.metrics.score_keys import NUM_BINS
+from fsnet_jax.metrics.ranking.binned import BinCounts, bin_counts
+from fsnet_jax.metrics.ranking.pixels import pixel_keys
+from fsnet_jax.metrics.ranking.ranking import Ranking
+from fsnet_jax.metrics.ranking.ranking_batched import ranking_metrics
+from fsnet_jax.metrics.ranking.score_keys import NUM_BINS
 
 #: Ranges of score that an image is kept in, but for a few more of single
 #: scores that many pixels share.

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer
 
-from fsnet_jax.metrics.batches import Arrays
+from fsnet_jax.metrics.ranking.batches import Arrays
+from fsnet_jax.metrics.ranking.summary import group_names
 from fsnet_jax.metrics.scatter import sum_by_cell
-from fsnet_jax.metrics.summary import group_names
 
 # Ratios of single images are summed as multiples of 2^-40: whole numbers make
 # the sum independent of the order of images, and 2^22 images fit in int64.

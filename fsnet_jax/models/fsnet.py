@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsnet_jax.models import initializers
-from fsnet_jax.models.segmentation import SegmentationOutput
+from fsnet_jax.models.layers import initializers
+from fsnet_jax.models.segmentation.protocol import SegmentationOutput
 
 Tree = dict[str, Any]
 

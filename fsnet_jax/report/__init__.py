@@ -6,7 +6,7 @@ one failure map for TensorBoard. Needs numpy, matplotlib, Pillow and jinja2;
 jax is not imported.
 """
 
-from fsnet_jax.report.examples import (
+from fsnet_jax.report.figures.examples import (
   Example,
   example_panel,
   example_sheet,

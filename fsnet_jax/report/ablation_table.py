@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.report import measures
+from fsnet_jax.report.pages.table import Cell, Table
 from fsnet_jax.report.paper_numbers import FSNET_TABLE_IV_CITYSCAPES
 from fsnet_jax.report.seeds import mean_and_spread
-from fsnet_jax.report.table import Cell, Table
 
 #: Metrics of every cell that is finished, by variant and seed.
 Cells = Mapping[str, Mapping[int, Mapping[str, Any]]]

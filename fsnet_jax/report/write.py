@@ -12,9 +12,10 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from common_lib.files import write_bytes
-from fsnet_jax.report import examples as example_pictures
-from fsnet_jax.report import html as html_report
-from fsnet_jax.report import metrics_json, plots, schema
+from fsnet_jax.report import metrics_json, schema
+from fsnet_jax.report.figures import examples as example_pictures
+from fsnet_jax.report.figures import plots
+from fsnet_jax.report.pages import html as html_report
 
 
 def write_report(

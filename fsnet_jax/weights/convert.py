@@ -12,7 +12,8 @@ import ml_dtypes
 import numpy as np
 
 from common_lib.errors import UserError
-from fsnet_jax.models import deeplab_v2, fcn8, resnet, resnet101, vgg
+from fsnet_jax.models.failure import resnet
+from fsnet_jax.models.segmentation import deeplab_v2, fcn8, resnet101, vgg
 from fsnet_jax.weights import inputs
 from fsnet_jax.weights.names import ARCHITECTURES, Dialect, Path
 

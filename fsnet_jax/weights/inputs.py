@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsnet_jax.models import fcn8
+from fsnet_jax.models.segmentation import fcn8
 
 
 class Input(NamedTuple):

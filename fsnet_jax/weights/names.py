@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fsnet_jax.models import vgg
+from fsnet_jax.models.segmentation import vgg
 
 Path = tuple[str, ...]
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from common_lib.errors import UserError
-from fsnet_jax.models import vgg
+from fsnet_jax.models.segmentation import vgg
 from fsnet_jax.weights.names import vgg16_keras
 from fsnet_jax.weights.readers import read_tensors
 

@@ -1,7 +1,7 @@
 """Data sets by name: one line of `DATASETS` and one module each.
 
-The protocol of such a module is in `base`; docs/datasets.md shows how to add
-one.
+The protocol of such a module is in `base`; docs/guide/datasets.md shows how to
+add one.
 """
 
 from __future__ import annotations

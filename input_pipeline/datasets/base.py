@@ -59,7 +59,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from common_lib.errors import UserError
-from input_pipeline.datasets import loading, prepared
+from input_pipeline.datasets import preparation, prepared
 
 # Raise it when the stored features change in a way all data sets share.
 _FORMAT_VERSION = 1
@@ -270,7 +270,7 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     del dl_manager  # nothing is ever downloaded
     scenes = self.builder_config.scenes
     total = sum(len(group) for group in scenes.values())
-    run = loading.LoadingRun(
+    run = preparation.LoadingRun(
       what=f'{self.name} {self.builder_config.name}',
       total=total,
       skip=self.request.on_error == 'skip',
@@ -291,7 +291,7 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return splits
 
   def _generate_examples(
-    self, split: str, scenes: Sequence[Scene], run: loading.LoadingRun
+    self, split: str, scenes: Sequence[Scene], run: preparation.LoadingRun
   ) -> Iterator[tuple[int, dict[str, Any]]]:
     # TFDS sorts by key through 1000 buckets over the 128-bit range. Keys that
     # rise evenly over that range keep the order and small buckets; small

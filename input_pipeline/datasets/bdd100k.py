@@ -27,14 +27,14 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import labels
 from input_pipeline.datasets import base, folders, readers
 
 SPECS = 'bdd100k[/new|old][:train|val]'
 SPLITS = ('train', 'val')
-TABLE = labels.lookup_table(
-  {i: i for i in range(labels.NUM_CLASSES)}, void_ids=(labels.VOID,)
+TABLE = class_table.lookup_table(
+  {i: i for i in range(class_table.NUM_CLASSES)}, void_ids=(class_table.VOID,)
 )
 # Variant, folder of images, folder of labels, how a label's stem ends.
 _LAYOUTS = (

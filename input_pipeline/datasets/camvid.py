@@ -21,8 +21,8 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import labels
 from input_pipeline.datasets import base, folders, readers
 
 SPECS = 'camvid[/SEQUENCE[+SEQUENCE...]][:train|val|test]'
@@ -42,7 +42,7 @@ class Camvid(base.SceneBuilder):
       root / scene.origin['image'],
       root / scene.origin['label'],
       self.request.image_size,
-      labels.CAMVID,
+      class_table.CAMVID,
     )
     return {'image': image, 'label': label}
 

@@ -19,8 +19,8 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import labels
 from input_pipeline.datasets import base, folders, readers
 
 SPECS = 'cityscapes[/CITY[+CITY...]][:train|val]'
@@ -40,7 +40,7 @@ class Cityscapes(base.SceneBuilder):
     files = {role: root / path for role, path in scene.origin.items()}
     size = self.request.image_size
     image, label = readers.read_scene(
-      files['image'], files['label'], size, labels.CITYSCAPES
+      files['image'], files['label'], size, class_table.CITYSCAPES
     )
     arrays = {'image': image, 'label': label}
     if self.request.depth:

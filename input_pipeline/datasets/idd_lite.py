@@ -39,8 +39,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import class_groups, labels
+from input_pipeline import class_groups
 from input_pipeline.datasets import base, folders, prepared, readers
 
 SPECS = 'idd_lite[/DRIVE[+DRIVE...]][:train|val]'
@@ -57,8 +58,8 @@ COARSE_NAMES = (
   'sky',
 )
 # Ids of the files: the coarse classes themselves; 255 is void.
-FILE_IDS = labels.lookup_table(
-  {i: i for i in range(len(COARSE_NAMES))}, void_ids=(labels.VOID,)
+FILE_IDS = class_table.lookup_table(
+  {i: i for i in range(len(COARSE_NAMES))}, void_ids=(class_table.VOID,)
 )
 _COARSE_OF_CLASS = {
   'road': 0,
@@ -82,13 +83,13 @@ _COARSE_OF_CLASS = {
   'sky': 6,
 }
 # uint8[256]: trainId to coarse class, void to void.
-TRAIN_ID_TO_COARSE = labels.lookup_table(
-  {i: _COARSE_OF_CLASS[name] for i, name in enumerate(labels.CLASS_NAMES)},
-  void_ids=(labels.VOID,),
+TRAIN_ID_TO_COARSE = class_table.lookup_table(
+  {i: _COARSE_OF_CLASS[name] for i, name in enumerate(class_table.CLASS_NAMES)},
+  void_ids=(class_table.VOID,),
 )
 GROUPS = class_groups.ClassGroups(
   names=COARSE_NAMES,
-  of_train_id=tuple(_COARSE_OF_CLASS[name] for name in labels.CLASS_NAMES),
+  of_train_id=tuple(_COARSE_OF_CLASS[name] for name in class_table.CLASS_NAMES),
 )
 
 

@@ -33,8 +33,8 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import labels
 from input_pipeline.datasets import (
   base,
   folders,
@@ -164,10 +164,10 @@ def read_table(path: pathlib.Path, map_name: str) -> np.ndarray:
         ' restore the file from the package'
       )
     if targets[column]:
-      classes[index] = labels.CLASS_NAMES.index(targets[column])
+      classes[index] = class_table.CLASS_NAMES.index(targets[column])
     else:
       void_ids.append(index)
-  return labels.lookup_table(classes, tuple(void_ids))
+  return class_table.lookup_table(classes, tuple(void_ids))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import labels
 
 _RESTORE = 'restore it from the original data set or remove the scene'
 _ID_MODES = ('L', 'P', 'I', 'I;16')
@@ -60,7 +60,7 @@ def read_scene(
       f'{label_path}: label is {_size(label)}, its image is {_size(image)}'
       f' (height x width); {_RESTORE}'
     )
-  train_ids = labels.remap(np.asarray(label), table, label_path)
+  train_ids = class_table.remap(np.asarray(label), table, label_path)
   height, width = image_size
   resized = Image.fromarray(train_ids).resize(
     (width, height), Image.Resampling.NEAREST

@@ -14,17 +14,17 @@ import tensorflow_datasets as tfds
 
 from common_lib.errors import UserError
 from input_pipeline.datasets import base
-from input_pipeline.datasets.streets.camera import Camera
-from input_pipeline.datasets.streets.drawing import (
+from street_scenes.geometry.camera import Camera
+from street_scenes.layout.scene import sample_camera, sample_scene
+from street_scenes.layout.styles import HOME, OTHER
+from street_scenes.render.domains import (
   DOMAINS,
   RENDERER_VERSION,
   SMALLEST_SIDE,
   SPLITS,
 )
-from input_pipeline.datasets.streets.rendering import render
-from input_pipeline.datasets.streets.scene import sample_camera, sample_scene
-from input_pipeline.datasets.streets.styles import HOME, OTHER
-from input_pipeline.datasets.streets.weather import sample_weather
+from street_scenes.render.rendering import render
+from street_scenes.render.weather import sample_weather
 
 SPECS = f'street_views[/{"|".join(DOMAINS)}][:{"|".join(SPLITS)}]'
 

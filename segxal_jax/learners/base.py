@@ -5,17 +5,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import optax
 
-from fsnet_jax import build as fsnet_build
+from fsnet_jax.builders import optimization
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.optimizers import NOT_YET
-from fsnet_jax.train_step import (
+from fsnet_jax.training.optimizers import NOT_YET
+from fsnet_jax.training.train_step import (
   Batch,
   LossOptions,
   Scalars,
   TrainState,
   make_train_step,
 )
-from segxal_jax import build
+from segxal_jax.config import builders
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 
@@ -77,11 +77,11 @@ class Plain:
 
   def model(self) -> FSNet:
     """See `Learner`."""
-    return build.model(self._config)
+    return builders.model(self._config)
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """See `Learner`."""
-    return fsnet_build.optimizer(self._config)
+    return optimization.optimizer(self._config)
 
   def joint_start(self) -> int:
     """See `Learner`."""
@@ -94,7 +94,7 @@ class Plain:
 
   def loss_options(self) -> LossOptions:
     """Of the joint phase."""
-    return fsnet_build.loss_options(self._config)
+    return optimization.loss_options(self._config)
 
   def train_step(self, model: FSNet, phase: int) -> Step:
     """See `Learner`."""

@@ -16,11 +16,11 @@ import optax
 from jaxtyping import Array, Float
 
 from common_lib.errors import UserError
-from fsnet_jax import build as fsnet_build
-from fsnet_jax import build_model
-from fsnet_jax.models import initializers, layers, resizing
+from fsnet_jax.builders import networks, optimization
+from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.train_step import LossOptions
+from fsnet_jax.models.layers import basic, initializers
+from fsnet_jax.training.train_step import LossOptions
 from segxal_jax.learners.base import Plain
 
 
@@ -61,11 +61,11 @@ class DifficultyBranch(nn.Module):
     del images, features, train
     size = seg_logits.shape[1:3]
     grid = tuple(max(1, n // self.stride) for n in size)
-    probs = jax.nn.softmax(layers.at_least_float32(seg_logits))
+    probs = jax.nn.softmax(basic.at_least_float32(seg_logits))
     coarse = resizing.resize_align_corners(probs, grid)
     gamma = self.param('gamma', initializers.zeros, (1,))
     attended = probability_attention(coarse, gamma)
-    score = layers.conv(
+    score = basic.conv(
       1, 1, kernel_init=initializers.uniform_fan_in(), name='difficulty'
     )(attended)
     return resizing.resize_align_corners(score, size)[..., 0]
@@ -89,7 +89,7 @@ class Deal(Plain):
     """See `Learner`."""
     config = self._config
     return FSNet(
-      segmentation=build_model.segmentation(config),
+      segmentation=networks.segmentation(config),
       failure=DifficultyBranch(config.acquisition.deal_stride),
     )
 
@@ -102,7 +102,7 @@ class Deal(Plain):
     config = self._config.copy_and_resolve_references()
     with config.unlocked():
       config.optimizer.failure_learning_rate = config.optimizer.learning_rate
-    return fsnet_build.optimizer(config)
+    return optimization.optimizer(config)
 
   def joint_start(self) -> int:
     """See `Learner`."""

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
-from segxal_jax.pool import Cost
-from segxal_jax.regions import Region
+from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.regions import Region
 
 VOID = 255
 

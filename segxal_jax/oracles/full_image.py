@@ -8,7 +8,7 @@ import numpy as np
 
 from segxal_jax.oracles import costs
 from segxal_jax.oracles.base import VOID, Answer, Question
-from segxal_jax.pool import Cost
+from segxal_jax.pool.ledger import Cost
 
 
 def whole_image(truth: np.ndarray) -> Answer:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from segxal_jax import regions
 from segxal_jax.oracles.base import VOID, Answer, Question, fill
-from segxal_jax.pool import Cost
+from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries import regions
 
 
 class GroundTruthPatches:

@@ -10,7 +10,7 @@ import numpy as np
 
 from common_lib.errors import UserError
 from segxal_jax.oracles.base import Answer, Question
-from segxal_jax.pool import SEED_CYCLE, Cost, read_annotation
+from segxal_jax.pool.ledger import SEED_CYCLE, Cost, read_annotation
 
 
 class Replay:

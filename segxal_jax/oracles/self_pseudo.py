@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from segxal_jax.oracles.base import Answer, Question, fill
-from segxal_jax.pool import Cost
+from segxal_jax.pool.ledger import Cost
 
 
 class SelfPseudo:

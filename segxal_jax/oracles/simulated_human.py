@@ -16,8 +16,8 @@ import numpy as np
 from common_lib import random_streams
 from segxal_jax.oracles import costs
 from segxal_jax.oracles.base import VOID, Answer, Question, fill
-from segxal_jax.pool import Cost
-from segxal_jax.regions import Region
+from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.regions import Region
 
 
 class SimulatedHuman:

@@ -10,11 +10,12 @@ import jax
 
 from common_lib.console import say
 from common_lib.files import write_bytes
-from fsnet_jax.report import plots
-from fsnet_jax.report.table import Table, as_markdown, as_text
+from fsnet_jax.report.figures import plots
+from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax.report import comparison_tables, curves, over_runs, paired
-from segxal_jax.report.over_runs import Cycles, Results
+from segxal_jax.experiments import results as over_runs
+from segxal_jax.experiments.results import Cycles, Results
+from segxal_jax.report import comparison_tables, curves, paired
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:

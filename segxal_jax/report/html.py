@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fsnet_jax.report import templates
-from input_pipeline import labels
+from common_lib import class_table
+from fsnet_jax.report.pages import templates
 from segxal_jax.report import paper_numbers
 
 _UNDEFINED = '\N{EM DASH}'
@@ -131,12 +131,12 @@ def _class_table(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
     'rows': [
       {
         'name': class_name,
-        'color': 'rgb({} {} {})'.format(*labels.PALETTE[index]),
+        'color': 'rgb({} {} {})'.format(*class_table.PALETTE[index]),
         'ious': [percent(iou[class_name], 1) for iou in by_cycle],
         'bar': None
         if by_cycle[-1][class_name] is None
         else round(100 * by_cycle[-1][class_name], 1),
       }
-      for index, class_name in enumerate(labels.CLASS_NAMES)
+      for index, class_name in enumerate(class_table.CLASS_NAMES)
     ],
   }

@@ -10,12 +10,13 @@ import jax
 
 from common_lib.console import say
 from common_lib.files import write_bytes
-from fsnet_jax.report import plots
-from fsnet_jax.report.table import Table, as_markdown, as_text
+from fsnet_jax.report.figures import plots
+from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax import folds
-from segxal_jax.report import curves, over_runs, reference_tables, tables_page
-from segxal_jax.report.over_runs import Results
+from segxal_jax.experiments import results as over_runs
+from segxal_jax.experiments.results import Results
+from segxal_jax.pool import stratified_folds
+from segxal_jax.report import curves, reference_tables, tables_page
 
 
 def content(
@@ -42,7 +43,7 @@ def content(
     'environment': dict(facts),
     'datasets': {
       name: rows
-      for name in (*config.eval.datasets, folds.HELD_OUT)
+      for name in (*config.eval.datasets, stratified_folds.HELD_OUT)
       if (rows := _rows(results, name))
     },
   }
@@ -61,7 +62,7 @@ def _rows(results: Results, dataset: str) -> list[dict[str, Any]]:
     rows.append(
       {
         'title': title,
-        'folds': folds.HELD_OUT in last[0]['datasets'],
+        'folds': stratified_folds.HELD_OUT in last[0]['datasets'],
         'runs': numbers,
         'images': statistics.fmean(e['labelled_images'] for e in last),
         'pool_images': statistics.fmean(e['pool_images'] for e in last),
@@ -83,7 +84,7 @@ def curve(results: Results, dataset: str) -> curves.Curve | None:
     for seed, run in by_number.items():
       last = run[-1]
       value = over_runs.miou(run, dataset)
-      if folds.HELD_OUT in last['datasets'] or value is None:
+      if stratified_folds.HELD_OUT in last['datasets'] or value is None:
         continue
       points = by_seed.setdefault(seed, {unit: [] for unit in curves.UNITS})
       for unit in curves.UNITS:

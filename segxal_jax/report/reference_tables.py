@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsnet_jax.report.table import Cell, Table
-from segxal_jax import folds
-from segxal_jax.report import over_runs, paper_numbers
+from fsnet_jax.report.pages.table import Cell, Table
+from segxal_jax.experiments import results
+from segxal_jax.pool import stratified_folds
+from segxal_jax.report import paper_numbers
 
 _COLUMNS = (
   'labelled',
@@ -64,7 +65,7 @@ def _after(content: Mapping[str, Any]) -> str:
 
 def _name(dataset: str) -> str:
   """How a table calls a data set."""
-  if dataset == folds.HELD_OUT:
+  if dataset == stratified_folds.HELD_OUT:
     return 'the fold held out (each image of the pool once)'
   return dataset
 
@@ -75,8 +76,8 @@ def _row(row: Mapping[str, Any]) -> list[Cell]:
     Cell(row['title']),
     Cell(str(len(row['runs']))),
     Cell(f'{images} of {row["pool_images"]:,.0f}'),
-    Cell(over_runs.cell(row['miou'])),
-    Cell(over_runs.cell(row['class_std'])),
+    Cell(results.cell(row['miou'])),
+    Cell(results.cell(row['class_std'])),
     *_published(row),
   ]
 
@@ -87,7 +88,7 @@ def _published(row: Mapping[str, Any]) -> list[Cell]:
   whole = row['folds'] or row['title'] == '100 %'
   theirs = {'40 %': methods['Random']}.get(row['title'])
   theirs = methods['Fully supervised'] if whole else theirs
-  texts = [over_runs.UNDEFINED] * 3
+  texts = [results.UNDEFINED] * 3
   if theirs:
     values = (theirs.miou, theirs.class_mean, theirs.std)
     texts = [f'{value:.2f}' for value in values]
@@ -96,7 +97,7 @@ def _published(row: Mapping[str, Any]) -> list[Cell]:
     f'{percent} %': f'{miou:.1f}'
     for percent, miou in paper_numbers.DEAL_RANDOM.items()
   }
-  texts.append(deal.get(row['title'], over_runs.UNDEFINED))
+  texts.append(deal.get(row['title'], results.UNDEFINED))
   return [Cell(text, theirs=True) for text in texts]
 
 
@@ -105,7 +106,7 @@ def _classes(dataset: str, rows: Sequence[Mapping[str, Any]]) -> Table:
   lines = [
     [
       Cell(str(name)),
-      *(Cell(over_runs.percent(row['iou'].get(name))) for row in rows),
+      *(Cell(results.percent(row['iou'].get(name))) for row in rows),
     ]
     for name in rows[0]['iou']
   ]

@@ -6,10 +6,10 @@ import matplotlib
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fsnet_jax.report import canvas
-from input_pipeline import labels
-from segxal_jax.questions import Maps
-from segxal_jax.report import tiles
+from common_lib import class_table
+from fsnet_jax.report.figures import canvas
+from segxal_jax.queries import map_rendering
+from segxal_jax.queries.storage import Maps
 
 _COLUMNS = 5
 _WRITING_WIDTH_PX = 340
@@ -34,17 +34,19 @@ def strip(
   """
   image, values = maps.image, maps.maps
   pictures = [
-    ('Image', tiles.photo(image)),
-    ('Proximity', tiles.scalar(values['proximity'], 'cividis')),
-    ('Grad-CAM', tiles.heat(image, values['cam'])),
-    ('PAE: Grad-CAM of what is near', tiles.heat(image, values['pae'])),
-    ('EBU: entropy', tiles.scalar(values['entropy'])),
+    ('Image', map_rendering.photo(image)),
+    ('Proximity', map_rendering.scalar(values['proximity'], 'cividis')),
+    ('Grad-CAM', map_rendering.heat(image, values['cam'])),
+    ('PAE: Grad-CAM of what is near', map_rendering.heat(image, values['pae'])),
+    ('EBU: entropy', map_rendering.scalar(values['entropy'])),
     ('EEM with regions and prompts', _asked(maps)),
-    ('Prediction', tiles.classes(maps.prediction)),
+    ('Prediction', map_rendering.classes(maps.prediction)),
   ]
   if answer is not None:
-    pictures.append(('Annotation (pale: not asked)', tiles.annotation(*answer)))
-  pictures.append(('Ground truth', tiles.classes(truth)))
+    pictures.append(
+      ('Annotation (pale: not asked)', map_rendering.annotation(*answer))
+    )
+  pictures.append(('Ground truth', map_rendering.classes(truth)))
   pictures.append(('True errors', _errors(maps, truth)))
   scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
   grid = canvas.grid(pictures, _COLUMNS, heading, scale)
@@ -63,20 +65,20 @@ def through_cycles(
     heading: a line above.
   """
   rows = (
-    ('prediction', lambda m: tiles.classes(m.prediction)),
-    ('entropy', lambda m: tiles.scalar(m.maps['entropy'])),
-    ('Grad-CAM', lambda m: tiles.heat(m.image, m.maps['cam'])),
-    ('PAE', lambda m: tiles.heat(m.image, m.maps['pae'])),
+    ('prediction', lambda m: map_rendering.classes(m.prediction)),
+    ('entropy', lambda m: map_rendering.scalar(m.maps['entropy'])),
+    ('Grad-CAM', lambda m: map_rendering.heat(m.image, m.maps['cam'])),
+    ('PAE', lambda m: map_rendering.heat(m.image, m.maps['pae'])),
     ('EEM', _asked),
   )
   first = history[0]
   left = (
-    ('Image', tiles.photo(first.image)),
-    ('Ground truth', tiles.classes(truth)),
-    ('Proximity', tiles.scalar(first.maps['proximity'], 'cividis')),
+    ('Image', map_rendering.photo(first.image)),
+    ('Ground truth', map_rendering.classes(truth)),
+    ('Proximity', map_rendering.scalar(first.maps['proximity'], 'cividis')),
     (
       'What PAE looks at',
-      tiles.dimmed(first.image, first.maps['proximity']),
+      map_rendering.dimmed(first.image, first.maps['proximity']),
     ),
     ('True errors after the last cycle', _errors(history[-1], truth)),
   )
@@ -97,14 +99,14 @@ def _asked(maps: Maps) -> np.ndarray:
   """The error mask, stretched to its own largest value, and the prompts."""
   mask = maps.maps['eem']
   largest = max(float(mask.max()), 1e-6)
-  tile = tiles.heat(maps.image, mask / largest)
-  return tiles.prompts(tile, maps.segments, maps.regions)
+  tile = map_rendering.heat(maps.image, mask / largest)
+  return map_rendering.prompts(tile, maps.segments, maps.regions)
 
 
 def _errors(maps: Maps, truth: np.ndarray) -> np.ndarray:
   """Where the prediction is wrong, void aside."""
-  wrong = (truth != labels.VOID) & (maps.prediction != truth)
-  return tiles.marked(maps.image, wrong)
+  wrong = (truth != class_table.VOID) & (maps.prediction != truth)
+  return map_rendering.marked(maps.image, wrong)
 
 
 def _legend(
@@ -113,11 +115,17 @@ def _legend(
   """The classes that occur, the prompt, and the scale of the heat."""
   present = np.unique(np.concatenate([m.ravel() for m in label_maps]))
   swatches = [
-    (tuple(int(v) for v in labels.PALETTE[index]), labels.CLASS_NAMES[index])
+    (
+      tuple(int(v) for v in class_table.PALETTE[index]),
+      class_table.CLASS_NAMES[index],
+    )
     for index in present
-    if index < labels.NUM_CLASSES
+    if index < class_table.NUM_CLASSES
   ]
-  swatches += [((0, 0, 0), 'void'), (tiles.PROMPT_COLOR, 'prompt point')]
+  swatches += [
+    ((0, 0, 0), 'void'),
+    (map_rendering.PROMPT_COLOR, 'prompt point'),
+  ]
   colors = matplotlib.colormaps['inferno'](np.linspace(0, 1, 256), bytes=True)
   bar = canvas.ColorBar(
     title='Heat: each map on its own scale from 0 to 1',

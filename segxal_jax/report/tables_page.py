@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fsnet_jax.report import templates
-from fsnet_jax.report.table import Table
+from fsnet_jax.report.pages import templates
+from fsnet_jax.report.pages.table import Table
 
 
 class Words(NamedTuple):

@@ -12,19 +12,15 @@ from PIL import Image
 
 from common_lib.console import say
 from common_lib.files import write_bytes
-from fsnet_jax.report import plots
+from fsnet_jax.report.figures import plots
 from fsnet_jax.runtime import environment
-from segxal_jax import (
-  acquisition,
-  asking,
-  build,
-  depth,
-  oracles,
-  questions,
-  sparse,
-)
-from segxal_jax.pool import Ledger
-from segxal_jax.report import collect, curves, html, strips
+from segxal_jax import acquisition, depth, oracles
+from segxal_jax.config import builders
+from segxal_jax.experiments import collect
+from segxal_jax.oracles import simulated_clicks
+from segxal_jax.pool.ledger import Ledger
+from segxal_jax.queries import region_selectors, storage
+from segxal_jax.report import curves, html, strips
 
 
 def report(
@@ -43,7 +39,7 @@ def report(
   Raises:
     UserError: nothing has been measured yet.
   """
-  pool = build.pool_source(config)
+  pool = builders.pool_source(config)
   entries = collect.cycles(workdir)
   ids = [str(pool[index]['id']) for index in range(len(pool))]
   ledger = Ledger(workdir / 'pool', ids, read_only=jax.process_index() > 0)
@@ -101,8 +97,8 @@ def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
 def _oracle(config: Any) -> str:
   """Who answers: also where single pixels are asked about."""
   strategy = acquisition.create(config.acquisition.strategy)
-  if asking.create(config, strategy.means.asks).exact:
-    return sparse.SparseHuman.title
+  if region_selectors.create(config, strategy.means.asks).exact:
+    return simulated_clicks.SparseHuman.title
   return oracles.ORACLES[config.oracle.kind].title
 
 
@@ -123,7 +119,7 @@ def _curves(metrics: Mapping[str, Any], pool: Any) -> bytes:
 
 
 def _labelled_pixels(pool: Any, index: int) -> int:
-  return int((np.asarray(pool[index]['label']) != questions.VOID).sum())
+  return int((np.asarray(pool[index]['label']) != storage.VOID).sum())
 
 
 def _through_cycles(workdir, metrics, pool) -> dict[str, tuple[str, Any]]:
@@ -137,7 +133,7 @@ def _through_cycles(workdir, metrics, pool) -> dict[str, tuple[str, Any]]:
   for file in sorted(first.glob('*.npz')) if first else []:
     index = int(file.stem)
     scene = pool[index]
-    history = [questions.read(folder / file.name) for folder in folders]
+    history = [storage.read(folder / file.name) for folder in folders]
     heading = f'{scene["id"]} through the cycles'
     sheets[f'watched_{file.stem}'] = (
       heading,
@@ -168,7 +164,7 @@ def _questions(
       sheets[f'cycle{cycle:03d}_{annotation.index:07d}'] = (
         caption,
         strips.strip(
-          questions.read(questions.path(folder, annotation.index)),
+          storage.read(storage.path(folder, annotation.index)),
           heading,
           ledger.read(annotation),
           np.asarray(scene['label']),

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.paths import ROOT
 
 # Far above what a run takes; it only ends a run that hangs.
 _PATIENCE_SECS = 900

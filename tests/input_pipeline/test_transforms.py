@@ -3,8 +3,9 @@ import colorsys
 import numpy as np
 import pytest
 
+from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline import labels, transforms
+from input_pipeline import transforms
 
 SIZE = (24, 40)
 
@@ -38,7 +39,7 @@ def test_contract(name, size):
     for key in ('image', 'label'):
       np.testing.assert_array_equal(first[key], second[key])
       np.testing.assert_array_equal(element[key], before[key])
-    legal = (first['label'] < labels.NUM_CLASSES) | (first['label'] == 255)
+    legal = (first['label'] < class_table.NUM_CLASSES) | (first['label'] == 255)
     assert legal.all()
     changed_any |= not np.array_equal(first['image'], before['image'])
   # One pixel has nothing to mirror, to move or to blur.

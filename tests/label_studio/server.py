@@ -13,7 +13,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.paths import ROOT
+
 VENV = Path(os.environ.get('LABEL_STUDIO_VENV', ROOT / '.venv-label-studio'))
 # An empty database with every migration done; saves half a minute.
 TEMPLATE = VENV / 'template'

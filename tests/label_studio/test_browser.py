@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib import class_table
 from configs import segxal_manual
 from fsnet_jax.runtime.interrupts import Interrupted
-from input_pipeline import labels
-from segxal_jax import build, config_check, questions
-from segxal_jax.loop import run_loop
-from segxal_jax.pool import AnnotatedSource, Ledger
+from segxal_jax.config import builders, validation
+from segxal_jax.loop.driver import run_loop
+from segxal_jax.pool.ledger import AnnotatedSource, Ledger
+from segxal_jax.queries import storage
 from tests.label_studio import small_run
 from tests.label_studio.server import EMAIL, VENV
 
@@ -31,7 +32,7 @@ def config(server, tmp_path, monkeypatch):
   config = segxal_manual.get_config()
   fields = {'data.cache_dir': str(tmp_path / 'data'), 'pool.num_query': 1}
   config.update_from_flattened_dict(small_run.FIELDS | fields)
-  config_check.check(config)
+  validation.check(config)
   return config
 
 
@@ -85,8 +86,8 @@ def test_what_the_mouse_corrects_is_what_the_next_cycle_learns(
     ],
   )
   index = int(task['data']['key'].rpartition('/')[2])
-  file = questions.path(workdir / 'cycles' / '001' / 'questions', index)
-  asked = questions.read(file)
+  file = storage.path(workdir / 'cycles' / '001' / 'questions', index)
+  asked = storage.read(file)
   _assert_seen(pictures / 'label_studio_task.png', box, asked)
   annotation = server.ask('GET', f'/api/tasks/{task["id"]}/annotations/')[0]
   drawn = [r for r in annotation['result'] if r['origin'] == 'manual']
@@ -112,7 +113,7 @@ def _assert_seen(picture: Path, box, asked) -> None:
   rows = (y + (np.arange(HEIGHT) + 0.5) * height / HEIGHT).astype(int)
   columns = (x + (np.arange(WIDTH) + 0.5) * width / WIDTH).astype(int)
   shown = screen[np.ix_(rows, columns)]
-  colours = labels.colorize(asked.prediction)
+  colours = class_table.colorize(asked.prediction)
   blend = (1 - OPACITY) * asked.image + OPACITY * colours
   difference = np.median(abs(shown - blend))
   assert (
@@ -154,4 +155,4 @@ def _assert_learnt(config, workdir, index, expected) -> None:
 
 
 def _scenes(config):
-  return build.pool_source(config)
+  return builders.pool_source(config)

@@ -6,9 +6,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from input_pipeline import labels
+from common_lib import class_table
 from segxal_jax.oracles.label_studio import rle, tasks
-from segxal_jax.pool import Cost
+from segxal_jax.pool.ledger import Cost
 from tests.label_studio import scenes
 from tests.label_studio.server import VENV
 
@@ -57,7 +57,7 @@ def test_corrections_come_back_and_leave_a_note(server, published, tmp_path):
   result = found[1]['predictions'][0]['result']
   result = [
     *result,
-    tasks.brush(stroke, labels.CLASS_NAMES[absent], 'new', 'manual'),
+    tasks.brush(stroke, class_table.CLASS_NAMES[absent], 'new', 'manual'),
   ]
   number = server.annotate(found[1]['id'], result, lead_time=12.5)
   first, second = look()

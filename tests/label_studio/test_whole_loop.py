@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from input_pipeline import labels
-from segxal_jax import pool, questions
+from common_lib import class_table
 from segxal_jax.oracles.label_studio import tasks
+from segxal_jax.pool import ledger
+from segxal_jax.queries import storage
 from tests.label_studio import small_run
 from tests.label_studio.server import ROOT
 
@@ -68,11 +69,11 @@ def waiting(server, data, tmp_path_factory):
 def _predictions(workdir):
   """Of the questions of cycle 1, by place in the pool."""
   files = sorted((workdir / 'cycles/001/questions').glob('*.npz'))
-  return {int(file.stem): questions.read(file).prediction for file in files}
+  return {int(file.stem): storage.read(file).prediction for file in files}
 
 
 def _annotation(workdir, index):
-  return pool.read_annotation(
+  return ledger.read_annotation(
     workdir / 'pool' / 'annotations' / f'cycle001_{index:07d}.png'
   )
 
@@ -90,7 +91,7 @@ def _answer(server, task, value):
   box = np.zeros(small_run.SIZE, bool)
   box[4:12, 8:24] = True
   result = task['predictions'][0]['result']
-  name = labels.CLASS_NAMES[value]
+  name = class_table.CLASS_NAMES[value]
   new = tasks.brush(box, name, 'new', 'manual')
   server.annotate(task['id'], [*result, new])
   return box

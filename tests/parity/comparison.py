@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from benchmarks import torch_weights
-from fsnet_jax.models import initializers
+from benchmarks.peers import torch_weights
+from fsnet_jax.models.layers import initializers
 
 
 @dataclasses.dataclass
@@ -25,7 +25,7 @@ class Agreement:
   worst: dict[float, float] = dataclasses.field(default_factory=dict)
 
 
-# By test, for the table of `docs/parity.md`.
+# By test, for the table of `docs/results/parity.md`.
 AGREEMENTS: dict[str, Agreement] = {}
 
 

@@ -1,4 +1,4 @@
-"""Writes the table of `docs/parity.md` when asked for it."""
+"""Writes the table of `docs/results/parity.md` when asked for it."""
 
 import datetime
 import os
@@ -19,10 +19,10 @@ The error is the largest difference over the reference's largest value, the
 worst of all sizes, modes and heads that a test goes through. float64 shows
 that the arithmetic is the same, float32 what a user gets. The rows held to 2e-2
 are networks trained on images normalised otherwise, where the image's border
-cannot be exact (docs/weights.md).
+cannot be exact (docs/guide/weights.md).
 
 ```
-make test ARGS="tests/parity -n 0 --parity-table=docs/parity.md"
+make test ARGS="tests/parity -n 0 --parity-table=docs/results/parity.md"
 ```
 
 """

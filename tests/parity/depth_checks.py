@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from segxal_jax.depth.networks import convert, vit
-from tests.models import quick
+from tests.fsnet_jax.models import quick
 from tests.parity import comparison
 
 RELATIVE = 3e-5

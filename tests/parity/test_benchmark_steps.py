@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import steppers
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 SETTINGS = {
   'image_size': (32, 64),
   'batch_size': 2,

@@ -10,7 +10,7 @@ import torch
 
 from segxal_jax.depth.networks import dpt, midas_cnn, namings, vit
 from segxal_jax.depth.networks.network import DepthNetwork
-from tests.models import quick
+from tests.fsnet_jax.models import quick
 from tests.parity import depth_checks as checks
 from tests.parity import depth_references as references
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks import torch_unet, torch_weights
-from fsnet_jax.models import conv_forms, unet
-from segxal_jax import gradcam
-from tests.models import quick
+from benchmarks.peers import torch_unet, torch_weights
+from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.segmentation import unet
+from segxal_jax.explanation.gradcam import core
+from tests.fsnet_jax.models import quick
 from tests.parity import comparison
 
 SIZE = (32, 48)
@@ -52,13 +53,13 @@ def test_grad_cam_equals_autograd(method, classes):
     torch_weights.load(model, variables['params'], variables['batch_stats'])
     expected = _reference(model, images, method, classes)
   single = comparison.as_float32((variables, jnp.asarray(images)))
-  options = gradcam.CamOptions(method, classes)
+  options = core.CamOptions(method, classes)
 
   def run(variables, images):
     def apply(variables, images):
       return network.apply(variables, images).logits
 
-    return gradcam.grad_cam(apply, variables, images, 'down5', None, options)
+    return core.grad_cam(apply, variables, images, 'down5', None, options)
 
   with conv_forms.use('plain'):
     ours = quick.jit(run)(*single)

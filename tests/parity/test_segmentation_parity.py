@@ -15,17 +15,11 @@ from flax import linen
 from torch import nn
 from torch.nn import functional
 
-from benchmarks import torch_deeplab, torch_unet, torch_weights
-from fsnet_jax.models import (
-  batch_norms,
-  conv_forms,
-  deeplab_v2,
-  pooling,
-  resizing,
-  transposed,
-  unet,
-)
-from tests.models import quick
+from benchmarks.peers import torch_deeplab, torch_unet, torch_weights
+from fsnet_jax.models.cpu import conv_forms, pooling, resizing
+from fsnet_jax.models.layers import batch_norms, transposed
+from fsnet_jax.models.segmentation import deeplab_v2, unet
+from tests.fsnet_jax.models import quick
 from tests.parity import comparison
 
 EXACT = 1e-9

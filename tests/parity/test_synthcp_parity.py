@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fsnet_jax.fitted import gan_losses
-from fsnet_jax.models import class_maps, discriminator, spade
-from fsnet_jax.models.comparison import ComparisonNet
-from tests.models import quick
+from fsnet_jax.learned_detectors import gan_losses
+from fsnet_jax.models.baselines import discriminator, spade
+from fsnet_jax.models.baselines.synthcp_comparison import ComparisonNet
+from fsnet_jax.models.layers import class_maps
+from tests.fsnet_jax.models import quick
 from tests.parity import comparison
 
 EXACT = 1e-8

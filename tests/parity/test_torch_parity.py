@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import torch_models, torch_weights
-from fsnet_jax.models import conv_forms, failure_net, fcn8, resnet
-from tests.models import quick
+from benchmarks.peers import torch_models, torch_weights
+from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.failure import failure_net, resnet
+from fsnet_jax.models.segmentation import fcn8
+from tests.fsnet_jax.models import quick
 from tests.parity import comparison
 
 EXACT = 1e-9

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks import torch_deeplab, torch_models
-from fsnet_jax.models import deeplab_v2, fcn8, resnet, resnet101, vgg
+from benchmarks.peers import torch_deeplab, torch_models
+from fsnet_jax.models.failure import resnet
+from fsnet_jax.models.segmentation import deeplab_v2, fcn8, resnet101, vgg
 from fsnet_jax.weights import __main__ as command
 from fsnet_jax.weights import convert, folders, readers
-from tests.models import quick
+from tests.fsnet_jax.models import quick
 from tests.parity import comparison
 
 WIDTH = 0.125

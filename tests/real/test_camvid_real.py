@@ -5,8 +5,9 @@ import collections
 import numpy as np
 import pytest
 
+from common_lib import class_table
 from configs import fsnet_deeplabv2, fsnet_fcn8, segxal_unet
-from input_pipeline import labels, loader
+from input_pipeline import loader
 from input_pipeline.datasets import DataRequest, open_source, skipped_files
 
 
@@ -65,9 +66,9 @@ def test_class_shares(request_camvid):
     'bicycle': 0.29,
   }
   shares = 100 * counts / counts.sum()
-  for train_id, name in enumerate(labels.CLASS_NAMES):
+  for train_id, name in enumerate(class_table.CLASS_NAMES):
     assert shares[train_id] == pytest.approx(expected.get(name, 0), abs=0.02)
-  assert shares[labels.VOID] == pytest.approx(3.95, abs=0.02)
+  assert shares[class_table.VOID] == pytest.approx(3.95, abs=0.02)
   assert not skipped_files(source)
 
 
@@ -77,7 +78,9 @@ def test_images_belong_to_their_labels(request_camvid):
   for i in range(0, len(source), 20):
     scene = source[i]
     for name in ('sky', 'road', 'vegetation'):
-      pixels = scene['image'][scene['label'] == labels.CLASS_NAMES.index(name)]
+      pixels = scene['image'][
+        scene['label'] == class_table.CLASS_NAMES.index(name)
+      ]
       if len(pixels):
         colors[name].append(pixels.mean(0))
   sky, road, trees = (

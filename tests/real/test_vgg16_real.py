@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsnet_jax.models import fcn8, initializers, vgg
+from fsnet_jax.models.layers import initializers
+from fsnet_jax.models.segmentation import fcn8, vgg
 from fsnet_jax.weights import vgg_hed
 
 

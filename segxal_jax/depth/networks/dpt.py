@@ -10,7 +10,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsnet_jax.models import initializers, layers, resizing
+from fsnet_jax.models.cpu import resizing
+from fsnet_jax.models.layers import basic, initializers
 from segxal_jax.depth.networks import resampling, vit
 
 # Each tap's grid against the grid of patches.
@@ -84,7 +85,7 @@ class DPTHead(nn.Module):
       size = (self.patch * grid[0], self.patch * grid[1])
     x = resampling.resize(x, size, 'bilinear_aligned')
     x = nn.relu(self._conv(32, 3, 'conv2')(x))
-    x = layers.at_least_float32(self._conv(1, 1, 'conv3')(x)[..., 0])
+    x = basic.at_least_float32(self._conv(1, 1, 'conv3')(x)[..., 0])
     if self.max_value is None:
       return nn.relu(x)
     return self.max_value * nn.sigmoid(x)
@@ -92,7 +93,7 @@ class DPTHead(nn.Module):
   def _conv(
     self, features: int, size: int, name: str, bias: bool = True
   ) -> nn.Conv:
-    return layers.conv(
+    return basic.conv(
       features, size, use_bias=bias, dtype=self.dtype, name=name
     )
 
@@ -111,7 +112,7 @@ class DPTHead(nn.Module):
       return Unfold(channels, int(factor), self.dtype, name=name)(x)
     if factor == 1:
       return x
-    return layers.conv(channels, 3, stride=2, dtype=self.dtype, name=name)(x)
+    return basic.conv(channels, 3, stride=2, dtype=self.dtype, name=name)(x)
 
 
 class Unfold(nn.Module):
@@ -187,7 +188,7 @@ class Fusion(nn.Module):
     x = resampling.resize(x, size, 'bilinear_aligned')
     if not self.output:
       return x
-    return layers.conv(self.features, 1, dtype=self.dtype, name='out')(x)
+    return basic.conv(self.features, 1, dtype=self.dtype, name='out')(x)
 
   def _unit(self, name: str) -> 'ResidualUnit':
     return ResidualUnit(
@@ -217,7 +218,7 @@ class ResidualUnit(nn.Module):
     if self.rectified:
       x = y
     for name in ('conv1', 'conv2'):
-      y = layers.conv(
+      y = basic.conv(
         self.features,
         3,
         use_bias=self.use_bias,
@@ -257,9 +258,9 @@ class LinearHead(nn.Module):
     x = jnp.concatenate(maps, axis=-1)
     # The convolution is 1x1, so it may precede the resizing, which leaves a
     # sixteenth of its work; both are linear and rows of weights sum to one.
-    x = layers.conv(self.bins, 1, dtype=self.dtype, name='conv_depth')(x)
+    x = basic.conv(self.bins, 1, dtype=self.dtype, name='conv_depth')(x)
     x = resampling.resize(x, (4 * x.shape[1], 4 * x.shape[2]), 'bilinear')
-    x = nn.relu(layers.at_least_float32(x)) + 0.1
+    x = nn.relu(basic.at_least_float32(x)) + 0.1
     depths = jnp.linspace(
       self.min_depth, self.max_depth, self.bins, dtype=x.dtype
     )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsnet_jax.models import initializers
+from fsnet_jax.models.layers import initializers
 from segxal_jax.depth.networks import dpt, vit
 from segxal_jax.depth.networks.network import DepthNetwork
 

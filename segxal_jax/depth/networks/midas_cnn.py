@@ -9,7 +9,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsnet_jax.models import initializers, layers, pooling, resizing
+from fsnet_jax.models.cpu import pooling, resizing
+from fsnet_jax.models.layers import basic, initializers
 from segxal_jax.depth.networks import dpt
 
 
@@ -60,12 +61,12 @@ class MidasCNN(nn.Module):
     x = resizing.resize_bilinear(x, (2 * x.shape[1], 2 * x.shape[2]))
     x = nn.relu(self._conv(32, 3, 'conv2')(x))
     x = self._conv(1, 1, 'conv3')(x)[..., 0]
-    return nn.relu(layers.at_least_float32(x))
+    return nn.relu(basic.at_least_float32(x))
 
   def _conv(
     self, features: int, size: int, name: str, bias: bool = True
   ) -> nn.Conv:
-    return layers.conv(
+    return basic.conv(
       features, size, use_bias=bias, dtype=self.dtype, name=name
     )
 
@@ -90,10 +91,10 @@ class ResNeXt(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w k']) -> list[Array]:
     """Computes the outputs of the four stages, at strides 4 to 32."""
-    x = layers.conv(
+    x = basic.conv(
       64, 7, stride=2, use_bias=False, dtype=self.dtype, name='conv1'
     )(x.astype(self.dtype))
-    x = nn.relu(layers.batch_norm(False, self.dtype, 'bn1')(x))
+    x = nn.relu(basic.batch_norm(False, self.dtype, 'bn1')(x))
     x = pooling.max_pool_3x3(x)
     maps = []
     for stage, depth in enumerate(self.depths):
@@ -140,10 +141,10 @@ class ResNeXtBlock(nn.Module):
     return nn.relu(x + y)
 
   def _norm(self, name: str) -> nn.Module:
-    return layers.batch_norm(False, self.dtype, name)
+    return basic.batch_norm(False, self.dtype, name)
 
   def _conv(self, size: int, stride: int, name: str) -> nn.Conv:
-    return layers.conv(
+    return basic.conv(
       self.features,
       size,
       stride=stride,

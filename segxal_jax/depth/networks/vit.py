@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fsnet_jax.models import initializers, layers
+from fsnet_jax.models.layers import basic, initializers
 from segxal_jax.depth.networks import resampling
 
 # How position embeddings reach another grid: the rule, and the offset that
@@ -77,7 +77,7 @@ class ViT(nn.Module):
     Returns:
       A tap for each entry of `taps`.
     """
-    embed = layers.conv(
+    embed = basic.conv(
       self.width,
       self.patch,
       stride=self.patch,

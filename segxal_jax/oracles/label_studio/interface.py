@@ -2,14 +2,14 @@
 
 from xml.sax import saxutils
 
-from input_pipeline import labels
+from common_lib import class_table
 
 # Names of the controls; regions of the answer refer to them.
 IMAGE, WHY, BRUSH, PROMPT = 'image', 'why', 'label', 'prompt'
 PROMPT_LABEL = 'look here'
 # Cyan, since the paper's magenta is hardly to be told from a sidewalk.
 PROMPT_COLOR = '#00ffff'
-CLASS_OF = {name: index for index, name in enumerate(labels.CLASS_NAMES)}
+CLASS_OF = {name: index for index, name in enumerate(class_table.CLASS_NAMES)}
 
 # Numbered by hand: Label Studio shows lists without their numbers.
 INSTRUCTIONS = """
@@ -41,7 +41,7 @@ def labelling_config() -> str:
     f'        <Label value={saxutils.quoteattr(name)} '
     f'background="#{red:02x}{green:02x}{blue:02x}"/>'
     for name, (red, green, blue) in zip(
-      labels.CLASS_NAMES, labels.PALETTE.tolist(), strict=True
+      class_table.CLASS_NAMES, class_table.PALETTE.tolist(), strict=True
     )
   )
   return f"""<View>

@@ -25,7 +25,7 @@ from segxal_jax.oracles.label_studio.client import (
   Unreachable,
 )
 from segxal_jax.oracles.label_studio.project import Project
-from segxal_jax.pool import Cost
+from segxal_jax.pool.ledger import Cost
 
 # Half a minute in all: enough for a server that is being restarted.
 _PAUSES_SECS = (1.0, 2.0, 4.0, 8.0, 16.0)

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from fsnet_jax.report import canvas
+from fsnet_jax.report.figures import canvas
 from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface
-from segxal_jax.report import tiles
+from segxal_jax.queries import map_rendering
 
 _WRITING_WIDTH_PX = 420
 # Title of the map, and the word for its share of a point.
@@ -45,11 +45,11 @@ def data_url(picture: UInt8[np.ndarray, 'h w 3'], lossless: bool) -> str:
 def explanation(question: Question) -> UInt8[np.ndarray, 'ph pw 3']:
   """The error mask with numbered points, and below it what it is made of."""
   largest = max(float(question.eem.max()), 1e-6)
-  where = tiles.heat(question.image, question.eem / largest)
+  where = map_rendering.heat(question.image, question.eem / largest)
   panels = [('Where: error mask and points', _numbered(where, question))]
   for name, part in question.parts.items():
     strongest = max(float(part.max()), 1e-6)
-    heat = tiles.heat(question.image, part / strongest)
+    heat = map_rendering.heat(question.image, part / strongest)
     panels.append((_REASONS[name][0], heat))
   scale = max(1.0, where.shape[1] / _WRITING_WIDTH_PX)
   return canvas.grid(panels, 1, 'Look here first', scale)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from common_lib import files
+from common_lib import class_table, files
 from common_lib.errors import UserError
-from input_pipeline import labels
 from segxal_jax.oracles.label_studio import interface
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
 
@@ -98,7 +97,8 @@ def _named(client: Client, title: str) -> dict[str, Any]:
     '/api/projects/',
     {
       'title': title,
-      'description': 'Questions of a SegXAL run: docs/human_in_the_loop.md',
+      'description': 'Questions of a SegXAL run: docs/guide/'
+      'human_in_the_loop.md',
       'label_config': interface.labelling_config(),
       'expert_instruction': interface.INSTRUCTIONS,
       'show_instruction': True,
@@ -154,7 +154,7 @@ def _check_labels(client: Client, project: dict[str, Any]) -> None:
   for control in root.iter('BrushLabels'):
     values = {label.get('value', '') for label in control.iter('Label')}
     declared[control.get('name', '')] = values
-  missing = set(labels.CLASS_NAMES) - declared.get(interface.BRUSH, set())
+  missing = set(class_table.CLASS_NAMES) - declared.get(interface.BRUSH, set())
   if missing:
     raise UserError(
       f'Project {project["id"]} at {client.url} no longer offers the class '

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline import labels
+from common_lib import class_table
 from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface, picture, rle
 
@@ -59,10 +59,12 @@ def _masks(question: Question) -> list[dict[str, Any]]:
   """A region for each class that occurs."""
   return [
     brush(
-      question.prediction == value, labels.CLASS_NAMES[value], f'class{value}'
+      question.prediction == value,
+      class_table.CLASS_NAMES[value],
+      f'class{value}',
     )
     for value in np.unique(question.prediction)
-    if value < labels.NUM_CLASSES
+    if value < class_table.NUM_CLASSES
   ]
 
 

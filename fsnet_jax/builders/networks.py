@@ -1,0 +1,107 @@
+"""From a config to the networks it describes; models never see a config."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from common_lib import class_table
+from common_lib.errors import UserError
+from fsnet_jax.models.failure.failure_net import FailureNet
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
+from fsnet_jax.models.segmentation.fcn8 import FCN8
+from fsnet_jax.models.segmentation.unet import UNet
+
+
+def model(config: Any) -> FSNet:
+  """S and F.
+
+  Raises:
+    UserError: as `segmentation`.
+  """
+  return FSNet(segmentation=segmentation(config), failure=failure(config))
+
+
+def segmentation(config: Any) -> nn.Module:
+  """S: the network that `config.segmentation.name` names.
+
+  Raises:
+    UserError: there is no such network, it does not offer what is asked of
+      it, or it cannot work on images of `config.image_size`.
+  """
+  options = config.segmentation
+  if options.name not in NETWORKS:
+    raise UserError(
+      f'config.segmentation.name is {options.name!r}: choose one of '
+      f'{", ".join(NETWORKS)}.'
+    )
+  if options.frozen_bn and options.name != 'deeplab_v2':
+    raise UserError(
+      'config.segmentation.frozen_bn is for deeplab_v2, whose backbone has '
+      f'batch norm; set it to False for {options.name}.'
+    )
+  common = {
+    'num_classes': class_table.NUM_CLASSES,
+    'width': config.width,
+    'dropout_rate': options.dropout_rate,
+    'remat': config.remat,
+    'dtype': jnp.dtype(config.compute_dtype),
+  }
+  network = NETWORKS[options.name](options, common)
+  network.check_image_size(tuple(config.image_size))
+  return network
+
+
+def failure(config: Any) -> FailureNet:
+  """F."""
+  options = config.failure
+  return FailureNet(
+    width=options.width or config.width,
+    decoder=options.decoder,
+    branches=options.branches,
+    inputs=tuple(options.inputs),
+    raw_class_index=options.w4 == 'raw',
+    msp_residual=options.msp_residual,
+    blocks=options.blocks,
+    remat=config.remat,
+    dtype=jnp.dtype(config.compute_dtype),
+  )
+
+
+def frozen(config: Any) -> Callable[[Sequence[str]], bool] | None:
+  """Which parameters of S, by their path, never change; None for none."""
+  if not config.segmentation.frozen_bn:
+    return None
+  return segmentation(config).is_frozen
+
+
+def _fcn8(options: Any, common: dict[str, Any]) -> FCN8:
+  return FCN8(
+    head_width=options.head_width or None,
+    padding=options.padding,
+    features=options.features,
+    skip_scale=tuple(options.skip_scale),
+    input_scale=options.input_scale,
+    **common,
+  )
+
+
+def _deeplab_v2(options: Any, common: dict[str, Any]) -> DeepLabV2:
+  return DeepLabV2(
+    head=options.head,
+    features=options.features,
+    frozen_bn=options.frozen_bn,
+    input_scale=options.input_scale,
+    blocks=tuple(options.blocks),
+    **common,
+  )
+
+
+def _unet(options: Any, common: dict[str, Any]) -> UNet:
+  return UNet(**common)
+
+
+# By `config.segmentation.name`.
+NETWORKS = {'fcn8': _fcn8, 'deeplab_v2': _deeplab_v2, 'unet': _unet}

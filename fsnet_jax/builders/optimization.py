@@ -1,0 +1,53 @@
+"""From a config to the optimiser and the losses that it describes."""
+
+from typing import Any
+
+import optax
+
+from fsnet_jax.builders import networks
+from fsnet_jax.training import optimizers
+from fsnet_jax.training.train_step import LossOptions
+
+
+def _segmentation_lr(config: Any) -> optax.Schedule:
+  options = config.optimizer
+  return optimizers.segmentation_schedule(
+    options.learning_rate,
+    options.schedule,
+    options.poly_steps,
+    options.poly_power,
+  )
+
+
+def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
+  """Of S and F, as one tree."""
+  options = config.optimizer
+  return optimizers.make_optimizer(
+    segmentation_lr=_segmentation_lr(config),
+    momentum=options.momentum,
+    weight_decay=options.weight_decay,
+    failure_lr=options.failure_learning_rate,
+    clip_norm=options.clip_norm,
+    kind=options.kind,
+    frozen=networks.frozen(config),
+  )
+
+
+def learning_rates(config: Any, step: int, phase: int) -> dict[str, float]:
+  """Learning rates that update `step` (from 0) used, for logging."""
+  failure = config.optimizer.failure_learning_rate if phase == 2 else 0.0
+  return {
+    'learning_rate_segmentation': float(_segmentation_lr(config)(step)),
+    'learning_rate_failure': failure,
+  }
+
+
+def loss_options(config: Any) -> LossOptions:
+  """How L2 is formed."""
+  return LossOptions(
+    form=config.loss.form,
+    beta_range=tuple(config.loss.beta_range),
+    l2_weight=config.loss.l2_weight,
+    l2_warmup_steps=config.loss.l2_warmup_steps,
+    stop_gradient_to_segmentation=config.stop_gradient_to_segmentation,
+  )

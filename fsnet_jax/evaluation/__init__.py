@@ -1,0 +1,1 @@
+"""One pass over each data set, and the report it ends in."""

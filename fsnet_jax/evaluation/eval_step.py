@@ -1,0 +1,209 @@
+"""Compiled evaluation steps: pure functions from a batch to sums."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from fsnet_jax.detectors import DETECTORS, ForwardPass
+from fsnet_jax.metrics.failure import failure_counts
+from fsnet_jax.metrics.segmentation import confusion_counts
+from fsnet_jax.models import mc_dropout
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.training.losses import VOID, failure_target
+
+Batch = Mapping[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class DropoutSampling:
+  """Of Monte-Carlo dropout: the number of passes and the seed of masks."""
+
+  samples: int = 50
+  seed: int = 0
+
+
+def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
+  """Both networks in evaluation mode."""
+  images = batch['image'].astype(jnp.float32)
+  output, _ = model.segment(params, batch_stats, images, train=False)
+  failure_logits, _ = model.detect(
+    params, batch_stats, images, output, train=False
+  )
+  return ForwardPass(images, output, failure_logits)
+
+
+def _variables_of_s(params, batch_stats) -> dict[str, Any]:
+  """S's, as its module takes them."""
+  return {
+    'params': params['segmentation'],
+    'batch_stats': batch_stats['segmentation'],
+  }
+
+
+def _dropout_logits(
+  model: FSNet, params, batch_stats, batch: Batch, dropout: DropoutSampling
+) -> Array:
+  """S's logits averaged over passes with dropout."""
+  return mc_dropout.mean_logits(
+    model.segmentation,
+    _variables_of_s(params, batch_stats),
+    batch['image'].astype(jnp.float32),
+    batch['index'],
+    seed=dropout.seed,
+    samples=dropout.samples,
+  )
+
+
+def _valid(batch: Batch) -> Array:
+  """True on pixels that count: not void, and not of a padding image."""
+  return (batch['label'] != VOID) & batch['mask'][:, None, None]
+
+
+def make_validation_step(
+  model: FSNet, *, phase: int
+) -> Callable[[Any, Any, Batch], dict[str, Array]]:
+  """Sums from which `validation_losses` makes the losses of a data set.
+
+  Sums, not means, so that a short last batch weighs what it should and the
+  balance of L2 is that of the whole set.
+  """
+
+  def validation_step(params, batch_stats, batch):
+    valid = _valid(batch)
+    if phase == 1:
+      images = batch['image'].astype(jnp.float32)
+      output, _ = model.segment(params, batch_stats, images, train=False)
+      logits = output.logits
+    else:
+      forward = _forward(model, params, batch_stats, batch)
+      logits = forward.segmentation.logits
+    labels = jnp.where(valid, batch['label'], 0).astype(jnp.int32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    wrong = failure_target(logits, labels) & valid
+    sums = {
+      'segmentation': jnp.sum(jnp.where(valid, losses, 0.0)),
+      'valid': jnp.sum(valid),
+      'wrong': jnp.sum(wrong),
+    }
+    if phase == 2:
+      score = forward.failure_logits
+      sums['missed'] = -jnp.sum(
+        jnp.where(wrong, jax.nn.log_sigmoid(score), 0.0)
+      )
+      sums['alarms'] = -jnp.sum(
+        jnp.where(valid & ~wrong, jax.nn.log_sigmoid(-score), 0.0)
+      )
+    return sums
+
+  return validation_step
+
+
+def validation_losses(sums: Mapping[str, float]) -> dict[str, float]:
+  """L1 and, in the joint phase, balanced L2 of a whole data set.
+
+  Args:
+    sums: totals over the set of what the validation step returned.
+
+  Returns:
+    `loss_segmentation` (nats), `error_rate`, and where known `loss_failure`
+    (the balanced form of `losses.failure_loss` whatever the training uses,
+    so that runs compare).
+  """
+  valid = max(sums['valid'], 1)
+  result = {
+    'loss_segmentation': sums['segmentation'] / valid,
+    'error_rate': sums['wrong'] / valid,
+  }
+  if 'missed' in sums:
+    wrong_share = sums['wrong'] / valid
+    result['loss_failure'] = (
+      (1 - wrong_share) * sums['missed'] + wrong_share * sums['alarms']
+    ) / valid
+  return result
+
+
+def make_eval_step(
+  model: FSNet,
+  detectors: Sequence[str],
+  *,
+  num_classes: int,
+  keep_pixels: bool = True,
+  dropout: DropoutSampling = DropoutSampling(),
+  fitted: Mapping[str, Callable[..., Array]] | None = None,
+) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+  """Everything the report needs of a batch, from one forward pass.
+
+  Args:
+    model: both networks.
+    detectors: keys of `DETECTORS`.
+    num_classes: classes of S.
+    keep_pixels: see `metrics.failure.failure_counts`.
+    dropout: for the detectors that need passes with dropout; such a batch
+      has `index`, int [b], beside the rest.
+    fitted: by name, `(variables, variables of S, forward) -> [b h w]`, what
+      fills `ForwardPass.fitted`.
+
+  Returns:
+    `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
+    (counts, maps)`, `fitted_variables` by name as `fitted`. `counts`
+    are sums over the batch, to be replicated over devices: `confusion` int32
+    [b c c] and `failure`, a dict of `FailureCounts`. `maps` stay split like
+    the batch: `prediction` uint8 [b h w], `valid` bool [b h w], and by
+    detector `score` float32 [b h w].
+  """
+
+  sampled = any(DETECTORS[name].uses_dropout_samples for name in detectors)
+
+  def eval_step(
+    params, batch_stats, batch, temperature=1.0, fitted_variables=None
+  ):
+    forward = _forward(model, params, batch_stats, batch)
+    forward = forward.replace(temperature=temperature)
+    if sampled:
+      mean = _dropout_logits(model, params, batch_stats, batch, dropout)
+      forward = forward.replace(dropout_logits=mean)
+    if fitted:
+      s = _variables_of_s(params, batch_stats)
+      said = {
+        name: outputs(fitted_variables[name], s, forward)
+        for name, outputs in fitted.items()
+      }
+      forward = forward.replace(fitted=said)
+    return _counts_and_maps(forward, batch, detectors, num_classes, keep_pixels)
+
+  return eval_step
+
+
+def _counts_and_maps(
+  forward: ForwardPass,
+  batch: Batch,
+  detectors: Sequence[str],
+  num_classes: int,
+  keep_pixels: bool,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """What `make_eval_step` promises, from all that the networks said."""
+  valid, labels = _valid(batch), batch['label']
+  prediction = jnp.argmax(forward.segmentation.logits, axis=-1)
+  wrong = prediction != labels
+  counts = {
+    'confusion': confusion_counts(labels, prediction, valid, num_classes),
+    'failure': {},
+  }
+  maps = {
+    'prediction': prediction.astype(jnp.uint8),
+    'valid': valid,
+    'score': {},
+  }
+  for name in detectors:
+    score = DETECTORS[name].score(forward)
+    probability = DETECTORS[name].probability(forward)
+    counts['failure'][name] = failure_counts(
+      score, wrong, valid, labels, num_classes, probability, keep_pixels
+    )
+    maps['score'][name] = score
+  return counts, maps

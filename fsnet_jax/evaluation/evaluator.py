@@ -1,0 +1,261 @@
+"""One streaming pass over a data set: each image exactly once."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from common_lib import class_table
+from common_lib.console import say
+from common_lib.errors import UserError
+from fsnet_jax import learned_detectors as fitted
+from fsnet_jax.builders import data_sources
+from fsnet_jax.detectors import DETECTORS, fitted_name, temperature_scaling
+from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
+from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
+from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.segmentation import SegmentationMetrics
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.report import (
+  Example,
+)
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.training.train_step import TrainState
+from input_pipeline import class_groups
+from input_pipeline.datasets.base import Source
+
+# What of a batch the evaluation step reads.
+_INPUTS = ('image', 'label', 'mask', 'index')
+
+# Sees each batch of this process and the maps of the step, still on device.
+Observer = Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], None]
+
+
+@dataclasses.dataclass
+class DatasetResult:
+  """What one data set contributes to the report."""
+
+  metrics: dict[str, Any]
+  examples: list[Example]
+
+
+def _example_indices(length: int, count: int) -> set[int]:
+  """`count` positions spread evenly over a data set."""
+  positions = np.linspace(0, length - 1, num=min(count, length) + 2)[1:-1]
+  return {int(round(position)) for position in positions}
+
+
+def _examples(
+  batch: dict[str, np.ndarray],
+  maps: dict[str, Any],
+  wanted: set[int],
+  source: Source,
+) -> list[Example]:
+  """The wanted images among this process's rows of a batch."""
+  rows = [
+    row
+    for row, index in enumerate(batch['index'])
+    if batch['mask'][row] and int(index) in wanted
+  ]
+  if not rows:
+    return []
+  local = jax.tree.map(mesh_lib.local_rows, maps)
+  return [
+    Example(
+      id=str(source[int(batch['index'][row])]['id']),
+      image=batch['image'][row],
+      label=batch['label'][row],
+      prediction=local['prediction'][row],
+      valid=local['valid'][row],
+      failure={name: score[row] for name, score in local['score'].items()},
+    )
+    for row in rows
+  ]
+
+
+class Evaluator:
+  """Evaluates one train state on any number of data sets."""
+
+  def __init__(self, config: Any, model: FSNet, mesh: Mesh):
+    self._config = config
+    self._mesh = mesh
+    self._detectors = _usable_detectors(config)
+    self._model = model
+    self._temperature: float | None = None
+    self._fitted = _load_fitted(config, self._detectors)
+    self._fitted_variables = mesh_lib.put_replicated(
+      {name: fit.variables for name, fit in self._fitted.items()}, mesh
+    )
+    self._steps: dict[class_groups.ClassGroups | None, Any] = {}
+
+  def _step(self, groups: class_groups.ClassGroups | None):
+    """The compiled step that tells these classes apart."""
+    if groups not in self._steps:
+      config = self._config
+      options = {
+        'keep_pixels': config.eval.exact_pixels > 0,
+        'dropout': DropoutSampling(config.eval.dropout_samples, config.seed),
+        'fitted': {name: fit.outputs for name, fit in self._fitted.items()},
+      }
+      if groups is None:
+        step = make_eval_step(
+          self._model,
+          self._detectors,
+          num_classes=class_table.NUM_CLASSES,
+          **options,
+        )
+      else:
+        step = make_grouped_eval_step(
+          self._model, self._detectors, groups.of_train_id, **options
+        )
+      counts = mesh_lib.replicated(self._mesh)
+      maps = mesh_lib.batch_sharding(self._mesh)
+      self._steps[groups] = jax.jit(step, out_shardings=(counts, maps))
+    return self._steps[groups]
+
+  def __call__(
+    self,
+    state: TrainState,
+    source: Source,
+    stop: StopRequest,
+    observe: Observer | None = None,
+    dataset: str = 'these images',
+  ) -> DatasetResult:
+    """One pass: each image exactly once on any number of devices.
+
+    Args:
+      state: of S and F.
+      source: the images.
+      stop: ends the pass.
+      observe: what else looks at each batch and its maps.
+      dataset: how a mistake calls the images.
+
+    Raises:
+      UserError: for a detector whose scores are no finite numbers.
+      Interrupted: after Ctrl-C or SIGTERM.
+    """
+    source, groups = class_groups.for_evaluation(source)
+    names = groups.names if groups else class_table.CLASS_NAMES
+    step = self._step(groups)
+    segmentation = SegmentationMetrics.empty(len(names))
+    failure = {
+      name: FailureHistogram.empty(len(names), self._config.eval.exact_pixels)
+      for name in self._detectors
+    }
+    wanted = _example_indices(len(source), self._config.eval.num_examples)
+    examples: list[Example] = []
+    for batch in data_sources.evaluation_batches(self._config, source):
+      inputs = {name: batch[name] for name in _INPUTS}
+      counts, maps = step(
+        state.params,
+        state.batch_stats,
+        mesh_lib.put_batch(inputs, self._mesh),
+        self._temperature_of(state),
+        self._fitted_variables,
+      )
+      segmentation = segmentation.add(counts['confusion'])
+      failure = {
+        name: histogram.add(counts['failure'][name])
+        for name, histogram in failure.items()
+      }
+      examples += _examples(batch, maps, wanted, source)
+      if observe is not None:
+        observe(batch, maps)
+      if stop.requested_anywhere():
+        raise Interrupted(
+          f'Interrupted by {stop.signal_name} while evaluating: run the same '
+          'command again.'
+        )
+    metrics = _dataset_metrics(
+      dataset, len(source), segmentation, failure, names
+    )
+    return DatasetResult(metrics, examples)
+
+  def check_fits(self, state: TrainState) -> None:
+    """Says which fitted detectors are not over this state's S."""
+    for name in self._fitted:
+      folder = Path(self._config.eval.fitted[name])
+      fitted.note_another_s(name, folder, state.params, state.batch_stats)
+
+  def _temperature_of(self, state: TrainState) -> np.float32:
+    """Fitted on the validation split when first needed; 1 if it never is."""
+    if self._temperature is None:
+      wanted = any(DETECTORS[n].uses_temperature for n in self._detectors)
+      self._temperature = self._fit(state) if wanted else 1.0
+    return np.float32(self._temperature)
+
+  def _fit(self, state: TrainState) -> float:
+    fit_step = jax.jit(
+      temperature_scaling.make_fit_step(self._model),
+      out_shardings=mesh_lib.replicated(self._mesh),
+    )
+    total = np.zeros(len(temperature_scaling.GRID))
+    source = data_sources.validation_source(self._config)
+    for batch in data_sources.evaluation_batches(self._config, source):
+      inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
+      nll = fit_step(
+        state.params,
+        state.batch_stats,
+        mesh_lib.put_batch(inputs, self._mesh),
+      )
+      total += np.asarray(nll, np.float64)
+    fitted = temperature_scaling.choose(total)
+    say(f'temperature {fitted:.3f}, fitted on {len(source)} validation images')
+    return fitted
+
+
+def _usable_detectors(config: Any) -> tuple[str, ...]:
+  """The detectors asked for, less F's where F has never been trained."""
+  names = tuple(config.eval.detectors)
+  if config.phase2_steps > 0:
+    return names
+  return tuple(n for n in names if not DETECTORS[n].uses_failure_network)
+
+
+def _load_fitted(
+  config: Any, detectors: Sequence[str]
+) -> dict[str, fitted.Loaded]:
+  """The fits that these detectors look at, by key of `FITTED`."""
+  names = {fitted_name(DETECTORS[name]) for name in detectors} - {''}
+  return {
+    name: fitted.load(name, Path(config.eval.fitted[name]))
+    for name in sorted(names)
+  }
+
+
+def _dataset_metrics(
+  dataset: str,
+  num_images: int,
+  segmentation: SegmentationMetrics,
+  failure: dict[str, Any],
+  names: Sequence[str],
+) -> dict[str, Any]:
+  """The entry of one data set in `metrics.json`."""
+  values = segmentation.compute(names)
+  return {
+    'images': num_images,
+    'pixels': values.pop('pixels'),
+    'segmentation': values,
+    'failure': {
+      name: _failure_metrics(name, dataset, histogram, names)
+      for name, histogram in failure.items()
+    },
+  }
+
+
+def _failure_metrics(
+  detector: str, dataset: str, histogram: FailureHistogram, names: Sequence[str]
+) -> dict[str, Any]:
+  try:
+    return histogram.compute(names)
+  except ValueError as error:
+    raise UserError(
+      f'Detector {detector!r} on {dataset}: {error}: correct it, or leave it '
+      'out of config.eval.detectors (in a comparison, its fit out of '
+      'config.compare.fitted).'
+    ) from error

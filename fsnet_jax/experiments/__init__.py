@@ -1,0 +1,1 @@
+"""Many runs: ablation and comparison."""

@@ -1,0 +1,271 @@
+"""One evaluation pass per seed and data set, and what it leaves on disk."""
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from common_lib.console import say
+from common_lib.files import write_text
+from fsnet_jax.builders import data_sources
+from fsnet_jax.evaluation import cache
+from fsnet_jax.evaluation.evaluate import evaluate
+from fsnet_jax.evaluation.evaluator import DatasetResult
+from fsnet_jax.experiments.comparison import cells
+from fsnet_jax.experiments.comparison.partial_results import Part, Parts
+from fsnet_jax.experiments.comparison.per_image_observer import (
+  DatasetObserver,
+  rivals,
+)
+from fsnet_jax.metrics import bootstrap
+from fsnet_jax.report.figures.examples import example_sheet
+from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.workdir import open_workdir
+
+_FILE = 'comparison.json'
+_PANEL = 'qualitative.png'
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedResult:
+  """All that one seed's evaluation found.
+
+  Attributes:
+    seed: of the cells.
+    metrics: `metrics.json` of all methods, over FSNet's S.
+    alone: `metrics.json` of S as phase 1 left it.
+    segments: by data set, detector and budget, `SegmentSums.compute`.
+    resolution: by data set, detector and metric, the error of the histograms
+      that the draws come from.
+    resampled: by data set, detector and metric float64 [r], each draw.
+    costs: as `cells.costs`, each as a dictionary.
+    panel: the example pictures.
+  """
+
+  seed: int
+  metrics: Mapping[str, Any]
+  alone: Mapping[str, Any]
+  segments: Mapping[str, Any]
+  resolution: Mapping[str, Any]
+  resampled: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
+  costs: Mapping[str, Any]
+  panel: Path
+
+
+def _settings(config: Any) -> dict[str, Any]:
+  """What an evaluation depends on; another one is made anew."""
+  return {
+    'detectors': list(cells.detectors_of(config)),
+    'datasets': list(config.eval.datasets),
+    'checkpoint': config.eval.checkpoint,
+    'dropout_samples': config.eval.dropout_samples,
+    'exact_pixels': config.eval.exact_pixels,
+    'folders': cache.folders(config),
+    'num_test': config.data.num_test,
+    'resamples': config.compare.resamples,
+    'segment_images': config.compare.segment_images,
+  }
+
+
+def _costs(config: Any, seed: int, workdir: Path) -> dict[str, Any]:
+  """What the trainings cost: to the second, so it tells a repeated one."""
+  found = cells.costs(config, seed, workdir)
+  return {name: dataclasses.asdict(one) for name, one in found.items()}
+
+
+def run_seed(
+  config: Any, seed: int, workdir: Path, origin: Mapping[str, str]
+) -> None:
+  """Evaluates one seed's networks unless that is done.
+
+  Args:
+    config: of the comparison.
+    seed: of the cells, which are trained.
+    workdir: of the comparison.
+    origin: as `evaluate.evaluate` takes it.
+
+  Raises:
+    Interrupted: stopped; the same call goes on with the data set that it was
+      stopped in, but for S alone, which is short and begins again.
+  """
+  if read_seed(config, seed, workdir) is not None:
+    return
+  folder = cells.seed_folder(workdir, seed)
+  alone = cells.alone_config(config, seed, folder)
+  if cache.read(folder / 'phase1', alone) is None:
+    say(f'compare: seed {seed}, S alone')
+    with open_workdir(folder / 'phase1', alone):
+      evaluate(alone, folder / 'phase1', origin)
+  say(f'compare: seed {seed}, every detector in one pass')
+  cell = cells.joint_config(config, seed, folder)
+  with open_workdir(folder / 'fsnet', cell):
+    _evaluate_all(config, seed, workdir, cell, origin)
+  barrier('comparison')  # the others read what process 0 has written
+
+
+def _evaluate_all(
+  config: Any, seed: int, workdir: Path, cell: Any, origin: Mapping[str, str]
+) -> None:
+  """Evaluates the data sets that are not done, each kept when it is."""
+  home = cells.seed_folder(workdir, seed) / 'fsnet'
+  report = home / 'report'
+  costs = _costs(config, seed, workdir)
+  datasets = list(config.eval.datasets)
+  parts = Parts(report, datasets, [_settings(config), costs])
+  if jax.process_index() == 0:
+    report.mkdir(exist_ok=True)
+    # What describes another evaluation must not outlive its first file.
+    (report / _FILE).unlink(missing_ok=True)
+    parts.clear(everything=False)
+  barrier('comparison begins')
+  found = parts.read()
+  if found:
+    say(f'compare: evaluated before: {", ".join(found)}')
+  observers = {
+    name: DatasetObserver(
+      len(data_sources.source(config, name)),
+      config.compare.segment_images,
+    )
+    for name in datasets
+    if name not in found
+  }
+
+  def keep(name: str, result: DatasetResult) -> None:
+    observer = observers[name]
+    segments = observer.segments()
+    observer.share_example()
+    if jax.process_index() == 0:
+      resolution = _write_images(
+        parts.images_file(name), observer, result, config.compare.resamples
+      )
+      found[name] = Part(result, segments, resolution, observer.example)
+      parts.write(name, found[name])
+
+  kept = {name: part.result for name, part in found.items()}
+  evaluate(cell, home, origin, observers, kept, keep)
+  if jax.process_index() == 0:
+    ordered = {name: found[name] for name in datasets}
+    _write_panel(report / _PANEL, ordered)
+    content = {
+      'settings': _settings(config),
+      'costs': costs,
+      'segments': {name: part.segments for name, part in ordered.items()},
+      'resolution': {name: part.resolution for name, part in ordered.items()},
+    }
+    write_text(report / _FILE, json.dumps(content, indent=2) + '\n')
+    parts.clear(everything=True)
+
+
+def _write_images(
+  path: Path, observer: DatasetObserver, result: DatasetResult, resamples: int
+) -> dict[str, Any]:
+  """Writes counts of each image and metrics of each draw, by detector.
+
+  Adds to the metrics what is known of single images (`image_mean`).
+
+  The draws depend on the number of images and draws alone: all detectors and
+  all seeds see the same ones.
+
+  Returns:
+    By detector and metric, `bootstrap.resolution_error`.
+  """
+  tables = observer.tables()
+  say(f'compare: {resamples} draws of {len(tables)} detectors')
+  arrays = {}
+  for name, table in tables.items():
+    weights = bootstrap.draws(len(table.counts), resamples)
+    found = bootstrap.resampled(table, weights)
+    arrays[f'counts/{name}'] = table.counts
+    arrays[f'tied/{name}'] = table.tied
+    arrays[f'draws/{name}'] = np.stack(
+      [found[metric] for metric in bootstrap.METRICS]
+    )
+  np.savez_compressed(path, **arrays)
+  failure = result.metrics['failure']
+  for name, table in tables.items():
+    failure[name]['image_mean'] = table.image_means()
+  return {
+    name: bootstrap.resolution_error(table, failure[name]['pooled'])
+    for name, table in tables.items()
+  }
+
+
+def _write_panel(path: Path, parts: Mapping[str, Part]) -> None:
+  """The paper's Fig. 4 for the middle image of each data set."""
+  titled = [
+    dataclasses.replace(part.example, id=f'{name}, {part.example.id}')
+    for name, part in parts.items()
+    if part.example is not None
+  ]
+  if not titled:
+    return
+  known = list(titled[0].failure)
+  shown = [*rivals(known), *(name for name in ('fsnet',) if name in known)]
+  sheet = example_sheet(titled, shown, columns=4 + len(shown))
+  Image.fromarray(sheet).save(path)
+
+
+def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
+  """What one seed's evaluation left, or None if it is still to be made."""
+  folder = cells.seed_folder(workdir, seed)
+  report = folder / 'fsnet' / 'report'
+  costs = _costs(config, seed, workdir)
+  parts = Parts(report, list(config.eval.datasets), None)
+  try:
+    stored = json.loads((report / _FILE).read_text())
+    if stored['settings'] != _settings(config):
+      return None
+    if stored.get('costs', costs) != costs:
+      return None  # A detector has been fitted anew since.
+    metrics = json.loads((report / 'metrics.json').read_text())
+    cell = cells.alone_config(config, seed, folder)
+    alone = cache.read(folder / 'phase1', cell)
+    resampled = {
+      dataset: _read_draws(parts.images_file(dataset))
+      for dataset in config.eval.datasets
+    }
+    if alone is None or not _all_there(config, metrics):
+      return None
+  except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    return None
+  return SeedResult(
+    seed,
+    metrics,
+    alone,
+    stored['segments'],
+    stored['resolution'],
+    resampled,
+    costs,
+    report / _PANEL,
+  )
+
+
+def _all_there(config: Any, metrics: Mapping[str, Any]) -> bool:
+  """Whether these are of this comparison.
+
+  They lie in an ordinary run, which somebody may have evaluated since on other
+  data or with other detectors.
+  """
+  found = metrics['datasets']
+  detectors = set(cells.detectors_of(config))
+  return found.keys() == set(config.eval.datasets) and all(
+    entry['failure'].keys() == detectors for entry in found.values()
+  )
+
+
+def _read_draws(path: Path) -> dict[str, dict[str, np.ndarray]]:
+  with (
+    path.open('rb') as file,  # np.load leaves a damaged one open
+    np.load(file, allow_pickle=False) as arrays,
+  ):
+    return {
+      key.removeprefix('draws/'): dict(zip(bootstrap.METRICS, arrays[key]))
+      for key in arrays.files
+      if key.startswith('draws/')
+    }

@@ -1,0 +1,177 @@
+"""Looks on during the evaluation pass: images, segments, one example."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from fsnet_jax.metrics.per_image import (
+  ImageHistograms,
+  ImageTable,
+  image_counts,
+)
+from fsnet_jax.metrics.ranking.ranking import BUDGETS
+from fsnet_jax.metrics.segments import SegmentSums, sums_at_budgets
+from fsnet_jax.report.figures.examples import Example
+from fsnet_jax.runtime import mesh as mesh_lib
+
+
+def _counts(maps, label, index):
+  """The images of a batch as histograms, for every score."""
+  wrong = maps['prediction'] != label
+  return {
+    name: image_counts(score, wrong, maps['valid'])
+    for name, score in maps['score'].items()
+  }, index
+
+
+@functools.cache
+def _step(mesh: Any) -> Any:
+  """`_counts`, compiled once for all data sets."""
+  return jax.jit(_counts, out_shardings=mesh_lib.replicated(mesh))
+
+
+class DatasetObserver:
+  """One data set's observer; call it as `evaluate.Observer` says.
+
+  Attributes:
+    example: the image in the middle of the data set, chosen by nothing but
+      its place; None until this process has seen it, if it ever does.
+  """
+
+  def __init__(self, source_length: int, segment_images: int):
+    """Begins with nothing.
+
+    Args:
+      source_length: number of images that will come.
+      segment_images: how many of them, evenly spaced, are cut into segments,
+        which is done on the host; 0 = none.
+    """
+    count = min(segment_images, source_length)
+    self._in_segments = {
+      place * source_length // count for place in range(count)
+    }
+    self._shown = source_length // 2
+    self._title = f'image {self._shown}'
+    self._histograms: dict[str, ImageHistograms] = {}
+    self._segments: dict[str, dict[str, SegmentSums]] = {}
+    self._mesh = mesh_lib.make_mesh()
+    self._step = _step(self._mesh)
+    self.example: Example | None = None
+    self._size: tuple[int, ...] = ()
+
+  def __call__(
+    self, batch: Mapping[str, np.ndarray], maps: Mapping[str, Any]
+  ) -> None:
+    """Takes a batch of this process and the maps of the whole batch."""
+    self._size = batch['label'].shape[1:]
+    own = {name: batch[name] for name in ('label', 'index')}
+    own = mesh_lib.put_batch(own, self._mesh)
+    counts, index = self._step(maps, own['label'], own['index'])
+    index = np.asarray(index)
+    for name, one in counts.items():
+      self._histograms.setdefault(name, ImageHistograms()).add(one, index)
+    rows = [
+      row
+      for row, place in enumerate(batch['index'])
+      if int(place) in self._in_segments or int(place) == self._shown
+    ]
+    if rows:
+      local = jax.tree.map(mesh_lib.local_rows, dict(maps))
+      for row in rows:
+        self._look_at(row, batch, local)
+
+  def tables(self) -> dict[str, ImageTable]:
+    """By detector, every image of the data set."""
+    return {name: one.table() for name, one in self._histograms.items()}
+
+  def segments(self) -> dict[str, dict[str, dict[str, Any]]]:
+    """By detector and review budget, the metrics of `SegmentSums.compute`.
+
+    Every process must call it.
+    """
+    return {
+      name: {
+        budget: _over_processes(
+          self._segments.get(name, {}).get(budget, SegmentSums.empty())
+        ).compute()
+        for budget in BUDGETS
+      }
+      for name in self._histograms
+    }
+
+  def share_example(self) -> None:
+    """Gives the example to every process; every process must call it."""
+    if jax.process_count() == 1 or not self._histograms:
+      return
+    example = self.example or self._blank()
+    own = dataclasses.asdict(example) | {'seen': self.example is not None}
+    del own['id']
+    everyones = multihost_utils.process_allgather(jax.tree.map(np.asarray, own))
+    seen = np.flatnonzero(everyones.pop('seen'))
+    if len(seen):
+      parts = jax.tree.map(lambda one: np.asarray(one[seen[0]]), everyones)
+      self.example = Example(id=self._title, **parts)
+
+  def _blank(self) -> Example:
+    """An example of the right shapes."""
+    nothing = np.zeros(self._size, np.uint8)
+    return Example(
+      id='',
+      image=np.zeros((*self._size, 3), np.uint8),
+      label=nothing,
+      prediction=nothing,
+      valid=nothing.astype(bool),
+      failure={n: nothing.astype(np.float32) for n in self._histograms},
+    )
+
+  def _look_at(
+    self, row: int, batch: Mapping[str, np.ndarray], maps: Mapping[str, Any]
+  ) -> None:
+    """Segments and example of one image."""
+    label, valid = batch['label'][row], maps['valid'][row]
+    prediction = maps['prediction'][row]
+    scores = {name: score[row] for name, score in maps['score'].items()}
+    place = int(batch['index'][row])
+    if place in self._in_segments:
+      own = sums_at_budgets(
+        list(scores.values()),
+        prediction != label,
+        valid,
+        [float(budget) for budget in BUDGETS],
+      )
+      for name, of_map in zip(scores, own):
+        sums = self._segments.setdefault(name, {})
+        for budget, one in zip(BUDGETS, of_map):
+          sums[budget] = sums.get(budget, SegmentSums.empty()).merge(one)
+    if place == self._shown:
+      image = batch['image'][row]
+      self.example = Example(
+        self._title, image, label, prediction, valid, scores
+      )
+
+
+def _over_processes(sums: SegmentSums) -> SegmentSums:
+  if jax.process_count() == 1:
+    return sums
+  gathered = multihost_utils.process_allgather(sums.to_array())
+  return SegmentSums.from_array(np.asarray(gathered).sum(axis=0))
+
+
+def rivals(names: Sequence[str], count: int = 2) -> list[str]:
+  """The detectors that stand beside FSNet in pictures.
+
+  Args:
+    names: of all detectors.
+    count: how many to choose: SynthCP, which is what the paper shows, and
+      what needs no training, before others.
+  """
+  order = ('synthcp_msp', 'msp', 'mc_dropout', 'direct', 'tcp')
+  others = [
+    name for name in names if name not in order and not name.startswith('fsnet')
+  ]
+  return [*(name for name in order if name in names), *others][:count]

@@ -1,0 +1,139 @@
+"""What a detector that learns is, and what it learns from."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.training.losses import VOID
+
+Variables = Mapping[str, Any]
+Batch = Mapping[str, Array]
+
+
+@flax.struct.dataclass
+class FitState:
+  """All that the training of a detector changes.
+
+  Attributes:
+    step: int32, number of updates done.
+    params: parameters, float32.
+    stats: the other collections of variables, by name.
+    opt_state: of the optimiser.
+    key: data of a PRNG key; each step folds its number in.
+  """
+
+  step: Any
+  params: Any
+  stats: Any
+  opt_state: Any
+  key: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What a detector is fitted to.
+
+  Attributes:
+    config: the run's.
+    network: the frozen S.
+    variables: its variables, NumPy arrays.
+    failure_data: folder with the predictions of networks that have not seen
+      the image (`folds`), or None: S's own are used.
+  """
+
+  config: Any
+  network: nn.Module
+  variables: Variables
+  failure_data: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+  """A fitted detector, ready to look at a batch.
+
+  Attributes:
+    variables: pytree of NumPy arrays.
+    outputs: `(variables, variables of S, forward) -> [b h w]`; a pure
+      function, to be traced into the evaluation step.
+  """
+
+  variables: Any
+  outputs: Callable[[Any, Variables, ForwardPass], Array]
+
+
+class FittedDetector(Protocol):
+  """A detector that is trained after S, over the frozen S.
+
+  Attributes:
+    name: key of `FITTED`, of `config.eval.fitted` and of `config.fit`.
+    needs_predictions: whether it learns from S's errors, so that it needs
+      the failure data set where `config.fit.predictions` is 'folds'.
+
+  One that takes the options of another also has `section`, their key in
+  `config.fit`.
+  """
+
+  name: str
+  needs_predictions: bool
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for a mistake in the config."""
+    ...
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains, or goes on training, in `folder`; seconds are not its matter.
+
+    Raises:
+      Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
+    """
+    ...
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads what `train` left.
+
+    Args:
+      config: that it was fitted with.
+      folder: of the fit.
+    """
+    ...
+
+
+def section_of(detector: Any) -> str:
+  """The key of `config.fit` that holds a detector's options."""
+  return getattr(detector, 'section', detector.name)
+
+
+def valid_pixels(batch: Batch) -> Bool[Array, 'b h w']:
+  """True where the label is not void."""
+  return batch['label'] != VOID
+
+
+def logits_of(
+  network: nn.Module, variables: Variables, batch: Batch
+) -> Float[Array, 'b h w c']:
+  """The logits whose errors a detector learns.
+
+  Args:
+    network: the frozen S.
+    variables: of S.
+    batch: with `logits` of a network that has not seen the image, or
+      without: then S says them.
+  """
+  if 'logits' in batch:
+    return batch['logits'].astype(jnp.float32)
+  images = batch['image'].astype(jnp.float32)
+  return jax.lax.stop_gradient(network.apply(variables, images).logits)
+
+
+def width_of(config: Any) -> float:
+  """Multiplier of the channels of the detectors' networks."""
+  return config.fit.width or config.failure.width or config.width

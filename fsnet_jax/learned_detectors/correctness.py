@@ -1,0 +1,112 @@
+"""What Direct prediction and SynthCP share: learning where S is right."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+from fsnet_jax.learned_detectors import losses
+from fsnet_jax.learned_detectors.base import (
+  Batch,
+  FitState,
+  logits_of,
+  valid_pixels,
+  width_of,
+)
+from fsnet_jax.models.baselines.synthcp_comparison import ComparisonNet
+from fsnet_jax.models.layers.initializers import host_init
+
+# `(constants, batch images, logits) -> the pictures the network sees`.
+Pictures = Callable[[Any, Array, Array], tuple[Array, ...]]
+
+
+def network_of(config: Any) -> nn.Module:
+  """The network at the config's width and precision."""
+  return ComparisonNet(
+    width=width_of(config),
+    remat=config.remat,
+    dtype=jnp.dtype(config.compute_dtype),
+  )
+
+
+def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
+  """Parameters and batch statistics before the first step.
+
+  Args:
+    config: the run's; `init.failure_encoder` names converted weights for the
+      encoders. Their first three channels are the image's, the fourth begins
+      anew, as SynthCP has it.
+    num_pictures: encoders.
+  """
+  from fsnet_jax.weights import initial
+
+  network = network_of(config)
+  size = tuple(config.image_size)
+  picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+  logits = jax.ShapeDtypeStruct((1, *size, network.num_classes), jnp.float32)
+  fresh = host_init(network, config.seed, (picture,) * num_pictures, logits)
+  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other.init.backbone = other.init.segmentation = ''
+  other.failure.width = width_of(config)
+  params, stats, _ = initial.load(
+    other, {'failure': fresh['params']}, {'failure': fresh['batch_stats']}
+  )
+  return params['failure'], stats['failure']
+
+
+def make_step(
+  config: Any,
+  s: nn.Module,
+  pictures: Pictures,
+  optimizer: optax.GradientTransformation,
+) -> Callable[[FitState, Any, Batch], tuple[FitState, dict[str, Array]]]:
+  """The update of the network, to be compiled by the caller.
+
+  Args:
+    config: the run's.
+    s: the frozen S.
+    pictures: what the network sees.
+    optimizer: of its parameters.
+
+  Returns:
+    `(state, constants, batch) -> (state, scalars)`; `constants['s']` holds
+    S's variables.
+  """
+  network = network_of(config)
+
+  def loss_fn(params, stats, constants, batch):
+    valid, labels = valid_pixels(batch), batch['label']
+    logits = logits_of(s, constants['s'], batch)
+    images = batch['image'].astype(jnp.float32)
+    seen = jax.lax.stop_gradient(pictures(constants, images, logits))
+    (right, ious), updated = network.apply(
+      {'params': params, **stats}, seen, logits, True, mutable=['batch_stats']
+    )
+    target, present = losses.class_ious(
+      jnp.argmax(logits, axis=-1), labels, valid, network.num_classes
+    )
+    pixels = losses.correctness_loss(right, logits, labels, valid)
+    classes = losses.iou_loss(ious, target, present)
+    scalars = {'loss': pixels + classes, 'pixels': pixels, 'ious': classes}
+    return scalars['loss'], (updated, scalars)
+
+  def step(state: FitState, constants: Any, batch: Batch):
+    grads, (stats, scalars) = jax.grad(loss_fn, has_aux=True)(
+      state.params, state.stats, constants, batch
+    )
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      stats=stats,
+      opt_state=opt_state,
+    )
+    return state, scalars
+
+  return step

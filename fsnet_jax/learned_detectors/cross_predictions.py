@@ -1,0 +1,202 @@
+"""The failure data set: predictions by networks that have not seen the image.
+
+For each of k contiguous folds of the training images, an S like the frozen
+one is trained on the other folds and predicts the fold. What it says is kept
+as float16 logits, [h w c] an image in a file of its own. The greatest logit
+of a pixel is taken off before, so its own is 0 and those near it keep their
+differences down to 6e-8: the predicted class survives the rounding.
+"""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common_lib.console import say
+from common_lib.errors import UserError
+from common_lib.files import write_text
+from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.learned_detectors import cost, frozen_segmentation
+from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.workdir import flatten
+from input_pipeline.datasets.base import Source
+from input_pipeline.datasets.contiguous_folds import Fold, bounds
+
+_DESCRIPTION = 'failure_data.json'
+# Fields that neither the networks nor their predictions depend on.
+_FREE = (
+  'ablation.',
+  'compare.',
+  'compilation_cache_dir',
+  'data.cache_dir',
+  'data.num_test',
+  'data.num_workers',
+  'data.root',
+  'eval.',
+  'failure.',
+  'fit.',
+  'log_every_steps',
+  'loss.',
+  'optimizer.failure_learning_rate',
+  'stop_gradient_to_segmentation',
+)
+
+
+class FailureScenes:
+  """Training scenes with the predictions of `build`; a source itself."""
+
+  def __init__(self, source: Source, folder: Path):
+    """Joins them.
+
+    Args:
+      source: the training images, as `build` had them.
+      folder: of `build`.
+    """
+    self._source = source
+    self._folder = folder
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    logits = np.load(_logits_file(self._folder, index), allow_pickle=False)
+    return {**self._source[index], 'logits': logits}
+
+
+def compact(logits: np.ndarray) -> np.ndarray:
+  """Logits as they are kept: less their maximum, in float16.
+
+  Args:
+    logits: [... c].
+
+  Returns:
+    [... c], at most 0; softmax and argmax are those of `logits`.
+  """
+  shifted = logits - logits.max(-1, keepdims=True)
+  return np.maximum(shifted, -60_000).astype(np.float16)
+
+
+def build_failure_data(config: Any, folder: Path) -> Cost:
+  """Trains the networks of all folds and keeps what they predict.
+
+  Args:
+    config: the run's; `init.phase1` names the S to be like.
+    folder: made if missing; several detectors may share it.
+
+  Returns:
+    What it cost, over all commands.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; the same call goes on.
+    UserError: the folder holds predictions of other networks.
+  """
+  folds = config.fit.num_folds
+  length = len(data_sources.training_source(config))
+  bounds(length, 0, folds)
+  folder.mkdir(parents=True, exist_ok=True)
+  _claim(config, folder)
+  finished = cost.read(folder)
+  if finished is not None:
+    return finished
+  images = 0
+  with cost.running(folder) as watch:
+    for fold in range(folds):
+      images += _one_fold(config, folder, fold)
+    barrier('failure data')
+    total = Cost(folds, watch.seconds, images)
+    total.write(folder)
+  return total
+
+
+def _one_fold(config: Any, folder: Path, fold: int) -> int:
+  """One network and its predictions; images that it was trained on."""
+  # Slow to import.
+  from fsnet_jax.runtime.workdir import open_workdir
+  from fsnet_jax.training.trainer import Trainer
+
+  mine = frozen_segmentation.like_s(config, fit__hold_out=fold)
+  home = folder / f'fold{fold}'
+  say(f'failure data: fold {fold + 1} of {config.fit.num_folds}')
+  with open_workdir(home, mine):
+    Trainer(mine, home).run()
+  _predict(config, folder, fold, home)
+  return frozen_segmentation.last_step(home) * config.batch_size
+
+
+def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
+  """Predicts a fold, all of it where one of its files is missing."""
+  source = data_sources.training_source(config)
+  first, end = bounds(len(source), fold, config.fit.num_folds)
+  files = [_logits_file(folder, index) for index in range(first, end)]
+  complete = all(file.exists() for file in files)
+  # Nobody writes before everybody has looked, so that all decide alike.
+  barrier('failure data of a fold')
+  if complete:
+    return
+  files[0].parent.mkdir(exist_ok=True)
+  mesh = mesh_lib.make_mesh()
+  network = networks.segmentation(config)
+  shape = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  variables = frozen_segmentation.stored(home, host_init(network, 0, shape))
+  variables = mesh_lib.put_replicated(variables, mesh)
+  predict = jax.jit(
+    lambda variables, images: (
+      network.apply(variables, images.astype(jnp.float32)).logits
+    ),
+    out_shardings=mesh_lib.batch_sharding(mesh),
+  )
+  with StopRequest() as stop:
+    held_out = Fold(source, fold, config.fit.num_folds)
+    for batch in data_sources.evaluation_batches(config, held_out):
+      images = mesh_lib.put_batch({'image': batch['image']}, mesh)['image']
+      logits = mesh_lib.local_rows(predict(variables, images))
+      for row, index in enumerate(batch['index']):
+        if batch['mask'][row]:
+          _write(files[int(index)], compact(logits[row]))
+      if stop.requested_anywhere():
+        raise Interrupted(
+          f'Interrupted by {stop.signal_name} while predicting fold '
+          f'{fold + 1}: run the same command again to continue.'
+        )
+
+
+def _logits_file(folder: Path, index: int) -> Path:
+  return folder / 'logits' / f'{index:06d}.npy'
+
+
+def _write(path: Path, logits: np.ndarray) -> None:
+  """A reader sees the whole file or none."""
+  scratch = path.with_name(f'.{path.name}.{threading.get_ident()}')
+  with scratch.open('wb') as file:
+    np.save(file, logits)
+  scratch.replace(path)
+
+
+def _claim(config: Any, folder: Path) -> None:
+  """Puts down whose predictions these are, or checks that they are ours."""
+  mine = json.loads(json.dumps(frozen_segmentation.like_s(config).to_dict()))
+  present = {
+    key: value
+    for key, value in flatten(mine).items()
+    if not key.startswith(_FREE)
+  } | {'fit.num_folds': config.fit.num_folds}
+  path = folder / _DESCRIPTION
+  if jax.process_index() == 0 and not path.exists():
+    write_text(path, json.dumps(present, indent=2) + '\n')
+  barrier('failure data description')
+  stored = json.loads(path.read_text())
+  for key in sorted(stored.keys() | present.keys()):
+    if stored.get(key) != present.get(key):
+      raise UserError(
+        f'{folder} holds the failure data of another S, whose {key} was '
+        f'{stored.get(key)!r} and is now {present.get(key)!r}: choose another '
+        'config.fit.failure_data.'
+      )

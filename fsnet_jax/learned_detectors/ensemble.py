@@ -1,0 +1,97 @@
+"""Deep ensemble: further networks S, trained from other seeds."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from common_lib.errors import UserError
+from fsnet_jax.builders import networks
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.layers.initializers import host_init
+
+# From the run's seed to that of member 1, 2, ...: runs with neighbouring
+# seeds must not share members.
+_SEED_STRIDE = 1000
+
+
+class Ensemble:
+  """The frozen S and `config.fit.ensemble.members` - 1 others like it.
+
+  Lakshminarayanan et al. 2017. The prediction that is judged is that of the
+  frozen S, as for every other detector.
+  """
+
+  name = 'ensemble'
+  needs_predictions = False
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for an ensemble of the frozen S alone."""
+    members = config.fit.ensemble.members
+    if members < 2:
+      raise UserError(
+        f'config.fit.ensemble.members is {members}: an ensemble has at least '
+        '2, the frozen S among them.'
+      )
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the other members; see `FittedDetector`."""
+    # Slow to import.
+    from fsnet_jax.learned_detectors import frozen_segmentation
+    from fsnet_jax.runtime.workdir import open_workdir
+    from fsnet_jax.training.trainer import Trainer
+
+    config, images = setting.config, 0
+    for member in range(1, config.fit.ensemble.members):
+      seed = config.seed + _SEED_STRIDE * member
+      mine = frozen_segmentation.like_s(config, seed=seed)
+      home = folder / f'member{member}'
+      with open_workdir(home, mine):
+        Trainer(mine, home).run()
+      images += frozen_segmentation.last_step(home) * mine.batch_size
+    return Cost(config.fit.ensemble.members - 1, images=images)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the other members; see `FittedDetector`."""
+    from fsnet_jax.learned_detectors import frozen_segmentation
+
+    network = networks.segmentation(config)
+    images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+    like = host_init(network, 0, images)
+    variables = {
+      f'member{member}': frozen_segmentation.stored(
+        folder / f'member{member}', like
+      )
+      for member in range(1, config.fit.ensemble.members)
+    }
+
+    def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
+      del s
+      logits = [forward.segmentation.logits] + [
+        network.apply(own, forward.images).logits for own in variables.values()
+      ]
+      return entropy_of_mean(logits)
+
+    return Loaded(variables, outputs)
+
+
+def entropy_of_mean(
+  logits: list[Float[Array, 'b h w c']],
+) -> Float[Array, 'b h w']:
+  """Entropy, in nats, of the mean of the members' softmax; in [0, ln c].
+
+  Args:
+    logits: of each member.
+  """
+  mean = sum(jax.nn.softmax(one, axis=-1) for one in logits) / len(logits)
+  first = jnp.argmax(mean, axis=-1, keepdims=True)
+  others = jnp.where(jnp.arange(mean.shape[-1]) == first, 0.0, mean)
+  # The largest probability is 1 less the others: near 1 its own logarithm
+  # would have steps of 6e-8, as much as the entropy of a sure pixel.
+  rest = jnp.sum(others, axis=-1)
+  logs = jnp.log(jnp.where(others > 0, others, 1.0))
+  return -jnp.sum(others * logs, axis=-1) - (1 - rest) * jnp.log1p(-rest)

@@ -1,0 +1,112 @@
+"""SynthCP: re-synthesise the image from S's prediction, then compare."""
+
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from common_lib.errors import UserError
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.learned_detectors import correctness, gan
+from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.baselines import spade
+from fsnet_jax.models.baselines.discriminator import LAYERS
+
+# Below it, the discriminator's second scale has no cell left to normalise.
+_SMALLEST = 32
+
+
+def resynthesised(network: nn.Module, variables: Any, logits: Array) -> Array:
+  """What the generator draws from S's prediction.
+
+  Args:
+    network: the generator.
+    variables: of it.
+    logits: [b h w c] of S.
+
+  Returns:
+    [b h w 3] RGB, 0..255 in whole steps, float32.
+  """
+  prediction = jnp.argmax(logits, axis=-1)
+  return spade.to_pixels(network.apply(variables, prediction))
+
+
+class SynthCp:
+  """Generator, discriminator and comparison network (`config.fit.synthcp`).
+
+  The generator learns from labels; the comparison network from what the
+  generator draws of predictions.
+  """
+
+  name = 'synthcp'
+  needs_predictions = True
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for a size or a file that it cannot use."""
+    size = tuple(config.image_size)
+    if min(size) < _SMALLEST or not spade.doublings(size):
+      raise UserError(
+        f'config.image_size is {size}: the {len(LAYERS)} layers of the '
+        f'discriminator and the doublings of the generator of synthcp need '
+        f'even sizes of at least {_SMALLEST}.'
+      )
+    gan.vgg19_parameters(config.fit.synthcp.vgg19)
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the generator, then the comparison; see `FittedDetector`."""
+    from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
+
+    config, options = setting.config, setting.config.fit.synthcp
+    gan.train(setting, folder / 'generator')
+    drawn = gan.load_generator(config, folder / 'generator')
+    draw = gan.generator(config)
+
+    def pictures(constants: Any, images: Array, logits: Array):
+      redrawn = resynthesised(draw, constants['generator'], logits)
+      return images, redrawn
+
+    optimizer = optax.adam(options.learning_rate)
+    params, stats = correctness.initial_variables(config, 2)
+    fit_loop.run(
+      setting,
+      fit_loop.Job(
+        title='SynthCP comparison',
+        steps=options.steps,
+        batch_size=options.batch_size,
+        state=fit_loop.new_state(
+          config, params, {'batch_stats': stats}, optimizer
+        ),
+        step=correctness.make_step(
+          config, setting.network, pictures, optimizer
+        ),
+        constants={'s': setting.variables, 'generator': drawn},
+      ),
+      folder / 'comparison',
+    )
+    images = options.gan_steps * options.gan_batch_size
+    return Cost(images=images + options.steps * options.batch_size)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads generator and comparison; see `FittedDetector`."""
+    from fsnet_jax.learned_detectors import fit_loop
+
+    params, stats = correctness.initial_variables(config, 2)
+    like = {'params': params, 'stats': {'batch_stats': stats}}
+    variables = {
+      'generator': gan.load_generator(config, folder / 'generator'),
+      'comparison': fit_loop.load(folder / 'comparison', like),
+    }
+    network, draw = correctness.network_of(config), gan.generator(config)
+
+    def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
+      del s
+      logits, found = forward.segmentation.logits, variables['comparison']
+      redrawn = resynthesised(draw, variables['generator'], logits)
+      own = {'params': found['params'], **found['stats']}
+      return -network.apply(own, (forward.images, redrawn), logits)[0]
+
+    return Loaded(variables, outputs)

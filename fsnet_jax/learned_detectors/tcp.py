@@ -1,0 +1,257 @@
+"""TCP: a confidence head that learns the probability of the true class."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from common_lib.errors import UserError
+from fsnet_jax.builders import networks
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.learned_detectors import losses
+from fsnet_jax.learned_detectors.base import (
+  FitState,
+  Loaded,
+  Setting,
+  Variables,
+  logits_of,
+  valid_pixels,
+  width_of,
+)
+from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.baselines import confidnet
+from fsnet_jax.models.layers.initializers import host_init
+
+
+class Tcp:
+  """ConfidNet over S, as SynthCP trains it (`config.fit.tcp`).
+
+  With `backbone='tuned'` the head stands on a copy of S that learns with it;
+  the copy's classifier gets no gradient. With 'frozen' it stands on S
+  itself, which an evaluation runs once for both.
+  """
+
+  name = 'tcp'
+  needs_predictions = True
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for an option that does not exist."""
+    options = config.fit.tcp
+    for field, choices in (
+      ('backbone', ('tuned', 'frozen')),
+      ('input', confidnet.INPUTS),
+      ('alignment', confidnet.ALIGNMENTS),
+    ):
+      if options[field] not in choices:
+        raise UserError(
+          f'config.fit.tcp.{field} is {options[field]!r}: choose one of '
+          f'{", ".join(choices)}.'
+        )
+    if options.input == 'synthcp' and config.segmentation.name == 'unet':
+      raise UserError(
+        "config.fit.tcp.input='synthcp' is for fcn8 and deeplab_v2, whose "
+        "images SynthCP scales wrongly; set it to 'segmentation' for unet."
+      )
+
+  def initial(
+    self, config: Any, network: nn.Module, s: Variables
+  ) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and statistics before the first step.
+
+    Args:
+      config: the run's.
+      network: S.
+      s: its variables, which the copy under a tuned head begins with.
+    """
+    params, stats = {'head': _initial_head(config, network)}, {}
+    if config.fit.tcp.backbone == 'tuned':
+      params['backbone'] = s['params']
+      stats['backbone'] = s.get('batch_stats', {})
+    return params, stats
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the head; see `FittedDetector`."""
+    from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
+
+    config, options = setting.config, setting.config.fit.tcp
+    optimizer = optax.adam(options.learning_rate)
+    params, stats = self.initial(config, setting.network, setting.variables)
+    fit_loop.run(
+      setting,
+      fit_loop.Job(
+        title='TCP',
+        steps=options.steps,
+        batch_size=options.batch_size,
+        state=fit_loop.new_state(config, params, stats, optimizer),
+        step=make_step(config, setting.network, optimizer),
+        constants=setting.variables,
+      ),
+      folder,
+    )
+    return Cost(images=options.steps * options.batch_size)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the head, and its own copy of S; see `FittedDetector`."""
+    from fsnet_jax.learned_detectors import fit_loop
+
+    network = networks.segmentation(config)
+    params, stats = self.initial(config, network, _fresh(config, network))
+    variables = fit_loop.load(folder, {'params': params, 'stats': stats})
+    confidence = make_confidence(config, network)
+
+    def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
+      own = {**variables, 's': s}
+      return -confidence(own, forward.images, False, None)[0]
+
+    return Loaded(variables, outputs)
+
+
+class TcpAsSynthCp(Tcp):
+  """TCP with the two faults of SynthCP's code, else as `config.fit.tcp`.
+
+  Its copy of S sees images 57 times smaller than those that S was trained
+  on, and the maps of FCN8's padded image are stretched over the image.
+  """
+
+  name = 'tcp_synthcp'
+  section = 'tcp'
+
+  def check(self, config: Any) -> None:
+    """Raises UserError for an option or a network that does not exist."""
+    if config.segmentation.name == 'unet':
+      raise UserError(
+        'tcp_synthcp is for fcn8 and deeplab_v2, whose images SynthCP scales '
+        'wrongly; fit tcp in its place for unet.'
+      )
+    super().check(config)
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the head; see `FittedDetector`."""
+    config = _fed_as_synthcp(setting.config)
+    return super().train(dataclasses.replace(setting, config=config), folder)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the head, and its own copy of S; see `FittedDetector`."""
+    return super().load(_fed_as_synthcp(config), folder)
+
+
+def _fed_as_synthcp(config: Any) -> ConfigDict:
+  other = copy.deepcopy(ConfigDict(config))
+  other.fit.tcp.input = 'synthcp'
+  other.fit.tcp.alignment = 'stretched'
+  return other
+
+
+def make_confidence(config: Any, network: nn.Module) -> Callable[..., Any]:
+  """The head on the backbone that the config gives it.
+
+  Returns:
+    `(variables, images, train, key) -> (logits [b h w], statistics)`;
+    `variables` has 'params', 'stats' and, for a frozen backbone, 's'.
+  """
+  options = config.fit.tcp
+  head = _head(config, network)
+  tuned = options.backbone == 'tuned'
+
+  def confidence(
+    variables: Any, images: Float[Array, 'b h w 3'], train: bool, key: Any
+  ) -> tuple[Array, Any]:
+    size, stats = images.shape[1:3], variables['stats']
+    if options.input == 'synthcp':
+      images = confidnet.wrongly_scaled(images)
+    if tuned:
+      own = {
+        'params': variables['params']['backbone'],
+        'batch_stats': stats['backbone'],
+      }
+    else:
+      own, train = variables['s'], False
+    if train:
+      maps, updated = network.apply(
+        own,
+        images,
+        True,
+        method=confidnet.confidence_maps,
+        rngs={'dropout': key},
+        mutable=['batch_stats'],
+      )
+      stats = {**stats, 'backbone': updated.get('batch_stats', {})}
+    else:
+      maps = network.apply(own, images, False, method=confidnet.confidence_maps)
+    logits = head.apply({'params': variables['params']['head']}, maps, size)
+    return logits, stats
+
+  return confidence
+
+
+def make_step(
+  config: Any, network: nn.Module, optimizer: optax.GradientTransformation
+) -> Callable[[FitState, Any, Any], tuple[FitState, dict[str, Array]]]:
+  """The update of the head, to be compiled by the caller."""
+  confidence = make_confidence(config, network)
+
+  def loss_fn(params, state, s, batch):
+    valid = valid_pixels(batch)
+    logits = logits_of(network, s, batch)
+    target = losses.true_class_probability(logits, batch['label'])
+    variables = {'params': params, 'stats': state.stats, 's': s}
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+    images = batch['image'].astype(jnp.float32)
+    own, stats = confidence(variables, images, True, key)
+    return losses.tcp_loss(own, target, valid), stats
+
+  def step(state: FitState, s: Any, batch: Any):
+    (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+      state.params, state, s, batch
+    )
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    state = state.replace(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      stats=stats,
+      opt_state=opt_state,
+    )
+    return state, {'loss': loss}
+
+  return step
+
+
+def _head(config: Any, network: nn.Module) -> confidnet.ConfidenceHead:
+  return confidnet.head_for(
+    network,
+    width_of(config),
+    config.fit.tcp.alignment,
+    jnp.dtype(config.compute_dtype),
+  )
+
+
+def _fresh(config: Any, network: nn.Module) -> dict[str, Any]:
+  """Any variables of S, for their shapes."""
+  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  return host_init(network, 0, images)
+
+
+def _initial_head(config: Any, network: nn.Module) -> dict[str, Any]:
+  """Parameters of a new head."""
+  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+
+  def maps_of(key: Any, images: Any) -> Any:
+    return network.init_with_output(
+      {'params': key}, images, False, method=confidnet.confidence_maps
+    )[0]
+
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  maps = jax.eval_shape(maps_of, key, images)
+  size = tuple(config.image_size)
+  variables = host_init(
+    _head(config, network), config.seed, maps, image_size=size
+  )
+  return variables['params']

@@ -1,0 +1,1 @@
+"""Ranking metrics of scores, by counts or exactly."""

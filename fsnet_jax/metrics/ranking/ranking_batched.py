@@ -1,0 +1,105 @@
+"""Ranking metrics of many rankings of the same steps at once.
+
+A bootstrap ranks the same ranges of score some hundred times, each time with
+other numbers of pixels in them. `ranking.ranking_metrics` would spend its time
+in the overhead of a few dozen small operations for each; here a row of an
+array is a ranking. Formulas and names are those of `ranking`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fsnet_jax.metrics.ranking.ranking import harmonic_difference
+
+Rows = Float[np.ndarray, 'r s']
+
+
+def ranking_metrics(
+  correct: Rows, wrong: Rows, tied: Bool[np.ndarray, ' s']
+) -> Mapping[str, Float[np.ndarray, ' r']]:
+  """The metrics of each row, most suspicious step first.
+
+  Args:
+    correct: whole numbers, rightly segmented pixels of each step.
+    wrong: likewise, wrongly segmented ones.
+    tied: whether the pixels of a step all have the same score.
+
+  Returns:
+    `ap_error`, `ap_success`, `auroc`, `fpr95_error`, `aurc` and `augrc`, as
+    `ranking.ranking_metrics` defines them; NaN in rows without a single wrong
+    or without a single right pixel.
+  """
+  errors, rights = wrong.sum(axis=1), correct.sum(axis=1)
+  defined = (errors > 0) & (rights > 0)
+  wrong, correct = wrong[defined], correct[defined]
+  found = {
+    'ap_error': _average_precision(wrong, correct, tied),
+    'ap_success': _average_precision(
+      correct[:, ::-1], wrong[:, ::-1], tied[::-1]
+    ),
+    'auroc': _auroc(wrong, correct),
+    'fpr95_error': _fpr95(wrong, correct, tied),
+    **_risks(wrong[:, ::-1], (wrong + correct)[:, ::-1]),
+  }
+  return {name: _spread(values, defined) for name, values in found.items()}
+
+
+def _spread(values: np.ndarray, defined: np.ndarray) -> np.ndarray:
+  """The values in their rows, NaN elsewhere."""
+  rows = np.full(len(defined), np.nan)
+  rows[defined] = values
+  return rows
+
+
+def _before(counts: np.ndarray) -> np.ndarray:
+  return np.cumsum(counts, axis=1) - counts
+
+
+def _average_precision(
+  wrong: np.ndarray, correct: np.ndarray, tied: np.ndarray
+) -> np.ndarray:
+  """Average precision with the wrong pixels as positives."""
+  total = wrong + correct
+  wrong_before, total_before = _before(wrong), _before(total)
+  gain = wrong * ((wrong_before + wrong) / np.maximum(total_before + total, 1))
+  mixed = ~tied & (wrong > 0) & (total > 1)
+  w, m = wrong[mixed], total[mixed]
+  slope = (w - 1) / (m - 1)
+  start = total_before[mixed]
+  rest = wrong_before[mixed] + 1 - slope * (start + 1)
+  harmonic = harmonic_difference(start.astype(np.int64), m.astype(np.int64))
+  gain[mixed] = w / m * (slope * m + rest * harmonic)
+  return gain.sum(axis=1) / wrong.sum(axis=1)
+
+
+def _auroc(wrong: np.ndarray, correct: np.ndarray) -> np.ndarray:
+  """Chance that a wrong pixel precedes a right one, ties one half."""
+  pairs = np.einsum('rs,rs->r', _before(wrong) + wrong / 2, correct)
+  return pairs / wrong.sum(axis=1) / correct.sum(axis=1)
+
+
+def _fpr95(
+  wrong: np.ndarray, correct: np.ndarray, tied: np.ndarray
+) -> np.ndarray:
+  """Share of right pixels flagged where 95% of the wrong ones are."""
+  found = np.cumsum(wrong, axis=1)
+  needed = -(-19 * found[:, -1] // 20)
+  step = np.argmax(found >= needed[:, None], axis=1)
+  rows = np.arange(len(wrong))
+  here = wrong[rows, step]
+  needed = needed - (found[rows, step] - here)
+  share = np.where(tied[step], 1.0, needed / (here + 1))
+  flagged = correct[rows, step] * share + _before(correct)[rows, step]
+  return flagged / correct.sum(axis=1)
+
+
+def _risks(failures: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
+  """AURC and AUGRC; steps most trusted first."""
+  start, done = _before(total), _before(failures)
+  pixels = total.sum(axis=1)
+  growth = np.log1p(total / np.maximum(start, 1)) * (start > 0)
+  area = failures + (done - failures * start / np.maximum(total, 1)) * growth
+  general = np.einsum('rs,rs->r', done + failures / 2, total)
+  return {'aurc': area.sum(axis=1) / pixels, 'augrc': general / pixels**2}

@@ -1,0 +1,1 @@
+"""Forms of convolutions and resizing for XLA:CPU."""

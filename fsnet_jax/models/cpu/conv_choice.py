@@ -1,0 +1,92 @@
+"""Which form of a convolution measured fastest on a CPU, by its shapes."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from fsnet_jax.models.cpu import column_folding
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+  """The static part of a two-dimensional convolution.
+
+  Attributes:
+    strides: of the output grid, (rows, columns).
+    pads: zeros added (before, after) for rows and for columns.
+    dilation: distance between kernel taps, (rows, columns).
+  """
+
+  strides: tuple[int, int]
+  pads: tuple[tuple[int, int], tuple[int, int]]
+  dilation: tuple[int, int]
+
+
+# Of a 3x3 kernel: keeps the size.
+_SAME = Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+# Of a 7x7 kernel: ResNet's first layer.
+_STEM = Geometry((2, 2), ((3, 3), (3, 3)), (1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Forms:
+  """How to write a convolution and its two gradients.
+
+  Attributes:
+    forward: 'plain' or 'patches' (what each output sees is gathered, then one
+      matrix product).
+    input_gradient: 'plain', 'taps' (a matrix product for each kernel tap) or
+      'flipped' (a convolution of the output's gradient with the flipped,
+      transposed kernel).
+    kernel_gradient: 'plain', 'taps' or 'patches'.
+    columns: how many neighbouring columns a 'plain' or 'flipped' convolution
+      computes as one (`column_folding`); 'flipped' only for `_SAME` and a 3x3
+      kernel.
+  """
+
+  forward: str = 'plain'
+  input_gradient: str = 'plain'
+  kernel_gradient: str = 'plain'
+  columns: int = 1
+
+
+def choose(
+  kernel_shape: Sequence[int],
+  geometry: Geometry,
+  input_size: Sequence[int],
+) -> Forms:
+  """The forms that measured fastest on a CPU for a layer's shapes.
+
+  A kernel with more rows or columns than the input (a deep layer on a small
+  image) falls off XLA's fast path: 3x3 on 2x4 cells took ten times as long as
+  matrix products, forwards and back. Patches take as long as a product for
+  each tap, and compile in a tenth of a second instead of four. They must not
+  be many: a 7x7 kernel on 22 channels of a whole image took ten times as long
+  in that form.
+
+  Args:
+    kernel_shape: (rows, columns, in, out).
+    geometry: strides, padding, dilation.
+    input_size: (rows, columns) of the input without padding.
+
+  Returns:
+    One form for the convolution and for each gradient.
+  """
+  rows, columns, inputs, outputs = kernel_shape
+  if rows > input_size[0] or columns > input_size[1] or rows == columns == 1:
+    return Forms('patches', 'taps', 'patches')
+  unit = tuple(geometry.strides) == (1, 1)
+  fold = 1
+  if ((rows, columns), geometry) in (((3, 3), _SAME), ((7, 7), _STEM)):
+    width = -(-input_size[1] // geometry.strides[1])
+    fold = column_folding.columns_to_fold(inputs, outputs, width)
+  if inputs <= 4:
+    return Forms(columns=fold)
+  if max(rows, columns) >= 5:
+    many = Forms('patches', 'taps', 'plain')
+    return many if inputs >= 64 else Forms(columns=fold)
+  return Forms(
+    'plain',
+    'flipped' if unit else 'plain',
+    'plain' if max(inputs, outputs) <= 128 else 'taps',
+    fold,
+  )

@@ -1,0 +1,90 @@
+"""Max pooling, with a gradient that a CPU runs fast."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array, Float
+
+from fsnet_jax.models.cpu import conv_forms
+
+
+def max_pool_2x2(
+  x: Float[Array, 'b h w k'], ceil_mode: bool = False
+) -> Float[Array, 'b h2 w2 k']:
+  """Max pooling over 2 x 2 cells, stride 2.
+
+  Where several values of a cell are the largest, the gradient goes to the
+  first in row-major order, as XLA's own pooling has it.
+
+  Args:
+    x: [b h w k] values.
+    ceil_mode: whether an odd last row or column makes a cell of its own
+      (as FCN8 needs); else it is dropped.
+
+  Returns:
+    [b h2 w2 k], sizes halved and rounded up or down.
+  """
+  _, h, w, _ = x.shape
+  pads = ((0, h % 2), (0, w % 2)) if ceil_mode else ((0, 0), (0, 0))
+  if not conv_forms.rewriting():
+    return nn.max_pool(x, (2, 2), (2, 2), pads)
+  config = [(0, 0, 0)]
+  for n, (_, high) in zip((h, w), pads):
+    # A negative padding drops the odd row or column.
+    config.append((0, high if high else -(n % 2), 0))
+  lowest = jnp.array(-jnp.inf, x.dtype)
+  return _pool(lax.pad(x, lowest, [*config, (0, 0, 0)]))
+
+
+def max_pool_3x3(
+  x: Float[Array, 'b h w k'], ceil_mode: bool = False
+) -> Float[Array, 'b h2 w2 k']:
+  """Max pooling over 3 x 3 cells, stride 2, padding 1, as in ResNet.
+
+  Args:
+    x: [b h w k] values.
+    ceil_mode: whether a last cell that only begins inside the padded input
+      counts (as in the Caffe-style ResNet101): it makes the result of an
+      even size one row or column larger.
+
+  Returns:
+    [b h2 w2 k], sizes halved and rounded up; with `ceil_mode` halved,
+    rounded down and one more (64 -> 33, 65 -> 33).
+  """
+  pads = [(1, 2 - n % 2 if ceil_mode else 1) for n in x.shape[1:3]]
+  return nn.max_pool(x, (3, 3), (2, 2), pads)
+
+
+def _quarters(x: Array) -> list[Array]:
+  b, h, w, k = x.shape
+  cells = x.reshape(b, h // 2, 2, w // 2, 2, k)
+  return [cells[:, :, i, :, j] for i in (0, 1) for j in (0, 1)]
+
+
+@jax.custom_vjp
+def _pool(x: Array) -> Array:
+  b, h, w, k = x.shape
+  return x.reshape(b, h // 2, 2, w // 2, 2, k).max((2, 4))
+
+
+def _pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
+  y = _pool(x)
+  return y, (x, y)
+
+
+def _pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
+  x, y = saved
+  free = jnp.ones(y.shape, bool)
+  parts = []
+  for quarter in _quarters(x):
+    chosen = free & (quarter == y)
+    free = free & ~chosen
+    parts.append(jnp.where(chosen, g, 0))
+  b, h, w, k = x.shape
+  # [4, b, h/2, w/2, k] -> rows and columns of each cell side by side.
+  cells = jnp.stack(parts).reshape(2, 2, b, h // 2, w // 2, k)
+  return (cells.transpose(2, 3, 0, 4, 1, 5).reshape(x.shape),)
+
+
+_pool.defvjp(_pool_forward, _pool_backward)

@@ -1,0 +1,1 @@
+"""Pictures of a report: examples, curves, sheets."""

@@ -1,0 +1,1 @@
+"""HTML pages: templates, style, and what fills them."""

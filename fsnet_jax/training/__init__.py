@@ -1,0 +1,1 @@
+"""Steps, losses and optimisers, and the loop over them."""

@@ -1,0 +1,144 @@
+"""Goes on where another run ended phase 1, with another F or another loss.
+
+Phase 1 trains S alone, so every variant of F can share one phase 1: a run
+that continues from it is bit-identical to one that trained it itself.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from common_lib.errors import UserError
+from fsnet_jax.builders import networks, optimization
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.workdir import flatten
+from fsnet_jax.training.train_step import TrainState, create_state
+
+# What phase 1 does not depend on. Everything else must be as it was.
+_FREE = (
+  'ablation.',
+  'compare.',
+  'compilation_cache_dir',
+  'data.cache_dir',
+  'data.num_test',
+  'data.num_workers',
+  'data.root',
+  'eval.',
+  'failure.',
+  'fit.',
+  'init.',
+  'log_every_steps',
+  'loss.',
+  'optimizer.failure_learning_rate',
+  'phase2_steps',
+  'stop_gradient_to_segmentation',
+  'task',
+)
+
+
+def _stored_config(folder: Path) -> dict[str, Any]:
+  try:
+    return json.loads((folder / 'config.json').read_text())
+  except (OSError, ValueError):
+    raise UserError(
+      f'config.init.phase1 names {folder}, which holds no run of this program: '
+      'give the --workdir of a run that has finished phase 1.'
+    ) from None
+
+
+def check(config: Any) -> None:
+  """Raises UserError unless the run named by `config.init.phase1` fits."""
+  if not config.init.phase1:
+    return
+  folder = Path(config.init.phase1)
+  stored = flatten(_stored_config(folder))
+  present = flatten(json.loads(json.dumps(config.to_dict())))
+  for key in sorted(stored.keys() | present.keys()):
+    if not key.startswith(_FREE) and stored.get(key) != present.get(key):
+      raise UserError(
+        f'config.init.phase1 names {folder}, whose {key} was '
+        f'{stored.get(key)!r} and is now {present.get(key)!r}: phase 1 can be '
+        'shared only where nothing that it depends on has changed.'
+      )
+
+
+def continue_from(
+  config: Any, state: TrainState, iterator: Any, mesh: Mesh
+) -> TrainState:
+  """The fresh `state` with S, its optimiser and its data as they were.
+
+  Args:
+    config: of this run; `init.phase1` is the workdir of the other one.
+    state: of this run, before its first step; F's part is kept.
+    iterator: training iterator, set in place to where phase 1 left it.
+    mesh: of this run.
+
+  Raises:
+    UserError: if the other run has no checkpoint at the end of phase 1.
+  """
+  check(config)
+  folder = Path(config.init.phase1)
+  other = copy.deepcopy(config).unlock()
+  other.failure = ConfigDict(_stored_config(folder)['failure'])
+  checkpoints = Checkpoints(folder, read_only=True)
+  try:
+    if checkpoints.latest_step() != config.phase1_steps:
+      raise UserError(
+        f'config.init.phase1 names {folder}, whose last checkpoint is of step '
+        f'{checkpoints.latest_step()}: it must be the end of phase 1, step '
+        f'{config.phase1_steps}.'
+      )
+    like = _state_like(other, mesh)
+    end = checkpoints.restore(config.phase1_steps, like, iterator).state
+  finally:
+    checkpoints.close()
+  return state.replace(
+    step=end.step,
+    dropout_key=end.dropout_key,
+    params=state.params | {'segmentation': end.params['segmentation']},
+    batch_stats=_with(state.batch_stats, end.batch_stats),
+    opt_state=_optimizer_of_s(state.opt_state, end.opt_state),
+  )
+
+
+def _state_like(config: Any, mesh: Mesh) -> TrainState:
+  """A state of the other run's shape, to restore into."""
+  state = create_state(
+    networks.model(config),
+    optimization.optimizer(config),
+    seed=config.seed,
+    image_size=tuple(config.image_size),
+    phase2_start=config.phase1_steps,
+  )
+  return mesh_lib.put_replicated(state, mesh)
+
+
+def _with(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+  """Own statistics of F, the other's of S; S may have none."""
+  return own | {k: v for k, v in other.items() if k == 'segmentation'}
+
+
+def _optimizer_of_s(own: Any, other: Any) -> Any:
+  """Optimiser state with S's moments from the other run.
+
+  F's own moments stay; only the count of steps that its mask has seen is the
+  other's, as if this run had been through phase 1 itself.
+  """
+  inner = dict(own.inner_states)
+  # The trees differ in the empty places of F's parameters alone.
+  inner['segmentation'] = jax.tree.unflatten(
+    jax.tree.structure(inner['segmentation']),
+    jax.tree.leaves(other.inner_states['segmentation']),
+  )
+  mask = inner['failure'].inner_state
+  seen = other.inner_states['failure'].inner_state.step
+  inner['failure'] = inner['failure']._replace(
+    inner_state=mask._replace(step=seen)
+  )
+  return own._replace(inner_states=inner)

@@ -1,0 +1,328 @@
+"""The training loop: the only place where training has order and effects."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from common_lib.console import say
+from common_lib.errors import UserError
+from fsnet_jax.builders import data_sources, networks, optimization
+from fsnet_jax.evaluation.eval_step import (
+  make_validation_step,
+  validation_losses,
+)
+from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.runtime import memory
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.progress import Progress
+from fsnet_jax.runtime.writers import create_writer
+from fsnet_jax.training import phase1_reuse
+from fsnet_jax.training.optimizers import NOT_YET
+from fsnet_jax.training.train_step import (
+  TrainState,
+  create_state,
+  make_train_step,
+)
+from fsnet_jax.weights import initial
+
+# With several processes, asking all of them whether anyone was interrupted
+# is a collective: not on every step.
+_STOP_CHECK_STEPS = 10
+
+
+@dataclasses.dataclass
+class Plateau:
+  """Has the validation loss of S stopped falling?
+
+  Attributes:
+    patience: validations without improvement that count as convergence.
+    min_delta: what counts as an improvement, in nats.
+    best: lowest loss seen.
+    stale: validations since then.
+  """
+
+  patience: int
+  min_delta: float
+  best: float = math.inf
+  stale: int = 0
+
+  def update(self, loss: float) -> bool:
+    """Takes the next validation loss; True once S has converged."""
+    if loss < self.best - self.min_delta:
+      self.best, self.stale = loss, 0
+    else:
+      self.stale += 1
+    return self.stale >= self.patience
+
+
+def _describe(state: TrainState) -> str:
+  """Sizes of both networks."""
+  sizes = {
+    name: sum(leaf.size for leaf in jax.tree.leaves(tree)) / 1e6
+    for name, tree in state.params.items()
+  }
+  return (
+    f'S has {sizes["segmentation"]:.2f} million parameters, '
+    f'F {sizes["failure"]:.2f} million'
+  )
+
+
+def _first_phase2_start(config: Any) -> int:
+  """Step of the switch if it is known from the start."""
+  if config.switch == 'steps' or config.phase1_steps == 0:
+    return config.phase1_steps
+  return NOT_YET
+
+
+def new_state(config: Any, model: FSNet, mesh: Mesh) -> TrainState:
+  """The state before the first step, on every device."""
+  state = create_state(
+    model,
+    optimization.optimizer(config),
+    seed=config.seed,
+    image_size=tuple(config.image_size),
+    phase2_start=_first_phase2_start(config),
+  )
+  return mesh_lib.put_replicated(state, mesh)
+
+
+class Validator:
+  """Losses over the validation split."""
+
+  def __init__(self, config: Any, model: FSNet, mesh: Mesh):
+    self._config = config
+    self._mesh = mesh
+    self._source = data_sources.validation_source(config)
+    self._steps = {
+      phase: jax.jit(
+        make_validation_step(model, phase=phase),
+        out_shardings=mesh_lib.replicated(mesh),
+      )
+      for phase in (1, 2)
+    }
+
+  def __call__(self, state: TrainState, phase: int) -> dict[str, float]:
+    """Empty if the config names no validation split."""
+    if self._source is None:
+      return {}
+    totals: dict[str, float] = {}
+    for batch in data_sources.evaluation_batches(self._config, self._source):
+      batch.pop('index')
+      sums = self._steps[phase](
+        state.params, state.batch_stats, mesh_lib.put_batch(batch, self._mesh)
+      )
+      for name, value in jax.device_get(sums).items():
+        totals[name] = totals.get(name, 0.0) + float(value)
+    return validation_losses(totals)
+
+
+def _quality(losses: dict[str, float], phase: int) -> float | None:
+  """What decides which checkpoint is best: lower is better.
+
+  A checkpoint of phase 1 has no failure network worth the name, so any
+  checkpoint of the joint phase beats it.
+  """
+  if not losses:
+    return None
+  value = losses['loss_segmentation'] + losses.get('loss_failure', 0.0)
+  return value if phase == 2 else 1e6 + value
+
+
+class Trainer:
+  """One run: its state, its data and everything it writes.
+
+  Use: `Trainer(config, workdir).run()`.
+  """
+
+  def __init__(self, config: Any, workdir: Path):
+    self._config = config
+    self._workdir = workdir
+    self._mesh = mesh_lib.make_mesh()
+    self._model = networks.model(config)
+    self._iterator = data_sources.training_batches(config)
+    self._checkpoints = Checkpoints(workdir)
+    self._validator = Validator(config, self._model, self._mesh)
+    self._plateau = Plateau(config.plateau.patience, config.plateau.min_delta)
+    self._progress = Progress(config.batch_size)
+    self._writer = create_writer(workdir)
+    self._steps: dict[int, Any] = {}
+    self._state = self._restore_or_create()
+    say(f'{_describe(self._state)}, {jax.device_count()} devices')
+
+  def _restore_or_create(self) -> TrainState:
+    state = new_state(self._config, self._model, self._mesh)
+    latest = self._checkpoints.latest_step()
+    if latest is None:
+      state = self._with_initial_weights(state)
+      if self._config.init.phase1:
+        say(f'phase 1 is that of {self._config.init.phase1}')
+        state = phase1_reuse.continue_from(
+          self._config, state, self._iterator, self._mesh
+        )
+      return state
+    restored = self._checkpoints.restore(latest, state, self._iterator)
+    self._plateau.best = float(restored.metadata['plateau_best'])
+    self._plateau.stale = int(restored.metadata['plateau_stale'])
+    say(f'resuming from step {latest} of {self._workdir}')
+    return restored.state
+
+  def _with_initial_weights(self, state: TrainState) -> TrainState:
+    """The state with what `config.init` names in its place."""
+    params, batch_stats, notes = initial.load(
+      self._config, state.params, state.batch_stats
+    )
+    for note in notes:
+      say(note)
+    if not notes:
+      return state
+    return state.replace(
+      params=mesh_lib.put_replicated(params, self._mesh),
+      batch_stats=mesh_lib.put_replicated(batch_stats, self._mesh),
+    )
+
+  def _phase(self, step: int) -> int:
+    return 2 if step >= int(self._state.phase2_start) else 1
+
+  def _end_of_phase(self, step: int) -> int | None:
+    """Last step of the present phase, or None if only data will tell."""
+    start = int(self._state.phase2_start)
+    if self._phase(step) == 2:
+      return start + self._config.phase2_steps
+    return start if start != NOT_YET else None
+
+  def _train_step(self, phase: int, batch: Any):
+    """The compiled step of a phase; compiled when first needed."""
+    if phase not in self._steps:
+      say(f'compiling the training step of phase {phase} ...')
+      replicated = mesh_lib.replicated(self._mesh)
+      step = jax.jit(
+        make_train_step(
+          self._model,
+          optimization.optimizer(self._config),
+          phase=phase,
+          options=optimization.loss_options(self._config),
+          accumulate_steps=self._config.accumulate_steps,
+        ),
+        donate_argnums=0,
+        out_shardings=(replicated, replicated),
+      )
+      with memory.explained(f'compiling phase {phase}'):
+        self._steps[phase] = step.lower(self._state, batch).compile()
+      say(memory.describe(self._steps[phase]))
+      self._progress.restart()
+    return self._steps[phase]
+
+  def run(self) -> None:
+    """Trains to the end of phase 2; returns at once if already there.
+
+    Raises:
+      Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
+      UserError: if a loss is no longer finite.
+    """
+    with StopRequest() as stop:
+      try:
+        self._loop(stop)
+      finally:
+        self._checkpoints.wait()
+        self._writer.flush()
+        self._writer.close()
+        self._checkpoints.close()
+
+  def _loop(self, stop: StopRequest) -> None:
+    step = int(self._state.step)
+    total = self._config.phase2_steps
+    while step < int(self._state.phase2_start) + total:
+      phase = self._phase(step)
+      batch = mesh_lib.put_batch(next(self._iterator), self._mesh)
+      train_step = self._train_step(phase, batch)
+      with memory.explained(f'training step {step + 1}'):
+        self._state, scalars = train_step(self._state, batch)
+        # Waiting here keeps the loop from queueing steps without end, so that
+        # Ctrl-C acts at once; the next batch is being read meanwhile.
+        scalars['loss'].block_until_ready()
+      step += 1
+      if step % self._config.log_every_steps == 0:
+        self._log(step, phase, jax.device_get(scalars))
+      if self._is_boundary(step):
+        self._log(step, phase, jax.device_get(scalars), quiet=True)
+        self._validate_and_save(step, phase)
+      if self._stop_wanted(stop, step):
+        self._save(step, None)
+        self._checkpoints.wait()
+        raise Interrupted(
+          f'Interrupted by {stop.signal_name} and saved at step {step}: run '
+          'the same command again to continue.'
+        )
+
+  def _stop_wanted(self, stop: StopRequest, step: int) -> bool:
+    if jax.process_count() > 1 and step % _STOP_CHECK_STEPS:
+      return False
+    return stop.requested_anywhere()
+
+  def _is_boundary(self, step: int) -> bool:
+    """True where the run is validated and saved."""
+    start = int(self._state.phase2_start)
+    return (
+      step % self._config.checkpoint_every_steps == 0
+      or step == start + self._config.phase2_steps
+      or step == min(start, self._config.phase1_steps)
+    )
+
+  def _log(self, step, phase, scalars, quiet: bool = False) -> None:
+    values = {name: float(np.asarray(v)) for name, v in scalars.items()}
+    if not math.isfinite(values['loss']):
+      raise UserError(
+        f'The loss is {values["loss"]} at step {step}: lower '
+        'config.optimizer.learning_rate or set config.optimizer.clip_norm; '
+        'the last checkpoint is untouched.'
+      )
+    if quiet:
+      return
+    logged = values | optimization.learning_rates(self._config, step - 1, phase)
+    self._writer.write_scalars(
+      step, {f'train/{name}': value for name, value in logged.items()}
+    )
+    shown = {
+      name.replace('loss_', ''): values[name]
+      for name in ('loss_segmentation', 'loss_failure')
+      if name in values
+    }
+    end = self._end_of_phase(step - 1)
+    say(self._progress.line(step, end, phase, shown))
+
+  def _validate_and_save(self, step: int, phase: int) -> None:
+    losses = self._validator(self._state, phase)
+    if losses:
+      self._writer.write_scalars(
+        step, {f'validation/{name}': v for name, v in losses.items()}
+      )
+      shown = '  '.join(f'{name} {v:.4f}' for name, v in losses.items())
+      say(f'phase {phase}  step {step}  validation: {shown}')
+    if self._switches_now(step, phase, losses):
+      say(f'S has converged: phase 2 starts after step {step}')
+      self._state = self._state.replace(
+        phase2_start=mesh_lib.put_replicated(np.int32(step), self._mesh)
+      )
+    self._save(step, _quality(losses, phase))
+    # Validation time must not count as slow training.
+    self._progress.restart()
+
+  def _switches_now(self, step, phase, losses) -> bool:
+    if phase == 2 or self._config.switch != 'plateau':
+      return False
+    converged = self._plateau.update(losses['loss_segmentation'])
+    return converged or step >= self._config.phase1_steps
+
+  def _save(self, step: int, quality: float | None) -> None:
+    metadata = {
+      'plateau_best': self._plateau.best,
+      'plateau_stale': self._plateau.stale,
+    }
+    self._checkpoints.save(step, self._state, self._iterator, metadata, quality)

@@ -1,0 +1,267 @@
+"""From a config to the objects of the loop."""
+
+import dataclasses
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common_lib import class_table
+from common_lib.errors import UserError
+from fsnet_jax.builders import data_sources
+from fsnet_jax.builders import networks as network_builders
+from fsnet_jax.models.fsnet import FSNet, Tree
+from fsnet_jax.models.layers import initializers
+from input_pipeline.datasets import open_source
+from input_pipeline.datasets.base import DataRequest, Source
+from segxal_jax import acquisition, depth
+from segxal_jax.depth.cache import cached
+from segxal_jax.explanation import proximity
+from segxal_jax.explanation.gradcam import default_layers
+from segxal_jax.explanation.gradcam.core import CamOptions
+from segxal_jax.explanation.step import ExplainOptions
+from segxal_jax.pool import stratified_folds
+from segxal_jax.pool.ledger import Subset
+from segxal_jax.pool.streaming import View
+from segxal_jax.queries import regions
+from segxal_jax.uncertainty.gradient_embedding import (
+  GradientOptions,
+  classifier,
+)
+
+
+class SegmentationOnly(FSNet):
+  """S without a failure network, in the form that the training step takes."""
+
+  def init(self, seed: int, image_size: tuple[int, int]) -> tuple[Tree, Tree]:
+    """As `FSNet.init`, with nothing under 'failure'."""
+    images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
+    s = initializers.host_init(self.segmentation, seed, images)
+    return (
+      {'segmentation': s['params'], 'failure': {}},
+      {'segmentation': s.get('batch_stats', {}), 'failure': {}},
+    )
+
+
+def model(config: Any) -> FSNet:
+  """S, and F if it is trained.
+
+  Raises:
+    UserError: S cannot work at `config.image_size`.
+  """
+  networks = network_builders.model(config)
+  if config.phase2_steps:
+    return networks
+  return SegmentationOnly(**{
+    field.name: getattr(networks, field.name)
+    for field in dataclasses.fields(networks)
+  })  # fmt: skip
+
+
+def _training_split(config: Any) -> Source:
+  """All of the training split, with depth if the provider needs it."""
+  return _split(config, config.data.train_split)
+
+
+def _split(config: Any, split: str) -> Source:
+  data = config.data
+  counts = {'train': data.num_train, 'validation': data.num_validation}
+  request = DataRequest(
+    image_size=tuple(config.image_size),
+    root=data.root,
+    cache_dir=cache_dir(config),
+    on_error=data.on_error,
+    num_examples={split: n for split, n in counts.items() if n},
+    depth=depth.create(config.depth).needs_dataset_depth,
+  )
+  separator = '' if split.startswith(':') else '/'
+  return open_source(f'{data.name}{separator}{split}', request)
+
+
+def pool_source(config: Any) -> Source:
+  """The pool: the training split, less what is set aside.
+
+  That is `pool.holdout` images for validation, and one of `pool.folds` folds
+  of the rest.
+
+  Raises:
+    UserError: as `fsnet_jax.builders.data_sources.source`, no depth in the
+      data set, or a seed set that does not fill a batch.
+  """
+  return pool_and_fold(config)[0]
+
+
+def pool_and_fold(config: Any) -> tuple[Source, Source | None]:
+  """`pool_source`, and the fold that is tested on if there are folds.
+
+  Raises:
+    UserError: as `pool_source`, or more folds than images.
+  """
+  source, fold = _training_split(config), None
+  if config.pool.holdout:
+    source = Subset(source, _shuffled(len(source))[config.pool.holdout :])
+  if not len(source):
+    raise UserError(
+      f'config.pool.holdout is {config.pool.holdout}: no image is left for '
+      'the pool.'
+    )
+  if config.pool.folds:
+    source, fold = _divided(source, config.pool.folds, config.pool.fold)
+  seed_images = num_initial(config, len(source))
+  if seed_images < config.batch_size:
+    raise UserError(
+      f'config.batch_size is {config.batch_size}, more than the '
+      f'{seed_images} images of the seed set: lower it or raise '
+      'config.pool.num_initial.'
+    )
+  return source, fold
+
+
+def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
+  """All folds but one, and that one; reads every label."""
+  if count > len(source):
+    raise UserError(
+      f'config.pool.folds is {count}, more than the {len(source)} images of '
+      'the pool.'
+    )
+  maps = (np.asarray(source[place]['label']) for place in range(len(source)))
+  mine = stratified_folds.of_pool(maps, count) == number
+  return (
+    Subset(source, np.flatnonzero(~mine).tolist()),
+    Subset(source, np.flatnonzero(mine).tolist()),
+  )
+
+
+def validation_source(config: Any) -> Source | None:
+  """What is set aside of the training split, or `data.validation_split`."""
+  if config.pool.holdout:
+    source = _training_split(config)
+    return Subset(source, _shuffled(len(source))[: config.pool.holdout])
+  return data_sources.validation_source(config)
+
+
+def weighing_source(config: Any) -> Source:
+  """`validation_source`, with depth if the provider needs it."""
+  if config.pool.holdout:
+    source = validation_source(config)
+    assert source is not None  # It is part of the training split.
+    return source
+  return _split(config, config.data.validation_split)
+
+
+def _shuffled(size: int) -> list[int]:
+  """An order that is the same in every run, as in DEAL's code."""
+  order = list(range(size))
+  random.Random(100).shuffle(order)
+  return order
+
+
+def cache_dir(config: Any) -> str:
+  """Where prepared copies and depth maps are kept, by TFDS's convention."""
+  default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
+  return os.path.expanduser(config.data.cache_dir or default)
+
+
+def num_initial(config: Any, pool_size: int) -> int:
+  """Images of the seed set: a count if the config gives one, or a share."""
+  return _count(config.pool.num_initial, config.pool.initial_percent, pool_size)
+
+
+def num_query(config: Any, pool_size: int) -> int:
+  """Images asked about in a cycle."""
+  return _count(config.pool.num_query, config.pool.query_percent, pool_size)
+
+
+def _count(number: int, percent: float, size: int) -> int:
+  return min(size, number or max(1, round(percent / 100 * size)))
+
+
+def explain_options(config: Any) -> ExplainOptions:
+  """How images are explained."""
+  layer, crop = default_layers.tap(config)
+  classes = tuple(config.cam.classes)
+  if config.cam.target == 'classes' and not classes:
+    classes = tuple(range(class_table.NUM_CLASSES))
+  return ExplainOptions(
+    layer=layer,
+    cam=CamOptions(
+      method=config.cam.method,
+      classes=classes if config.cam.target == 'classes' else (),
+      z=config.cam.z,
+      crop=crop,
+      classifier=default_layers.classifier(config),
+    ),
+    near_target=config.cam.near_target,
+    alpha=config.eem.alpha,
+    beta=config.eem.beta,
+    gamma=config.eem.gamma,
+    patch_entropy=config.eem.patch_entropy,
+    top_share=config.acquisition.top_share,
+    members=config.acquisition.members,
+    dropout=config.acquisition.dropout,
+    window=config.acquisition.window,
+    levels=config.acquisition.deal_levels,
+    gradient=_gradient_options(config),
+  )
+
+
+def _gradient_options(config: Any) -> GradientOptions | None:
+  """Of the strategies whose vectors are gradients."""
+  strategy = acquisition.create(config.acquisition.strategy)
+  if not strategy.needs_embedding or strategy.means.embedding != 'gradient':
+    return None
+  return GradientOptions(
+    classifier=classifier(config), dims=config.acquisition.gradient_dims
+  )
+
+
+def region_options(config: Any) -> regions.RegionOptions:
+  """How images are cut into regions."""
+  options = config.regions
+  return regions.RegionOptions(
+    kind=options.kind,
+    num_segments=options.num_segments,
+    compactness=options.compactness,
+    patch=options.patch,
+    count=options.count,
+  )
+
+
+def usable(config: Any) -> np.ndarray:
+  """bool [h w]: False on the rows at the bottom that show the own vehicle."""
+  height, width = config.image_size
+  mask = np.ones((height, width), bool)
+  mask[height - round(config.depth.ego_share * height) :] = False
+  return mask
+
+
+def pool_view(config: Any) -> View:
+  """Scene -> image, proximity, attention and usable pixels.
+
+  Attention ('near') is what the depth-informed image is multiplied by.
+  """
+  options = config.depth
+  folder = Path(cache_dir(config)) / 'depth'
+  provider = cached(depth.create(options), folder)
+  mask = usable(config)
+
+  def view(scene: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    near = proximity.proximity(
+      provider(scene),
+      mask,
+      inverse=provider.inverse,
+      percentiles=tuple(options.percentiles),
+    )
+    return {
+      'image': scene['image'],
+      'proximity': near,
+      'near': proximity.near_field(near, options.threshold),
+      'usable': mask,
+    }
+
+  return view

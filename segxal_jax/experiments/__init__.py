@@ -1,0 +1,1 @@
+"""Many runs: strategies and baselines."""

@@ -1,0 +1,193 @@
+"""What active learning is held against: random shares, and the whole pool.
+
+Two kinds of cells. A share of the pool, drawn at random, is labelled whole by
+the ground truth (the data-fraction ablation); the seed alone orders the
+images, so a larger share contains the smaller ones of its seed, and the first
+cycle of a loop with that seed is one of them. And the whole pool in k
+stratified folds, each left out of one training and tested on (the fully
+supervised reference). Each is a run of the loop that asks nothing.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common_lib.console import say
+from common_lib.errors import UserError
+from segxal_jax.config import builders, validation
+from segxal_jax.experiments import run_grid
+from segxal_jax.experiments.results import Results
+from segxal_jax.loop.driver import run_loop
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One run.
+
+  Attributes:
+    title: the row of the table that it belongs to.
+    number: which run of that row: its seed, or its fold.
+    folder: its name in the grid's folder of cells.
+    config: of the run.
+  """
+
+  title: str
+  number: int
+  folder: str
+  config: Any
+
+
+def share_title(percent: float) -> str:
+  """How tables call a share of the pool."""
+  return f'{percent:g} %'
+
+
+def folds_title(folds: int) -> str:
+  """How tables call the cross-validation."""
+  return f'fully supervised, {folds} folds'
+
+
+def cells_of(config: Any) -> list[Cell]:
+  """All cells, checked; seed by seed, then the folds.
+
+  Args:
+    config: with `config.reference`.
+
+  Raises:
+    UserError: a mistake in it, or a cell that could not run.
+  """
+  _check(config)
+  options = config.reference
+  shares = [float(percent) for percent in options.percents]
+  found = [
+    Cell(
+      share_title(percent),
+      seed,
+      f'share_{percent:g}-{seed}',
+      _config_of(config, seed, _share(config, percent)),
+    )
+    for seed in options.seeds
+    for percent in shares
+  ]
+  # The folds are the repetitions: all with one seed.
+  first = options.seeds[0]
+  found += [
+    Cell(
+      folds_title(options.folds),
+      fold,
+      f'fold_{fold + 1}_of_{options.folds}-{first}',
+      _config_of(config, first, _fold(config, fold)),
+    )
+    for fold in range(options.folds)
+  ]
+  _check_cells(found)
+  return found
+
+
+def _check(config: Any) -> None:
+  options = config.reference
+  if config.compare.arms:
+    raise UserError(
+      'config.reference.seeds and config.compare.arms are both set: one '
+      'command runs one of the two; empty the other.'
+    )
+  if not options.percents and not options.folds:
+    raise UserError(
+      'config.reference.percents and config.reference.folds are both empty: '
+      'there is nothing to run.'
+    )
+  for name in ('seeds', 'percents'):
+    values = tuple(options[name])
+    if len(set(values)) < len(values):
+      raise UserError(
+        f'config.reference.{name} is {values}: give each of them once.'
+      )
+  for seed in options.seeds:
+    if not isinstance(seed, int) or seed < 0:
+      raise UserError(
+        f'config.reference.seeds has {seed!r}: a seed is a whole number, 0 or '
+        'more.'
+      )
+  for percent in options.percents:
+    if not isinstance(percent, (int, float)) or not 0 < percent <= 100:
+      raise UserError(
+        f'config.reference.percents has {percent!r}: a share of the pool is a '
+        'number greater than 0 and at most 100.'
+      )
+  if config.pool.folds:
+    raise UserError(
+      'config.pool.folds is set by the cells: leave it 0, and say how many '
+      'by config.reference.folds.'
+    )
+
+
+def _check_cells(found: Sequence[Cell]) -> None:
+  """All configs; of the pools, those of the smallest share and of a fold."""
+  for cell in found:
+    validation.check(cell.config)
+  shares = [cell for cell in found if not cell.config.pool.folds]
+  shares.sort(key=lambda cell: cell.config.pool.initial_percent)
+  for cell in (*shares[:1], *found[len(shares) :][:1]):
+    builders.pool_source(cell.config)
+
+
+def _config_of(config: Any, seed: int, changes: Mapping[str, Any]) -> Any:
+  fixed = {'stop.cycles': config.reference.cycles}
+  return run_grid.config_of(config, seed, fixed | dict(changes))
+
+
+def _share(config: Any, percent: float) -> dict[str, Any]:
+  """Of a protocol that counts images, the same share of its seed set.
+
+  300 images are the 10 % of Cityscapes' protocol, so 40 % are 1,200.
+  """
+  if percent == 100:
+    return _whole(config)
+  pool = config.pool
+  count = round(pool.num_initial * percent / pool.initial_percent)
+  return {'pool.initial_percent': float(percent), 'pool.num_initial': count}
+
+
+def _whole(config: Any) -> dict[str, Any]:
+  """Labels for all, and steps of its own if the config gives some."""
+  changes = {'pool.initial_percent': 100.0, 'pool.num_initial': 0}
+  steps = config.reference.full_steps
+  if not steps:
+    return changes
+  longer = steps / max(1, config.phase1_steps)
+  return changes | {
+    'phase1_steps': steps,
+    'optimizer.poly_steps': round(longer * config.optimizer.poly_steps),
+  }
+
+
+def _fold(config: Any, fold: int) -> dict[str, Any]:
+  return _whole(config) | {
+    'pool.folds': config.reference.folds,
+    'pool.fold': fold,
+  }
+
+
+def run_cells(found: Sequence[Cell], workdir: Path) -> None:
+  """Runs every cell to its end.
+
+  Raises:
+    Interrupted: stopped; the same command goes on.
+  """
+  for place, cell in enumerate(found, 1):
+    kind = 'fold' if cell.config.pool.folds else 'seed'
+    shown = cell.number + (kind == 'fold')
+    say(f'cell {place} of {len(found)}: {cell.title}, {kind} {shown}')
+    run_loop(cell.config, _folder(cell, workdir))
+
+
+def _folder(cell: Cell, workdir: Path) -> Path:
+  return workdir / run_grid.FOLDER / cell.folder
+
+
+def results(found: Sequence[Cell], workdir: Path) -> Results:
+  """Measured cycles by title and number, of the cells that are done."""
+  return run_grid.results(
+    (cell.title, cell.number, _folder(cell, workdir)) for cell in found
+  )

@@ -1,0 +1,1 @@
+"""Why an image is asked for: Grad-CAM, proximity, EEM."""

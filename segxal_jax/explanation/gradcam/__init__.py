@@ -1,0 +1,1 @@
+"""Grad-CAM; `core` is the way in."""

@@ -1,0 +1,1 @@
+"""The driver of active learning: state -> next state."""

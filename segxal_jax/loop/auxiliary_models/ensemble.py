@@ -1,0 +1,119 @@
+"""A committee of networks that share nothing but the data (Seung et al., 1992).
+
+The members beside S itself are trained as S is, by the same compiled step,
+from other initial weights and on other batches. Each is written when it is
+done, so that an interrupted cycle goes on with the next one.
+"""
+
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common_lib import files
+from common_lib.console import say
+from common_lib.errors import UserError
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.distributed import barrier
+from segxal_jax.acquisition import Acquisition
+from segxal_jax.explanation.error_mask import image_score
+from segxal_jax.explanation.step import logits_fn, variables_of
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.state import LoopState
+from segxal_jax.uncertainty import committee
+
+FOLDER = 'ensemble'
+
+
+def scorer(
+  run: Run, state: LoopState, strategy: Acquisition
+) -> Callable[[Any, Any], dict[str, Any]]:
+  """Trains the members and returns what scores a batch with them.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; finished members are kept.
+    UserError: a member's loss is no longer finite.
+  """
+  own = variables_of(state.train.params, state.train.batch_stats)
+  others = [
+    mesh_lib.put_replicated(_member(run, state.cycle, number), run.mesh)
+    for number in range(1, run.config.acquisition.ensemble)
+  ]
+  step = run.compiled('ensemble', lambda: _make_step(run, strategy.needs))
+
+  def score(batch, key):
+    del key
+    return step([own, *others], batch['image'], batch['usable'])
+
+  return score
+
+
+def _make_step(run: Run, needs: tuple[str, ...]) -> Any:
+  top_share = run.config.acquisition.top_share
+  apply = logits_fn(run.model)
+
+  def step(members, images, usable):
+    images = images.astype(jnp.float32)
+    logits = jnp.stack([apply(member, images) for member in members])
+    return {
+      name: image_score(committee.MEASURES[name](logits), usable, top_share)
+      for name in needs
+    }
+
+  return jax.jit(step, out_shardings=mesh_lib.batch_sharding(run.mesh))
+
+
+def _member(run: Run, cycle: int, number: int) -> Any:
+  """Variables of a member as NumPy arrays, trained or read."""
+  folder = run.folder(cycle) / FOLDER
+  folder.mkdir(exist_ok=True)
+  path = folder / f'{number}.npz'
+  if not path.exists():
+    variables = _train(run, cycle, number)
+    if jax.process_index() == 0:
+      _write(path, variables)
+    barrier('ensemble')
+  return _read(path)
+
+
+def _train(run: Run, cycle: int, number: int) -> Any:
+  """Variables of S after a training of its own."""
+  networks = run.fresh_networks(None, member=number)
+  batches = run.member_batches(cycle, number)
+  members = run.config.acquisition.ensemble
+  say(f'cycle {cycle}  explain  training member {number + 1} of {members}')
+  scalars: Any = {}
+  try:
+    for step in range(run.steps_per_cycle):
+      phase = run.learner.phase(step)
+      batch = mesh_lib.put_batch(next(batches), run.mesh)
+      networks, scalars = run.train_step(phase)(networks, batch)
+      scalars['loss'].block_until_ready()
+      run.check_stop('training the committee')
+  finally:
+    batches.close()
+  if not math.isfinite(float(np.asarray(scalars['loss']))):
+    raise UserError(
+      f'The loss of member {number + 1} is not finite in cycle {cycle}: lower '
+      'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
+    )
+  return jax.device_get(variables_of(networks.params, networks.batch_stats))
+
+
+def _write(path: Path, variables: Any) -> None:
+  content = io.BytesIO()
+  np.savez(content, **flax.traverse_util.flatten_dict(variables, sep='/'))
+  files.write_bytes(path, content.getvalue())
+
+
+def _read(path: Path) -> Any:
+  with np.load(path, allow_pickle=False) as arrays:
+    flat = {name: arrays[name] for name in arrays.files}
+  # A network without batch norm has no statistics to write.
+  return {'batch_stats': {}} | flax.traverse_util.unflatten_dict(flat, sep='/')

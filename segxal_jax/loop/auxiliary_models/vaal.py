@@ -1,0 +1,264 @@
+"""VAAL: which images look least like the labelled ones (Sinha et al., 2019).
+
+An autoencoder of all images is trained so that a judge cannot tell the codes
+of labelled images from those of unlabelled ones; what the judge still finds
+unlabelled is asked about. S plays no part. The authors' code for segmentation
+was never published: this is their classification code on shrunken images.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, UInt8
+
+from common_lib import random_streams
+from common_lib.console import say
+from fsnet_jax.models.layers import initializers
+from fsnet_jax.runtime import mesh as mesh_lib
+from segxal_jax.acquisition import Acquisition
+from segxal_jax.loop.auxiliary_models.vaal_networks import (
+  Decoder,
+  Encoder,
+  Judge,
+)
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.state import LoopState
+
+Batch = Mapping[str, np.ndarray]
+
+
+@flax.struct.dataclass
+class VaalState:
+  """All that its training changes.
+
+  Attributes:
+    params: by network: 'encoder', 'decoder' and 'judge'.
+    stats: batch statistics of 'encoder' and 'decoder'.
+    coder_opt: optimiser's state of encoder and decoder.
+    judge_opt: optimiser's state of the judge.
+  """
+
+  params: Any
+  stats: Any
+  coder_opt: Any
+  judge_opt: Any
+
+
+class Vaal:
+  """The three networks and their training step."""
+
+  def __init__(
+    self,
+    side: int,
+    latent: int,
+    width: float,
+    learning_rate: float,
+    jit: Callable[[Any], Any] = jax.jit,
+  ):
+    """Describes the networks.
+
+    Args:
+      side: of the images, a multiple of 16.
+      latent: dimensions of the code.
+      width: multiplier of the autoencoder's channels.
+      learning_rate: of all three.
+      jit: compiles the two updates.
+    """
+    self._side, self._latent = side, latent
+    self._coder_step = jit(self._coder_update)
+    self._judge_step = jit(self._judge_update)
+    self._encoder = Encoder(latent, width)
+    self._decoder = Decoder(side, width)
+    self._judge = Judge()
+    self._optimizer = optax.adam(learning_rate)
+
+  def init(self, seed: int) -> VaalState:
+    """A fresh state, NumPy arrays and zeros, deterministic by `seed`."""
+    shape = (1, self._side, self._side, 3)
+    image = jax.ShapeDtypeStruct(shape, jnp.float32)
+    code = jax.ShapeDtypeStruct((1, self._latent), jnp.float32)
+    networks = {
+      'encoder': initializers.host_init(self._encoder, seed, image),
+      'decoder': initializers.host_init(self._decoder, seed, code),
+      'judge': initializers.host_init(self._judge, seed, code),
+    }
+    params = {name: tree['params'] for name, tree in networks.items()}
+    return VaalState(
+      params=params,
+      stats={n: networks[n]['batch_stats'] for n in ('encoder', 'decoder')},
+      coder_opt=self._optimizer.init(_coder(params)),
+      judge_opt=self._optimizer.init(params['judge']),
+    )
+
+  def shrink(self, images: UInt8[Array, 'b h w 3']) -> Float[Array, 'b s s 3']:
+    """Squares of the side, 0..1; the aspect is not kept."""
+    size = (images.shape[0], self._side, self._side, 3)
+    scaled = images.astype(jnp.float32) / 255
+    return jax.image.resize(scaled, size, 'linear', antialias=True)
+
+  def train_step(self, state: VaalState, batch: Batch, key: Any) -> VaalState:
+    """Two updates of the autoencoder and one of the judge, as the authors'.
+
+    Compiled by itself: each of the two programs is compiled once.
+
+    Args:
+      state: before.
+      batch: `labelled` and `unlabelled`, uint8 [b h w 3] each.
+      key: PRNG key.
+    """
+    images = np.concatenate([batch['labelled'], batch['unlabelled']])
+    labelled = np.arange(len(images)) < len(batch['labelled'])
+    for one in jax.random.split(key):
+      state = self._coder_step(state, images, one)
+    return self._judge_step(state, images, labelled)
+
+  def novelty(self, state: VaalState, images: Array) -> Float[Array, ' b']:
+    """1 - D: the probability of being unlabelled, by the judge."""
+    (mean, _), _ = self._encode(state, state.params, self.shrink(images), False)
+    logits = self._judge.apply({'params': state.params['judge']}, mean)
+    return jax.nn.sigmoid(-logits)
+
+  def coder_loss(
+    self, state: VaalState, coder: Any, images: Array, key: Any
+  ) -> tuple[Array, Any]:
+    """ELBO of the images and the judge's verdict; new batch statistics.
+
+    Both terms of the ELBO are sums over an image, here over its numbers. In
+    the authors' code the error is a mean and the divergence a sum, which
+    leaves a code of nothing. The verdict counts each half once, as theirs.
+    """
+    params = {**state.params, **coder}
+    (mean, log_variance), encoder = self._encode(state, params, images, True)
+    noise = jax.random.normal(key, mean.shape)
+    code = mean + noise * jnp.exp(0.5 * log_variance)
+    variables = {
+      'params': params['decoder'],
+      'batch_stats': state.stats['decoder'],
+    }
+    decoded, updated = self._decoder.apply(
+      variables, code, train=True, mutable=['batch_stats']
+    )
+    numbers = images.size / images.shape[0]
+    error = jnp.mean(jnp.sum((decoded - images) ** 2, axis=(1, 2, 3)))
+    divergence = 0.5 * jnp.mean(
+      jnp.sum(mean**2 + jnp.exp(log_variance) - 1 - log_variance, axis=1)
+    )
+    logits = self._judge.apply({'params': params['judge']}, mean)
+    fooled = 2 * jnp.mean(-jax.nn.log_sigmoid(logits))
+    stats = {'encoder': encoder, 'decoder': updated['batch_stats']}
+    return (error + divergence) / numbers + fooled, stats
+
+  def _encode(self, state, params, images, train) -> tuple[Any, Any]:
+    variables = {
+      'params': params['encoder'],
+      'batch_stats': state.stats['encoder'],
+    }
+    if not train:
+      return self._encoder.apply(variables, images), None
+    codes, updated = self._encoder.apply(
+      variables, images, train=True, mutable=['batch_stats']
+    )
+    return codes, updated['batch_stats']
+
+  def _coder_update(self, state, images, key) -> VaalState:
+    coder = _coder(state.params)
+    gradient, stats = jax.grad(self.coder_loss, argnums=1, has_aux=True)(
+      state, coder, self.shrink(images), key
+    )
+    updates, opt = self._optimizer.update(gradient, state.coder_opt, coder)
+    coder = optax.apply_updates(coder, updates)
+    return state.replace(
+      params={**state.params, **coder}, stats=stats, coder_opt=opt
+    )
+
+  def _judge_update(self, state, images, labelled) -> VaalState:
+    shrunk = self.shrink(images)
+    (mean, _), _ = self._encode(state, state.params, shrunk, True)
+    mean = jax.lax.stop_gradient(mean)
+
+    def loss(judge):
+      logits = self._judge.apply({'params': judge}, mean)
+      right = jnp.where(labelled, logits, -logits)
+      # Each half once, as the authors have it.
+      return 2 * jnp.mean(-jax.nn.log_sigmoid(right))
+
+    judge = state.params['judge']
+    gradient = jax.grad(loss)(judge)
+    updates, opt = self._optimizer.update(gradient, state.judge_opt, judge)
+    judge = optax.apply_updates(judge, updates)
+    return state.replace(params={**state.params, 'judge': judge}, judge_opt=opt)
+
+
+def scorer(
+  run: Run, state: LoopState, strategy: Acquisition
+) -> Callable[[Any, Any], dict[str, Any]]:
+  """Trains the networks and returns what scores a batch with them.
+
+  Every process does the same work on the same images: the networks are small
+  beside S.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; the training starts anew.
+  """
+  options = run.config.acquisition
+  networks = run.compiled(
+    'vaal',
+    lambda: Vaal(
+      options.vaal_side,
+      options.vaal_latent,
+      run.config.width,
+      options.vaal_learning_rate,
+    ),
+  )
+  trained = networks.init(
+    random_streams.derived(run.config.seed, 'vaal', state.cycle)
+  )
+  key = jax.random.key(
+    random_streams.derived(run.config.seed, 'vaal', state.cycle, 1)
+  )
+  say(f'cycle {state.cycle}  explain  training VAAL')
+  for step in range(options.vaal_steps):
+    batch = _batch(run, state.cycle, step)
+    trained = networks.train_step(trained, batch, jax.random.fold_in(key, step))
+    run.check_stop('training VAAL')
+  trained = mesh_lib.put_replicated(jax.device_get(trained), run.mesh)
+  name = strategy.needs[0]
+  novelty = run.compiled(
+    'novelty',
+    lambda: jax.jit(
+      networks.novelty, out_shardings=mesh_lib.batch_sharding(run.mesh)
+    ),
+  )
+
+  def score(batch, key):
+    del key
+    return {name: novelty(trained, batch['image'])}
+
+  return score
+
+
+def _batch(run: Run, cycle: int, step: int) -> dict[str, np.ndarray]:
+  """Images of both kinds, drawn with replacement."""
+  known = run.ledger.labelled(cycle)
+  kinds = {
+    'labelled': np.array(sorted(known), np.int64),
+    'unlabelled': np.setdiff1d(np.arange(len(run.pool)), sorted(known)),
+  }
+  rng = random_streams.generator(run.config.seed, 'vaal_batches', cycle, step)
+  count = run.config.acquisition.vaal_batch_size
+  return {
+    kind: np.stack(
+      [run.pool[int(place)]['image'] for place in rng.choice(places, count)]
+    )
+    for kind, places in kinds.items()
+  }
+
+
+def _coder(params: Any) -> dict[str, Any]:
+  """The parameters of the autoencoder."""
+  return {name: params[name] for name in ('encoder', 'decoder')}

@@ -1,0 +1,111 @@
+"""ViewAL's pass: the views of each scene are looked at together.
+
+Memory holds the probabilities of one scene's views, whatever the pool.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from common_lib import random_streams
+from fsnet_jax.runtime import mesh as mesh_lib
+from segxal_jax.config import builders
+from segxal_jax.explanation.step import logits_fn, variables_of
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.state import LoopState
+from segxal_jax.uncertainty import committee, view_entropy
+
+# The strategies' `Means.companions` that asks for this pass.
+NAME = 'views'
+
+
+def score(
+  run: Run, state: LoopState, places: Sequence[int]
+) -> dict[str, np.ndarray]:
+  """View entropy and divergence of images, and the scene of each.
+
+  Every process looks at every scene: what a scene's views say is not shared
+  out.
+
+  Args:
+    run: with a pool that `posed.check` accepts.
+    state: of the networks that look.
+    places: of the images in the pool.
+
+  Returns:
+    `view_entropy` and `view_divergence`, float [n], means over the usable
+    pixels; `group`, int [n], equal for views of one scene.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM.
+  """
+  sequences = [str(run.pool[i]['sequence']) for i in range(len(run.pool))]
+  scenes: dict[str, list[int]] = {}
+  for place, name in enumerate(sequences):
+    scenes.setdefault(name, []).append(place)
+  numbers = {name: number for number, name in enumerate(scenes)}
+  most = max(map(len, scenes.values()))
+  found: dict[int, tuple[float, float]] = {}
+  for name in dict.fromkeys(sequences[place] for place in places):
+    found |= _scene(run, state, scenes[name], most)
+    run.check_stop('looking at the pool')
+  return {
+    'view_entropy': np.array([found[p][0] for p in places]),
+    'view_divergence': np.array([found[p][1] for p in places]),
+    'group': np.array([numbers[sequences[p]] for p in places], np.int64),
+  }
+
+
+def _scene(
+  run: Run, state: LoopState, members: list[int], most: int
+) -> dict[int, tuple[float, float]]:
+  """Both scores of each view of a scene."""
+  views = [run.pool[place] for place in members]
+  # One shape for all scenes: one program.
+  padded = [*views, *[views[0]] * (most - len(views))]
+  step = run.compiled('views', lambda: _make_step(run))
+  seed = random_streams.derived(
+    run.config.seed, 'views', state.cycle, members[0]
+  )
+  images = np.stack([view['image'] for view in padded])
+  probs = step(
+    state.train.params,
+    state.train.batch_stats,
+    mesh_lib.put_replicated(images, run.mesh),
+    jax.random.key(seed),
+  )
+  scores = view_entropy.view_scores(
+    np.asarray(probs)[: len(views)],
+    np.stack([view['depth'] for view in views]),
+    np.stack([view['camera'] for view in views]),
+  )
+  usable = builders.usable(run.config)
+  count = max(1, int(usable.sum()))
+  return {
+    place: (
+      float(scores.entropy[row][usable].sum() / count),
+      float(scores.divergence[row][usable].sum() / count),
+    )
+    for row, place in enumerate(members)
+  }
+
+
+def _make_step(run: Run) -> Any:
+  """The mean softmax of the dropout committee."""
+  options = run.config.acquisition
+
+  def step(params, batch_stats, images, key):
+    logits = committee.member_logits(
+      logits_fn(run.model),
+      variables_of(params, batch_stats),
+      images.astype(jnp.float32),
+      key,
+      options.members,
+      options.dropout,
+    )
+    return jnp.mean(jax.nn.softmax(logits, axis=-1), axis=0)
+
+  return jax.jit(step, out_shardings=mesh_lib.replicated(run.mesh))

@@ -1,0 +1,266 @@
+"""Everything that the stages of one run share."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from common_lib import random_streams
+from common_lib.files import write_text
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.writers import create_writer
+from fsnet_jax.training.train_step import TrainState, create_state
+from fsnet_jax.weights import initial
+from input_pipeline import transforms
+from input_pipeline.datasets.base import Source
+from input_pipeline.loader import BatchIterator, train_loader
+from segxal_jax import learners, oracles
+from segxal_jax.acquisition import view_requirements
+from segxal_jax.config import builders
+from segxal_jax.loop.state import LoopState
+from segxal_jax.oracles import simulated_clicks
+from segxal_jax.pool.ledger import AnnotatedSource, Ledger
+from segxal_jax.pool.mixed_source import HalfUnlabelled
+
+_POSITION = 'position.json'
+
+
+class Run:
+  """Config, data, networks, ledger and checkpoints of one run.
+
+  Attributes:
+    config: of the run.
+    workdir: its folder.
+    mesh: devices.
+    learner: how S is trained.
+    model: S and, if it is trained, F.
+    pool: images of D^L and D^U together; their labels are the ground truth,
+      which only oracles that may see it, and audits, read.
+    fold: what is tested on beside the test sets, if the pool has folds.
+    ledger: who labelled what.
+    oracle: who answers.
+    stop: whether somebody asked to stop.
+  """
+
+  def __init__(self, config: Any, workdir: Path, stop: StopRequest):
+    self.config = config
+    self.workdir = workdir
+    self.stop = stop
+    self.mesh = mesh_lib.make_mesh()
+    self.learner = learners.create(config)
+    self.model = self.learner.model()
+    self.pool, self.fold = builders.pool_and_fold(config)
+    view_requirements.check(config, self.pool)
+    self.ledger = Ledger(
+      workdir / 'pool', _ids(self.pool), read_only=jax.process_index() > 0
+    )
+    self.oracle = oracles.create(config.oracle, config.seed, workdir / 'oracle')
+    self.oracle = simulated_clicks.answering(config, self.oracle)
+    self.writer = create_writer(workdir)
+    self._checkpoints = Checkpoints(workdir)
+    self._steps: dict[str, Any] = {}
+    self._iterator: tuple[int, BatchIterator] | None = None
+
+  def folder(self, cycle: int) -> Path:
+    """Where a cycle's files are."""
+    folder = self.workdir / 'cycles' / f'{cycle:03d}'
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+  def fresh_networks(
+    self, previous: TrainState | None, member: int = 0
+  ) -> TrainState:
+    """The state before a cycle's first training step.
+
+    From scratch, with weights that depend on the seed alone, or with those
+    that `config.init` names: cycles then differ in their labels, not in the
+    luck of a draw. With `config.warm_start`, with the weights of the cycle
+    before (its optimiser starts anew).
+
+    Args:
+      previous: networks of the cycle before.
+      member: of a committee: each begins with other weights.
+    """
+    config = self.config
+    numbers = (member,) if member else ()
+    state = create_state(
+      self.model,
+      self.learner.optimizer(),
+      seed=random_streams.derived(config.seed, 'networks', *numbers),
+      image_size=tuple(config.image_size),
+      phase2_start=self.learner.joint_start(),
+    )
+    if previous is not None and config.warm_start:
+      state = state.replace(
+        params=previous.params, batch_stats=previous.batch_stats
+      )
+    else:
+      params, batch_stats, _ = initial.load(
+        config, state.params, state.batch_stats
+      )
+      state = state.replace(params=params, batch_stats=batch_stats)
+    return mesh_lib.put_replicated(state, self.mesh)
+
+  def compiled(self, name: str, make: Callable[[], Any]) -> Any:
+    """A compiled step, made once a run."""
+    if name not in self._steps:
+      self._steps[name] = make()
+    return self._steps[name]
+
+  def train_step(self, phase: int) -> Any:
+    """The compiled training step of a phase."""
+    replicated = mesh_lib.replicated(self.mesh)
+    return self.compiled(
+      f'train{phase}',
+      lambda: jax.jit(
+        self.learner.train_step(self.model, phase),
+        donate_argnums=0,
+        out_shardings=(replicated, replicated),
+      ),
+    )
+
+  def member_batches(self, cycle: int, member: int) -> BatchIterator:
+    """As `training_batches`, in an order of its own; the caller closes it."""
+    return self._make_iterator(cycle, member)
+
+  def training_batches(self, cycle: int) -> BatchIterator:
+    """Endless batches of the labelled pool of a cycle."""
+    if self._iterator is None or self._iterator[0] != cycle:
+      if self._iterator is not None:
+        self._iterator[1].close()
+      self._iterator = (cycle, self._make_iterator(cycle))
+    return self._iterator[1]
+
+  def _make_iterator(self, cycle: int, *member: int) -> BatchIterator:
+    config = self.config
+    labelled = self.ledger.labelled(cycle)
+    files = [
+      (index, str(self.ledger.path(annotation)))
+      for index, annotation in labelled.items()
+    ]
+    source: Source = AnnotatedSource(self.pool, files)
+    if self.learner.needs_unlabelled:
+      rest = [i for i in range(len(self.pool)) if i not in labelled]
+      source = HalfUnlabelled(source, self.pool, rest)
+    return train_loader(
+      source,
+      batch_size=config.batch_size,
+      seed=random_streams.derived(config.seed, 'batches', cycle, *member),
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      augment=transforms.resolve(config.data.augment),
+      num_workers=config.data.num_workers,
+    )
+
+  @property
+  def steps_per_cycle(self) -> int:
+    """Training steps of a cycle."""
+    return self.config.phase1_steps + self.config.phase2_steps
+
+  def save(self, state: LoopState) -> None:
+    """Makes `state` what a resumed run starts from.
+
+    Only training changes the networks, so only training saves them: as
+    checkpoint number (training steps of all cycles). Later stages of the
+    cycle add a small file that names the position.
+    """
+    if state.stage == 'train' and int(state.train.step) == 0:
+      self._save_position(state)
+      return
+    if state.stage not in ('train', 'predict'):
+      self._save_position(state)
+      return
+    step = (state.cycle - 1) * self.steps_per_cycle + int(state.train.step)
+    self._checkpoints.save(
+      step,
+      _as_dict(state.train),
+      self.training_batches(state.cycle),
+      state.metadata(),
+      # The newest counts as the best, so that one checkpoint is kept.
+      validation=-float(step),
+    )
+
+  def _save_position(self, state: LoopState) -> None:
+    # A position is of use only with the networks that it belongs to.
+    self._checkpoints.wait()
+    if jax.process_index() == 0:
+      text = json.dumps(state.metadata()) + '\n'
+      write_text(self.workdir / _POSITION, text)
+    barrier('position')
+
+  def restore(self) -> LoopState | None:
+    """The state saved last, or None for a new run."""
+    path = self.workdir / _POSITION
+    position = json.loads(path.read_text()) if path.exists() else None
+    step = self._checkpoints.latest_step()
+    if step is None:
+      if position is None:
+        return None
+      return LoopState.restored(position, self.fresh_networks(None))
+    cycle = (step - 1) // self.steps_per_cycle + 1
+    like = self.fresh_networks(None)
+    unfinished = step < cycle * self.steps_per_cycle
+    restored = self._checkpoints.restore(
+      step,
+      _as_dict(like),
+      self.training_batches(cycle) if unfinished else None,
+    )
+    trained = TrainState(**restored.state)
+    saved = LoopState.restored(restored.metadata, trained)
+    if position is None:
+      return saved
+    later = LoopState.restored(position, trained)
+    if later.place <= saved.place:
+      return saved
+    if later.cycle > cycle:
+      networks = self.fresh_networks(trained)
+      return later.then('train', train=networks)
+    return later
+
+  def share_ledger(self, name: str) -> None:
+    """Lets every process know what process 0 has written; a collective."""
+    barrier(name)
+    if jax.process_index() > 0:
+      self.ledger.refresh()
+
+  def check_stop(self, what: str) -> None:
+    """Raises Interrupted if somebody asked to stop; nothing is lost."""
+    if self.stop.requested_anywhere():
+      raise Interrupted(
+        f'Interrupted by {self.stop.signal_name} while {what}: run the same '
+        'command again to continue.'
+      )
+
+  def close(self) -> None:
+    """Waits for what is being written."""
+    self._checkpoints.wait()
+    self._checkpoints.close()
+    self.writer.flush()
+    self.writer.close()
+    if self._iterator is not None:
+      self._iterator[1].close()
+
+
+def _as_dict(state: TrainState) -> dict[str, Any]:
+  """The fields of a state, for a checkpoint."""
+  return {
+    field.name: getattr(state, field.name)
+    for field in dataclasses.fields(state)
+  }
+
+
+def _ids(pool: Source) -> list[str]:
+  """Names of the pool's images."""
+  return [str(pool[index]['id']) for index in range(len(pool))]
+
+
+def truth(pool: Source, index: int) -> np.ndarray:
+  """The ground truth of an image, for those who may see it."""
+  return np.asarray(pool[index]['label'])

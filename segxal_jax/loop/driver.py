@@ -1,0 +1,102 @@
+"""The driver: state -> next state, a checkpoint after each stage.
+
+Killed at any moment, the same command goes on from the last checkpoint and
+ends in the same state: stages are functions of state, ledger and data, and
+the ledger gives a stage only what is before it.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from common_lib import random_streams
+from common_lib.console import say
+from fsnet_jax.runtime.interrupts import StopRequest
+from segxal_jax.config import builders
+from segxal_jax.loop import stage_timings
+from segxal_jax.loop.context import Run, truth
+from segxal_jax.loop.stages import STAGES
+from segxal_jax.loop.stages.annotate import store
+from segxal_jax.loop.state import DONE, LoopState
+from segxal_jax.oracles.full_image import whole_image
+from segxal_jax.pool.ledger import SEED_CYCLE
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+  """How a loop ended.
+
+  Attributes:
+    cycles: last cycle, which was trained and measured but not asked.
+    reason: the stopping rule, in words.
+  """
+
+  cycles: int
+  reason: str
+
+
+def run_loop(
+  config: Any, workdir: Path, until: tuple[int, str] | None = None
+) -> Finished:
+  """Runs the loop to its end, from wherever the folder stands.
+
+  Args:
+    config: of the run.
+    workdir: claimed by the caller.
+    until: cycle and stage before which to stop early.
+
+  Returns:
+    How it ended; the reason is '' if it stopped early.
+
+  Raises:
+    Interrupted: stopped, or waiting for annotators; run it again.
+    UserError: for anything the user must change.
+  """
+  with StopRequest() as stop:
+    run = Run(config, workdir, stop)
+    try:
+      state = run.restore()
+      if state is None:
+        state = _first_state(run)
+        run.save(state)
+      while state.stage != DONE and (state.cycle, state.stage) != until:
+        began = time.perf_counter()
+        stage, cycle = state.stage, state.cycle
+        state = STAGES[stage](run, state)
+        stage_timings.add(workdir, cycle, stage, time.perf_counter() - began)
+        run.save(state)
+      return Finished(state.cycle, state.reason)
+    finally:
+      run.close()
+
+
+def seed_set(run: Run) -> list[int]:
+  """Places of the images that are labelled from the start, ascending."""
+  size = len(run.pool)
+  rng = random_streams.generator(run.config.seed, 'seed_set')
+  chosen = rng.permutation(size)[: builders.num_initial(run.config, size)]
+  return sorted(int(index) for index in chosen)
+
+
+def _first_state(run: Run) -> LoopState:
+  """The seed set is labelled in full, and paid for."""
+  indices = seed_set(run)
+  if jax.process_index() == 0:
+    for index in indices:
+      right = truth(run.pool, index)
+      scene_id = str(run.pool[index]['id'])
+      answer = whole_image(right)
+      store(run, SEED_CYCLE, index, scene_id, answer, right)
+    run.ledger.select(SEED_CYCLE, indices, [], {})
+  run.share_ledger('seed_set')
+  say(f'seed set: {len(indices)} of {len(run.pool)} images')
+  return LoopState(
+    cycle=1,
+    stage='train',
+    queried=(),
+    reason='',
+    train=run.fresh_networks(None),
+  )

@@ -1,0 +1,131 @@
+"""Looks at a random part of the unlabelled pool (paper 3.2, 4: D^S)."""
+
+import io
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+
+from common_lib import files, random_streams
+from common_lib.console import say
+from fsnet_jax.runtime import mesh as mesh_lib
+from segxal_jax import acquisition
+from segxal_jax.config import builders
+from segxal_jax.explanation.step import make_score_step
+from segxal_jax.loop import auxiliary_models
+from segxal_jax.loop.auxiliary_models import views
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.stages import fit_mask_weights, shared
+from segxal_jax.loop.state import LoopState
+from segxal_jax.pool.streaming import gathered, stream
+
+
+def subset(run: Run, cycle: int) -> np.ndarray:
+  """Places of D^S, ascending: the part of D^U that a cycle looks at.
+
+  Each image of the pool draws a lot that depends on seed and cycle alone, and
+  the lowest lots among the unlabelled are taken: strategies that run with one
+  seed look at the same images wherever their pools agree.
+  """
+  unlabelled = np.ones(len(run.pool), bool)
+  unlabelled[list(run.ledger.labelled(cycle))] = False
+  places = np.flatnonzero(unlabelled)
+  lots = random_streams.generator(run.config.seed, 'subset', cycle).random(
+    len(run.pool)
+  )
+  wanted = builders.num_query(run.config, len(run.pool))
+  share = run.config.pool.subset_share
+  count = min(len(places), max(wanted, round(share * len(places))))
+  chosen = places[np.argsort(lots[places], kind='stable')[:count]]
+  return np.sort(chosen)
+
+
+def explain(run: Run, state: LoopState) -> LoopState:
+  """Scores D^S with one streaming pass and writes scores.npz.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; the pass starts anew.
+  """
+  fit_mask_weights.weigh(run, state)
+  strategy = acquisition.create(run.config.acquisition.strategy)
+  places = subset(run, state.cycle)
+  arrays = {'index': places}
+  if strategy.needs or strategy.needs_embedding:
+    say(f'cycle {state.cycle}  explain  {len(places)} images: {strategy.title}')
+    labelled = []
+    centres = (
+      strategy.needs_embedding and strategy.means.embedding == 'features'
+    )
+    if centres:
+      labelled = list(run.ledger.labelled(state.cycle))
+    values = score(run, state, strategy, [*map(int, places), *labelled])
+    for name, rows in values.items():
+      arrays[name] = rows[: len(places)]
+    if centres:
+      arrays['centres'] = values['embedding'][len(places) :]
+  if jax.process_index() == 0:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    path = run.folder(state.cycle) / 'scores.npz'
+    files.write_bytes(path, content.getvalue())
+    # Of no more use, and as large as many checkpoints.
+    shutil.rmtree(path.parent / auxiliary_models.FOLDER, ignore_errors=True)
+  return state.then('query')
+
+
+def score(
+  run: Run,
+  state: LoopState,
+  strategy: acquisition.Acquisition,
+  places: list[int],
+) -> dict[str, np.ndarray]:
+  """What a strategy needs of each image, in the order of `places`."""
+  if strategy.means.companions == views.NAME:
+    return views.score(run, state, places)
+  scorer = _scorer(run, state, strategy)
+  view = builders.pool_view(run.config)
+  key = jax.random.key(
+    random_streams.derived(run.config.seed, 'committee', state.cycle)
+  )
+  weights = shared.weights(run, state.cycle)
+  collected: dict[str, list[Any]] = {}
+  batches = stream(run.pool, places, run.config.eval.batch_size, view)
+  for number, batch in enumerate(batches):
+    values = scorer(
+      shared.inputs(run, batch, weights), jax.random.fold_in(key, number)
+    )
+    for name, rows in values.items():
+      collected.setdefault(name, []).append(mesh_lib.local_rows(rows))
+    run.check_stop('looking at the pool')
+  stacked = {name: np.stack(rows) for name, rows in collected.items()}
+  return {name: rows[: len(places)] for name, rows in gathered(stacked).items()}
+
+
+def _scorer(
+  run: Run, state: LoopState, strategy: acquisition.Acquisition
+) -> auxiliary_models.Scorer:
+  """(batch, key) -> numbers: of S itself, or of networks beside it."""
+  if strategy.means.companions:
+    return auxiliary_models.COMPANIONS[strategy.means.companions](
+      run, state, strategy
+    )
+  step = run.compiled('score', lambda: _make_step(run, strategy))
+  params = run.learner.asking_params(state.train)
+
+  def score(batch, key):
+    return step(params, state.train.batch_stats, batch, key)
+
+  return score
+
+
+def _make_step(run: Run, strategy: acquisition.Acquisition) -> Any:
+  return jax.jit(
+    make_score_step(
+      run.model,
+      builders.explain_options(run.config),
+      strategy.needs,
+      strategy.needs_embedding,
+    ),
+    out_shardings=mesh_lib.batch_sharding(run.mesh),
+  )

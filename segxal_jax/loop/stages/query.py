@@ -1,0 +1,106 @@
+"""Chooses the images to ask about and draws up the questions (paper 3.3)."""
+
+import numpy as np
+
+from common_lib import random_streams
+from common_lib.console import say
+from common_lib.errors import UserError
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.distributed import barrier
+from segxal_jax import acquisition
+from segxal_jax.acquisition import Candidates
+from segxal_jax.config import builders
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.stages import shared
+from segxal_jax.loop.state import LoopState
+from segxal_jax.pool.streaming import stream
+from segxal_jax.queries import storage
+
+
+def query(run: Run, state: LoopState) -> LoopState:
+  """Picks a batch of images and writes their maps.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; the stage starts anew.
+    UserError: the network has diverged.
+  """
+  chosen = choose(run, state)
+  say(f'cycle {state.cycle}  query  {len(chosen)} images')
+  write_maps(run, state, chosen, 'questions')
+  write_maps(run, state, watched(run), 'watched')
+  barrier('query')
+  return state.then('annotate', queried=tuple(chosen))
+
+
+def choose(run: Run, state: LoopState) -> list[int]:
+  """Places of the images to ask about, most wanted first."""
+  config = run.config
+  strategy = acquisition.create(config.acquisition.strategy)
+  path = run.folder(state.cycle) / 'scores.npz'
+  with np.load(path, allow_pickle=False) as arrays:
+    known = {name: arrays[name] for name in arrays.files}
+  candidates = Candidates(
+    index=known['index'],
+    scores={name: known[name] for name in strategy.needs},
+    embedding=known.get('embedding'),
+    centres=known.get('centres'),
+    group=known.get('group'),
+  )
+  count = builders.num_query(config, len(run.pool))
+  rng = random_streams.generator(config.seed, 'choice', state.cycle)
+  try:
+    picked = strategy.choose(candidates, count, rng)
+  except ValueError as error:
+    raise UserError(
+      f'The pool cannot be scored in cycle {state.cycle}: {error}; lower '
+      'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
+    ) from error
+  return [int(index) for index in picked.index]
+
+
+def watched(run: Run) -> list[int]:
+  """Images that the report follows through all cycles, fixed by the seed.
+
+  They are never in the seed set, so the first cycle has not seen them.
+  """
+  rng = random_streams.generator(run.config.seed, 'watched')
+  known = run.ledger.labelled(1)
+  order = [
+    int(i) for i in rng.permutation(len(run.pool)) if int(i) not in known
+  ]
+  return order[: run.config.report.num_watched]
+
+
+def write_maps(
+  run: Run, state: LoopState, places: list[int], folder_name: str
+) -> None:
+  """Writes one file of maps for each image; see `questions`."""
+  if not places:
+    return
+  folder = run.folder(state.cycle) / folder_name
+  folder.mkdir(exist_ok=True)
+  step = shared.maps_step(run)
+  weights = shared.weights(run, state.cycle)
+  view = builders.pool_view(run.config)
+  asks = shared.asks(run)
+  for batch in stream(run.pool, places, run.config.eval.batch_size, view):
+    maps = step(
+      run.learner.asking_params(state.train),
+      state.train.batch_stats,
+      shared.inputs(run, batch, weights),
+    )
+    local = {name: mesh_lib.local_rows(rows) for name, rows in maps.items()}
+    local['proximity'] = batch['proximity']
+    for row, index in enumerate(batch['index']):
+      if batch['mask'][row]:
+        storage.write(
+          storage.path(folder, int(index)),
+          batch['image'][row],
+          {name: rows[row] for name, rows in local.items()},
+          batch['usable'][row],
+          asks,
+          random_streams.generator(
+            run.config.seed, 'asks', state.cycle, int(index)
+          ),
+        )
+    run.check_stop('explaining images')

@@ -1,0 +1,61 @@
+"""What every look at images shares: the mask's weights and the maps' step."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from fsnet_jax.runtime import mesh as mesh_lib
+from segxal_jax import acquisition
+from segxal_jax.config import builders
+from segxal_jax.explanation.step import PARTS, make_maps_step
+from segxal_jax.loop.context import Run
+from segxal_jax.queries import region_selectors
+
+WEIGHTS_FILE = 'weights.json'
+
+
+def configured(config: Any) -> dict[str, float]:
+  """The config's weights, by the name of the map; 0 leaves a map out."""
+  eem = config.eem
+  return {'pae': eem.alpha, 'entropy': eem.beta, 'failure': eem.gamma}
+
+
+def weights(run: Run, cycle: int) -> dict[str, float]:
+  """The weights in use: those fitted in a cycle, or the config's."""
+  path = run.folder(cycle) / WEIGHTS_FILE
+  if run.config.eem.weights == 'fitted' and path.exists():
+    return json.loads(path.read_text())['weights']
+  return configured(run.config)
+
+
+def inputs(
+  run: Run, batch: Mapping[str, np.ndarray], mask_weights: Mapping[str, float]
+) -> Any:
+  """What the compiled steps read of a batch, on the devices."""
+  chosen = {name: batch[name] for name in ('image', 'near', 'usable')}
+  if run.config.eem.weights == 'fitted':
+    row = np.array([mask_weights[name] for name in PARTS], np.float32)
+    chosen['weights'] = np.tile(row, (len(batch['mask']), 1))
+  return mesh_lib.put_batch(chosen, run.mesh)
+
+
+def asks(run: Run) -> region_selectors.Asks:
+  """How the strategy points at parts of an image."""
+  strategy = acquisition.create(run.config.acquisition.strategy)
+  return region_selectors.create(run.config, strategy.means.asks)
+
+
+def maps_step(run: Run) -> Any:
+  """The compiled `make_maps_step`, made once a run."""
+
+  def make():
+    options = builders.explain_options(run.config)
+    return jax.jit(
+      make_maps_step(run.model, options, asks(run).guide),
+      out_shardings=mesh_lib.batch_sharding(run.mesh),
+    )
+
+  return run.compiled('maps', make)

@@ -1,0 +1,110 @@
+"""A person who names the classes of exactly the pixels that are asked about.
+
+No outline is drawn: a pixel is one click (PixelPick), a small square one click
+for each class in it (as RIPU's budget of pixels or regions supposes).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from common_lib import random_streams
+from segxal_jax import acquisition
+from segxal_jax.oracles.base import VOID, Answer, Oracle, Question, fill
+from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries import region_selectors
+
+
+class SparseHuman:
+  """The ground truth of the regions asked about and of nothing else."""
+
+  name = 'sparse_human'
+  title = 'simulated human (the pixels asked about)'
+  needs_truth = True
+  where = ''
+
+  def __init__(
+    self,
+    *,
+    seed: int = 0,
+    wrong_class: float = 0.0,
+    rest: str = 'prediction',
+    min_confidence: float = 0.9,
+  ):
+    """Describes the person.
+
+    Args:
+      seed: of the mistakes.
+      wrong_class: probability that a region's pixels of one class get another
+        class of the image.
+      rest: see `oracles.base.fill`.
+      min_confidence: see `oracles.base.fill`.
+    """
+    self._seed, self._wrong_class = seed, wrong_class
+    self._rest, self._min_confidence = rest, min_confidence
+
+  @classmethod
+  def create(
+    cls, options: Any, seed: int, folder: Path | None = None
+  ) -> 'SparseHuman':
+    """See `Oracle`."""
+    del folder
+    return cls(
+      seed=seed,
+      wrong_class=options.wrong_class,
+      rest=options.rest,
+      min_confidence=options.min_confidence,
+    )
+
+  def publish(self, questions: Sequence[Question]) -> None:
+    """Nothing to do: it answers at once."""
+
+  def answer(
+    self, question: Question, truth: UInt8[np.ndarray, 'h w'] | None
+  ) -> Answer:
+    """See `Oracle`; void costs its click but no pixel, and teaches nothing."""
+    rng = random_streams.generator(
+      self._seed, 'sparse_human', question.cycle, question.index
+    )
+    label = fill(question, self._rest, self._min_confidence)
+    asked = np.zeros(truth.shape, bool)
+    others = np.unique(truth[truth != VOID])
+    clicks = 0
+    for region in question.regions:
+      inside = (question.segments == region.id) & question.usable
+      for value in np.unique(truth[inside]):
+        clicks += 1
+        part = inside & (truth == value)
+        label[part] = self._named(value, others, rng)
+        asked |= part & (truth != VOID)
+    return Answer(label, asked, Cost(1, int(asked.sum()), clicks))
+
+  def _named(
+    self, value: np.uint8, others: np.ndarray, rng: np.random.Generator
+  ) -> np.uint8:
+    """The class that the person says."""
+    if value == VOID or not self._wrong_class:
+      return value
+    wrong = others[others != value]
+    if rng.random() >= self._wrong_class or not wrong.size:
+      return value
+    return rng.choice(wrong)
+
+
+def answering(config: Any, oracle: Oracle) -> Oracle:
+  """Who answers the questions of the config's strategy.
+
+  Args:
+    config: of the run.
+    oracle: that `config.oracle` names.
+
+  Returns:
+    It, or the same person asked about single pixels.
+  """
+  strategy = acquisition.create(config.acquisition.strategy)
+  if region_selectors.create(config, strategy.means.asks).exact:
+    return SparseHuman.create(config.oracle, config.seed)
+  return oracle

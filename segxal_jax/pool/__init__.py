@@ -1,0 +1,1 @@
+"""The pool: who labelled what, and what a cycle trains on."""

@@ -1,0 +1,151 @@
+"""Questions on disk: the maps of an image and the regions asked about.
+
+An oracle answers what is written here, also one that answers days later, and
+a run that is continued asks exactly what the interrupted one asked.
+"""
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from common_lib import files
+from segxal_jax.oracles import Question
+from segxal_jax.queries.region_selectors import Asks
+from segxal_jax.queries.regions import Region
+
+VOID = 255
+# Those with a picture in the report, all in [0, 1]; half precision is far
+# finer than a colour.
+MAPS = ('entropy', 'proximity', 'cam', 'pae', 'eem', 'failure')
+# How an annotator is told of them.
+_PARTS = {'pae': 'proximity'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+  """What was written about an image.
+
+  Attributes:
+    image: RGB.
+    prediction: classes.
+    confidence: probability of those classes.
+    maps: those of `MAPS` that there are, float32 [h w].
+    usable: False on the ego vehicle.
+    segments: numbers of the regions.
+    regions: those that are asked about.
+    guide: the map that ranked them, where it is not the error mask.
+  """
+
+  image: UInt8[np.ndarray, 'h w 3']
+  prediction: UInt8[np.ndarray, 'h w']
+  confidence: np.ndarray
+  maps: Mapping[str, np.ndarray]
+  usable: Bool[np.ndarray, 'h w']
+  segments: np.ndarray
+  regions: tuple[Region, ...]
+  guide: np.ndarray | None = None
+
+  def question(
+    self, cycle: int, index: int, id: str, weights: Mapping[str, float]
+  ) -> Question:
+    """The part that an oracle gets to see.
+
+    Args:
+      cycle: of the loop.
+      index: place in the pool.
+      id: name of the image.
+      weights: of the maps that the error mask is made of.
+    """
+    return Question(
+      cycle=cycle,
+      index=index,
+      id=id,
+      image=self.image,
+      prediction=self.prediction,
+      confidence=self.confidence,
+      eem=self.maps['eem'] if self.guide is None else self.guide,
+      usable=self.usable,
+      segments=self.segments,
+      regions=self.regions,
+      parts=self._parts(weights) if self.guide is None else {},
+    )
+
+  def _parts(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """The weighted maps, under the names that an annotator knows."""
+    return {
+      _PARTS.get(name, name): weight * self.maps[name]
+      for name, weight in weights.items()
+      if weight
+    }
+
+
+def path(folder: Path, index: int) -> Path:
+  """The file of the image at a place in the pool."""
+  return folder / f'{index:07d}.npz'
+
+
+def write(
+  file: Path,
+  image: UInt8[np.ndarray, 'h w 3'],
+  maps: Mapping[str, np.ndarray],
+  usable: Bool[np.ndarray, 'h w'],
+  asks: Asks,
+  rng: np.random.Generator,
+) -> None:
+  """Points at the parts that are asked about, and writes everything.
+
+  Args:
+    file: of the image.
+    image: RGB.
+    maps: of `explain_step.make_maps_step`, and `proximity`.
+    usable: False on the ego vehicle.
+    asks: how to point.
+    rng: for those that draw.
+  """
+  stored = {
+    name: maps[name].astype(np.float16)
+    for name in (*MAPS, 'confidence', 'guide')
+    if name in maps
+  }
+  # Ranked by what is stored, so that a reader comes to the same ranking.
+  guide = stored.get('guide', stored['eem']).astype(np.float32)
+  segments, ranked = asks.point(image, guide, usable, rng)
+  content = io.BytesIO()
+  np.savez_compressed(
+    content,
+    image=image,
+    prediction=maps['prediction'],
+    usable=usable,
+    segments=segments,
+    regions=np.array(ranked, np.float64).reshape(-1, 4),
+    **stored,
+  )
+  files.write_bytes(file, content.getvalue())
+
+
+def read(file: Path) -> Maps:
+  """What `write` wrote."""
+  with np.load(file, allow_pickle=False) as arrays:
+    return Maps(
+      image=arrays['image'],
+      prediction=arrays['prediction'],
+      confidence=arrays['confidence'].astype(np.float32),
+      maps={
+        name: arrays[name].astype(np.float32)
+        for name in MAPS
+        if name in arrays.files
+      },
+      usable=arrays['usable'],
+      segments=arrays['segments'],
+      regions=tuple(
+        Region(int(row[0]), float(row[1]), int(row[2]), int(row[3]))
+        for row in arrays['regions']
+      ),
+      guide=(
+        arrays['guide'].astype(np.float32) if 'guide' in arrays.files else None
+      ),
+    )

@@ -1,0 +1,1 @@
+"""Meshes, rasters and cameras: numbers, no streets."""

@@ -1,0 +1,1 @@
+"""What can stand in a street, built of flat faces."""

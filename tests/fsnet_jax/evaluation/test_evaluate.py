@@ -1,0 +1,127 @@
+"""The evaluation loop: what was kept is not evaluated again."""
+
+import types
+
+import numpy as np
+import pytest
+
+from common_lib.errors import UserError
+from configs import fsnet_fcn8
+from fsnet_jax.evaluation import cache, evaluate, evaluator
+from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.segmentation import SegmentationMetrics
+from fsnet_jax.runtime.interrupts import Interrupted
+
+DATASETS = ('streets/day', 'streets/fog', 'streets/rain')
+
+
+class StandIn:
+  """Instead of networks and data; stops before a data set if told to."""
+
+  stop_before = None
+  seen: list[str] = []
+
+  def __init__(self, *_):
+    pass
+
+  def check_fits(self, state):
+    pass
+
+  def __call__(self, state, source, stop, observe, dataset):
+    assert dataset == source[0]
+    if source[0] == self.stop_before:
+      raise Interrupted('stopped')
+    self.seen.append(source[0])
+    return evaluator.DatasetResult({'segmentation': {}, 'failure': {}}, [])
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+  monkeypatch.setattr(StandIn, 'seen', [])
+  for name, value in {
+    'Evaluator': StandIn,
+    'Checkpoints': lambda *_, **__: types.SimpleNamespace(
+      restore=lambda step, like: types.SimpleNamespace(state=None),
+      close=lambda: None,
+    ),
+    '_choose_step': lambda *_: 7,
+    'new_state': lambda *_: None,
+    '_publish': lambda *_: None,
+  }.items():
+    monkeypatch.setattr(evaluate, name, value)
+  monkeypatch.setattr(
+    evaluate.data_sources, 'source', lambda config, name: [name]
+  )
+  monkeypatch.setattr(evaluate.data_sources, 'images_in_common', lambda *_: 0)
+  return StandIn
+
+
+def test_kept_results_stand_for_their_data_sets(
+  stand_in, tmp_path, monkeypatch
+):
+  config = fsnet_fcn8.get_config()
+  config.eval.datasets = DATASETS
+  kept = {}
+  with monkeypatch.context() as patch:
+    patch.setattr(stand_in, 'stop_before', 'streets/rain')
+    with pytest.raises(Interrupted):
+      evaluate.evaluate(config, tmp_path, {}, keep=kept.__setitem__)
+  assert list(kept) == ['streets/day', 'streets/fog']
+  del kept['streets/day']
+  stand_in.seen.clear()
+  added = {}
+  metrics = evaluate.evaluate(
+    config, tmp_path, {}, kept=kept, keep=added.__setitem__
+  )
+  assert stand_in.seen == list(added) == ['streets/day', 'streets/rain']
+  assert list(metrics['datasets']) == list(DATASETS)
+  assert metrics['datasets']['streets/fog'] is kept['streets/fog'].metrics
+
+
+def test_images_that_validation_shares_are_named(
+  stand_in, tmp_path, monkeypatch, capsys
+):
+  config = fsnet_fcn8.get_config()
+  config.eval.datasets = DATASETS
+  evaluate.evaluate(config, tmp_path, {})
+  assert 'note:' not in capsys.readouterr().err
+  shared = {'streets/fog': 3, 'streets/rain': 2}
+  monkeypatch.setattr(
+    evaluate.data_sources,
+    'images_in_common',
+    lambda _, name: shared.get(name, 0),
+  )
+  evaluate.evaluate(config, tmp_path, {})
+  lines = capsys.readouterr().err.splitlines()
+  (note,) = [line for line in lines if line.startswith('note: ')]
+  assert "'day:validation'" in note and 'temperature' in note
+  assert '3 of streets/fog, 2 of streets/rain' in note
+
+
+@pytest.mark.parametrize('score', [np.nan, np.inf])
+def test_a_detector_whose_score_is_no_number_is_named(score):
+  zeros = np.zeros((4, 4), np.int32)
+  scores = np.full((4, 4), 0.5, np.float32)
+  good = FailureHistogram.empty(2).update(scores, zeros > 0, zeros == 0, zeros)
+  scores[1, :3] = score
+  bad = FailureHistogram.empty(2).update(scores, zeros > 0, zeros == 0, zeros)
+  names, nothing = ('road', 'sky'), SegmentationMetrics.empty(2)
+  failure = {'msp': good, 'margin': bad}
+  words = "'margin'.*streets/fog.*3 valid pixels.*config.eval.detectors"
+  with pytest.raises(UserError, match=words) as error:
+    evaluator._dataset_metrics('streets/fog', 1, nothing, failure, names)
+  assert '\n' not in str(error.value)
+
+
+def test_the_folders_of_what_is_evaluated():
+  config = fsnet_fcn8.get_config()
+  config.data.root = 'own'
+  config.eval.roots.bdd100k = 'bdd'
+  config.eval.roots.camvid = 'unused'
+  config.eval.datasets = ('streets/day@fog3', 'bdd100k/old:val', 'streets/fog')
+  assert cache.folders(config) == {'bdd100k': 'bdd', 'streets': 'own'}
+  # The run's own has the images that the temperature is fitted on.
+  config.eval.datasets = ('bdd100k',)
+  assert cache.folders(config.to_dict()) == {
+    'bdd100k': 'bdd', 'streets': 'own',
+  }  # fmt: skip

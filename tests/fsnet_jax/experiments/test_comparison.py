@@ -1,0 +1,183 @@
+"""The comparison's cells: what differs, what is shared, what is refused."""
+
+import copy
+import json
+
+import pytest
+
+from common_lib.errors import UserError
+from configs import compare_deeplabv2, compare_fcn8
+from fsnet_jax import cli
+from fsnet_jax.builders import networks
+from fsnet_jax.config import validation
+from fsnet_jax.experiments import comparison
+from fsnet_jax.experiments.comparison import cells
+from fsnet_jax.models import mc_dropout
+from fsnet_jax.runtime.workdir import flatten
+
+
+def flat(config):
+  return flatten(config.to_dict())
+
+
+@pytest.mark.parametrize('protocol', ['streets', 'camvid', 'cityscapes'])
+@pytest.mark.parametrize('module', [compare_fcn8, compare_deeplabv2])
+def test_shipped_configs_can_serve_every_detector(module, protocol):
+  config = module.get_config(protocol)
+  validation.check(config)
+  comparison.check(config)
+  assert mc_dropout.problem(networks.segmentation(config)) is None
+  assert config.data.validation_split  # for the temperature
+
+
+def test_cells_differ_in_what_they_must(tmp_path):
+  config = compare_fcn8.get_config()
+  config.compare.fitted = ('tcp',)
+  folder = cells.seed_folder(tmp_path, 3)
+  joint = cells.joint_config(config, 3, folder)
+  alone = cells.alone_config(config, 3, folder)
+  fit = cells.fit_config(config, 3, folder)
+  before, after = flat(config), flat(joint)
+  differing = {key for key in after if before.get(key) != after[key]}
+  assert differing == {
+    'task', 'seed', 'init.phase1', 'eval.detectors', 'eval.fitted.tcp',
+  }  # fmt: skip
+  assert not any(key.startswith('compare') for key in after)
+  assert {'tcp', 'tcp_msp'} <= set(joint.eval.detectors)
+  assert joint.eval.fitted.tcp == str(folder / 'fitted' / 'tcp')
+  assert joint.init.phase1 == str(folder / 'phase1')
+  assert alone.phase2_steps == 0 and alone.init.phase1 == ''
+  # What learns looks at the S that FSNet ends with, the one it is judged on.
+  assert fit.init.phase1 == str(folder / 'fsnet')
+  for cell in (joint, alone, fit):
+    validation.check(cell)
+    assert cell.phase1_steps == config.phase1_steps and cell.seed == 3
+
+
+def test_both_ways_to_feed_tcp_in_one_comparison(tmp_path):
+  config = compare_fcn8.get_config()
+  config.compare.fitted = ('tcp', 'tcp_synthcp')
+  comparison.check(config)
+  joint = cells.joint_config(config, 0, cells.seed_folder(tmp_path, 0))
+  assert joint.eval.detectors[-4:] == (
+    'tcp', 'tcp_msp', 'tcp_synthcp', 'tcp_synthcp_msp',
+  )  # fmt: skip
+  folders = joint.eval.fitted
+  assert folders.tcp_synthcp.endswith('seed0/fitted/tcp_synthcp')
+  assert folders.tcp.endswith('seed0/fitted/tcp')
+  assert 'tcp_synthcp' not in compare_fcn8.get_config().compare.fitted
+
+
+def test_seeds_and_methods_may_be_added_to_a_comparison():
+  config = compare_fcn8.get_config()
+  more = copy.deepcopy(config)
+  more.compare.seeds = (0, 1, 2, 3)
+  more.compare.fitted = ('tcp',)
+  one, other = (comparison.stored_config(c) for c in (config, more))
+  assert one == other and config.compare.seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('compare.seeds', (), 'at least one'),
+    ('compare.seeds', (0, 0), 'each seed once'),
+    ('compare.fitted', ('tpc',), "'tpc'.*Did you mean tcp"),
+    ('compare.fitted', ('tcp', 'tcp'), "config.compare.fitted.*'tcp' twice"),
+    ('eval.datasets', ('streets/day',) * 2, "eval.datasets.*'streets/day' twi"),
+    ('eval.detectors', ('fsnet', 'fsnet'), "eval.detectors.*'fsnet' twice"),
+    ('compare.reference', 'entropyy', 'config.compare.reference.*mean entropy'),
+    ('compare.resamples', 10, 'give 40 or more'),
+    ('compare.segment_images', -1, 'config.compare.segment_images is -1'),
+    ('compare.ablation.num_seeds', 4, 'num_seeds is 4.*give 0 to 3'),
+    ('compare.ablation.variants', ('no_w5',), "ablation.*'no_w5'.*no_w"),
+    ('switch', 'plateau', "config.switch='steps'"),
+    ('phase2_steps', 0, 'joint phase'),
+    ('eval.detectors', ('msp',), 'config.compare.reference'),
+  ],
+)
+def test_a_mistake_is_one_sentence(field, value, words):
+  config = compare_fcn8.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError, match=words) as error:
+    comparison.check(config)
+  assert '\n' not in str(error.value)
+
+
+def test_evaluating_nothing_is_a_mistake(tmp_path):
+  config = compare_fcn8.get_config()
+  with pytest.raises(UserError, match='no finished seed'):
+    comparison.run(config, tmp_path, 'evaluate', {})
+
+
+@pytest.mark.parametrize('name', ['ensemble', 'tcp_msp', 'entropy'])
+def test_every_compared_detector_can_be_the_reference(name):
+  config = compare_fcn8.get_config()
+  config.compare.reference = name
+  comparison.check(config)
+  config.eval.detectors = ('fsnet',)
+  config.compare.fitted = ()
+  with pytest.raises(UserError, match='config.compare.reference'):
+    comparison.check(config)
+
+
+def test_a_detector_that_the_comparison_fits_needs_no_folder():
+  config = compare_fcn8.get_config()
+  config.eval.detectors = ('fsnet', 'tcp_msp')
+  model = networks.model(config)
+  cli._check_detectors(config, model)
+  assert cells.detectors_of(config)[:3] == ('fsnet', 'tcp_msp', 'tcp')
+  config.compare.fitted = ('direct',)
+  words = "'tcp_msp'.*add 'tcp' to config.compare.fitted"
+  with pytest.raises(UserError, match=words) as error:
+    cli._check_detectors(config, model)
+  assert '\n' not in str(error.value)
+  config.task = 'fsnet'
+  with pytest.raises(UserError, match='set config.eval.fitted.tcp'):
+    cli._check_detectors(config, model)
+
+
+def beside(folder, content):
+  """The config of a comparison beside a folder with this compare.json."""
+  (folder / 'report').mkdir(parents=True)
+  (folder / 'report' / 'compare.json').write_text(json.dumps(content))
+  config = compare_fcn8.get_config()
+  config.compare.beside = str(folder)
+  return config
+
+
+WHOLE = {
+  'schema': 1,
+  'network': 'unet',
+  'datasets': {'streets/day': {'failure': {'msp': {}}}},
+}
+
+
+def test_another_network_may_stand_beside(tmp_path):
+  comparison.check(beside(tmp_path, WHOLE))
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    {},
+    [],
+    None,
+    WHOLE | {'schema': 2},
+    {key: WHOLE[key] for key in ('schema', 'datasets')},
+    {key: WHOLE[key] for key in ('schema', 'network')},
+    WHOLE | {'datasets': {}},
+    WHOLE | {'datasets': {'streets/day': None}},
+  ],
+)
+def test_half_a_comparison_beside_is_a_mistake(tmp_path, content):
+  with pytest.raises(UserError, match='config.compare.beside') as error:
+    comparison.check(beside(tmp_path, content))
+  assert 'no finished comparison' in str(error.value)
+
+
+def test_the_same_network_beside_is_a_mistake(tmp_path):
+  config = beside(tmp_path, WHOLE | {'network': 'fcn8'})
+  words = 'config.compare.beside.*fcn8.*another network'
+  with pytest.raises(UserError, match=words):
+    comparison.check(config)

@@ -1,0 +1,343 @@
+"""Fits: finished once, resumed to the same bits, loaded where asked."""
+
+import copy
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fsnet_jax.training.trainer
+from common_lib.errors import UserError
+from fsnet_jax import cli, learned_detectors
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.evaluation.eval_step import make_eval_step
+from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
+from fsnet_jax.learned_detectors.tcp import make_confidence
+from fsnet_jax.runtime.interrupts import Interrupted
+from tests.fsnet_jax.learned_detectors import small_fit
+from tests.fsnet_jax.models import quick, small_networks
+
+
+def _changed(config, **changes):
+  other = copy.deepcopy(config)
+  for path, value in changes.items():
+    *parents, leaf = path.split('__')
+    node = other
+    for parent in parents:
+      node = node[parent]
+    node[leaf] = value
+  return other
+
+
+@pytest.fixture(scope='module')
+def fits(frozen_config, tmp_path_factory):
+  """Every detector, fitted: name -> (folder, cost)."""
+  base = tmp_path_factory.mktemp('fits')
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(fsnet_jax.training.trainer, 'Trainer', small_fit.QuickTrainer)
+    return {
+      name: (
+        base / name,
+        learned_detectors.fit(name, frozen_config, base / name),
+      )
+      for name in learned_detectors.FITTED
+    }
+
+
+def test_costs(fits):
+  expected = {  # steps x batch size
+    'tcp': (0, 6),
+    'tcp_synthcp': (0, 6),
+    'direct': (0, 6),
+    'synthcp': (0, 4 + 6),
+    'ensemble': (1, small_fit.STEPS * 2),
+  }
+  for name, (folder, cost) in fits.items():
+    assert (cost.trainings_of_s, cost.images) == expected[name]
+    assert cost.seconds > 0
+    stored = json.loads((folder / 'cost.json').read_text())
+    assert stored == dataclasses.asdict(cost)
+
+
+def test_finished_fit_is_left_alone(fits, frozen_config, monkeypatch):
+  monkeypatch.setattr(fit_loop, 'run', None)
+  folder, cost = fits['tcp']
+  assert learned_detectors.fit('tcp', frozen_config, folder) == cost
+
+
+def test_folder_of_another_fit_is_refused(fits, frozen_config):
+  folder, _ = fits['tcp']
+  other = _changed(frozen_config, fit__tcp__steps=4)
+  with pytest.raises(UserError, match='fit.tcp.steps was 3 and is now 4'):
+    learned_detectors.fit('tcp', other, folder)
+  with pytest.raises(UserError, match='another detector'):
+    learned_detectors.fit('direct', frozen_config, folder)
+  # Fields of other detectors are none of its business.
+  other = _changed(frozen_config, fit__direct__steps=9)
+  learned_detectors.fit('tcp', other, folder)
+
+
+def test_tcp_as_synthcp_feeds_it_is_tcp_with_its_options(
+  fits, frozen_config, tmp_path
+):
+  config = _changed(
+    frozen_config,
+    fit__tcp__input='synthcp',
+    fit__tcp__alignment='stretched',
+  )
+  learned_detectors.fit('tcp', config, tmp_path)
+  found = {
+    name: learned_detectors.load(kind, folder).variables
+    for name, kind, folder in (
+      ('by options', 'tcp', tmp_path),
+      ('by name', 'tcp_synthcp', fits['tcp_synthcp'][0]),
+      ('mended', 'tcp', fits['tcp'][0]),
+    )
+  }
+  jax.tree.map(
+    np.testing.assert_array_equal, found['by options'], found['by name']
+  )
+  same = jax.tree.map(np.array_equal, found['by name'], found['mended'])
+  assert not all(jax.tree.leaves(same))
+  # Its options are those of fit.tcp, which name it in a message.
+  more = _changed(frozen_config, fit__tcp__steps=4)
+  with pytest.raises(UserError, match='fit.tcp.steps was 3 and is now 4'):
+    learned_detectors.fit('tcp_synthcp', more, fits['tcp_synthcp'][0])
+  many = _changed(frozen_config, fit__tcp__batch_size=7)
+  with pytest.raises(UserError, match='fit.tcp.batch_size is 7.*only 6'):
+    learned_detectors.fit('tcp_synthcp', many, tmp_path / 'many')
+  odd = _changed(frozen_config, segmentation__name='unet')
+  with pytest.raises(UserError, match='tcp_synthcp.*unet'):
+    learned_detectors.check_options('tcp_synthcp', odd)
+
+
+def test_interrupted_fit_resumes_to_the_same_bits(
+  fits, frozen_config, tmp_path, monkeypatch
+):
+  with monkeypatch.context() as patch:
+    patch.setattr(fit_loop, '_stop_wanted', lambda stop, number: number == 1)
+    patch.setattr(fit_loop.StopRequest, 'signal_name', 'SIGTERM')
+    with pytest.raises(Interrupted, match='saved at step 1 of TCP'):
+      learned_detectors.fit('tcp', frozen_config, tmp_path)
+  assert not (tmp_path / 'cost.json').exists()
+  spent = json.loads((tmp_path / 'seconds.json').read_text())
+  cost = learned_detectors.fit('tcp', frozen_config, tmp_path)
+  assert cost.images == 6 and cost.seconds > spent > 0
+  unbroken = learned_detectors.load('tcp', fits['tcp'][0]).variables
+  resumed = learned_detectors.load('tcp', tmp_path).variables
+  jax.tree.map(np.testing.assert_array_equal, unbroken, resumed)
+
+
+@pytest.fixture(scope='module')
+def said(fits, frozen_config):
+  """What every fit says of two images, and the parts it is made of."""
+  network, s = frozen_segmentation.load(frozen_config)
+  loaded = {name: learned_detectors.load(name, fits[name][0]) for name in fits}
+  rng = np.random.default_rng(0)
+  images = jnp.asarray(rng.uniform(0, 255, (2, 32, 64, 3)), jnp.float32)
+
+  @quick.jit
+  def outputs(variables, s, images):
+    segmentation = network.apply(s, images)
+    forward = ForwardPass(images, segmentation, jnp.zeros((2, 32, 64)))
+    scores = {
+      name: fit.outputs(variables[name], s, forward)
+      for name, fit in loaded.items()
+    }
+    member = network.apply(variables['ensemble']['member1'], images).logits
+    return scores, segmentation.logits, member
+
+  variables = {name: fit.variables for name, fit in loaded.items()}
+  return variables, s, *outputs(variables, s, images)
+
+
+def test_every_fit_scores_every_pixel(said):
+  for name, score in said[2].items():
+    assert score.shape == (2, 32, 64) and score.dtype == jnp.float32, name
+    assert np.isfinite(score).all() and np.ptp(score) > 0, name
+
+
+def test_ensemble_is_the_entropy_of_the_mean(said):
+  _, _, scores, logits, member = said
+  assert np.abs(logits - member).max() > 0.01
+  probs = (jax.nn.softmax(logits) + jax.nn.softmax(member)) / 2
+  expected = -jnp.sum(probs * jnp.log(probs), axis=-1)
+  np.testing.assert_allclose(scores['ensemble'], expected, rtol=1e-5)
+
+
+def test_s_stays_frozen_and_its_copy_learns(said):
+  variables, s, *_ = said
+  copy_of_s = variables['tcp']['params']['backbone']
+  moved = jax.tree.map(
+    lambda a, b: bool(np.any(a != b)), copy_of_s, s['params']
+  )
+  assert moved['encoder']['kernel']
+  # The head does not look at the scores, so no gradient reaches them.
+  assert not moved['score']['kernel']
+
+
+def test_evaluation_step_hands_over_what_a_fit_says():
+  network = small_networks.fsnet()
+  shape = (*small_networks.SIZE, 3)
+  params, stats = network.init(0, small_networks.SIZE)
+  rng = np.random.default_rng(0)
+  batch = {
+    'image': rng.integers(0, 255, (2, *shape), dtype=np.uint8),
+    'label': np.zeros((2, *small_networks.SIZE), np.uint8),
+    'mask': np.ones(2, bool),
+  }
+
+  def outputs(variables, s, forward):
+    assert set(s) == {'params', 'batch_stats'}
+    return variables * forward.segmentation.logits[..., 1]
+
+  step = make_eval_step(
+    network, ('max_logit', 'tcp'), num_classes=5, fitted={'tcp': outputs}
+  )
+  _, maps = quick.jit(step)(params, stats, batch, 1.0, {'tcp': 2.0})
+  images = jnp.asarray(batch['image'], jnp.float32)
+  logits = network.segment(params, stats, images)[0].logits
+  np.testing.assert_allclose(
+    maps['score']['tcp'], 2 * logits[..., 1], rtol=1e-4, atol=1e-6
+  )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    ({'init__phase1': ''}, 'config.init.phase1 is empty'),
+    ({'fit__predictions': 'test'}, 'config.fit.predictions'),
+    ({'fit__tcp__backbone': 'none'}, 'config.fit.tcp.backbone'),
+    ({'fit__tcp__input': 'raw'}, 'config.fit.tcp.input'),
+    ({'width': 0.04}, 'whose width was 0.02 and is now 0.04'),
+    (
+      {'fit__predictions': 'folds', 'fit__num_folds': 7},
+      'config.fit.num_folds is 7',
+    ),
+    (
+      {'fit__predictions': 'folds', 'batch_size': 5},
+      'batch_size was 2 and is now 5',
+    ),
+    ({'fit__tcp__batch_size': 7}, 'config.fit.tcp.batch_size is 7.*only 6'),
+  ],
+)
+def test_mistakes_are_found_before_anything_is_trained(
+  frozen_config, changes, words, tmp_path
+):
+  with pytest.raises(UserError, match=words):
+    learned_detectors.fit(
+      'tcp', _changed(frozen_config, **changes), tmp_path / 'fit'
+    )
+  assert not (tmp_path / 'fit').exists()
+
+
+def test_what_synthcp_cannot_draw(frozen_config):
+  odd = _changed(frozen_config, image_size=(33, 64))
+  with pytest.raises(UserError, match='image_size'):
+    learned_detectors.FITTED['synthcp'].check(odd)
+  missing = _changed(frozen_config, fit__synthcp__vgg19='none.npz')
+  with pytest.raises(UserError, match='config.fit.synthcp.vgg19 names none'):
+    learned_detectors.FITTED['synthcp'].check(missing)
+
+
+def test_folders_that_are_no_fit(fits, tmp_path):
+  for name, folder, words in (
+    ('tcp', '', 'set config.eval.fitted.tcp'),
+    ('tcp', str(tmp_path), 'holds no fitted detector'),
+    ('direct', str(fits['tcp'][0]), 'which holds tcp'),
+  ):
+    with pytest.raises(UserError, match=words):
+      learned_detectors.check_fit(name, folder)
+  unfinished = tmp_path / 'unfinished'
+  unfinished.mkdir()
+  text = (fits['tcp'][0] / 'fit.json').read_text()
+  (unfinished / 'fit.json').write_text(text)
+  with pytest.raises(UserError, match='not finished'):
+    learned_detectors.load('tcp', unfinished)
+
+
+def test_another_s_is_noticed(fits, frozen_config, capsys):
+  _, s = frozen_segmentation.load(frozen_config)
+  folder, trees = fits['tcp'][0], ({'segmentation': s['params']}, {})
+  assert not learned_detectors.note_another_s('tcp', folder, *trees)
+  assert capsys.readouterr().err == ''
+  moved = jax.tree.map(lambda x: x + 1e-6, trees[0])
+  assert learned_detectors.note_another_s('tcp', folder, moved, {})
+  assert 'another S' in capsys.readouterr().err
+
+
+def test_frozen_backbone_trains_a_head_alone(frozen_config):
+  config = _changed(frozen_config, fit__tcp__backbone='frozen')
+  network, s = frozen_segmentation.load(config)
+  params, stats = learned_detectors.FITTED['tcp'].initial(config, network, s)
+  assert set(params) == {'head'} and stats == {}
+  images = jnp.full((1, 32, 64, 3), 90.0)
+  confidence = make_confidence(config, network)
+  variables = {'params': params, 'stats': stats, 's': s}
+  # Nothing of S is random or counted: training and evaluation agree.
+  logits, after = quick.jit(
+    lambda v, x: confidence(v, x, True, jax.random.key(0))
+  )(variables, images)
+  assert logits.shape == (1, 32, 64) and after == {}
+
+
+def test_a_batch_that_a_fold_leaves_no_images_for(frozen_config):
+  folds = {'fit__predictions': 'folds', 'fit__num_folds': 2}
+  learned_detectors.check_data(
+    'tcp', _changed(frozen_config, **folds, batch_size=3)
+  )
+  config = _changed(frozen_config, **folds, batch_size=4)
+  with pytest.raises(UserError, match='leaves 3 of 6 training images'):
+    learned_detectors.check_data('tcp', config)
+  # Neither S's own predictions nor an ensemble need folds.
+  learned_detectors.check_data('ensemble', config)
+  config.fit.predictions = 'own'
+  learned_detectors.check_data('tcp', config)
+
+
+def test_an_s_that_is_still_in_training_is_refused(
+  frozen_config, tmp_path, monkeypatch
+):
+  path = pathlib.Path(frozen_config.init.phase1) / 'config.json'
+  stored = json.loads(path.read_text())
+  monkeypatch.setattr(
+    frozen_segmentation, 'last_step', lambda folder: small_fit.STEPS
+  )
+  for phase1, phase2, fine in ((2, 4, True), (1, 1, True), (1, 4, False)):
+    changes = {'phase1_steps': phase1, 'phase2_steps': phase2}
+    (tmp_path / 'config.json').write_text(json.dumps(stored | changes))
+    if fine:
+      frozen_segmentation._check_finished(tmp_path)
+      continue
+    with pytest.raises(UserError, match='has reached step 2 of 5'):
+      frozen_segmentation._check_finished(tmp_path)
+
+
+def test_the_command_fits_once(frozen_config, tmp_path, monkeypatch):
+  config = _changed(
+    frozen_config,
+    task='fit',
+    fit__detector='direct',
+    eval__detectors=('msp',),
+    eval__datasets=('streets/day',),
+    data__num_test=2,
+    compilation_cache_dir='off',
+  )
+  folder = tmp_path / 'fit'
+  with monkeypatch.context() as patch:
+    patch.setattr(fit_loop, '_stop_wanted', lambda stop, number: number == 2)
+    patch.setattr(fit_loop.StopRequest, 'signal_name', 'SIGINT')
+    with pytest.raises(Interrupted, match='saved at step 2 of Direct'):
+      cli.run(config, folder, 'train', {})
+  cli.run(config, folder, 'train', {})
+  assert json.loads((folder / 'config.json').read_text())['task'] == 'fit'
+  assert json.loads((folder / 'cost.json').read_text())['images'] == 6
+  learned_detectors.check_fit('direct', str(folder))
+  monkeypatch.setattr(fit_loop, 'run', None)
+  cli.run(config, folder, 'train', {})  # Nothing is left to do.
+  with pytest.raises(UserError, match='fit.direct.steps was 3 and is now 4'):
+    cli.run(_changed(config, fit__direct__steps=4), folder, 'train', {})

@@ -1,0 +1,117 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from common_lib.errors import UserError
+from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.layers import transposed
+from fsnet_jax.models.segmentation import unet
+from tests.fsnet_jax.models import contract, quick
+
+TINY = {'num_classes': 5, 'width': 1 / 64}
+SIZE = (32, 48)
+
+
+def test_number_of_parameters():
+  # 34.54 million are measured of SegXAL's network for 19 classes.
+  assert contract.num_parameters(unet.UNet()) == 34_536_019
+
+
+def test_shapes():
+  network = unet.UNet(width=1 / 8)
+  output = contract.output_shapes(network, (256, 512))
+  assert output.logits.shape == (1, 256, 512, 19)
+  assert output.logits.dtype == jnp.float32
+  assert output.features.shape == (1, 16, 32, 128)
+
+
+def test_compute_types_and_remat(monkeypatch):
+  # Three levels compile in half the time of five.
+  monkeypatch.setattr(unet, 'CHANNELS', (64, 128, 256))
+  network = unet.UNet(**TINY)
+  variables, statistics, _ = contract.check_modes(
+    network, contract.images(*SIZE)
+  )
+  contract.assert_all_changed(variables['batch_stats'], statistics)
+
+
+def test_sizes_that_do_not_halve_four_times_are_refused():
+  network = unet.UNet()
+  network.check_image_size((16, 480))
+  with pytest.raises(UserError, match=r'multiples of 16.*\(32, 48\)'):
+    network.check_image_size((33, 41))
+
+
+def test_parts_make_the_whole_and_dropout_is_in_the_decoder_alone():
+  network = unet.UNet(**TINY, dropout_rate=0.2)
+  variables = contract.variables_of(network, SIZE)
+  x = contract.images(*SIZE, batch=1)
+
+  def resumed(layer):
+    activation, context = network.apply(variables, x, layer, method='tap')
+
+    def total(activation):
+      logits = network.apply(variables, activation, context, method='resume')
+      return logits.max(-1).sum(), logits
+
+    return jax.grad(total, has_aux=True)(activation)
+
+  @quick.jit
+  def run(key):
+    encoded = network.apply(variables, x, method='encode')
+    block, _ = network.apply(
+      variables,
+      encoded,
+      True,
+      method='decode',
+      rngs={'dropout': key},
+      mutable=['batch_stats'],
+    )
+    whole = network.apply(variables, x).logits
+    return whole, block, {layer: resumed(layer) for layer in unet.TAPS}
+
+  with conv_forms.use('plain'):
+    whole, block, taps = run(jax.random.key(0))
+    other = run(jax.random.key(1))[1]
+  for layer, shape in (
+    ('bottleneck', (1, 2, 3, 16)),
+    ('last_block', (1, *SIZE, 8)),
+  ):
+    gradient, logits = taps[layer]
+    np.testing.assert_allclose(whole, logits, rtol=1e-5, atol=1e-6)
+    assert gradient.shape == shape
+    assert np.any(gradient)
+  assert not np.allclose(block, other)
+
+
+def test_an_unknown_tap_is_named():
+  network = unet.UNet(**TINY)
+  variables = contract.variables_of(network, SIZE)
+  with pytest.raises(UserError, match='bottleneck, last_block'):
+    network.apply(variables, contract.images(*SIZE), 'up1', method='tap')
+
+
+def test_both_forms_of_the_transposed_convolution_agree():
+  rng = np.random.default_rng(0)
+  layer = transposed.UpConv(4)
+  inputs, weights = (
+    [
+      jnp.asarray(rng.standard_normal((2, f * h, f * w, k)), jnp.float32)
+      for h, w in ((1, 1), (3, 5))
+    ]
+    for f, k in ((1, 3), (2, 4))
+  )
+  params = layer.init(jax.random.key(0), inputs[0])
+
+  def run(choice):
+    def loss(params, inputs):
+      with conv_forms.use(choice):
+        results = [layer.apply(params, x) for x in inputs]
+      return sum((y * w).sum() for y, w in zip(results, weights)), results
+
+    return quick.jit(jax.grad(loss, (0, 1), has_aux=True))(params, inputs)
+
+  ours, expected = run('cpu'), run('plain')
+  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected)):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,81 @@
+"""Small metrics and examples with every value known."""
+
+import numpy as np
+
+from common_lib import class_table
+from fsnet_jax.report import schema
+from fsnet_jax.report.figures import examples
+
+
+def make_detector(auroc=0.9, fpr95=0.3, error_rate=0.1, **measures):
+  """One detector's entry; keywords replace single measures."""
+  pooled = {
+    'ap_error': 0.5,
+    'ap_success': 0.95,
+    'auroc': auroc,
+    'fpr95_error': fpr95,
+    'fpr95_success': 0.4,
+    'aurc': 0.02,
+    'e_aurc': 0.01,
+    'augrc': 0.015,
+    'ece': None,
+    **measures,
+  }
+  return {
+    'pooled': pooled,
+    'class_macro': dict.fromkeys(schema.MEASURE_KEYS),
+    'risk_at_coverage': {
+      f'{tenth / 10:.1f}': error_rate * (tenth / 10) ** 2
+      for tenth in range(1, 11)
+    },
+  }
+
+
+def make_dataset(detectors, error_rate=0.1):
+  """One data set's entry for detectors by name."""
+  return {
+    'images': 7,
+    'pixels': 12345,
+    'segmentation': {
+      'miou': 0.41,
+      'miou_image_mean': 0.21,
+      'cls_acc': 0.52,
+      'cls_acc_image_mean': 0.26,
+      'pixel_acc': 1 - error_rate,
+      'base_error_rate': error_rate,
+      'iou': {'road': 0.8, 'train': None},
+    },
+    'failure': detectors,
+  }
+
+
+def make_metrics(datasets):
+  """A whole metrics dictionary."""
+  return {
+    'schema': 1,
+    'config': {'task': 'fsnet', 'seed': 0, 'data': {'name': 'streets'}},
+    'environment': {'jax': '0.10', 'device': 'cpu', 'date': '2025-01-02'},
+    'datasets': datasets,
+  }
+
+
+def make_example(seed=0, size=(64, 128), detectors=('fsnet', 'msp')):
+  """Blocks of classes with some wrong pixels and a void border."""
+  rng = np.random.default_rng(seed)
+  height, width = size
+  coarse = rng.integers(0, 19, (-(-height // 8), -(-width // 8)))
+  label = np.kron(coarse, np.ones((8, 8)))[:height, :width].astype(np.uint8)
+  prediction = np.where(rng.random(size) < 0.2, (label + 1) % 19, label).astype(
+    np.uint8
+  )
+  label[0] = class_table.VOID
+  return examples.Example(
+    id=f'frame_{seed}',
+    image=rng.integers(0, 256, (*size, 3)).astype(np.uint8),
+    label=label,
+    prediction=prediction,
+    valid=label != class_table.VOID,
+    failure={
+      name: rng.normal(size=size).astype(np.float32) for name in detectors
+    },
+  )

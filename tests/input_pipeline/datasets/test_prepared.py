@@ -1,0 +1,328 @@
+"""Preparation: once, atomic, never stale, in the scenes' order."""
+
+import os
+import pathlib
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+from tensorflow_datasets.core import shuffle
+
+from common_lib.errors import UserError
+from input_pipeline.datasets import base, open_source, prepared, readers
+from tests.paths import ROOT
+
+
+class Drawn(base.SceneBuilder):
+  """Scenes whose pixels are a function of `origin`."""
+
+  loaded: list[str] = []
+
+  def load(self, scene):
+    self.loaded.append(scene.id)
+    rng = np.random.default_rng(scene.origin)
+    height, width = self.request.image_size
+    arrays = {
+      'image': rng.integers(0, 256, (height, width, 3), np.uint8),
+      'label': rng.integers(0, 19, (height, width), np.uint8),
+    }
+    if self.request.depth:
+      arrays['depth'] = rng.random((height, width), np.float32)
+      arrays['depth'][0, 0] = np.nan
+    return arrays
+
+
+@pytest.fixture(autouse=True)
+def no_loads():
+  Drawn.loaded.clear()
+
+
+def scenes(count, seed=0):
+  return [base.Scene(f'{i:03d}', f's{i % 3}', [seed, i]) for i in range(count)]
+
+
+def request(tmp_path, **changes):
+  settings = {'image_size': (6, 10), 'cache_dir': str(tmp_path / 'cache')}
+  return base.DataRequest(**{**settings, **changes})
+
+
+def open_drawn(tmp_path, groups, **changes):
+  wanted = request(tmp_path, **changes)
+  return base.open_prepared(Drawn.create('x', groups, wanted))
+
+
+def test_arrays_and_order_are_kept(tmp_path):
+  groups = {'a': scenes(13), 'b': scenes(7, seed=1)}
+  source = open_drawn(tmp_path, groups, depth=True)
+  assert len(source) == 20
+  builder = Drawn.create('x', groups, request(tmp_path, depth=True))
+  for i, scene in enumerate(groups['a'] + groups['b']):
+    assert source[i]['id'] == scene.id
+    assert source[i]['sequence'] == scene.sequence
+    for key, array in builder.load(scene).items():
+      assert source[i][key].dtype == array.dtype
+      np.testing.assert_array_equal(source[i][key], array)
+
+
+def test_order_is_kept_where_data_exceed_the_memory_buffer(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(shuffle, 'MAX_MEM_BUFFER_SIZE', 500)
+  added = set()
+  add = shuffle._Bucket.add
+
+  def spy(bucket, key, data):
+    added.add(bucket._path)
+    add(bucket, key, data)
+
+  monkeypatch.setattr(shuffle._Bucket, 'add', spy)
+  source = open_drawn(tmp_path, {'a': scenes(40)})
+  assert [source[i]['id'] for i in range(40)] == [s.id for s in scenes(40)]
+  # One bucket is read into memory at a time: the scenes are spread over them.
+  assert len(added) == 40
+
+
+def test_a_subset_of_splits_in_the_order_asked_for(tmp_path):
+  builder = Drawn.create(
+    'x', {'a': scenes(2), 'b': scenes(3, seed=1)}, request(tmp_path)
+  )
+  source = base.open_prepared(builder, ('b', 'a'))
+  assert [source[i]['id'] for i in range(5)] == ['000', '001', '002'] + [
+    '000',
+    '001',
+  ]
+  assert len(base.open_prepared(builder, ('a',))) == 2
+
+
+def test_second_opening_loads_nothing(tmp_path):
+  first = open_drawn(tmp_path, {'a': scenes(5)})
+  assert len(Drawn.loaded) == 5
+  second = open_drawn(tmp_path, {'a': scenes(5)})
+  assert len(Drawn.loaded) == 5
+  np.testing.assert_array_equal(first[4]['image'], second[4]['image'])
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'image_size': (10, 6)},
+    {'depth': True},
+    {'on_error': 'skip'},
+  ],
+)
+def test_another_request_has_another_copy(tmp_path, changes):
+  open_drawn(tmp_path, {'a': scenes(3)})
+  Drawn.loaded.clear()
+  source = open_drawn(tmp_path, {'a': scenes(3)}, **changes)
+  assert len(Drawn.loaded) == 3
+  wanted = request(tmp_path, **changes)
+  assert source[0]['label'].shape == wanted.image_size
+  assert ('depth' in source[0]) == wanted.depth
+
+
+def test_other_scenes_have_another_copy(tmp_path):
+  open_drawn(tmp_path, {'a': scenes(3)})
+  for groups in (
+    {'a': scenes(2)},
+    {'a': scenes(3, seed=1)},
+    {'b': scenes(3)},
+    {'a': scenes(3)[::-1]},
+  ):
+    Drawn.loaded.clear()
+    open_drawn(tmp_path, groups)
+    assert sorted(Drawn.loaded) == sorted(
+      s.id for s in next(iter(groups.values()))
+    )
+
+
+def test_a_new_version_of_the_builder_has_another_copy(tmp_path, monkeypatch):
+  open_drawn(tmp_path, {'a': scenes(3)})
+  version = type(Drawn.VERSION)('1.0.1')
+  monkeypatch.setattr(Drawn, 'VERSION', version)
+  open_drawn(tmp_path, {'a': scenes(3)})
+  assert len(Drawn.loaded) == 6
+
+
+def test_a_changed_file_is_read_again_and_a_moved_root_is_not(
+  camvid, monkeypatch
+):
+  calls = []
+  read = readers.read_scene
+
+  def spy(image_path, *rest):
+    calls.append(image_path.name)
+    return read(image_path, *rest)
+
+  monkeypatch.setattr(readers, 'read_scene', spy)
+  open_source('camvid:val', camvid.request())
+  assert len(calls) == 2
+
+  moved = camvid.root.with_name('moved')
+  camvid.root.rename(moved)
+  open_source('camvid:val', camvid.request(root=str(moved)))
+  assert len(calls) == 2
+
+  camvid.root = moved
+  label = np.full((24, 32), 3, np.uint8)  # road everywhere
+  camvid.save('valannot/0016E5_07959.png', label)
+  source = open_source('camvid:val', camvid.request())
+  assert len(calls) == 4
+  assert (source[0]['label'] == 0).all()
+
+  # Same bytes in number, another time of change.
+  path = camvid.root / 'val/0016E5_07959.jpg'
+  os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
+  open_source('camvid:val', camvid.request())
+  assert len(calls) == 6
+
+
+def test_source_pickles_small_and_reads_the_same(tmp_path):
+  source = open_drawn(tmp_path, {'a': scenes(4), 'b': scenes(4, seed=1)})
+  data = pickle.dumps(source)
+  assert len(data) < 1000
+  copy = pickle.loads(data)
+  for i in range(8):
+    np.testing.assert_array_equal(copy[i]['image'], source[i]['image'])
+
+
+def test_copies_outlive_a_change_of_folder(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  wanted = request(tmp_path, cache_dir='relative')
+  source = base.open_prepared(Drawn.create('x', {'a': scenes(2)}, wanted))
+  monkeypatch.chdir('/')
+  assert pickle.loads(pickle.dumps(source))[1]['id'] == '001'
+
+
+def test_scene_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+  def fail(self, scene):
+    if scene.id == '002':
+      raise UserError('scene.png: broken')
+    return Drawn.load(self, scene)
+
+  class Failing(Drawn):
+    load = fail
+
+  builder = Failing.create('x', {'a': scenes(4)}, request(tmp_path))
+  with pytest.raises(UserError, match=r'scene\.png: broken.*on_error=skip'):
+    base.open_prepared(builder)
+  files = [p.name for p in (tmp_path / 'cache').rglob('*') if p.is_file()]
+  assert files == ['lock']
+
+
+def test_bugs_are_not_taken_for_damaged_files(tmp_path):
+  class Buggy(Drawn):
+    def load(self, scene):
+      raise KeyError('typo')
+
+  builder = Buggy.create(
+    'x', {'a': scenes(2)}, request(tmp_path, on_error='skip')
+  )
+  with pytest.raises(KeyError, match='typo'):
+    base.open_prepared(builder)
+
+
+def test_cache_that_cannot_be_written_is_named(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(UserError, match=r'file/below.*data\.cache_dir'):
+    open_drawn(
+      tmp_path, {'a': scenes(1)}, cache_dir=str(tmp_path / 'file' / 'below')
+    )
+
+
+def test_full_disk_is_named(tmp_path, monkeypatch):
+  def full(*args, **kwargs):
+    raise OSError(28, os.strerror(28))
+
+  monkeypatch.setattr(pathlib.Path, 'write_text', full)
+  with pytest.raises(UserError, match=r'No space left.*data\.cache_dir'):
+    open_drawn(tmp_path, {'a': scenes(2)})
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'image_size': (0, 5)}, 'image_size'),
+    ({'on_error': 'ignore'}, r"data\.on_error is 'ignore'"),
+    ({'num_examples': {'train': 0}}, r"data\.num_examples of 'train' is 0"),
+  ],
+)
+def test_requests_are_checked(changes, message):
+  with pytest.raises(UserError, match=message):
+    base.DataRequest(**{'image_size': (4, 4), **changes})
+
+
+def _script(camvid, body):
+  """A process that opens camvid:train after `body` has run."""
+  code = f"""
+    import sys, time
+    from absl import flags
+    flags.FLAGS.mark_as_parsed()
+    from input_pipeline.datasets import DataRequest, open_source, readers
+    read = readers.read_scene
+    {body}
+    readers.read_scene = changed
+    source = open_source('camvid:train', DataRequest(
+      image_size=(24, 32), root={str(camvid.root)!r},
+      cache_dir={str(camvid.cache)!r}))
+    print('opened', len(source))
+  """
+  return subprocess.Popen(
+    [sys.executable, '-c', textwrap.dedent(code)],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def _leftovers(folder):
+  return [p for p in folder.cache.rglob('incomplete*') if p.is_dir()]
+
+
+def test_killed_preparation_is_cleaned_and_repeated(camvid):
+  # The first two sequences are on disk while the last frame is being read.
+  last = np.zeros((24, 32, 3), np.uint8)
+  camvid.save('train/0016E5_00420.png', last)
+  camvid.save('trainannot/0016E5_00420.png', last[..., 0])
+  with _script(
+    camvid,
+    "exec('''def changed(path, *rest):\\n"
+    "  if path.stem == '0016E5_00420': time.sleep(100)\\n"
+    "  return read(path, *rest)''')",
+  ) as process:
+    deadline = time.monotonic() + 60
+    while not list(camvid.cache.rglob('*0006R0*')):
+      assert process.poll() is None, process.communicate()
+      assert time.monotonic() < deadline, process.kill()
+      time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+  assert _leftovers(camvid)
+  source = open_source('camvid:train', camvid.request())
+  assert len(source) == 5
+  assert source[4]['id'] == '0016E5_00420'
+  assert not _leftovers(camvid)
+
+
+def test_two_processes_at_once_prepare_once(camvid):
+  body = (
+    "exec('''def changed(path, *rest):\\n"
+    "  print('read', path.name)\\n"
+    '  time.sleep(0.5)\\n'
+    "  return read(path, *rest)''')"
+  )
+  processes = [_script(camvid, body) for _ in range(2)]
+  outputs = [process.communicate(timeout=120) for process in processes]
+  assert [process.returncode for process in processes] == [0, 0], outputs
+  lines = [line for out, _ in outputs for line in out.splitlines()]
+  assert lines.count('opened 4') == 2
+  assert sum(line.startswith('read') for line in lines) == 4
+  assert not _leftovers(camvid)
+  shutil.rmtree(camvid.root / 'train')  # the copy has all that it needs
+  parts = ((str(next(camvid.cache.rglob('1.0.0'))), ('seq_0006R0',)),)
+  assert prepared.PreparedSource(parts)[0]['id'] == '0006R0_f00930'

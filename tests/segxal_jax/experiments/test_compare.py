@@ -1,0 +1,214 @@
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from common_lib.errors import UserError
+from configs import al_compare
+from fsnet_jax.report.pages.table import as_markdown
+from segxal_jax.experiments import strategy_comparison
+from segxal_jax.loop import stage_timings
+from segxal_jax.report import comparison, comparison_tables, curves, paired
+
+
+def _cycle(cost, miou, iou=(0.2, 0.4)):
+  return {
+    'seconds': {'train': 3.0, 'explain': 2.0, 'query': 4.0},
+    'labelled_images': cost,
+    'cost': {'images': cost, 'pixels': 100 * cost, 'clicks': 10 * cost},
+    'datasets': {
+      'streets': {
+        'segmentation': {'miou': miou, 'iou': dict(zip('ab', iou))},
+      }
+    },
+  }
+
+
+def _run(*pairs):
+  return [_cycle(cost, miou) for cost, miou in pairs]
+
+
+def test_area_is_the_mean_miou_over_the_budget():
+  # From 10 to 30 images: trapezoids 10 * 0.3 and 10 * 0.45 over 20.
+  pairs = curves.points(
+    _run((10, 0.2), (20, 0.4), (30, 0.5)), 'streets', 'images'
+  )
+  np.testing.assert_allclose(curves.area(pairs), (3.0 + 4.5) / 20)
+
+
+@pytest.mark.parametrize('pairs', [[], [(1.0, 0.5)], [(1.0, 0.5), (1.0, 0.6)]])
+def test_a_curve_without_width_has_no_area(pairs):
+  assert curves.area(pairs) is None
+
+
+def test_the_gap_is_measured_over_the_budget_of_both():
+  mine = _run((0, 0.2), (10, 0.4))
+  other = _run((0, 0.1), (20, 0.5))
+  # Until 10 images: means 0.3 and (0.1 + 0.3) / 2.
+  np.testing.assert_allclose(
+    curves.gap(mine, other, 'streets', 'images'), 0.3 - 0.2
+  )
+  assert curves.gap(mine, _run((0, 0.1)), 'streets', 'images') is None
+
+
+def test_table_by_hand():
+  results = {
+    'Random': {0: _run((0, 0.2), (10, 0.4)), 1: _run((0, 0.2), (10, 0.2))},
+    'SegXAL': {0: _run((0, 0.2), (10, 0.5)), 1: _run((0, 0.2), (10, 0.4))},
+  }
+  random, ours = comparison.table(results, 'streets')
+  np.testing.assert_allclose(random['miou']['mean'], 0.3)
+  np.testing.assert_allclose(random['miou']['std'], np.std([0.4, 0.2], ddof=1))
+  np.testing.assert_allclose(random['class_std']['mean'], 0.1)
+  assert random['lead'] is None and ours['seeds'] == [0, 1]
+  gaps = [0.05, 0.1]
+  for unit in curves.AXES:
+    lead = ours['lead'][unit]
+    np.testing.assert_allclose(lead['mean'], np.mean(gaps))
+    half = 12.706 * np.std(gaps, ddof=1) / np.sqrt(2)
+    np.testing.assert_allclose(lead['half_width'], half, rtol=1e-3)
+    test = stats.ttest_1samp(gaps, 0)
+    np.testing.assert_allclose(lead['p_value'], test.pvalue, rtol=1e-4)
+    assert (lead['ahead'], lead['seeds']) == (2, 2)
+  assert ours['iou'] == {'a': 0.2, 'b': 0.4}
+  assert ours['seconds'] == {'train': 3.0, 'query': 6.0}
+  tables = comparison_tables.of_dataset([random, ours], 'streets')
+  text = '\n'.join(map(as_markdown, tables))
+  assert '| Random | 2 | 30.00 ± 14.14 |' in text and '+7.50 ± ' in text
+  # In the layout of the paper's table 1, its numbers beside ours.
+  last = tables[-1].blocks[0][1]
+  assert [cell.text for cell in last[0]][-2:] == ['59.00', '20.61']
+  assert [cell.text for cell in last[1]][-2:] == ['63.56', '20.12']
+  assert last[0][-1].theirs and not last[0][1].theirs
+  json.dumps([random, ours])
+
+
+def test_an_oracle_that_asks_nobody_is_measured_by_the_pool():
+  """Nothing is paid after the seed set; what is learnt from still grows."""
+
+  def run(*values):
+    cycles = _run(*enumerate(values))
+    for cycle in cycles:
+      cycle['cost'] = dict.fromkeys(curves.UNITS, 5)
+    return cycles
+
+  results = {'Random': {0: run(0.2, 0.4)}, 'SegXAL': {0: run(0.2, 0.5)}}
+  random, ours = comparison.table(results, 'streets')
+  assert random['area_by_images']['mean'] is None
+  np.testing.assert_allclose(random['area_by_pool']['mean'], 0.3)
+  assert ours['lead']['images'] is None
+  np.testing.assert_allclose(ours['lead']['pool']['mean'], 0.05)
+  drawn = [
+    curves.Curve(name, [curves.by_axis(runs[0], 'streets')])
+    for name, runs in results.items()
+  ]
+  axes = curves.figure(drawn, None).axes
+  assert [one.get_xlabel() for one in axes] == ['images in the labelled pool']
+  paid = [
+    curves.Curve('paid', [curves.by_axis(_run((1, 0.2), (2, 0.3)), 'streets')])
+  ]
+  assert len(curves.figure(paid, None).axes) == len(curves.UNITS)
+
+
+def test_one_seed_claims_no_interval():
+  results = {
+    'a': {0: _run((0, 0.2), (10, 0.4))},
+    'b': {0: _run((0, 0.2), (10, 0.4))},
+  }
+  rows = comparison.table(results, 'streets')
+  assert rows[1]['lead']['images']['half_width'] is None
+  lead = comparison_tables.of_dataset(rows, 'streets')[1]
+  assert '(one seed)' in as_markdown(lead)
+
+
+def test_interval_factor_is_students():
+  for freedom, factor in enumerate(paired.STUDENT_95, 1):
+    np.testing.assert_allclose(stats.t.ppf(0.975, freedom), factor, atol=6e-4)
+
+
+def test_paired_test_against_scipy():
+  rng = np.random.default_rng(0)
+  for count in (2, 3, 5, 12):
+    ours, other = rng.normal(0.5, 1, count), rng.normal(0, 1, count)
+    found = paired.compare(list(ours - other))
+    test = stats.ttest_rel(ours, other)
+    np.testing.assert_allclose(found['p_value'], test.pvalue, rtol=1e-4)
+    assert found['ahead'] == (ours > other).sum()
+  assert paired.compare([]) is None
+  assert paired.compare([0.1, 0.1])['p_value'] is None
+
+
+def test_time_of_a_stage_is_that_of_its_last_run(tmp_path):
+  assert stage_timings.read(tmp_path) == {}
+  stage_timings.add(tmp_path, 1, 'train', 5.0)
+  stage_timings.add(tmp_path, 1, 'explain', 7.0)
+  stage_timings.add(tmp_path, 1, 'explain', 2.0)
+  with (tmp_path / 'timings.jsonl').open('a') as file:
+    file.write('{"cycle": 2, "sta')
+  assert stage_timings.read(tmp_path) == {1: {'train': 5.0, 'explain': 2.0}}
+
+
+def test_arms_share_what_their_learner_trains(tmp_path, monkeypatch):
+  asked = []
+
+  def run_loop(config, folder, until):
+    asked.append((config.acquisition.strategy, folder.name, until))
+
+  monkeypatch.setattr(strategy_comparison, 'run_loop', run_loop)
+  config = al_compare.get_config()
+  for arm in strategy_comparison.arms(config):
+    strategy_comparison._run_shared(config, arm, 1, tmp_path)
+  named = {
+    arm.title: entry
+    for arm, entry in zip(strategy_comparison.arms(config), asked)
+  }
+  before = (1, 'explain')
+  assert named['Entropy'] == named['SegXAL'] == ('random', 'shared-1', before)
+  assert named['DEAL'] == ('deal_ds', 'shared-deal-1', before)
+  assert named['S4AL'] == ('s4al', 'shared-mean_teacher-1', before)
+
+
+def test_an_arm_is_a_title_and_changes():
+  arm = strategy_comparison.parse('EEM-without-PAE strategy=eem eem.alpha=0.0')
+  assert arm.title == 'EEM-without-PAE' and arm.folder == 'eem_without_pae'
+  assert arm.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+
+
+@pytest.mark.parametrize(
+  ('arms', 'words'),
+  [
+    (('Random strategy',), 'field=value'),
+    (('Random strategy=egl',), 'random, entropy'),
+    (('A data.name=camvid',), 'the same in all'),
+    (('A optimizer.kind=sgd',), 'the same in all'),
+    (('A strategy=eem', 'a strategy=eem'), 'one name'),
+    (('A eem.delta=1.0',), 'cannot be set'),
+  ],
+)
+def test_mistakes_in_arms(arms, words):
+  config = al_compare.get_config()
+  config.compare.arms = arms
+  with pytest.raises(UserError, match=words):
+    strategy_comparison.arms(config)
+
+
+@pytest.mark.parametrize('argument', al_compare.arguments())
+def test_shipped_comparisons_are_consistent(argument):
+  config = al_compare.get_config(argument)
+  assert strategy_comparison.arms(config)[0].title == 'Random'
+  cell = strategy_comparison.cell_config(
+    config, strategy_comparison.arms(config)[1], 2
+  )
+  assert cell.seed == 2 and tuple(cell.compare.arms) == ()
+
+
+def test_a_question_is_the_same_on_each_data_set():
+  streets = al_compare.get_config('paper_rule')
+  camvid = al_compare.get_config('camvid_paper_rule')
+  assert tuple(streets.compare.arms) == tuple(camvid.compare.arms)
+  assert (streets.data.name, camvid.data.name) == ('streets', 'camvid')
+  for config in (streets, camvid):
+    assert (config.selection.rule, config.oracle.rest) == ('dice', 'prediction')
+  with pytest.raises(ValueError, match='camvid_ablation'):
+    al_compare.get_config('camvid_views')

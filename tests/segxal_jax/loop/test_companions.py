@@ -1,0 +1,85 @@
+"""VAAL's losses by hand and its judge at work; an ensemble's votes on disk."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from common_lib.errors import UserError
+from configs import segxal_unet
+from segxal_jax.config import validation
+from segxal_jax.loop.auxiliary_models import ensemble
+from segxal_jax.loop.auxiliary_models.vaal import Vaal
+from tests.fsnet_jax.models import quick
+
+
+@pytest.fixture(scope='module')
+def networks():
+  vaal = Vaal(
+    side=16, latent=4, width=1 / 64, learning_rate=1e-2, jit=quick.jit
+  )
+  return vaal, vaal.init(0)
+
+
+def _images(count, level, seed=0):
+  rng = np.random.default_rng(seed)
+  noise = rng.integers(-20, 21, (count, 20, 24, 3))
+  return np.clip(level + noise, 0, 255).astype(np.uint8)
+
+
+def test_coder_loss_by_hand(networks):
+  vaal, state = networks
+  images = np.random.default_rng(1).random((3, 16, 16, 3)).astype(np.float32)
+  coder = {name: state.params[name] for name in ('encoder', 'decoder')}
+  zero = jax.tree.map(np.zeros_like, coder)
+  # Zero weights: mean and log variance are 0, so is the picture; the judge's
+  # biases are 0, so its verdict is one half.
+  loss, stats = quick.jit(vaal.coder_loss)(
+    state, zero, images, jax.random.key(0)
+  )
+  expected = (images**2).mean() + 2 * np.log(2)
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  # A log variance of ln 2 everywhere costs (2 - 1 - ln 2) / 2 a dimension.
+  zero['encoder']['log_variance']['bias'][:] = np.log(2)
+  wider, _ = quick.jit(vaal.coder_loss)(state, zero, images, jax.random.key(0))
+  cost = 4 * (1 - np.log(2)) / 2 / (16 * 16 * 3)
+  np.testing.assert_allclose(wider - loss, cost, rtol=2e-2)
+  assert set(stats) == {'encoder', 'decoder'}
+
+
+def test_the_judge_finds_images_unlike_the_labelled_ones(networks):
+  vaal, state = networks
+  for number in range(12):
+    batch = {
+      'labelled': _images(8, 60, number),
+      'unlabelled': _images(8, (60, 190)[number % 2], 100 + number),
+    }
+    state = vaal.train_step(state, batch, jax.random.key(number))
+  novelty = quick.jit(vaal.novelty)
+  strange = np.asarray(novelty(state, _images(8, 190, 999)))
+  like = np.asarray(novelty(state, _images(8, 60, 998)))
+  assert strange.min() > like.max()
+
+
+def test_members_survive_the_disk(tmp_path):
+  variables = {
+    'params': {'a': {'kernel': np.arange(3.0)}, 'b': np.ones((2, 2))},
+    'batch_stats': {},
+  }
+  ensemble._write(tmp_path / '1.npz', variables)
+  read = ensemble._read(tmp_path / '1.npz')
+  assert jax.tree.structure(read) == jax.tree.structure(variables)
+  jax.tree.map(np.testing.assert_array_equal, read, variables)
+  assert jnp.asarray(read['params']['a']['kernel']).shape == (3,)
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [('vaal_side', 40, 'multiple of 16'), ('ensemble', 1, 'at least 2')],
+)
+def test_a_mistake_names_its_field(field, value, words):
+  config = segxal_unet.get_config()
+  config.acquisition.strategy = 'ensemble_vote_entropy'
+  config.acquisition[field] = value
+  with pytest.raises(UserError, match=words):
+    validation.check(config)

@@ -1,0 +1,206 @@
+"""The loop as a whole: killed anywhere, it ends where an unbroken run ends."""
+
+import json
+import signal
+import sys
+
+import jax
+import pytest
+
+from common_lib.errors import UserError
+from configs import segxal_unet
+from segxal_jax.config import validation
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.driver import run_loop
+from segxal_jax.pool.ledger import Ledger
+from segxal_jax.queries import storage
+from segxal_jax.report.write import report
+from tests.e2e import tiny
+from tests.segxal_jax.loop import killing, small_loop
+
+SHRUNK = small_loop.FIELDS | {
+  'data.num_train': 20,
+  'eem.weights': 'fitted',
+  'data.validation_split': 'day:validation',
+}
+
+
+def _config(data, **changes):
+  config = segxal_unet.get_config()
+  fields = SHRUNK | {'data.cache_dir': str(data)}
+  fields |= {key.replace('__', '.'): value for key, value in changes.items()}
+  config.update_from_flattened_dict(fields)
+  validation.check(config)
+  return config
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+  return tmp_path_factory.mktemp('data')
+
+
+@pytest.fixture(scope='module')
+def finished(data, tmp_path_factory):
+  """An unbroken run."""
+  workdir = tmp_path_factory.mktemp('unbroken')
+  done = run_loop(_config(data), workdir)
+  assert (done.cycles, done.reason) == (2, '1 cycle is done')
+  return workdir
+
+
+def test_a_run_leaves_a_ledger_that_adds_up(finished):
+  metrics = [
+    json.loads((finished / 'cycles' / f'{c:03d}' / 'metrics.json').read_text())
+    for c in (1, 2)
+  ]
+  assert [m['labelled_images'] for m in metrics] == [4, 6]
+  assert [m['cost']['images'] for m in metrics] == [4, 6]
+  pixels = [m['cost']['pixels'] for m in metrics]
+  assert pixels == sorted(pixels) and pixels[0] <= 4 * 32 * 64
+  assert metrics[0]['training_labels']['wrong'] == 0
+  lines = (finished / 'pool' / 'ledger.jsonl').read_text().splitlines()
+  kinds = [json.loads(line)['kind'] for line in lines]
+  assert kinds.count('annotation') == 6 and kinds.count('selection') == 2
+  asked = [json.loads(x)['index'] for x in lines if '"annotation"' in x]
+  assert len(set(asked)) == 6
+  fitted = json.loads(
+    (finished / 'cycles' / '001' / 'weights.json').read_text()
+  )
+  assert sum(fitted['weights'].values()) == pytest.approx(1)
+
+
+def _half_a_line(ledger, entry):
+  with ledger._path.open('a') as file:
+    file.write(json.dumps(entry)[:20])
+
+
+def test_killed_at_any_moment_it_ends_the_same(
+  finished, data, tmp_path, monkeypatch
+):
+  config = _config(data)
+  kills = [
+    (Ledger, '_append', 3, _half_a_line),  # in the seed set
+    (storage, 'write', 2, None),  # between two questions
+    (Ledger, '_append', 2, _half_a_line),  # between two answers
+    (Run, 'save', 4, None),  # cycle 2, after its first checkpoint
+  ]
+  for owner, name, calls, before in kills:
+    with monkeypatch.context() as patch:
+      killing.killer(patch, owner, name, calls, before)
+      with pytest.raises(killing.Killed):
+        run_loop(config, tmp_path)
+  done = run_loop(config, tmp_path)
+  assert done.cycles == 2
+  killing.assert_same(finished, tmp_path)
+
+
+def _command(data, workdir):
+  fields = SHRUNK | {'data.cache_dir': data}
+  return [
+    sys.executable,
+    'main.py',
+    '--config=configs/segxal_unet.py',
+    f'--workdir={workdir}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+  ]
+
+
+def test_the_program_is_killed_and_continued(finished, data, tmp_path):
+  workdir = tmp_path / 'run'
+  argv = _command(data, workdir)
+  code, said = tiny.run_and_signal(argv, 'cycle 1  query', signal.SIGKILL)
+  assert code == -signal.SIGKILL, said
+  run_loop(_config(data), workdir)
+  killing.assert_same(finished, workdir)
+
+
+def test_report(finished, data):
+  origin = {'config_name': 'tiny', 'command': 'python main.py'}
+  report(_config(data), finished, origin)
+  folder = finished / 'report'
+  metrics = json.loads((folder / 'metrics.json').read_text())
+  assert metrics['task'] == 'segxal' and len(metrics['cycles']) == 2
+  assert metrics['stopped'] == '1 cycle is done'
+  assert set(metrics['datasets']) == {'streets/day'}
+  assert metrics['curves']['streets/day']['area_by_pixels'] > 0
+  page = (folder / 'report.html').read_text()
+  assert 'src="http' not in page and 'SegXAL (EEM)' in page
+  names = {path.name for path in folder.glob('*.png')}
+  assert 'curves.png' in names and len(names) == 1 + 1 + 2
+
+
+def test_nothing_measured_yet_is_a_mistake(data, tmp_path):
+  with pytest.raises(UserError, match='no measured cycle'):
+    report(_config(data), tmp_path, {})
+
+
+def test_budget_ends_the_run_and_rejected_answers_count(data, tmp_path):
+  config = _config(
+    data,
+    stop__cycles=9,
+    stop__images=5,
+    selection__rule='dice',
+    selection__theta=1.0,
+    acquisition__strategy='random',
+    oracle__kind='full_image',
+    phase1_steps=2,
+  )
+  done = run_loop(config, tmp_path)
+  assert done.reason == 'the budget of 5 images is spent (6)'
+  text = (tmp_path / 'cycles' / '002' / 'metrics.json').read_text()
+  measured = json.loads(text)
+  assert measured['labelled_images'] == 4 and measured['cost']['images'] == 6
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('acquisition.strategy', 'egl', 'random, entropy'),
+    ('oracle.kind', 'crowd', 'self_pseudo'),
+    ('depth.provider', 'lidar', 'ground_plane'),
+    ('depth.percentiles', (98.0, 2.0), 'config.depth.percentiles'),
+    ('selection.rule', 'most', 'dice, all'),
+    ('selection.theta', 1.5, 'config.selection.theta'),
+    ('eem.gamma', 0.5, 'config.phase2_steps'),
+    ('pool.subset_share', 0.0, 'config.pool.subset_share'),
+    ('stop.cycles', -1, 'config.stop.cycles'),
+    ('cam.method', 'cam', 'gradcam, hirescam'),
+    ('cam.classes', (19,), 'config.cam.classes'),
+    ('init.phase1', 'x', 'config.init.phase1'),
+    ('batch_size', 0, 'config.batch_size'),
+  ],
+)
+def test_a_mistake_names_its_field(data, field, value, words):
+  config = segxal_unet.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(UserError, match=words):
+    validation.check(config)
+
+
+@pytest.mark.parametrize('argument', ['streets', 'camvid', 'cityscapes'])
+def test_shipped_configs_pass_their_check(argument):
+  validation.check(segxal_unet.get_config(argument))
+
+
+def test_cityscapes_is_the_papers_protocol():
+  config = segxal_unet.get_config('cityscapes')
+  assert tuple(config.image_size) == (256, 512)
+  assert (config.pool.num_initial, config.pool.num_query) == (300, 150)
+  assert 300 + config.stop.cycles * 150 == 1200
+  assert (config.batch_size, config.width) == (16, 1.0)
+  assert config.optimizer.learning_rate == 1e-4
+  assert (config.eem.alpha, config.eem.beta) == (0.5, 0.5)
+
+
+def test_seeds_of_purposes_differ_and_repeat():
+  from common_lib import random_streams
+
+  a = random_streams.derived(0, 'batches', 1)
+  assert a == random_streams.derived(0, 'batches', 1)
+  others = [
+    random_streams.derived(0, 'batches', 2),
+    random_streams.derived(1, 'batches', 1),
+    random_streams.derived(0, 'networks'),
+  ]
+  assert len({a, *others}) == 4
+  assert jax.random.key(a) is not None

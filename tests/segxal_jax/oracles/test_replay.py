@@ -1,0 +1,122 @@
+"""Recorded answers: the same again without anybody, or a clear refusal."""
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from common_lib.errors import UserError
+from configs import segxal_manual
+from segxal_jax import oracles
+from segxal_jax.config import validation
+from segxal_jax.pool.ledger import Cost, Ledger
+from segxal_jax.queries import regions
+
+SIZE = (8, 8)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+  rng = np.random.default_rng(0)
+  label = rng.integers(0, 19, SIZE).astype(np.uint8)
+  label[0] = 255
+  asked = label < 10
+  ledger = Ledger(tmp_path / 'pool', ['a', 'b'])
+  cost = Cost(1, int(asked.sum()), 4)
+  ledger.annotate(0, 0, 'a', 'seed', label, asked, cost, {})
+  ledger.annotate(1, 1, 'b', 'label_studio', label, asked, cost, {})
+  return tmp_path, label, asked, cost
+
+
+def _create(folder):
+  return oracles.create(ConfigDict({'kind': 'replay', 'recorded': folder}), 0)
+
+
+def _question(cycle=1, id='b', size=SIZE):
+  zeros = np.zeros(size, np.float32)
+  usable = np.ones(size, bool)
+  segments = regions.patches(size, 4)
+  return oracles.Question(
+    cycle=cycle,
+    index=0,
+    id=id,
+    image=np.zeros((*size, 3), np.uint8),
+    prediction=np.zeros(size, np.uint8),
+    confidence=zeros,
+    eem=zeros,
+    usable=usable,
+    segments=segments,
+    regions=regions.rank(zeros, segments, usable, 1),
+  )
+
+
+def test_an_answer_comes_back_whole(recorded):
+  folder, label, asked, cost = recorded
+  oracle = _create(str(folder))
+  assert isinstance(oracle, oracles.Oracle)
+  oracle.publish([_question()])
+  answer = oracle.answer(_question(), None)
+  np.testing.assert_array_equal(answer.label, label)
+  np.testing.assert_array_equal(answer.asked, asked)
+  assert answer.cost == cost
+
+
+def test_a_half_written_line_is_no_damage(recorded):
+  path = recorded[0] / 'pool' / 'ledger.jsonl'
+  with path.open('a') as file:
+    file.write('{"kind": "annot')
+  assert _create(str(recorded[0])).answer(_question(), None) is not None
+
+
+@pytest.mark.parametrize(
+  'question', [_question(2), _question(id='c'), _question(0, 'a')]
+)
+def test_what_was_not_asked_has_no_answer(recorded, question):
+  with pytest.raises(UserError, match='same config and data'):
+    _create(str(recorded[0])).answer(question, None)
+
+
+def test_foreign_files_are_refused(recorded):
+  folder = recorded[0]
+  path = folder / 'pool' / 'ledger.jsonl'
+  file = next((folder / 'pool' / 'annotations').glob('cycle001*'))
+  content = path.read_text()
+  with pytest.raises(UserError, match='not the recorded answer'):
+    _create(str(folder)).answer(_question(size=(8, 9)), None)
+  (folder / 'x.png').write_bytes(file.read_bytes())
+  path.write_text(content.replace(f'annotations/{file.name}', '../x.png'))
+  with pytest.raises(UserError, match='outside its folder'):
+    _create(str(folder)).answer(_question(), None)
+  path.write_text(content)
+  file.write_bytes(next(file.parent.glob('cycle000*')).read_bytes() + b'x')
+  with pytest.raises(UserError, match='not the recorded answer'):
+    _create(str(folder)).answer(_question(), None)
+  path.write_text('[]\n')
+  with pytest.raises(UserError, match='damaged'):
+    _create(str(folder))
+
+
+@pytest.mark.parametrize(
+  ('folder', 'words'), [('', 'recorded is empty'), ('/nowhere', 'No such file')]
+)
+def test_no_record(folder, words):
+  with pytest.raises(UserError, match=words):
+    _create(folder)
+
+
+def test_the_manual_configs():
+  config = segxal_manual.get_config()
+  validation.check(config)
+  assert config.oracle.kind == 'label_studio'
+  for depth in ('midas', 'dinov2', 'depth_anything'):
+    config = segxal_manual.get_config(depth)
+    assert config.depth.provider == depth
+    assert (config.pool.num_initial, config.pool.num_query) == (300, 150)
+    assert (config.oracle.rest, config.selection.rule) == ('prediction', 'dice')
+    with pytest.raises(UserError, match='config.depth.weights'):
+      validation.check(config)
+  with pytest.raises(ValueError, match='midas, dinov2'):
+    segxal_manual.get_config('lidar')
+  config = segxal_manual.get_config()
+  config.oracle.poll_secs = 0.0
+  with pytest.raises(UserError, match='config.oracle.poll_secs'):
+    validation.check(config)
