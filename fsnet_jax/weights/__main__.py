@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 
 _USER_ERROR = 2
 _MAX_WIDTH = 8
@@ -95,7 +96,9 @@ def _table(report) -> str:
   from fsnet_jax.weights.convert import COUNTER
 
   rows = [('file', 'here', 'shape')]
-  rows += [(name, path, str(shape)) for path, name, shape in report.used]
+  rows += [
+    (quoted(name, 120), path, str(shape)) for path, name, shape in report.used
+  ]
   widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
   lines = [f'{a:{widths[0]}}  {b:{widths[1]}}  {c}' for a, b, c in rows]
   lines.append('')
@@ -111,7 +114,7 @@ def _table(report) -> str:
 
 
 def _listed(names: list[str]) -> str:
-  return ', '.join(names) or 'none'
+  return ', '.join(quoted(name, 120) for name in names) or 'none'
 
 
 def main(argv: list[str] | None = None) -> int:
