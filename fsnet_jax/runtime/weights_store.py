@@ -46,3 +46,23 @@ def load_arrays(folder: Path, like: Any) -> Any:
     if not isinstance(leaf, np.ndarray):
       raise KeyError('/'.join(entry.key for entry in path))
   return tree
+
+
+def stored_shapes(folder: Path) -> dict[tuple[str, ...], tuple[int, ...]]:
+  """Shape of each array of a folder, by path, without reading any.
+
+  Args:
+    folder: as for `load_arrays`.
+
+  Raises:
+    KeyError, ValueError, OSError: it cannot be read.
+  """
+  handler = ocp.PyTreeCheckpointHandler()
+  tree = handler.metadata(folder.absolute()).tree
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {
+    tuple(jax.tree_util.keystr((key,), simple=True) for key in path): tuple(
+      getattr(leaf, 'shape', ())
+    )
+    for path, leaf in leaves
+  }

@@ -13,7 +13,6 @@ from common_lib.errors import UserError
 from common_lib.foreign import quoted
 
 _USER_ERROR = 2
-_MAX_WIDTH = 8
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
 def _convert(arguments: argparse.Namespace) -> None:
   from fsnet_jax.weights import convert, folders, readers
 
-  if not 0 < arguments.width <= _MAX_WIDTH:
+  if not 0 < arguments.width <= folders.MAX_WIDTH:
     raise UserError(
       f'--width is {arguments.width}: it must be above 0 and at most '
-      f'{_MAX_WIDTH}.'
+      f'{folders.MAX_WIDTH}.'
     )
   folders.check_new(arguments.out)
   arrays = readers.read_tensors(arguments.source)

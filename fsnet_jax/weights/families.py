@@ -82,12 +82,20 @@ def beyond(left: Iterable[str], used: Iterable[str]) -> list[str]:
   used = list(used)
   parts = {_part(name) for name in used}
   patterns = {_pattern(name) for name in used}
+  blocks = {_block(name) for name in used}
   found = [
-    _module(name)
+    # Of a block that the network has, what that block has besides.
+    name.rpartition('.')[0] if _block(name) in blocks else _block(name)
     for name in left
     if _part(name) in parts or _pattern(name) in patterns
   ]
-  return list(dict.fromkeys(found))
+  return sorted(set(found), key=_by_number)
+
+
+def _by_number(name: str) -> list[tuple[str, int]]:
+  """So that 'features.3' comes before 'features.11'."""
+  found = re.findall(r'(\D*)(\d*)', name)
+  return [(text, int(number or 0)) for text, number in found]
 
 
 def _part(name: str) -> str:
@@ -99,7 +107,7 @@ def _pattern(name: str) -> str:
   return _NUMBER.sub('#', name)
 
 
-def _module(name: str) -> str:
+def _block(name: str) -> str:
   """As far as a block's number: 'layer1.2' of 'layer1.2.conv1.weight'."""
   found = _BLOCK.match(name) or re.match(r'.*(?=\|vars\|)', name)
   return found[0] if found else name.rpartition('.')[0] or name

@@ -18,16 +18,16 @@ import safetensors
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.weights.npz_files import read_npz
-from fsnet_jax.weights.pickles import (
+from fsnet_jax.weights.formats.npz_files import read_npz
+from fsnet_jax.weights.formats.pickles import (
   BadPickle,
   ForeignName,
   Opaque,
   Pickled,
   Tensor,
 )
+from fsnet_jax.weights.formats.torch_files import BadFile, open_torch
 from fsnet_jax.weights.prefixes import examples, without_wrappers
-from fsnet_jax.weights.torch_files import BadFile, open_torch
 
 # Where training programs put the network among other things.
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'model_state', 'net')

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from fsnet_jax.weights.hostile import is_hostile
+from fsnet_jax.weights.formats.hostile import is_hostile
 
 
 class BadPickle(ValueError):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from common_lib.foreign import quoted
-from fsnet_jax.weights.pickles import (
+from fsnet_jax.weights.formats.pickles import (
   BadPickle,
   Pickled,
   Storage,
