@@ -72,8 +72,8 @@ class Pickled(NamedTuple):
 _MARK = object()
 _MAX_DIMENSIONS = 16
 _MAX_SIZE_BITS = 128
-# Far more than the largest networks need: time and memory stay bounded.
-_MAX_OPERATIONS = 4_000_000
+# Of 50,000 tensors, far more than a network has: time and memory are bounded.
+_MAX_OPERATIONS = 1_500_000
 _MAX_STACK = 100_000
 _MAX_FOREIGN = 100
 
