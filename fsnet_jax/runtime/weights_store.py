@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 
 from fsnet_jax.runtime.storage import (
@@ -60,3 +61,23 @@ def load_arrays(folder: Path, like: Any) -> Any:
       the text says how.
   """
   return reading.read_arrays(folder, like)
+
+
+def stored_shapes(folder: Path) -> dict[tuple[str, ...], tuple[int, ...]]:
+  """Shape of each array of a folder, by path, without reading any.
+
+  Args:
+    folder: as for `load_arrays`.
+
+  Raises:
+    KeyError, ValueError, OSError: it cannot be read.
+  """
+  handler = ocp.PyTreeCheckpointHandler()
+  tree = handler.metadata(literal(folder)).tree
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {
+    tuple(jax.tree_util.keystr((key,), simple=True) for key in path): tuple(
+      getattr(leaf, 'shape', ())
+    )
+    for path, leaf in leaves
+  }

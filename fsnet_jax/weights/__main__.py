@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 
 _USER_ERROR = 2
-_MAX_WIDTH = 8
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
 def _convert(arguments: argparse.Namespace) -> None:
   from fsnet_jax.weights import convert, folders, readers
 
-  if not 0 < arguments.width <= _MAX_WIDTH:
+  if not 0 < arguments.width <= folders.MAX_WIDTH:
     raise UserError(
       f'--width is {arguments.width}: it must be above 0 and at most '
-      f'{_MAX_WIDTH}.'
+      f'{folders.MAX_WIDTH}.'
     )
   folders.check_new(arguments.out)
   arrays = readers.read_tensors(arguments.source)
@@ -95,7 +95,9 @@ def _table(report) -> str:
   from fsnet_jax.weights.convert import COUNTER
 
   rows = [('file', 'here', 'shape')]
-  rows += [(name, path, str(shape)) for path, name, shape in report.used]
+  rows += [
+    (quoted(name, 120), path, str(shape)) for path, name, shape in report.used
+  ]
   widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
   lines = [f'{a:{widths[0]}}  {b:{widths[1]}}  {c}' for a, b, c in rows]
   lines.append('')
@@ -111,7 +113,7 @@ def _table(report) -> str:
 
 
 def _listed(names: list[str]) -> str:
-  return ', '.join(names) or 'none'
+  return ', '.join(quoted(name, 120) for name in names) or 'none'
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -12,14 +13,19 @@ import ml_dtypes
 import numpy as np
 
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.models.failure import resnet
 from fsnet_jax.models.segmentation import deeplab_v2, fcn8, resnet101, vgg
-from fsnet_jax.weights import inputs
-from fsnet_jax.weights.names import ARCHITECTURES, Dialect, Path
+from fsnet_jax.weights import families, inputs, prefixes
+from fsnet_jax.weights.names import ARCHITECTURES, Architecture, Dialect, Path
 
 Arrays = dict[str, np.ndarray]
 
 _UPSAMPLING = {'upscore2.w': 2, 'upscore_pool4.w': 2, 'upscore8.w': 8}
+# ImageNet has 21,843 classes.
+_MAX_OUTPUTS = 1 << 16
+# Of a segmentation, whose upsampling kernels grow with the square.
+_MAX_CLASSES = 1 << 10
 # What every PyTorch batch norm carries and no network needs.
 COUNTER = 'num_batches_tracked'
 
@@ -51,7 +57,8 @@ class Report:
   Attributes:
     naming: what the naming is called.
     input: how the file's network was taken to see images.
-    used: our path, name in the file and our shape, of each array used.
+    used: our path, name in the file (with what stands before it) and our
+      shape, of each array used.
     missing: our paths that the file has no array for.
     left_over: names in the file that no layer wanted.
     notes: whole sentences.
@@ -63,6 +70,11 @@ class Report:
   missing: list[str]
   left_over: list[str]
   notes: list[str]
+
+  @property
+  def names(self) -> list[str]:
+    """All names of the file."""
+    return [name for _, name, _ in self.used] + self.left_over
 
 
 def convert(
@@ -80,27 +92,33 @@ def convert(
     dicts of float32 arrays, without what the file lacks; and the report.
 
   Raises:
-    UserError: the names are of another network; a layer that is no head is
-      missing; an array has another shape, is not of floating point or not
-      finite; or, with `strict`, anything is missing or unknown.
+    UserError: the names are of another network, or of a deeper one of the
+      same family; a layer that is no head is missing; an array has another
+      shape, is not of floating point or not finite; or, with `strict`,
+      anything is missing or unknown.
   """
   architecture = ARCHITECTURES[options.arch]
-  dialect, arrays = _dialect(arrays, options, file)
-  module = _network(arrays, dialect, options)
-  flat: dict[Path, np.ndarray] = {}
-  report = Report(dialect.title, options.input or dialect.input, [], [], [], [])
-  unused = dict(arrays)
-  for path, shape in abstract_leaves(module).items():
-    name = dialect.name(path)
-    if name not in arrays:
+  match = _match(arrays, options, file)
+  report = Report(
+    match.dialect.title, options.input or match.dialect.input, [], [], [], []
+  )
+  sources: dict[Path, str] = {}
+  for path, shape in abstract_leaves(match.module).items():
+    name = match.name(path)
+    if name in arrays:
+      sources[path] = name
+      report.used.append(('/'.join(path), name, shape))
+    else:
       report.missing.append('/'.join(path))
-      continue
-    flat[path] = _checked(file, name, arrays[name], path, shape, dialect)
-    unused.pop(name, None)
-    report.used.append(('/'.join(path), name, shape))
-  report.left_over = sorted(unused)
-  _check_missing(report, architecture.heads, options, file)
-  _check_upsampling(unused, file)
+  report.left_over = sorted(set(arrays) - set(sources.values()))
+  # Before shapes: those of another depth fit in part.
+  _check_depth(match, report, sources, options, file)
+  _check_missing(report, architecture, options, file)
+  flat = {
+    path: _checked(file, name, arrays[name], path, shape, match.dialect)
+    for (path, name), (_, _, shape) in zip(sources.items(), report.used)
+  }
+  _check_upsampling(match, arrays, file)
   _fold_input(flat, report, options)
   return nested(flat), report
 
@@ -130,37 +148,73 @@ def nested(flat: dict[Path, Any]) -> dict[str, Any]:
   return tree
 
 
-def _dialect(
-  arrays: Arrays, options: Options, file: str
-) -> tuple[Dialect, Arrays]:
-  """The file's naming, and its arrays without what is before every name."""
+class _Match(NamedTuple):
+  """How a file names a network.
+
+  Attributes:
+    dialect: the naming.
+    prefix: what stands before it in the file.
+    module: the network, with heads as in the file.
+  """
+
+  dialect: Dialect
+  prefix: str
+  module: nn.Module
+
+  def name(self, path: Path) -> str | None:
+    """Name in the file of one of our arrays; None if it has none."""
+    name = self.dialect.name(path)
+    return None if name is None else self.prefix + name
+
+
+def _match(arrays: Arrays, options: Options, file: str) -> _Match:
+  """The naming under which most of the network is found."""
   known = ARCHITECTURES[options.arch].dialects
-  prefixes = ['', *sorted({f'{name.split(".")[0]}.' for name in arrays})]
-  for prefix in prefixes:
-    for dialect in known:
-      if prefix + dialect.anchor in arrays:
-        stripped = {n.removeprefix(prefix): a for n, a in arrays.items()}
-        return dialect, stripped if len(stripped) == len(arrays) else arrays
-  anchors = ' or '.join(repr(dialect.anchor) for dialect in known)
-  raise UserError(
-    f'{file} holds no {options.arch}: none of its {len(arrays)} arrays is '
-    f'named {anchors}; choose another --arch or another file.'
-  )
+  found = []
+  for dialect in known:
+    starts = prefixes.candidates(arrays, dialect.anchor)
+    if starts:
+      layers = abstract_leaves(_network({}, dialect, '', options))
+      wanted = [name for path in layers if (name := dialect.name(path))]
+      prefix, score = prefixes.best(arrays, starts, wanted, file)
+      found.append((score, dialect, prefix))
+  if not found:
+    anchors = ' or '.join(repr(dialect.anchor) for dialect in known)
+    raise UserError(
+      f'{file} holds no {options.arch}: none of its {len(arrays)} arrays '
+      f'({prefixes.examples(arrays)}) is named {anchors}'
+      f'{_likeness(arrays, options)}; choose another --arch or another file.'
+    )
+  # The first of equals: a naming with a head says how images are taken.
+  _, dialect, prefix = max(found, key=lambda item: item[0])
+  return _Match(dialect, prefix, _network(arrays, dialect, prefix, options))
 
 
-def _outputs(arrays: Arrays, name: str | None, default: int) -> int:
+def _likeness(names: Iterable[str], options: Options) -> str:
+  """', but it looks like ResNet34', where that is not what is wanted."""
+  seen = families.resembles(names)
+  if not seen or seen == ARCHITECTURES[options.arch].title:
+    return ''
+  return f', but it looks like {seen}'
+
+
+def _outputs(arrays: Arrays, name: str, default: int) -> int:
   """Output channels of a layer of the file, if it has it."""
   shape = arrays[name].shape if name in arrays else ()
-  # An empty layer is found by its shape, in comparison with the default.
-  return shape[0] if shape and shape[0] else default
+  # A layer that is empty, none or absurd is found by its shape, in comparison
+  # with the default.
+  known = len(shape) > 1 and 0 < shape[0] <= _MAX_OUTPUTS and 0 not in shape
+  return shape[0] if known else default
 
 
-def _network(arrays: Arrays, dialect: Dialect, options: Options) -> nn.Module:
+def _network(
+  arrays: Arrays, dialect: Dialect, prefix: str, options: Options
+) -> nn.Module:
   """The network, with as many classes and as wide a head as the file's."""
 
   def outputs(layer: str, default: int) -> int:
     name = dialect.name(('params', *layer.split('/'), 'kernel'))
-    return _outputs(arrays, name, default)
+    return _outputs(arrays, f'{prefix}{name}', default)
 
   width = options.width
   if options.arch == 'vgg16':
@@ -189,7 +243,8 @@ def _checked(
   dialect: Dialect,
 ) -> np.ndarray:
   """An array in our layout and type."""
-  if array.dtype.kind != 'f' and array.dtype != ml_dtypes.bfloat16:
+  name = quoted(name, 120)
+  if not _is_floating(array):
     raise UserError(
       f'{name} of {file} has type {array.dtype}, but weights are floating '
       'point numbers; give the unquantised network.'
@@ -213,6 +268,10 @@ def _checked(
   return values
 
 
+def _is_floating(array: np.ndarray) -> bool:
+  return array.dtype.kind == 'f' or array.dtype == ml_dtypes.bfloat16
+
+
 def _kernel(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
   """Out, in, height, width, or a linear layer's out, in, as ours."""
   height, width, inputs_, outputs = shape
@@ -222,46 +281,83 @@ def _kernel(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
   return array.transpose(2, 3, 1, 0) if array.ndim == 4 else None
 
 
+def _check_depth(
+  match: _Match,
+  report: Report,
+  sources: dict[Path, str],
+  options: Options,
+  file: str,
+) -> None:
+  """Refuses a file whose body has more than ours."""
+  heads, start = ARCHITECTURES[options.arch].heads, len(match.prefix)
+  body = [n[start:] for path, n in sources.items() if path[1] not in heads]
+  left = [
+    name[start:]
+    for name in report.left_over
+    if name.startswith(match.prefix) and not name.endswith(COUNTER)
+  ]
+  left = [n for n in left if not re.fullmatch(match.dialect.skipped, n)]
+  more = families.beyond(left, body)
+  if more:
+    raise UserError(
+      f'{file} holds another network than {options.arch}: it has '
+      f'{prefixes.examples(more)}, which {options.arch} has no place for'
+      f'{_likeness(report.names, options)}; give the file of '
+      f'{ARCHITECTURES[options.arch].title} itself, for half of another '
+      'network would compute something else.'
+    )
+
+
 def _check_missing(
-  report: Report, heads: tuple[str, ...], options: Options, file: str
+  report: Report,
+  architecture: Architecture,
+  options: Options,
+  file: str,
 ) -> None:
   wrong = [
     path
     for path in report.missing
-    if options.strict or path.split('/')[1] not in heads
+    if options.strict or path.split('/')[1] not in architecture.heads
   ]
   if wrong:
     raise UserError(
       f'{file} lacks {len(wrong)} arrays that {options.arch} needs: '
-      f'{_some(wrong)}; give the whole network'
+      f'{prefixes.examples(wrong)}{_likeness(report.names, options)} (it has '
+      f'{prefixes.examples(report.names)}); give the whole network'
       + (' or leave out --strict.' if options.strict else '.')
     )
   unknown = [n for n in report.left_over if not n.endswith(COUNTER)]
   if options.strict and unknown:
     raise UserError(
       f'{file} has {len(unknown)} arrays that {options.arch} has no place '
-      f'for: {_some(unknown)}; leave out --strict to leave them over.'
+      f'for: {prefixes.examples(unknown)}; leave out --strict to leave them '
+      'over.'
     )
 
 
-def _some(words: Sequence[str]) -> str:
-  shown = ', '.join(words[:3])
-  return f'{shown}, ...' if len(words) > 3 else shown
-
-
-def _check_upsampling(unused: Arrays, file: str) -> None:
+def _check_upsampling(match: _Match, arrays: Arrays, file: str) -> None:
   """FCN8's upsampling is fixed here: a trained one would be lost."""
   for name, factor in _UPSAMPLING.items():
-    if name not in unused:
+    array = arrays.get(match.prefix + name)
+    if array is None:
       continue
-    line = 1 - np.abs(np.arange(2 * factor) - factor + 0.5) / factor
-    kernel = np.asarray(unused[name], np.float64)
-    plane = np.eye(len(kernel))[:, :, None, None] * np.outer(line, line)
-    if kernel.shape != plane.shape or np.abs(kernel - plane).max() > 1e-6:
+    classes = len(array) if array.ndim == 4 else 0
+    if (
+      not 0 < classes <= _MAX_CLASSES
+      or array.shape != (classes, classes, 2 * factor, 2 * factor)
+      or not _is_floating(array)
+      or not _is_bilinear(np.asarray(array, np.float64), factor)
+    ):
       raise UserError(
         f'{name} of {file} is no bilinear upsampling, which is the only one '
         'that FCN8 has here; the converted network would differ.'
       )
+
+
+def _is_bilinear(kernel: np.ndarray, factor: int) -> bool:
+  line = 1 - np.abs(np.arange(2 * factor) - factor + 0.5) / factor
+  plane = np.eye(len(kernel))[:, :, None, None] * np.outer(line, line)
+  return bool(np.abs(kernel - plane).max() <= 1e-6)
 
 
 def _fold_input(

@@ -7,59 +7,33 @@ of its checkpoints. `check` finds every mistake without reading an array;
 """
 
 import json
+import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from common_lib.errors import UserError
+from common_lib.files import read_json_object
 from common_lib.foreign import quoted
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.weights import folders, vgg_hed
+from fsnet_jax.weights.overlay import Source, check_whole, overlay
+from fsnet_jax.weights.prefixes import examples
 
 Tree = dict[str, Any]
 
+_COLLECTIONS = ('params', 'batch_stats')
+_STEP = re.compile(r'[0-9]{1,18}')
 # By segmentation network: what its backbone is called here and in its tree.
 _BACKBONES = {'fcn8': ('vgg16', 'vgg'), 'deeplab_v2': ('resnet101', 'backbone')}
 _WHOLE = {'fcn8': 'fcn8', 'deeplab_v2': 'deeplabv2'}
 _FIRST = {'fcn8': ('vgg', 'conv1_1'), 'deeplab_v2': ('backbone', 'conv1')}
 # Fields of `config.segmentation` that leave the meaning of weights alone.
 _FREE = ('features', 'dropout_rate', 'frozen_bn')
-_STEM = ('params', 'conv1', 'kernel')
-
-
-class _Source(NamedTuple):
-  """A folder of converted weights that the config names.
-
-  Attributes:
-    field: of `config.init`.
-    folder: what the field names.
-    arch: what the folder must hold.
-    width: field of the config with the network's width, and its value.
-    network: 'segmentation' or 'failure'.
-    part: the backbone's name in that network; '' for several or all of it.
-  """
-
-  field: str
-  folder: Path
-  arch: str
-  width: tuple[str, float]
-  network: str
-  part: str = ''
-
-  @property
-  def flag(self) -> str:
-    return f'config.init.{self.field}={self.folder}'
-
-  def roots(self, params: Tree) -> list[tuple[str, ...]]:
-    """Where the weights go, below 'params' and 'batch_stats'."""
-    if self.network == 'failure':
-      names = [n for n in sorted(params['failure']) if n.startswith('encoder')]
-      return [('failure', name) for name in names]
-    return [tuple(filter(None, (self.network, self.part)))]
 
 
 def check(config: Any, model: FSNet) -> None:
@@ -91,9 +65,10 @@ def check(config: Any, model: FSNet) -> None:
   size = tuple(config.image_size)
   target = _abstract(model, size, bool(init.failure_encoder))
   for source, description in stored.items():
-    shapes = folders.shapes_of(description['shapes'])
+    shapes = folders.nested(folders.shapes_of(description['shapes']))
     for root in source.roots(target['params']):
-      _overlay(target, folders.nested(shapes), source, root)
+      overlay(target, shapes, source, root)
+      check_whole(target, shapes, source, root)
 
 
 def load(
@@ -126,9 +101,9 @@ def load(
     notes.append(f'S begins as it ended in {init.segmentation}.')
   for source in _sources(config):
     tree = folders.read(source.folder)
-    file = folders.describe(source.folder)['source']
+    file = quoted(folders.describe(source.folder).get('source', 'a file'), 80)
     for root in source.roots(params):
-      variables = _overlay(variables, tree, source, root)
+      variables = overlay(variables, tree, source, root)
       notes.append(f'{"/".join(root)} begins as {source.arch} of {file}.')
     if source.network == 'segmentation':
       variables = _rescale(variables, config)
@@ -151,7 +126,7 @@ def _check_names(config: Any) -> None:
     )
 
 
-def _sources(config: Any) -> list[_Source]:
+def _sources(config: Any) -> list[Source]:
   """Every folder of converted weights that the config names."""
   init, sources = config.init, []
   name, width = config.segmentation.name, ('width', config.width)
@@ -159,24 +134,24 @@ def _sources(config: Any) -> list[_Source]:
     arch, part = _BACKBONES[name]
     folder = Path(init.backbone)
     sources.append(
-      _Source('backbone', folder, arch, width, 'segmentation', part)
+      Source('backbone', folder, arch, width, 'segmentation', part)
     )
   if init.segmentation and not _run_of(init.segmentation):
     folder = Path(init.segmentation)
     sources.append(
-      _Source('segmentation', folder, _WHOLE[name], width, 'segmentation')
+      Source('segmentation', folder, _WHOLE[name], width, 'segmentation')
     )
   if init.failure_encoder:
     folder = Path(init.failure_encoder)
     if config.failure.width:
       width = ('failure.width', config.failure.width)
     sources.append(
-      _Source('failure_encoder', folder, 'resnet18', width, 'failure')
+      Source('failure_encoder', folder, 'resnet18', width, 'failure')
     )
   return sources
 
 
-def _check_kind(source: _Source, stored: dict[str, Any]) -> None:
+def _check_kind(source: Source, stored: dict[str, Any]) -> None:
   if stored['arch'] != source.arch:
     raise UserError(
       f'{source.flag} holds {stored["arch"]}, but this network needs '
@@ -188,73 +163,6 @@ def _check_kind(source: _Source, stored: dict[str, Any]) -> None:
       f'{source.flag} holds {source.arch} at width {stored["width"]:g}, but '
       f'config.{field} is {width:g}: make them equal.'
     )
-
-
-def _overlay(
-  variables: Tree, stored: Tree, source: _Source, root: tuple[str, ...]
-) -> Tree:
-  """Variables with the stored arrays in their place."""
-  result = dict(variables)
-  for collection, tree in stored.items():
-    result[collection] = _replace(
-      result[collection], root, tree, source, (collection,)
-    )
-  return result
-
-
-def _replace(
-  target: Tree,
-  root: tuple[str, ...],
-  stored: Tree,
-  source: _Source,
-  path: tuple[str, ...],
-) -> Tree:
-  """A copy of nested dicts in which `stored` replaces leaves below `root`."""
-  result = dict(target)
-  if root:
-    inner = result.get(root[0], {})
-    result[root[0]] = _replace(inner, root[1:], stored, source, path)
-    return result
-  for name, value in stored.items():
-    where = (*path, name)
-    if name not in result:
-      raise UserError(
-        f'{source.flag} holds {"/".join(where)}, which the network has not: '
-        'check the fields of config.segmentation.'
-      )
-    if isinstance(value, dict):
-      result[name] = _replace(result[name], (), value, source, where)
-    elif source.field == 'failure_encoder' and where == _STEM:
-      result[name] = _stem(value, result[name], source)
-    else:
-      _check_shape(value, result[name], source, where)
-      result[name] = value
-  return result
-
-
-def _check_shape(stored: Any, target: Any, source: _Source, where: Any) -> None:
-  if stored.shape != target.shape:
-    raise UserError(
-      f'{source.flag}: {"/".join(where)} has shape {stored.shape} where the '
-      f'network has {target.shape}; the number of classes, head_width or '
-      'width differs.'
-    )
-
-
-def _stem(stored: Any, fresh: Any, source: _Source) -> Any:
-  """The first kernel of an RGB network for another number of channels.
-
-  As SynthCP has it: the first three channels get the kernels of red, green
-  and blue, whatever they show, and the rest keep their initial values. With
-  fewer than three channels, which SynthCP does not meet, each gets the mean
-  of the three, times 3 / n, so that a constant input gives the same.
-  """
-  count = fresh.shape[2]
-  _check_shape(stored[:, :, :1], fresh[:, :, :1], source, _STEM)
-  if count < 3:
-    mean = stored.mean(2, keepdims=True) * np.float32(3 / count)
-    return np.repeat(mean, count, 2)
-  return np.concatenate([stored, np.asarray(fresh)[:, :, 3:]], 2)
 
 
 def _rescale(variables: Tree, config: Any) -> Tree:
@@ -330,7 +238,7 @@ def _check_archive(config: Any) -> None:
 def _run_of(name: str) -> tuple[Path, int] | None:
   """The run's folder and the step, if `name` is a run or a checkpoint."""
   path = Path(name)
-  if path.parent.name == 'checkpoints' and path.name.isdigit():
+  if path.parent.name == 'checkpoints' and _STEP.fullmatch(path.name):
     return path.parent.parent, int(path.name)
   if not name or not (path / 'config.json').is_file():
     return None
@@ -346,14 +254,17 @@ def _check_run(config: Any) -> None:
       f'config.init.segmentation={name} holds no checkpoint: let that run '
       'save one first.'
     )
-  try:
-    earlier = json.loads((run / 'config.json').read_text())
-    theirs = {**earlier['segmentation'], 'width': earlier['width']}
-  except (OSError, ValueError, KeyError, TypeError) as error:
+  file = run / 'config.json'
+  earlier = read_json_object(
+    file, what='the config of a run', fix=f'give another than {name}'
+  )
+  theirs = earlier.get('segmentation')
+  if not isinstance(theirs, dict) or 'width' not in earlier:
     raise UserError(
-      f'{run / "config.json"} cannot be read: config.init.segmentation must '
-      'name a run of this program.'
-    ) from error
+      f'{file} cannot be read (it has no segmentation or no width): '
+      'config.init.segmentation must name a run of this program.'
+    )
+  theirs = {**theirs, 'width': earlier['width']}
   ours = json.loads(json.dumps(config.segmentation.to_dict()))
   ours['width'] = config.width
   for field in sorted(theirs.keys() & ours.keys() - set(_FREE)):
@@ -361,8 +272,8 @@ def _check_run(config: Any) -> None:
       prefix = '' if field == 'width' else 'segmentation.'
       raise UserError(
         f'config.init.segmentation={name} was trained with {prefix}{field} '
-        f'{theirs[field]!r}, but config.{prefix}{field} is {ours[field]!r}: '
-        'make them equal.'
+        f'{quoted(repr(theirs[field]), 80)}, but config.{prefix}{field} is '
+        f'{ours[field]!r}: make them equal.'
       )
 
 
@@ -377,6 +288,9 @@ def _load_run(variables: Tree, run: Path, step: int) -> Tree:
     if tree['segmentation']
   }
   try:
+    _check_extent(
+      weights_store.stored_shapes(folder / 'state'), wanted, run
+    )
     stored = weights_store.load_arrays(folder / 'state', wanted)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
@@ -384,5 +298,26 @@ def _load_run(variables: Tree, run: Path, step: int) -> Tree:
       f'({quoted(error, 200)}): run the command of that run again, which goes '
       'on from the checkpoint before it, or name another.'
     ) from error
-  source = _Source('segmentation', run, '', ('width', 0), 'segmentation')
-  return _overlay(variables, stored, source, ())
+  source = Source('segmentation', run, '', ('width', 0), 'segmentation')
+  return overlay(variables, stored, source, ())
+
+
+def _check_extent(
+  stored: dict[tuple[str, ...], Any], wanted: Tree, run: Path
+) -> None:
+  """Raises UserError if a run's S has arrays that ours has not."""
+  ours = {
+    tuple(entry.key for entry in path)
+    for path, _ in jax.tree_util.tree_leaves_with_path(wanted)
+  }
+  more = [
+    '/'.join(path)
+    for path in stored
+    if path[0] in _COLLECTIONS and path[1:2] == ('segmentation',)
+    if path not in ours
+  ]
+  if more:
+    raise UserError(
+      f'config.init.segmentation={run} holds {examples(more)}, which the '
+      'network has not: check the fields of config.segmentation.'
+    )

@@ -33,6 +33,8 @@ class Dialect(NamedTuple):
     input: how such networks take images; a key of `inputs.INPUTS`.
     height_first: whether kernels lie height, width, in, out as ours do;
       else out, in, height, width.
+    skipped: pattern of the names that follow the body in such files and may
+      be left over: heads of other tasks.
   """
 
   title: str
@@ -40,18 +42,21 @@ class Dialect(NamedTuple):
   name: Callable[[Path], str | None]
   input: str
   height_first: bool = False
+  skipped: str = r'(fc|classifier|aux_classifier|dsn\d|fuse)[.|].*'
 
 
 class Architecture(NamedTuple):
   """A network that can be converted.
 
   Attributes:
+    title: what people call it, or its backbone.
     dialects: the namings in which files of it are found.
     heads: its layers that a file may lack: those that a backbone has not.
     first: path of its first layer below 'params'.
     input: how our network takes images; a key of `inputs.INPUTS`.
   """
 
+  title: str
   dialects: tuple[Dialect, ...]
   heads: tuple[str, ...]
   first: Path
@@ -132,6 +137,7 @@ def _caffe(name: Callable[[Path], str | None]) -> tuple[Dialect, ...]:
 
 ARCHITECTURES = {
   'vgg16': Architecture(
+    'VGG16',
     (
       Dialect('torchvision', 'features.0.weight', _vgg16, 'torchvision'),
       Dialect(
@@ -141,11 +147,14 @@ ARCHITECTURES = {
     ),
     (), ('conv1_1',), 'rgb255',
   ),
-  'resnet18': Architecture((_RESNET,), (), ('conv1',), 'torchvision'),
+  'resnet18': Architecture(
+    'ResNet18', (_RESNET,), (), ('conv1',), 'torchvision'
+  ),
   'resnet101': Architecture(
-    (*_caffe(_resnet), _RESNET), (), ('conv1',), 'rgb255'
+    'ResNet101', (*_caffe(_resnet), _RESNET), (), ('conv1',), 'rgb255'
   ),
   'fcn8': Architecture(
+    'VGG16',
     (
       Dialect(
         'torchvision', 'features.0.weight', _fcn8('features', _CLASSIFIER),
@@ -159,6 +168,7 @@ ARCHITECTURES = {
     ('score_fr', 'score_pool4', 'score_pool3'), ('vgg', 'conv1_1'), 'rgb255',
   ),
   'deeplabv2': Architecture(
+    'ResNet101',
     (
       *_caffe(_deeplab),
       Dialect('torchvision', 'conv1.weight', _deeplab, 'torchvision'),

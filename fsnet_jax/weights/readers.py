@@ -4,10 +4,9 @@ No file can make this code run anything, allocate much more than its own
 size, or return something other than plain arrays.
 """
 
-import math
 import os
+import re
 import struct
-import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,17 +17,26 @@ import numpy as np
 import safetensors
 
 from common_lib.errors import UserError
-from fsnet_jax.weights.pickles import BadPickle, ForeignName, Tensor
-from fsnet_jax.weights.torch_files import BadFile, open_torch
+from common_lib.foreign import quoted
+from fsnet_jax.weights.formats.npz_files import read_npz
+from fsnet_jax.weights.formats.pickles import (
+  BadPickle,
+  ForeignName,
+  Opaque,
+  Pickled,
+  Tensor,
+)
+from fsnet_jax.weights.formats.torch_files import BadFile, open_torch
+from fsnet_jax.weights.prefixes import examples, without_wrappers
 
 # Where training programs put the network among other things.
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'model_state', 'net')
-# What DataParallel and torch.compile put before every name.
-_PREFIXES = ('module.', '_orig_mod.')
-
-# Weights hardly compress: whatever grows more than this is no weights.
-_MAX_GROWTH = 20
-_FREE_BYTES = 64 << 20
+_MAX_DEPTH = 4
+# Tensors of an optimiser are as large as the network, and nothing needs them.
+_NOT_THE_NETWORK = ('optim', 'sched', 'scaler')
+_MAX_VISITS = 1_000_000
+# Of tensors that are not read here: quantised, sparse, of a later PyTorch.
+_TENSOR_MAKER = re.compile(r'torch\._\w+\._rebuild|torch\..*Storage$')
 
 _SAFETENSORS_DTYPES = {
   'F64': np.dtype('<f8'),
@@ -53,15 +61,16 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
   `.pth`, `.pt`, `.bin`, `.ckpt` and `.tar` are files of `torch.save` (read
   without PyTorch, as data: nothing pickled is ever run); `.safetensors` and
   `.npz` are what they say. A state dict inside `state_dict`, `model` or the
-  like is found; `module.` and `_orig_mod.` before every name are dropped.
+  like is found, one under another key has that before its names; `module.`,
+  `_orig_mod.` and the like are dropped wherever they stand in a name.
 
   Args:
     path: the file.
 
   Returns:
     Arrays by name, in the file's order, layout and type (bfloat16 as
-    `ml_dtypes.bfloat16`), some of them read-only. Numbers and strings among
-    the tensors of a state dict are left out.
+    `ml_dtypes.bfloat16`), some of them read-only. Numbers, strings and
+    objects among and beside the tensors of a state dict are left out.
 
   Raises:
     UserError: there is no such file, its format is not one of these, it is
@@ -80,17 +89,17 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     arrays = read(path)
   except ForeignName as error:
     raise UserError(
-      f'{path} asks for {error} to be called, which no state dict needs, so '
-      'it was not read (nothing was run); save the network by '
+      f'{path} asks for {quoted(error, 120)} to be called, which no state '
+      'dict needs, so it was not read (nothing was run); save the network by '
       'torch.save(model.state_dict(), FILE).'
     ) from error
   except _DAMAGE as error:
-    reason = str(error) or type(error).__name__
-    mend = '' if ';' in reason else '; check the file'
-    raise UserError(f'{path} cannot be read: {reason}{mend}.') from error
+    reason = quoted(error) or type(error).__name__
+    fix = '' if ';' in reason else '; check the file'
+    raise UserError(f'{path} cannot be read: {reason}{fix}.') from error
   if not arrays:
     raise UserError(f'{path} holds no tensors; give a state dict.')
-  return _without_prefixes(arrays)
+  return without_wrappers(arrays)
 
 
 _DAMAGE = (
@@ -104,47 +113,74 @@ _DAMAGE = (
   NotImplementedError,
   RuntimeError,
   struct.error,
-  tokenize.TokenError,
   zipfile.BadZipFile,
   zlib.error,
   safetensors.SafetensorError,
 )
 
 
-def _without_prefixes(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  found = True
-  while found:
-    found = False
-    for prefix in _PREFIXES:
-      if all(name.startswith(prefix) for name in arrays):
-        arrays = {name[len(prefix) :]: a for name, a in arrays.items()}
-        found = True
-  return arrays
-
-
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-  with open_torch(path) as (tree, array):
-    tensors = _state_dict(tree)
+  with open_torch(path) as (saved, array):
+    tensors = _state_dict(saved)
     return {name: array(tensor) for name, tensor in tensors.items()}
 
 
-def _state_dict(tree: Any) -> dict[str, Tensor]:
+def _state_dict(saved: Pickled) -> dict[str, Tensor]:
   """The tensors of a saved object, or of what it wraps."""
-  for _ in range(3):
-    if type(tree) is not dict:
-      break
-    tensors = {
-      name: value
-      for name, value in tree.items()
-      if isinstance(value, Tensor) and type(name) is str
-    }
-    inner = [tree[name] for name in _WRAPPERS if type(tree.get(name)) is dict]
-    if tensors and not inner:
-      return tensors
-    tree = inner[0] if inner else None
+  tree = saved.value
+  tensors = _Search().find(tree)
+  if tensors:
+    return tensors
+  if isinstance(tree, Opaque):
+    raise ForeignName(tree.maker)
+  if saved.foreign:
+    raise ForeignName(saved.foreign[0])
+  names = f' (it has {examples(tree)})' if type(tree) is dict and tree else ''
   raise BadFile(
-    'it is no state dict, nor has it one under ' + ', '.join(_WRAPPERS)
+    f'it is no state dict{names}, nor has it one under {", ".join(_WRAPPERS)}'
   )
+
+
+class _Search:
+  """Looks for tensors in nested dicts, with a bound on how long it takes."""
+
+  def __init__(self):
+    self._left = _MAX_VISITS
+
+  def find(self, tree: Any, depth: int = 0) -> dict[str, Tensor]:
+    """The tensors of the first wrapper in a dict that has any, or of all."""
+    if type(tree) is not dict or depth > _MAX_DEPTH:
+      return {}
+    for name in _WRAPPERS:
+      found = self.find(tree.get(name), depth + 1)
+      if found:
+        return found
+      if isinstance(tree.get(name), Opaque):
+        # A whole module: what else is beside it is not the network.
+        raise ForeignName(tree[name].maker)
+    tensors: dict[str, Tensor] = {}
+    self._collect(tree, '', depth, tensors)
+    return tensors
+
+  def _collect(
+    self, tree: dict[str, Any], prefix: str, depth: int, found: dict
+  ) -> None:
+    """Adds the tensors of nested dicts under names with dots between."""
+    for name, value in tree.items():
+      self._left -= 1
+      if self._left < 0:
+        raise BadFile('it has too many entries for a state dict')
+      if isinstance(value, Tensor):
+        found[prefix + name] = value
+      elif isinstance(value, Opaque) and _TENSOR_MAKER.match(value.maker):
+        # Skipped, it would be missed as if the file had been cut.
+        raise ForeignName(value.maker)
+      elif (
+        type(value) is dict
+        and depth < _MAX_DEPTH
+        and not name.lower().startswith(_NOT_THE_NETWORK)
+      ):
+        self._collect(value, f'{prefix}{name}.', depth + 1, found)
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -152,49 +188,15 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
   for name, entry in safetensors.deserialize(path.read_bytes()):
     dtype = _SAFETENSORS_DTYPES.get(entry['dtype'])
     if dtype is None:
-      raise BadFile(f'{name} has the unknown type {entry["dtype"]}')
+      kind = quoted(entry['dtype'], 40)
+      raise BadFile(f'{quoted(name, 80)} has the unknown type {kind}')
     values = np.frombuffer(entry['data'], dtype)
     arrays[name] = values.reshape(entry['shape'])
   return arrays
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-  with zipfile.ZipFile(path) as archive:
-    members = archive.infolist()
-    expanded = sum(info.file_size for info in members)
-    if expanded > max(_FREE_BYTES, _MAX_GROWTH * path.stat().st_size):
-      raise BadFile(f'it would grow to {expanded >> 20} MiB')
-    if any(not info.filename.endswith('.npy') for info in members):
-      raise BadFile('it is a zip archive, but not one of NumPy')
-    return {
-      info.filename.removesuffix('.npy'): _read_npy(archive, info)
-      for info in members
-    }
-
-
-def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-  """One array; the shape in its header must match the bytes that follow."""
-  header = np.lib.format
-  with archive.open(info) as file:
-    version = header.read_magic(file)
-    read = {
-      (1, 0): header.read_array_header_1_0,
-      (2, 0): header.read_array_header_2_0,
-    }.get(version)
-    if read is None:
-      raise BadFile(f'{info.filename} has version {version} of its format')
-    shape, fortran, dtype = read(file)
-    if dtype.kind not in 'fiub':
-      raise BadFile(f'{info.filename} holds {dtype}, not plain arrays')
-    data = file.read()
-  if len(data) != math.prod(shape) * dtype.itemsize:
-    raise BadFile(f'{info.filename} has another length than its shape says')
-  order = 'F' if fortran else 'C'
-  return np.frombuffer(data, dtype).reshape(shape, order=order)
-
-
 _READERS = {
   **dict.fromkeys(('.pth', '.pt', '.bin', '.ckpt', '.tar'), _read_torch),
   '.safetensors': _read_safetensors,
-  '.npz': _read_npz,
+  '.npz': read_npz,
 }

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from common_lib.errors import UserError
-from segxal_jax.depth.networks import convert
+from segxal_jax.depth.networks import convert, namings
 from segxal_jax.depth.networks.preprocessing import Preprocessing
 
 # Part of every fingerprint: raise it when maps of the same file change.
@@ -174,7 +174,7 @@ def load(
   Raises:
     UserError: the files do not hold all of the network, or more than it.
   """
-  tensors = convert.read_files(paths)
+  tensors = convert.read_files(paths, namings.ANCHORS)
   file = ' and '.join(paths)
   network, naming = choose(tensors, file)
   size = (224, 224)  # A multiple of 14 and of 32.

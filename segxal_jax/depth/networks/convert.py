@@ -14,9 +14,12 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
+from fsnet_jax.weights import families, prefixes
 from fsnet_jax.weights.readers import read_tensors
 
 Rule = tuple[str, str | Callable[[re.Match], str]]
@@ -73,31 +76,52 @@ class Naming:
 
 def read_files(
   paths: str | os.PathLike | Sequence[str | os.PathLike],
+  anchors: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
   """Reads one file, or several that together hold a network.
 
   Args:
     paths: .safetensors or .pth files; DINOv2's own backbone and head are in
       two files.
+    anchors: names of which a file of such a network has one. What stands
+      before it, as training programs put it there, is dropped.
 
   Returns:
     Arrays by name.
 
   Raises:
-    UserError: a file cannot be read, or two hold the same tensor.
+    UserError: a file cannot be read, two hold the same tensor, or one holds
+      the network twice.
   """
   if isinstance(paths, str | os.PathLike):
     paths = [paths]
   tensors: dict[str, np.ndarray] = {}
   for path in paths:
-    found = read_tensors(path)
+    found = _without_prefix(read_tensors(path), anchors, str(path))
     twice = sorted(set(found) & set(tensors))
     if twice:
       raise UserError(
-        f'{path} holds {twice[0]} as an earlier file does; give each part of '
-        'the network once.'
+        f'{path} holds {quoted(twice[0], 80)} as an earlier file does; give '
+        'each part of the network once.'
       )
     tensors.update(found)
+  return tensors
+
+
+def _without_prefix(
+  tensors: dict[str, np.ndarray], anchors: Sequence[str], file: str
+) -> dict[str, np.ndarray]:
+  """Names without what stands before an anchor, where none stands alone."""
+  if any(anchor in tensors for anchor in anchors):
+    return tensors
+  for anchor in anchors:
+    starts = prefixes.candidates(tensors, anchor)
+    if starts:
+      # Of several the one with the most below it, which has the network.
+      known = {name.removeprefix(start) for name in tensors for start in starts}
+      start, _ = prefixes.best(tensors, starts, known, file)
+      short = {name.removeprefix(start): v for name, v in tensors.items()}
+      return short if len(short) == len(tensors) else tensors
   return tensors
 
 
@@ -125,7 +149,7 @@ def find_naming(
   known = ' or '.join(f'{n.marker} ({n.source})' for n in namings)
   raise UserError(
     f'{file} is of another network: it has no tensor {known}; it has '
-    f'{", ".join(sorted(tensors)[:3])}, ...'
+    f'{prefixes.examples(sorted(tensors))}.'
   )
 
 
@@ -163,7 +187,7 @@ def convert(
   _compare(wanted, set(tensors), naming, file)
   variables = {}
   for path, shape in shapes.items():
-    value = _joined(tensors, sources[path])
+    value = _joined(tensors, sources[path], file)
     axes = _AXES.get((path[-1], value.ndim))
     value = value.transpose(axes) if axes else value
     if value.shape != shape.shape:
@@ -191,17 +215,27 @@ def _compare(
     if not any(re.fullmatch(p, name) for p in naming.unused)
   )
   if missing or extra:
+    other = families.other_depth(sorted(found), sorted(wanted))
+    also = f', and {other}' if other else ''
     raise UserError(
       f'{file} does not hold this network as {naming.source} names it: '
       f'{len(missing)} tensors are missing {missing[:3]}, {len(extra)} are '
-      f'unknown {extra[:3]}; check that it is of this size and variant.'
+      f'unknown {extra[:3]}{also}; check that it is of this size and variant.'
     )
 
 
 def _joined(
-  tensors: Mapping[str, np.ndarray], names: Sequence[str]
+  tensors: Mapping[str, np.ndarray], names: Sequence[str], file: str
 ) -> np.ndarray:
-  parts = [np.asarray(tensors[name], np.float32) for name in names]
+  for name in names:
+    dtype = tensors[name].dtype
+    if dtype.kind != 'f' and dtype != ml_dtypes.bfloat16:
+      raise UserError(
+        f'{quoted(name, 80)} of {file} has type {dtype}, but weights are '
+        'floating point numbers; give the unquantised network.'
+      )
+  with np.errstate(over='ignore'):
+    parts = [np.asarray(tensors[name], np.float32) for name in names]
   if len(parts) == 1:
     return parts[0]
   if len({part.shape for part in parts}) > 1:

@@ -284,3 +284,17 @@ MIDAS_CNN = (
     ),
   ),
 )
+
+# By which any of these files is known, whatever stands before its names; the
+# last two are DINOv2's own backbone.
+ANCHORS = (
+  *(
+    naming.marker
+    for table in (
+      DEPTH_ANYTHING, DINOV2_DPT, DINOV2_LINEAR, DPT_LARGE, DPT_HYBRID,
+      MIDAS_CNN,
+    )
+    for naming in table
+  ),
+  'cls_token', 'pos_embed',
+)  # fmt: skip

@@ -29,13 +29,20 @@ class Maker:
 
 def vgg16(base=8, head=16, seed=0):
   """VGG16 configuration D with `base` channels in its first stage."""
+  return vgg((2, 2, 3, 3, 3), base, head, seed)
+
+
+def vgg(depths, base=8, head=16, seed=0, norms=False):
+  """A VGG of so many convolutions in each stage, with its classifier."""
   make = Maker(seed)
   inputs, place = 3, 0
-  plan = [(1, 2), (2, 2), (4, 3), (8, 3), (8, 3)]
-  for factor, depth in plan:
+  for factor, depth in zip((1, 2, 4, 8, 8), depths):
     for _ in range(depth):
       make.conv(f'features.{place}', inputs, factor * base, 3)
       inputs = factor * base
+      if norms:
+        place += 1
+        make.batch_norm(f'features.{place}', inputs)
       place += 2
     place += 1
   make.normal('classifier.0.weight', head, inputs * 49)
@@ -49,13 +56,18 @@ def vgg16(base=8, head=16, seed=0):
 
 def resnet18(base=8, seed=0):
   """ResNet18 with `base` channels in its first stage."""
+  return basic_blocks(base, (2, 2, 2, 2), seed)
+
+
+def basic_blocks(base=8, blocks=(2, 2, 2, 2), seed=0):
+  """ResNet18's layout with so many blocks in each stage, and classifier."""
   make = Maker(seed)
   make.conv('conv1', 3, base, 7, bias=False)
   make.batch_norm('bn1', base)
   inputs = base
-  for stage in range(4):
+  for stage, count in enumerate(blocks):
     outputs = base << stage
-    for block in range(2):
+    for block in range(count):
       name = f'layer{stage + 1}.{block}'
       for index in (1, 2):
         make.conv(f'{name}.conv{index}', inputs, outputs, 3, bias=False)

@@ -1,5 +1,6 @@
 import functools
 import json
+from pathlib import Path
 
 import grain
 import jax
@@ -10,7 +11,7 @@ from common_lib.errors import UserError
 from configs import common
 from fsnet_jax.builders import networks
 from fsnet_jax.runtime.checkpointing import Checkpoints
-from fsnet_jax.weights import convert, folders, initial
+from fsnet_jax.weights import convert, folders, initial, overlay
 from tests.fsnet_jax.weights import state_dicts
 
 WIDTH = 0.125
@@ -285,7 +286,10 @@ def test_segmentation_of_an_earlier_run(tmp_path):
   )
   refuses(tiny(init__segmentation=run + '/checkpoints/8'), 'no checkpoint')
   (tmp_path / 'run' / 'config.json').write_text('{')
-  refuses(tiny(init__segmentation=run), 'config.json cannot be read')
+  refuses(tiny(init__segmentation=run), 'config.json', 'cannot be read')
+  for broken in ('[1]', '{"segmentation": 3, "width": 1}', '[' * 100_000):
+    (tmp_path / 'run' / 'config.json').write_text(broken)
+    refuses(tiny(init__segmentation=run), 'config.json', 'cannot be read')
   (tmp_path / 'begun').mkdir()
   (tmp_path / 'begun' / 'config.json').write_text('{}')
   refuses(tiny(init__segmentation=str(tmp_path / 'begun')), 'no checkpoint')
@@ -303,3 +307,68 @@ def test_statistics_of_an_earlier_run_come_along(tmp_path):
   _, after, _ = load(config)
   for name in under(after, 'batch_stats/segmentation/'):
     np.testing.assert_array_equal(after[name], stored[name])
+
+
+def deeplab(blocks, **changes):
+  return tiny(
+    segmentation__name='deeplab_v2',
+    segmentation__features='layer4',
+    segmentation__blocks=blocks,
+    **changes,
+  )
+
+
+def test_half_of_a_network_is_refused(made):
+  folder, _ = made['resnet101']
+  refuses(
+    deeplab((1, 2, 1, 1), init__backbone=folder),
+    'init.backbone', 'lacks 15 arrays', 'layer2_1', 'config.segmentation',
+  )  # fmt: skip
+
+
+def test_half_of_an_earlier_run_is_refused(tmp_path):
+  write_run(tmp_path / 'run', deeplab((1, 2, 1, 1)))
+  ours = deeplab((1, 1, 1, 1), init__segmentation=str(tmp_path / 'run'))
+  refuses(ours, 'blocks', '[1, 2, 1, 1]')
+  # A config that was changed by hand hides it from the first look.
+  config = json.loads((tmp_path / 'run' / 'config.json').read_text())
+  config['segmentation']['blocks'] = [1, 1, 1, 1]
+  (tmp_path / 'run' / 'config.json').write_text(json.dumps(config))
+  model = networks.model(ours)
+  initial.check(ours, model)
+  with pytest.raises(UserError, match='layer2_1.*the network has not'):
+    initial.load(ours, *initial_values(model))
+
+
+@pytest.mark.parametrize(
+  ('path', 'shape'),
+  [
+    ('conv1/kernel', (7,)),
+    ('conv1/kernel', (7, 7, 2, 8)),
+    ('conv1/kernel', (3, 3, 3, 8)),
+    ('conv1', (8,)),
+    ('conv1/kernel/x/y', (8,)),
+    ('other/kernel', (8,)),
+    ('bn1/bias', (9,)),
+  ],
+)
+def test_arrays_without_a_place_are_refused(path, shape):
+  network = {
+    'conv1': {'kernel': np.zeros((7, 7, 4, 8))}, 'bn1': {'bias': np.zeros(8)}
+  }  # fmt: skip
+  variables = {'params': {'failure': {'encoder': network}}}
+  names = ('params', *path.split('/'))
+  stored = convert.nested({names: np.zeros(shape)})
+  source = overlay.Source(
+    'failure_encoder', Path('W'), 'resnet18', ('width', 1), 'failure'
+  )
+  part = '/'.join(names[:2])
+  with pytest.raises(UserError, match=f'init.failure_encoder=W.*{part}'):
+    overlay.overlay(variables, stored, source, ('failure', 'encoder'))
+
+
+def test_steps_are_plain_numbers(tmp_path):
+  for name in ('²', '-1', '1' * 30, '7x'):
+    path = tmp_path / 'run' / 'checkpoints' / name
+    path.mkdir(parents=True)
+    refuses(tiny(init__segmentation=str(path)), name)

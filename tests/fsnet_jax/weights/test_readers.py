@@ -145,7 +145,7 @@ def ordered(*arguments):
   ('program', 'word'),
   [
     # Object instructions, extension registry, out-of-band buffers.
-    (tw.name('collections', 'OrderedDict') + b')\x81', 'NEWOBJ'),
+    (tw.name('collections', 'OrderedDict') + b')\x81', 'object is called'),
     (b'(i__main__\nevil\n', 'INST'),
     (b'\x82\x01', 'EXT1'),
     (b'\x97', 'NEXT_BUFFER'),
@@ -156,8 +156,10 @@ def ordered(*arguments):
     (tw.value('name') + b')R', 'called'),
     (ordered('ab'), 'pairs'),
     (ordered(3), 'TypeError'),
-    (ordered([[(1, 2), 3]]), 'key'),
-    (b'}' + tw.value((1,)) + b'Ns', 'key'),
+    # Keys that no tensor has are dropped, with what they lead to.
+    (ordered([[(1, 2), 3]]), 'no state dict'),
+    (b'}' + tw.value((1,)) + b'Ns', 'no state dict'),
+    (b']NNs', 'item'),
     (tw.value(('storage', 1, '0', 'cpu', 4)) + b'Q', 'type'),
     (tw.value(('module', 1, '0', 'cpu', 4)) + b'Q', 'storage'),
     (b'0', 'POP'),

@@ -12,12 +12,13 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-from fsnet_jax.weights.pickles import (
+from common_lib.foreign import quoted
+from fsnet_jax.weights.formats.pickles import (
   BadPickle,
+  Pickled,
   Storage,
   Tensor,
   read_pickle,
@@ -39,16 +40,15 @@ class BadFile(ValueError):
 
 
 @contextlib.contextmanager
-def open_torch(path: str | os.PathLike) -> Iterator[tuple[Any, Arrays]]:
+def open_torch(path: str | os.PathLike) -> Iterator[tuple[Pickled, Arrays]]:
   """Opens a file that `torch.save` wrote.
 
   Args:
     path: the file.
 
   Yields:
-    What was saved, with `Tensor` for tensors, and a function that reads the
-    values of one of them: a read-only array. It works until the end of the
-    context.
+    What was saved, and a function that reads the values of one `Tensor` of
+    it: a read-only array. It works until the end of the context.
 
   Raises:
     BadFile: the file is damaged, or in another format.
@@ -60,11 +60,11 @@ def open_torch(path: str | os.PathLike) -> Iterator[tuple[Any, Arrays]]:
     file.seek(0)
     if start[:4] == b'PK\x03\x04':
       with zipfile.ZipFile(file) as archive:
-        tree, read = _open_zip(archive, os.fstat(file.fileno()).st_size)
-        yield tree, _cached(read)
+        saved, read = _open_zip(archive, os.fstat(file.fileno()).st_size)
+        yield saved, _cached(read)
     elif start.startswith(_LEGACY_START):
-      tree, read = _open_legacy(file)
-      yield tree, _cached(read)
+      saved, read = _open_legacy(file)
+      yield saved, _cached(read)
     elif start[_TAR_MAGIC] == b'ustar':
       raise BadFile(
         'it is in the format of PyTorch before 0.1.10; load it there and '
@@ -100,7 +100,7 @@ def view(tensor: Tensor, data: bytes) -> np.ndarray:
   storage, offset, shape, strides = tensor
   itemsize = storage.dtype.itemsize
   if len(data) != storage.count * itemsize:
-    raise BadFile(f'storage {storage.key} has another length than it should')
+    raise _other_length(storage)
   size = math.prod(shape)
   if size == 0:
     return np.zeros(shape, storage.dtype)
@@ -114,9 +114,16 @@ def view(tensor: Tensor, data: bytes) -> np.ndarray:
   return np.ndarray(shape, storage.dtype, data, offset * itemsize, steps)
 
 
-def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, Bytes]:
+def _other_length(storage: Storage) -> BadFile:
+  key = quoted(storage.key, 40)
+  return BadFile(f'storage {key} has another length than it should')
+
+
+def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Pickled, Bytes]:
   """What a zip archive describes, and where its storages are read."""
   members = {info.filename: info for info in archive.infolist()}
+  if len(members) != len(archive.infolist()):
+    raise BadFile('it holds two members of one name')
   pickled = [name for name in members if name.split('/')[1:] == ['data.pkl']]
   if len(pickled) != 1:
     raise BadFile('it is a zip archive, but not one of torch.save')
@@ -132,35 +139,38 @@ def _open_zip(archive: zipfile.ZipFile, size: int) -> tuple[Any, Bytes]:
 
   def read(name: str, limit: int) -> bytes:
     if name not in members:
-      raise BadFile(f'its member {name} is missing')
+      raise BadFile(f'its member {quoted(name, 80)} is missing')
     if members[name].file_size > limit:
-      raise BadFile(f'its member {name} is larger than it should be')
+      raise BadFile(
+        f'its member {quoted(name, 80)} is larger than it should be'
+      )
     return archive.read(members[name])
 
   order = f'{root}/byteorder'
   if order in members and read(order, 16) != b'little':
     raise BadFile('its numbers are big-endian; save it on another machine')
-  tree, _ = read_pickle(io.BytesIO(read(pickled[0], _MAX_PICKLE_BYTES)))
+  saved = read_pickle(io.BytesIO(read(pickled[0], _MAX_PICKLE_BYTES)))
 
   def read_storage(storage: Storage) -> bytes:
     limit = storage.count * storage.dtype.itemsize
     return read(f'{root}/data/{storage.key}', limit)
 
-  return tree, read_storage
+  return saved, read_storage
 
 
-def _open_legacy(file: io.BufferedIOBase) -> tuple[Any, Bytes]:
+def _open_legacy(file: io.BufferedIOBase) -> tuple[Pickled, Bytes]:
   """What five pickles describe, and where the storages after them are."""
   head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
-  magic, protocol, system = (read_pickle(head)[0] for _ in range(3))
+  magic, protocol, system = (read_pickle(head).value for _ in range(3))
   if magic != _LEGACY_MAGIC or protocol != _LEGACY_PROTOCOL:
     raise BadFile('its first bytes are not those of torch.save')
   if type(system) is not dict or system.get('little_endian') is not True:
     raise BadFile('its numbers are big-endian; save it on another machine')
-  tree, storages = read_pickle(head)
-  keys, _ = read_pickle(head)
+  saved = read_pickle(head)
+  keys = read_pickle(head).value
   if type(keys) is not list or any(type(key) is not str for key in keys):
     raise BadPickle('the list of storages is none')
+  storages = saved.storages
   if set(keys) != set(storages) or len(keys) != len(storages):
     raise BadPickle('the list of storages is not that of the tensors')
   places, position = {}, head.tell()
@@ -168,7 +178,7 @@ def _open_legacy(file: io.BufferedIOBase) -> tuple[Any, Bytes]:
     file.seek(position)
     storage = storages[key]
     if int.from_bytes(file.read(8), 'little') != storage.count:
-      raise BadFile(f'storage {key} has another length than it should')
+      raise _other_length(storage)
     places[key] = position + 8
     position += 8 + storage.count * storage.dtype.itemsize
   if position > os.fstat(file.fileno()).st_size:
@@ -178,4 +188,4 @@ def _open_legacy(file: io.BufferedIOBase) -> tuple[Any, Bytes]:
     file.seek(places[storage.key])
     return file.read(storage.count * storage.dtype.itemsize)
 
-  return tree, read_storage
+  return saved, read_storage

@@ -1,0 +1,1 @@
+"""File formats, read as data: nothing in a file is run."""
