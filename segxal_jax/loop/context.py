@@ -142,7 +142,7 @@ class Run:
     config = self.config
     labelled = self.ledger.labelled(cycle)
     files = [
-      (index, str(self.ledger.path(annotation)))
+      (index, str(self.ledger.path(annotation)), annotation.sha256)
       for index, annotation in labelled.items()
     ]
     source: Source = AnnotatedSource(self.pool, files)
