@@ -43,6 +43,7 @@ def report(
   entries = collect.cycles(workdir)
   ids = [str(pool[index]['id']) for index in range(len(pool))]
   ledger = Ledger(workdir / 'pool', ids, read_only=jax.process_index() > 0)
+  ledger.require(entries[-1]['cycle'])
   entries = collect.with_answers(entries, ledger)
   metrics = collect.metrics(
     entries,
@@ -133,7 +134,9 @@ def _through_cycles(workdir, metrics, pool) -> dict[str, tuple[str, Any]]:
   for file in sorted(first.glob('*.npz')) if first else []:
     index = int(file.stem)
     scene = pool[index]
-    history = [storage.read(folder / file.name) for folder in folders]
+    history = [_maps(folder / file.name) for folder in folders]
+    if None in history:
+      continue
     heading = f'{scene["id"]} through the cycles'
     sheets[f'watched_{file.stem}'] = (
       heading,
@@ -154,6 +157,9 @@ def _questions(
     selection = ledger.selection(cycle)
     for annotation in asked[: config.report.num_examples]:
       scene = pool[annotation.index]
+      maps = _maps(storage.path(folder, annotation.index))
+      if maps is None:
+        continue
       caption = f'Cycle {cycle}: {annotation.id}'
       accepted = annotation.index in (selection or {}).get('accepted', ())
       heading = (
@@ -164,13 +170,28 @@ def _questions(
       sheets[f'cycle{cycle:03d}_{annotation.index:07d}'] = (
         caption,
         strips.strip(
-          storage.read(storage.path(folder, annotation.index)),
+          maps,
           heading,
           ledger.read(annotation),
           np.asarray(scene['label']),
         ),
       )
   return sheets
+
+
+def _maps(file: Path) -> storage.Maps | None:
+  """What was written about an image; None, with a note, where it is gone.
+
+  Raises:
+    UserError: the file is damaged.
+  """
+  if not file.exists():
+    say(f'note: {file} is missing: the report lacks its picture')
+    return None
+  return storage.read(
+    file,
+    'restore it from a backup, or delete it: the report then lacks its picture',
+  )
 
 
 def _encoded(picture: np.ndarray, kind: str, **settings: int) -> bytes:

@@ -1,7 +1,5 @@
 """Chooses the images to ask about and draws up the questions (paper 3.3)."""
 
-import numpy as np
-
 from common_lib import random_streams
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -10,6 +8,7 @@ from fsnet_jax.runtime.distributed import barrier
 from segxal_jax import acquisition
 from segxal_jax.acquisition import Candidates
 from segxal_jax.config import builders
+from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
@@ -33,12 +32,16 @@ def query(run: Run, state: LoopState) -> LoopState:
 
 
 def choose(run: Run, state: LoopState) -> list[int]:
-  """Places of the images to ask about, most wanted first."""
+  """Places of the images to ask about, most wanted first.
+
+  Raises:
+    UserError: the network has diverged, or the scores are damaged.
+  """
   config = run.config
   strategy = acquisition.create(config.acquisition.strategy)
-  path = run.folder(state.cycle) / 'scores.npz'
-  with np.load(path, allow_pickle=False) as arrays:
-    known = {name: arrays[name] for name in arrays.files}
+  known = cycle_files.read_scores(
+    run.workdir, state.cycle, len(run.pool), strategy.needs
+  )
   candidates = Candidates(
     index=known['index'],
     scores={name: known[name] for name in strategy.needs},
