@@ -51,13 +51,26 @@ def write_metrics(workdir: Path, cycle: int, measured: Any) -> None:
 
 
 def measured_cycles(workdir: Path) -> int:
-  """How many cycles have been measured, judged by the files."""
+  """How many cycles have been measured, whether or not the files are there."""
   numbers = [
     int(path.parent.name)
     for path in workdir.glob(f'cycles/*/{_METRICS}')
     if path.parent.name.isdecimal()
   ]
-  return max(numbers, default=0)
+  return max([_reached(workdir), *numbers])
+
+
+def _reached(workdir: Path) -> int:
+  """The last measured cycle as `position.json` knows it; 0 if it does not."""
+  path = workdir / 'position.json'
+  if not path.exists():
+    return 0
+  fix = 'delete it, and the run goes on from its last checkpoint'
+  found = files.read_json_object(path, what='where a run stands', fix=fix)
+  cycle, stage = found.get('cycle'), found.get('stage')
+  if type(cycle) is not int or not isinstance(stage, str):
+    return 0
+  return cycle - (stage in ('train', 'predict'))
 
 
 def read_metrics(workdir: Path, cycle: int) -> dict[str, Any]:

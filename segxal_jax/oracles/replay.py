@@ -102,7 +102,9 @@ class Replay:
         'same config and data.'
       )
     file = self._folder / annotation.file
-    label, asked = read_annotation(file, annotation.sha256, self._fix)
+    label, asked = read_annotation(
+      file, annotation.sha256, self._fix, question.id
+    )
     if label.shape != question.prediction.shape:
       raise UserError(
         f'{file} is not the recorded answer to {question.id}: restore it from '

@@ -30,13 +30,16 @@ def digest(content: bytes) -> str:
   return hashlib.sha256(content).hexdigest()
 
 
-def content(path: Path, sha256: str | None, fix: str = _FIX) -> bytes:
+def content(
+  path: Path, sha256: str | None, fix: str = _FIX, of: str = 'an image'
+) -> bytes:
   """A file's bytes, if they are those that the ledger names.
 
   Args:
     path: of the file.
     sha256: of what was written; None compares nothing.
     fix: what the user can do, for the message.
+    of: name of the image, for the message.
 
   Raises:
     UserError: the file is missing, unreadable or another one.
@@ -49,11 +52,16 @@ def content(path: Path, sha256: str | None, fix: str = _FIX) -> bytes:
     if sha256 is None or digest(found) == sha256:
       return found
     problem = 'its content is not what the ledger names'
-  raise UserError(f'{path}: the annotation cannot be read ({problem}); {fix}.')
+  raise UserError(
+    f'{path}: the annotation of {of} cannot be read ({problem}); {fix}.'
+  )
 
 
 def read_annotation(
-  path: Path, sha256: str | None = None, fix: str = _FIX
+  path: Path,
+  sha256: str | None = None,
+  fix: str = _FIX,
+  of: str = 'an image',
 ) -> tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']]:
   """Label map and asked pixels of an annotation's file.
 
@@ -61,6 +69,7 @@ def read_annotation(
     path: of the file.
     sha256: of what was written; None compares nothing.
     fix: what the user can do, for the message.
+    of: name of the image, for the message.
 
   Returns:
     Classes, 255 = void, and whether a pixel was asked about.
@@ -68,7 +77,7 @@ def read_annotation(
   Raises:
     UserError: the file is missing, damaged or another one.
   """
-  found = content(path, sha256, fix)
+  found = content(path, sha256, fix, of)
   try:
     with Image.open(io.BytesIO(found), formats=('PNG',)) as picture:
       if picture.mode != 'LA':
@@ -81,4 +90,6 @@ def read_annotation(
   # A damaged PNG makes Pillow raise nearly anything.
   except Exception as error:
     problem = quoted(error, 120)
-  raise UserError(f'{path}: the annotation cannot be read ({problem}); {fix}.')
+  raise UserError(
+    f'{path}: the annotation of {of} cannot be read ({problem}); {fix}.'
+  )

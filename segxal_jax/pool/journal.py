@@ -59,8 +59,9 @@ class Journal:
           'its checksum does not fit it and the lines before it',
         )
       if head and number == head[0] and head[1] != checksum:
-        raise self.damaged(
-          number, line, f'{self._head_path.name} has another checksum'
+        raise UserError(
+          f'{self.path} is not the one that {self._head_path} counts (line '
+          f'{number} has another checksum there): {self._fix}.'
         )
       sealed = stored is not None
       entries.append(entry)
@@ -143,7 +144,7 @@ class Journal:
     """Number of lines and checksum of the last of them, if it is said."""
     if not self._head_path.exists():
       return None
-    what = f'the count of lines of {self.path.name},'
+    what = f'the count of lines of {self.path.name}'
     fix = f'{self._fix}, or delete it if no line is missing'
     head = files.read_json_object(self._head_path, what=what, fix=fix)
     try:
@@ -152,7 +153,9 @@ class Journal:
       return lines, text(head['checksum'], 'checksum', 64)
     except BadValue as error:
       problem = error
-    raise UserError(f'{self._head_path}, {what} is damaged ({problem}): {fix}.')
+    raise UserError(
+      f'{self._head_path}, {what}, is damaged ({problem}): {fix}.'
+    )
 
   def _tell(self, no_head: bool, sealed: bool) -> None:
     """A note on what could not be compared."""

@@ -57,7 +57,7 @@ class Ledger:
     begun = self.refresh()
     for annotation in self._annotations.values():
       annotation_files.content(
-        self.path(annotation), annotation.sha256, self._fix
+        self.path(annotation), annotation.sha256, self._fix, annotation.id
       )
     if not read_only and not begun:
       self._begin()
@@ -204,7 +204,9 @@ class Ledger:
     Raises:
       UserError: its file is not the one that was written.
     """
-    return read_annotation(self.path(annotation), annotation.sha256, self._fix)
+    return read_annotation(
+      self.path(annotation), annotation.sha256, self._fix, annotation.id
+    )
 
   def path(self, annotation: Annotation) -> Path:
     """The file of an annotation."""
@@ -288,5 +290,7 @@ class AnnotatedSource:
   def __getitem__(self, index: int) -> dict[str, Any]:
     place, file, sha256 = self._files[index]
     scene = dict(self._source[place])
-    scene['label'] = read_annotation(Path(file), sha256)[0]
+    scene['label'] = read_annotation(
+      Path(file), sha256, of=str(scene.get('id'))
+    )[0]
     return scene

@@ -13,7 +13,7 @@ from segxal_jax.loop.context import Run
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.streaming import stream
-from segxal_jax.queries import storage
+from segxal_jax.queries import storage, watched
 
 
 def query(run: Run, state: LoopState) -> LoopState:
@@ -26,7 +26,8 @@ def query(run: Run, state: LoopState) -> LoopState:
   chosen = choose(run, state)
   say(f'cycle {state.cycle}  query  {len(chosen)} images')
   write_maps(run, state, chosen, 'questions')
-  write_maps(run, state, watched(run), 'watched')
+  followed = watched.watched(run.config, run.ledger, len(run.pool))
+  write_maps(run, state, followed, watched.FOLDER)
   barrier('query')
   return state.then('annotate', queried=tuple(chosen))
 
@@ -59,19 +60,6 @@ def choose(run: Run, state: LoopState) -> list[int]:
       'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
     ) from error
   return [int(index) for index in picked.index]
-
-
-def watched(run: Run) -> list[int]:
-  """Images that the report follows through all cycles, fixed by the seed.
-
-  They are never in the seed set, so the first cycle has not seen them.
-  """
-  rng = random_streams.generator(run.config.seed, 'watched')
-  known = run.ledger.labelled(1)
-  order = [
-    int(i) for i in rng.permutation(len(run.pool)) if int(i) not in known
-  ]
-  return order[: run.config.report.num_watched]
 
 
 def write_maps(

@@ -186,7 +186,8 @@ def test_a_picture_that_is_not_the_written_one(written, index):
       own.write_bytes(damage)
     if damage == content:  # Equal labels make equal files.
       continue
-    with pytest.raises(UserError, match=f'{own.name}.*restore'):
+    words = f'{own.name}: the annotation of {IDS[index]} .*restore'
+    with pytest.raises(UserError, match=words):
       _open(written)
     with pytest.raises(UserError, match=own.name):
       ledger.read(next(a for a in ledger.annotations() if a.index == index))
@@ -336,5 +337,7 @@ def _picture(mode, pixels=None, kind='png'):
 def test_pictures_that_are_no_annotation(tmp_path, content):
   path = tmp_path / 'a.png'
   path.write_bytes(content)
-  with pytest.raises(UserError, match='a.png: the annotation cannot be read'):
+  with pytest.raises(
+    UserError, match='a.png: the annotation of an image cannot be'
+  ):
     read_annotation(path)
