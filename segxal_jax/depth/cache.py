@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from common_lib import files
+from common_lib.errors import UserError
+from common_lib.npz import read_npz
 from segxal_jax.depth import DepthProvider
 
 
@@ -38,7 +40,7 @@ class CachedDepth:
     A map is stored as float16, and given as stored also the first time: a
     resumed run sees what the first one saw.
     """
-    path = self._folder / f'{_digest(scene["image"])}.npy'
+    path = self._folder / f'{_digest(scene["image"])}.npz'
     stored = _read(path, scene['image'].shape[:2])
     if stored is None:
       depth = np.asarray(self._provider(scene), np.float32)
@@ -47,7 +49,7 @@ class CachedDepth:
       factor = largest / 1000 if largest > 60000 else 1.0
       stored = (depth / factor).astype(np.float16)
       content = io.BytesIO()
-      np.save(content, stored, allow_pickle=False)
+      np.savez(content, depth=stored)
       files.write_bytes(path, content.getvalue())
     return stored.astype(np.float32)
 
@@ -64,9 +66,13 @@ def _digest(image: np.ndarray) -> str:
 
 
 def _read(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray | None:
-  """A stored map, or None where there is none or not a whole one."""
-  try:
-    stored = np.load(path, allow_pickle=False)
-  except (FileNotFoundError, ValueError, EOFError):
+  """A stored map, or None where there is none or a damaged one."""
+  if not path.exists():
     return None
-  return stored if stored.shape == size else None
+  try:
+    arrays = read_npz(path, what='a depth map', fix='it is made again')
+  except UserError:
+    return None
+  stored = arrays.get('depth')
+  whole = stored is not None and stored.dtype == np.float16
+  return stored if whole and stored.shape == size else None

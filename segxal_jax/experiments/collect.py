@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common_lib.errors import UserError
-from segxal_jax.loop import position, stage_timings
+from segxal_jax.loop import cycle_files, position, stage_timings
 from segxal_jax.report import curves
 
 SCHEMA = 1
@@ -18,14 +18,13 @@ def cycles(workdir: Path) -> list[dict[str, Any]]:
   An entry's `seconds` are those of its stages (see `timings.read`).
 
   Raises:
-    UserError: no cycle has been measured yet.
+    UserError: no cycle has been measured yet, or what one has measured is
+      missing or damaged.
   """
-  entries = []
-  while True:
-    path = workdir / 'cycles' / f'{len(entries) + 1:03d}' / 'metrics.json'
-    if not path.exists():
-      break
-    entries.append(json.loads(path.read_text()))
+  count = cycle_files.measured_cycles(workdir)
+  entries = [
+    cycle_files.read_metrics(workdir, cycle) for cycle in range(1, count + 1)
+  ]
   seconds = stage_timings.read(workdir)
   for entry in entries:
     entry['seconds'] = seconds.get(entry['cycle'], {})

@@ -23,7 +23,7 @@ from input_pipeline.loader import BatchIterator, train_loader
 from segxal_jax import learners, oracles
 from segxal_jax.acquisition import view_requirements
 from segxal_jax.config import builders
-from segxal_jax.loop import position
+from segxal_jax.loop import cycle_files, position
 from segxal_jax.loop.state import LoopState
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import AnnotatedSource, Ledger
@@ -68,7 +68,7 @@ class Run:
 
   def folder(self, cycle: int) -> Path:
     """Where a cycle's files are."""
-    folder = self.workdir / 'cycles' / f'{cycle:03d}'
+    folder = cycle_files.folder_of(self.workdir, cycle)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -140,7 +140,7 @@ class Run:
     config = self.config
     labelled = self.ledger.labelled(cycle)
     files = [
-      (index, str(self.ledger.path(annotation)))
+      (index, str(self.ledger.path(annotation)), annotation.sha256)
       for index, annotation in labelled.items()
     ]
     source: Source = AnnotatedSource(self.pool, files)

@@ -62,6 +62,9 @@ def run_loop(
       if state is None:
         state = _first_state(run)
         run.save(state)
+      else:
+        answered = state.queried if state.stage == 'select' else ()
+        run.ledger.require(state.cycle, answered)
       while state.stage != DONE and (state.cycle, state.stage) != until:
         began = time.perf_counter()
         stage, cycle = state.stage, state.cycle

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import jax
 
+from common_lib import json_values
+from segxal_jax.loop.state import STAGES
+
 _NAME = 'timings.jsonl'
 
 
@@ -25,15 +28,23 @@ def read(workdir: Path) -> dict[int, dict[str, float]]:
   """Seconds by cycle and stage.
 
   Of a stage that ran twice, the last time; a stage that was interrupted and
-  went on counts from there. A line torn by a kill is passed over.
+  went on counts from there. A line torn by a kill, or damaged, is passed over:
+  nothing depends on it.
   """
-  path = workdir / _NAME
   seconds: dict[int, dict[str, float]] = {}
-  for line in path.read_text().splitlines() if path.exists() else ():
+  try:
+    content = (workdir / _NAME).read_bytes()
+  except OSError:
+    return seconds
+  for line in content.split(b'\n'):
     try:
-      entry = json.loads(line)
-    except ValueError:
+      entry = json_values.fields(
+        json.loads(line), 'it', ('cycle', 'stage', 'seconds')
+      )
+      number = json_values.whole_number(entry['cycle'], 'cycle')
+      time = float(json_values.number(entry['seconds'], 'seconds', 0, 1e9))
+    except (ValueError, RecursionError):
       continue
-    cycle = seconds.setdefault(entry['cycle'], {})
-    cycle[entry['stage']] = entry['seconds']
+    if entry['stage'] in STAGES:
+      seconds.setdefault(number, {})[entry['stage']] = time
   return seconds

@@ -1,7 +1,5 @@
 """Answers of an earlier run, so that a person's work is repeatable."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,11 @@ import numpy as np
 
 from common_lib.errors import UserError
 from segxal_jax.oracles.base import Answer, Question
-from segxal_jax.pool.ledger import SEED_CYCLE, Cost, read_annotation
+from segxal_jax.pool import entries
+from segxal_jax.pool.annotation_files import read_annotation
+from segxal_jax.pool.entries import Annotation
+from segxal_jax.pool.journal import Journal
+from segxal_jax.pool.ledger import SEED_CYCLE
 
 
 class Replay:
@@ -37,8 +39,10 @@ class Replay:
     """
     self._folder = folder
     self._path = folder / 'ledger.jsonl'
-    self._entries = {
-      (entry['cycle'], entry['id']): entry for entry in self._recorded()
+    self._fix = f'restore {folder} from a backup'
+    self._annotations = {
+      (annotation.cycle, annotation.id): annotation
+      for annotation in self._recorded()
     }
 
   @classmethod
@@ -56,26 +60,28 @@ class Replay:
       )
     return cls(Path(options.recorded) / 'pool')
 
-  def _recorded(self) -> list[dict[str, Any]]:
+  def _recorded(self) -> list[Annotation]:
     """The answers to questions; those of the seed set were never asked."""
     try:
-      content = self._path.read_bytes()
-      whole = content[: content.rfind(b'\n') + 1]
-      entries = [json.loads(line) for line in whole.splitlines()]
-      return [
-        entry
-        for entry in entries
-        if entry['kind'] == 'annotation' and entry['cycle'] != SEED_CYCLE
-      ]
+      self._path.stat()
     except OSError as error:
       raise UserError(
         f'{self._path} cannot be read ({error.strerror}): set '
         'config.oracle.recorded to the --workdir of a finished run.'
       ) from None
-    except (ValueError, KeyError, TypeError):
-      raise UserError(
-        f'{self._path} is damaged: restore it from a backup.'
-      ) from None
+    journal = Journal(self._path, self._fix, read_only=True)
+    pool, found = None, []
+    for number, entry in enumerate(journal.read(), 1):
+      try:
+        if pool is None:
+          pool = entries.pool(entry)
+        elif entry.get('kind') == 'annotation':
+          found.append(entries.annotation(entry, pool))
+        continue
+      except entries.BadValue as error:
+        problem = error
+      raise journal.damaged(number, entry, problem)
+    return [entry for entry in found if entry.cycle != SEED_CYCLE]
 
   def publish(self, questions: Sequence[Question]) -> None:
     """Nothing to do: it answers at once."""
@@ -88,21 +94,20 @@ class Replay:
         the recorded one.
     """
     del truth
-    entry = self._entries.get((question.cycle, question.id))
-    if entry is None:
+    annotation = self._annotations.get((question.cycle, question.id))
+    if annotation is None:
       raise UserError(
         f'{self._path} has no answer about {question.id} in cycle '
         f'{question.cycle}: config.oracle.recorded must name a run of the '
         'same config and data.'
       )
-    file = self._folder / entry['file']
-    if not file.resolve().is_relative_to(self._folder.resolve()):
-      raise UserError(f'{self._path} names {file}, outside its folder.')
-    label, asked = read_annotation(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    if digest != entry['sha256'] or label.shape != question.prediction.shape:
+    file = self._folder / annotation.file
+    label, asked = read_annotation(
+      file, annotation.sha256, self._fix, question.id
+    )
+    if label.shape != question.prediction.shape:
       raise UserError(
         f'{file} is not the recorded answer to {question.id}: restore it from '
         'a backup.'
       )
-    return Answer(label, asked, Cost(**entry['cost']))
+    return Answer(label, asked, annotation.cost)

@@ -4,77 +4,28 @@ An append-only file of JSON lines with one picture beside it for each
 annotation. Nothing is ever rewritten: an image that is annotated again gets
 another entry, a rejected annotation stays and stays paid for. An entry's
 picture is written before its line, and a line torn by a kill is cut off at
-the next start, so whatever the ledger names is whole. Of several processes
-one writes; the others read what it has written.
+the next start, so whatever the ledger names is whole. Lines and pictures are
+compared with their checksums when they are read (see `journal`). Of several
+processes one writes; the others read what it has written.
 """
 
 import dataclasses
-import hashlib
-import io
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image
 
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from input_pipeline.datasets.base import Source
+from segxal_jax.pool import annotation_files, entries
+from segxal_jax.pool.annotation_files import read_annotation
+from segxal_jax.pool.entries import Annotation, Cost, Pool
+from segxal_jax.pool.journal import Journal
 
 SEED_CYCLE = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-  """What an annotation costs a person.
-
-  Attributes:
-    images: images that somebody had to open.
-    pixels: pixels that got a label from the oracle; void ones are free.
-    clicks: corners of the outlines drawn (see `oracles.costs`).
-  """
-
-  images: int = 0
-  pixels: int = 0
-  clicks: int = 0
-
-  def __add__(self, other: 'Cost') -> 'Cost':
-    return Cost(
-      self.images + other.images,
-      self.pixels + other.pixels,
-      self.clicks + other.clicks,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Annotation:
-  """One answer of an oracle.
-
-  Attributes:
-    cycle: in which it was asked; 0 = the seed set.
-    index: place of the image in the pool.
-    id: name of the image.
-    oracle: who answered.
-    file: of label and asked pixels, relative to the ledger's folder.
-    sha256: of that file.
-    cost: see `Cost`.
-    audit: what is known only because the data set has a ground truth: how
-      many labelled pixels there are and how many of them are wrong. For
-      reports alone.
-  """
-
-  cycle: int
-  index: int
-  id: str
-  oracle: str
-  file: str
-  sha256: str
-  cost: Cost
-  audit: Mapping[str, int]
 
 
 class Ledger:
@@ -91,18 +42,27 @@ class Ledger:
       read_only: another process writes it; see `refresh`.
 
     Raises:
-      UserError: the ledger belongs to another pool, or is damaged.
+      UserError: the ledger belongs to another pool, or is damaged, or an
+        annotation that it names is.
     """
     self._folder, self._read_only = folder, read_only
+    self._fix = f'restore {folder} from a backup or choose another --workdir'
     self._path = folder / 'ledger.jsonl'
+    self._journal = Journal(self._path, self._fix, read_only)
     self._annotations: dict[tuple[int, int], Annotation] = {}
     self._selections: dict[int, dict[str, Any]] = {}
-    digest = hashlib.sha256('\n'.join(pool_ids).encode()).hexdigest()
-    self._pool = {'kind': 'pool', 'images': len(pool_ids), 'sha256': digest}
+    self._pool = Pool.of(pool_ids)
     if not read_only:
       (folder / 'annotations').mkdir(parents=True, exist_ok=True)
-    if not self.refresh() and not read_only:
-      self._append(self._pool)
+    begun = self.refresh()
+    for annotation in self._annotations.values():
+      annotation_files.content(
+        self.path(annotation), annotation.sha256, self._fix, annotation.id
+      )
+    if not read_only and not begun:
+      self._begin()
+    elif not read_only:
+      self._journal.write_head()
 
   def refresh(self) -> int:
     """Takes in what is written by now; the number of lines.
@@ -110,15 +70,42 @@ class Ledger:
     Raises:
       UserError: the ledger belongs to another pool, or is damaged.
     """
-    entries = self._read()
-    if entries and entries[0].get('sha256') != self._pool['sha256']:
+    lines = self._journal.read()
+    self._annotations, self._selections = {}, {}
+    for number, entry in enumerate(lines, 1):
+      try:
+        if number == 1:
+          self._check_pool(entries.pool(entry))
+        else:
+          self._take(entry)
+        continue
+      except entries.BadValue as error:
+        problem = error
+      raise self._journal.damaged(number, entry, problem)
+    return len(lines)
+
+  def require(self, cycle: int, answered: Collection[int] = ()) -> None:
+    """Makes sure that the ledger is as far as the rest of the run.
+
+    Args:
+      cycle: which the run has reached.
+      answered: places in the pool that this cycle has answers about.
+
+    Raises:
+      UserError: it lacks what was written before.
+    """
+    missing = [c for c in range(cycle) if c not in self._selections]
+    unanswered = [i for i in answered if (cycle, i) not in self._annotations]
+    if missing or unanswered:
+      what = 'the annotations of the seed set'
+      if not missing:
+        what = f'the annotation of {self._pool.ids[unanswered[0]]}'
+      elif missing[0] != SEED_CYCLE:
+        what = f'the selection of cycle {missing[0]}'
       raise UserError(
-        f'{self._path} belongs to a pool of {entries[0].get("images")} other '
-        'images: choose another --workdir or the same data.'
+        f'{self._path} lacks {what}, but the run has reached cycle {cycle}: '
+        f'{self._fix}.'
       )
-    for entry in entries[1:]:
-      self._take(entry)
-    return len(entries)
 
   def annotation(self, cycle: int, index: int) -> Annotation | None:
     """What was answered in a cycle about an image."""
@@ -139,18 +126,24 @@ class Ledger:
     cost: Cost,
     audit: Mapping[str, int],
   ) -> Annotation:
-    """Adds an answer; the one that is already there for this cycle wins."""
+    """Adds an answer; the one that is already there for this cycle wins.
+
+    Raises:
+      ValueError: what could not be read again.
+    """
     known = self.annotation(cycle, index)
     if known is not None:
       return known
-    content = _encode(label, asked)
-    name = f'annotations/cycle{cycle:03d}_{index:07d}.png'
-    write_bytes(self._folder / name, content)
-    digest = hashlib.sha256(content).hexdigest()
+    content = annotation_files.encode(label, asked)
+    name = entries.annotation_file(cycle, index)
+    digest = annotation_files.digest(content)
     annotation = Annotation(
       cycle, index, id, oracle, name, digest, cost, dict(audit)
     )
-    self._append({'kind': 'annotation', **dataclasses.asdict(annotation)})
+    entry = {'kind': 'annotation', **dataclasses.asdict(annotation)}
+    entries.annotation(entry, self._pool)
+    write_bytes(self._folder / name, content)
+    self._append(entry)
     self._annotations[cycle, index] = annotation
     return annotation
 
@@ -161,17 +154,23 @@ class Ledger:
     rejected: Sequence[int],
     dice: Mapping[int, float | None],
   ) -> None:
-    """Records which of a cycle's answers join the labelled pool, once."""
+    """Records which of a cycle's answers join the labelled pool, once.
+
+    Raises:
+      ValueError: what could not be read again.
+    """
     if cycle in self._selections:
       return
     entry = {
+      'kind': 'selection',
       'cycle': cycle,
       'accepted': [int(i) for i in accepted],
       'rejected': [int(i) for i in rejected],
       'dice': {str(index): value for index, value in dice.items()},
     }
-    self._append({'kind': 'selection', **entry})
-    self._selections[cycle] = entry
+    kept = entries.selection(entry, self._pool, self._answered(cycle))
+    self._append(entry)
+    self._selections[cycle] = kept
 
   def selection(self, cycle: int) -> Mapping[str, Any] | None:
     """The recorded selection of a cycle."""
@@ -200,45 +199,62 @@ class Ledger:
   def read(
     self, annotation: Annotation
   ) -> tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']]:
-    """Label map and asked pixels of an annotation."""
-    return read_annotation(self._folder / annotation.file)
+    """Label map and asked pixels of an annotation.
+
+    Raises:
+      UserError: its file is not the one that was written.
+    """
+    return read_annotation(
+      self.path(annotation), annotation.sha256, self._fix, annotation.id
+    )
 
   def path(self, annotation: Annotation) -> Path:
     """The file of an annotation."""
     return self._folder / annotation.file
 
-  def _read(self) -> list[dict[str, Any]]:
-    """All whole lines; the writer cuts off what a kill left of the last."""
-    if not self._path.exists():
-      return []
-    content = self._path.read_bytes()
-    whole = content[: content.rfind(b'\n') + 1]
-    if len(whole) < len(content) and not self._read_only:
-      os.truncate(self._path, len(whole))
-    try:
-      return [json.loads(line) for line in whole.splitlines()]
-    except ValueError as error:
+  def _begin(self) -> None:
+    """Writes the first line, unless there have been others."""
+    # The first line is older than any annotation.
+    if any((self._folder / 'annotations').glob('*.png')):
       raise UserError(
-        f'{self._path} is damaged ({error}): restore it from a backup or '
-        'choose another --workdir.'
-      ) from None
+        f'{self._path} is empty or gone, but annotations lie beside it: '
+        f'{self._fix}.'
+      )
+    self._append(self._pool.entry())
+
+  def _check_pool(self, stored: Pool) -> None:
+    if stored.sha256 != self._pool.sha256:
+      raise UserError(
+        f'{self._path} belongs to a pool of {stored.images} other images: '
+        'choose another --workdir or the same data.'
+      )
+    if stored.images != self._pool.images:
+      raise entries.BadValue('it has another number of images')
 
   def _take(self, entry: dict[str, Any]) -> None:
-    kind = entry.pop('kind')
-    if kind == 'annotation':
-      entry['cost'] = Cost(**entry['cost'])
-      annotation = Annotation(**entry)
-      self._annotations[annotation.cycle, annotation.index] = annotation
-    elif kind == 'selection':
-      self._selections[entry['cycle']] = entry
+    """Takes in a line; raises BadValue where it makes no sense."""
+    if entry.get('kind') == 'annotation':
+      annotation = entries.annotation(entry, self._pool)
+      key = annotation.cycle, annotation.index
+      if key in self._annotations:
+        raise entries.BadValue('its image is annotated twice in a cycle')
+      self._annotations[key] = annotation
+    elif entry.get('kind') == 'selection':
+      cycle = entries.cycle_of(entry)
+      if cycle in self._selections:
+        raise entries.BadValue(f'cycle {cycle} is selected from twice')
+      self._selections[cycle] = entries.selection(
+        entry, self._pool, self._answered(cycle)
+      )
+    else:
+      raise entries.BadValue('it is neither an annotation nor a selection')
+
+  def _answered(self, cycle: int) -> set[int]:
+    """Places of the images that a cycle has annotations of."""
+    return {index for (c, index) in self._annotations if c == cycle}
 
   def _append(self, entry: dict[str, Any]) -> None:
-    if self._read_only:
-      raise RuntimeError(f'{self._path} is written by another process')
-    with self._path.open('a') as file:
-      file.write(json.dumps(entry) + '\n')
-      file.flush()
-      os.fsync(file.fileno())
+    self._journal.append(entry)
 
 
 class Subset:
@@ -263,8 +279,8 @@ class AnnotatedSource:
   processes read the annotations themselves.
   """
 
-  def __init__(self, source: Source, files: Sequence[tuple[int, str]]):
-    """Takes pairs of a place in `source` and an annotation's file."""
+  def __init__(self, source: Source, files: Sequence[tuple[int, str, str]]):
+    """Takes a place in `source`, an annotation's file and its SHA-256 each."""
     self._source = source
     self._files = tuple(files)
 
@@ -272,34 +288,9 @@ class AnnotatedSource:
     return len(self._files)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    place, file = self._files[index]
+    place, file, sha256 = self._files[index]
     scene = dict(self._source[place])
-    scene['label'] = read_annotation(Path(file))[0]
+    scene['label'] = read_annotation(
+      Path(file), sha256, of=str(scene.get('id'))
+    )[0]
     return scene
-
-
-def read_annotation(
-  path: Path,
-) -> tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']]:
-  """Label map and asked pixels of an annotation's file.
-
-  Raises:
-    UserError: the file is missing or damaged.
-  """
-  try:
-    with Image.open(path) as picture:
-      pixels = np.asarray(picture)
-  except (OSError, SyntaxError, ValueError) as error:
-    raise UserError(
-      f'{path}: the annotation cannot be read ({error}); restore it from a '
-      'backup or choose another --workdir.'
-    ) from error
-  return pixels[..., 0].copy(), pixels[..., 1] > 0
-
-
-def _encode(label: np.ndarray, asked: np.ndarray) -> bytes:
-  """A lossless picture: the label as grey, what was asked as opacity."""
-  pixels = np.stack([label, np.where(asked, 255, 0).astype(np.uint8)], -1)
-  buffer = io.BytesIO()
-  Image.fromarray(pixels).save(buffer, format='png')
-  return buffer.getvalue()

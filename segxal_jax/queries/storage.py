@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from common_lib import files
+from common_lib.errors import UserError
+from common_lib.npz import read_npz
 from segxal_jax.oracles import Question
 from segxal_jax.queries.region_selectors import Asks
 from segxal_jax.queries.regions import Region
@@ -21,6 +23,16 @@ VOID = 255
 # Those with a picture in the report, all in [0, 1]; half precision is far
 # finer than a colour.
 MAPS = ('entropy', 'proximity', 'cam', 'pae', 'eem', 'failure')
+_TYPES = {
+  'image': np.uint8,
+  'prediction': np.uint8,
+  'usable': np.bool_,
+  'segments': np.int32,
+  'regions': np.float64,
+}
+# Which of them there are depends on the networks and on the strategy.
+_OPTIONAL = {'guide', 'failure'}
+_RESTORE = 'restore it from a backup or choose another --workdir'
 # How an annotator is told of them.
 _PARTS = {'pae': 'proximity'}
 
@@ -127,25 +139,58 @@ def write(
   files.write_bytes(file, content.getvalue())
 
 
-def read(file: Path) -> Maps:
-  """What `write` wrote."""
-  with np.load(file, allow_pickle=False) as arrays:
-    return Maps(
-      image=arrays['image'],
-      prediction=arrays['prediction'],
-      confidence=arrays['confidence'].astype(np.float32),
-      maps={
-        name: arrays[name].astype(np.float32)
-        for name in MAPS
-        if name in arrays.files
-      },
-      usable=arrays['usable'],
-      segments=arrays['segments'],
-      regions=tuple(
-        Region(int(row[0]), float(row[1]), int(row[2]), int(row[3]))
-        for row in arrays['regions']
-      ),
-      guide=(
-        arrays['guide'].astype(np.float32) if 'guide' in arrays.files else None
-      ),
-    )
+def read(file: Path, fix: str = _RESTORE) -> Maps:
+  """What `write` wrote.
+
+  Args:
+    file: of the image.
+    fix: what the user can do if it is damaged, for the message.
+
+  Raises:
+    UserError: it is missing or damaged.
+  """
+  what = 'the maps of an image'
+  arrays = read_npz(file, what=what, fix=fix)
+  problem = _problem(arrays)
+  if problem:
+    raise UserError(f'{file}, {what}, is damaged ({problem}): {fix}.')
+  guide = arrays.get('guide')
+  return Maps(
+    image=arrays['image'],
+    prediction=arrays['prediction'],
+    confidence=arrays['confidence'].astype(np.float32),
+    maps={
+      name: arrays[name].astype(np.float32) for name in MAPS if name in arrays
+    },
+    usable=arrays['usable'],
+    segments=arrays['segments'],
+    regions=tuple(
+      Region(int(row[0]), float(row[1]), int(row[2]), int(row[3]))
+      for row in arrays['regions']
+    ),
+    guide=None if guide is None else guide.astype(np.float32),
+  )
+
+
+def _problem(arrays: Mapping[str, np.ndarray]) -> str:
+  """What is wrong with the arrays of a file, or ''."""
+  expected = _TYPES | dict.fromkeys((*MAPS, 'confidence', 'guide'), np.float16)
+  missing = expected.keys() - arrays.keys() - _OPTIONAL
+  if missing:
+    return f'it lacks {min(missing)}'
+  unknown = arrays.keys() - expected.keys()
+  if unknown:
+    return f'it has the unknown {min(unknown)}'
+  size = arrays['prediction'].shape
+  for name, array in arrays.items():
+    if array.dtype != expected[name]:
+      return f'{name} is of the type {array.dtype}'
+    shape = (*size, 3) if name == 'image' else size
+    if len(size) != 2 or (name != 'regions' and array.shape != shape):
+      return f'{name} has the shape {array.shape}'
+  regions, segments = arrays['regions'], arrays['segments']
+  if regions.ndim != 2 or regions.shape[1] != 4:
+    return f'regions has the shape {regions.shape}'
+  limits = (segments.max(initial=-1) + 1, np.inf, *size)
+  inside = (regions[:, [0, 2, 3]] >= 0) & (regions < limits)[:, [0, 2, 3]]
+  return '' if inside.all() else 'a region lies outside the image'

@@ -17,9 +17,10 @@ from fsnet_jax.runtime import environment
 from segxal_jax import acquisition, depth, oracles
 from segxal_jax.config import builders
 from segxal_jax.experiments import collect
+from segxal_jax.loop import cycle_files
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import Ledger
-from segxal_jax.queries import region_selectors, storage
+from segxal_jax.queries import region_selectors, storage, watched
 from segxal_jax.report import curves, html, strips
 
 
@@ -43,6 +44,7 @@ def report(
   entries = collect.cycles(workdir)
   ids = [str(pool[index]['id']) for index in range(len(pool))]
   ledger = Ledger(workdir / 'pool', ids, read_only=jax.process_index() > 0)
+  ledger.require(entries[-1]['cycle'])
   entries = collect.with_answers(entries, ledger)
   metrics = collect.metrics(
     entries,
@@ -59,7 +61,8 @@ def _write(config, workdir, metrics, pool, ledger) -> None:
   """The files themselves."""
   folder = workdir / 'report'
   folder.mkdir(parents=True, exist_ok=True)
-  sheets = _through_cycles(workdir, metrics, pool)
+  followed = watched.watched(config, ledger, len(pool))
+  sheets = _through_cycles(workdir, metrics, pool, followed)
   sheets |= _questions(config, workdir, metrics, pool, ledger)
   files = {'curves.png': _curves(metrics, pool)}
   for name, (_, sheet) in sheets.items():
@@ -122,20 +125,22 @@ def _labelled_pixels(pool: Any, index: int) -> int:
   return int((np.asarray(pool[index]['label']) != storage.VOID).sum())
 
 
-def _through_cycles(workdir, metrics, pool) -> dict[str, tuple[str, Any]]:
+def _through_cycles(
+  workdir, metrics, pool, followed
+) -> dict[str, tuple[str, Any]]:
   """The watched images: file name to caption and picture."""
   cycles = [entry['cycle'] for entry in metrics['cycles'] if entry['asked']]
   folders = [
-    workdir / 'cycles' / f'{cycle:03d}' / 'watched' for cycle in cycles
+    cycle_files.folder_of(workdir, cycle) / watched.FOLDER for cycle in cycles
   ]
   sheets = {}
-  first = folders[0] if folders else None
-  for file in sorted(first.glob('*.npz')) if first else []:
-    index = int(file.stem)
+  for index in sorted(followed) if folders else ():
     scene = pool[index]
-    history = [storage.read(folder / file.name) for folder in folders]
+    history = [_maps(storage.path(folder, index)) for folder in folders]
+    if None in history:
+      continue
     heading = f'{scene["id"]} through the cycles'
-    sheets[f'watched_{file.stem}'] = (
+    sheets[f'watched_{index:07d}'] = (
       heading,
       strips.through_cycles(history, np.asarray(scene['label']), heading),
     )
@@ -149,11 +154,14 @@ def _questions(
   sheets = {}
   for entry in metrics['cycles']:
     cycle = entry['cycle']
-    folder = workdir / 'cycles' / f'{cycle:03d}' / 'questions'
+    folder = cycle_files.folder_of(workdir, cycle) / 'questions'
     asked = [a for a in ledger.annotations() if a.cycle == cycle]
     selection = ledger.selection(cycle)
     for annotation in asked[: config.report.num_examples]:
       scene = pool[annotation.index]
+      maps = _maps(storage.path(folder, annotation.index))
+      if maps is None:
+        continue
       caption = f'Cycle {cycle}: {annotation.id}'
       accepted = annotation.index in (selection or {}).get('accepted', ())
       heading = (
@@ -164,13 +172,28 @@ def _questions(
       sheets[f'cycle{cycle:03d}_{annotation.index:07d}'] = (
         caption,
         strips.strip(
-          storage.read(storage.path(folder, annotation.index)),
+          maps,
           heading,
           ledger.read(annotation),
           np.asarray(scene['label']),
         ),
       )
   return sheets
+
+
+def _maps(file: Path) -> storage.Maps | None:
+  """What was written about an image; None, with a note, where it is gone.
+
+  Raises:
+    UserError: the file is damaged.
+  """
+  if not file.exists():
+    say(f'note: {file} is missing: the report lacks its picture')
+    return None
+  return storage.read(
+    file,
+    'restore it from a backup, or delete it: the report then lacks its picture',
+  )
 
 
 def _encoded(picture: np.ndarray, kind: str, **settings: int) -> bytes:

@@ -147,7 +147,8 @@ def _assert_learnt(config, workdir, index, expected) -> None:
   labelled = ledger.labelled(2)
   assert index in labelled and index not in ledger.labelled(1)
   source = AnnotatedSource(
-    _scenes(config), [(i, str(ledger.path(a))) for i, a in labelled.items()]
+    _scenes(config),
+    [(i, str(ledger.path(a)), a.sha256) for i, a in labelled.items()],
   )
   scene = source[list(labelled).index(index)]
   np.testing.assert_array_equal(scene['label'], expected)

@@ -12,7 +12,7 @@ import pytest
 
 from common_lib import class_table
 from segxal_jax.oracles.label_studio import tasks
-from segxal_jax.pool import ledger
+from segxal_jax.pool.annotation_files import read_annotation
 from segxal_jax.queries import storage
 from tests.label_studio import small_run
 from tests.label_studio.server import ROOT
@@ -73,7 +73,7 @@ def _predictions(workdir):
 
 
 def _annotation(workdir, index):
-  return ledger.read_annotation(
+  return read_annotation(
     workdir / 'pool' / 'annotations' / f'cycle001_{index:07d}.png'
   )
 

@@ -19,6 +19,7 @@ import numpy as np
 from common_lib import files
 from common_lib.console import say
 from common_lib.errors import UserError
+from common_lib.npz import read_npz
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from segxal_jax.acquisition import Acquisition
@@ -42,7 +43,7 @@ def scorer(
   """
   own = variables_of(state.train.params, state.train.batch_stats)
   others = [
-    mesh_lib.put_replicated(_member(run, state.cycle, number), run.mesh)
+    mesh_lib.put_replicated(_member(run, state.cycle, number, own), run.mesh)
     for number in range(1, run.config.acquisition.ensemble)
   ]
   step = run.compiled('ensemble', lambda: _make_step(run, strategy.needs))
@@ -69,8 +70,12 @@ def _make_step(run: Run, needs: tuple[str, ...]) -> Any:
   return jax.jit(step, out_shardings=mesh_lib.batch_sharding(run.mesh))
 
 
-def _member(run: Run, cycle: int, number: int) -> Any:
-  """Variables of a member as NumPy arrays, trained or read."""
+def _member(run: Run, cycle: int, number: int, like: Any) -> Any:
+  """Variables of a member as NumPy arrays, trained or read.
+
+  Raises:
+    UserError: the file of a trained one is damaged.
+  """
   folder = run.folder(cycle) / FOLDER
   folder.mkdir(exist_ok=True)
   path = folder / f'{number}.npz'
@@ -79,7 +84,7 @@ def _member(run: Run, cycle: int, number: int) -> Any:
     if jax.process_index() == 0:
       _write(path, variables)
     barrier('ensemble')
-  return _read(path)
+  return _read(path, like)
 
 
 def _train(run: Run, cycle: int, number: int) -> Any:
@@ -112,8 +117,17 @@ def _write(path: Path, variables: Any) -> None:
   files.write_bytes(path, content.getvalue())
 
 
-def _read(path: Path) -> Any:
-  with np.load(path, allow_pickle=False) as arrays:
-    flat = {name: arrays[name] for name in arrays.files}
+def _read(path: Path, like: Any) -> Any:
+  """A member's variables, with the names and shapes of those of `like`."""
+  what = 'a member of the committee'
+  fix = 'delete it: the member is then trained again'
+  flat = read_npz(path, what=what, fix=fix)
+  expected = flax.traverse_util.flatten_dict(like, sep='/')
+  for name in sorted(expected.keys() | flat.keys()):
+    shapes = [np.shape(a[name]) for a in (expected, flat) if name in a]
+    if len(shapes) < 2 or shapes[0] != shapes[1]:
+      raise UserError(
+        f'{path}, {what}, is damaged ({name} does not fit the network): {fix}.'
+      )
   # A network without batch norm has no statistics to write.
   return {'batch_stats': {}} | flax.traverse_util.unflatten_dict(flat, sep='/')

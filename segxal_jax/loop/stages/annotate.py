@@ -15,7 +15,6 @@ from segxal_jax.loop.state import LoopState
 from segxal_jax.oracles import Answer, Question
 from segxal_jax.oracles.progress_bar import Bar
 from segxal_jax.pool.ledger import Cost
-from segxal_jax.queries import storage
 
 # How long a request to stop goes unnoticed while waiting.
 _NAP_SECS = 0.5
@@ -113,7 +112,7 @@ def _questions(run: Run, state: LoopState) -> list[Question]:
   folder = run.folder(state.cycle) / 'questions'
   weights = shared.weights(run, state.cycle)
   return [
-    storage.read(storage.path(folder, index)).question(
+    shared.read_maps(run, folder, index).question(
       state.cycle, index, str(run.pool[index]['id']), weights
     )
     for index in state.queried

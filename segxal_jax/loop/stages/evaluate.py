@@ -1,11 +1,10 @@
 """Measures the networks of a cycle, and decides whether to go on."""
 
-import json
 from typing import Any
 
 import jax
 
-from common_lib import class_table, files
+from common_lib import class_table
 from common_lib.class_table import VOID
 from common_lib.console import say
 from fsnet_jax.builders import data_sources
@@ -14,7 +13,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from input_pipeline.datasets.base import Source
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import logits_fn, variables_of
-from segxal_jax.loop import stopping
+from segxal_jax.loop import cycle_files, stopping
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import DONE, LoopState
 from segxal_jax.pool import stratified_folds
@@ -100,8 +99,7 @@ def predict(run: Run, state: LoopState) -> LoopState:
   if validation is not None:
     measured['validation'] = _measure(run, state, validation)
   if jax.process_index() == 0:
-    text = json.dumps(measured, indent=2) + '\n'
-    files.write_bytes(run.folder(cycle) / 'metrics.json', text.encode())
+    cycle_files.write_metrics(run.workdir, cycle, measured)
   _tell(run, measured)
   reason = _reason_to_end(run, measured)
   if reason:
@@ -109,20 +107,12 @@ def predict(run: Run, state: LoopState) -> LoopState:
   return state.then('explain')
 
 
-def read_cycles(workdir: Any, last: int) -> list[dict[str, Any]]:
-  """What `predict` wrote for the cycles up to `last`."""
-  return [
-    json.loads(
-      (workdir / 'cycles' / f'{cycle:03d}' / 'metrics.json').read_text()
-    )
-    for cycle in range(1, last + 1)
-  ]
-
-
 def _reason_to_end(run: Run, measured: dict[str, Any]) -> str | None:
   """The first stopping rule that applies."""
   options, cycle = run.config.stop, measured['cycle']
-  earlier = read_cycles(run.workdir, cycle - 1)
+  earlier = [
+    cycle_files.read_metrics(run.workdir, number) for number in range(1, cycle)
+  ]
   scores = [_validation_miou(entry) for entry in [*earlier, measured]]
   unlabelled = len(run.pool) - measured['labelled_images']
   return (

@@ -1,19 +1,18 @@
 """Looks at a random part of the unlabelled pool (paper 3.2, 4: D^S)."""
 
-import io
 import shutil
 from typing import Any
 
 import jax
 import numpy as np
 
-from common_lib import files, random_streams
+from common_lib import random_streams
 from common_lib.console import say
 from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax import acquisition
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import make_score_step
-from segxal_jax.loop import auxiliary_models
+from segxal_jax.loop import auxiliary_models, cycle_files
 from segxal_jax.loop.auxiliary_models import views
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.stages import fit_mask_weights, shared
@@ -65,12 +64,10 @@ def explain(run: Run, state: LoopState) -> LoopState:
     if centres:
       arrays['centres'] = values['embedding'][len(places) :]
   if jax.process_index() == 0:
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    path = run.folder(state.cycle) / 'scores.npz'
-    files.write_bytes(path, content.getvalue())
+    cycle_files.write_scores(run.workdir, state.cycle, arrays)
     # Of no more use, and as large as many checkpoints.
-    shutil.rmtree(path.parent / auxiliary_models.FOLDER, ignore_errors=True)
+    trained = run.folder(state.cycle) / auxiliary_models.FOLDER
+    shutil.rmtree(trained, ignore_errors=True)
   return state.then('query')
 
 

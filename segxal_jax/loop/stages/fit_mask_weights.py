@@ -1,13 +1,12 @@
 """Fits the weights of the error mask on the validation images of a cycle."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from common_lib import files, random_streams
+from common_lib import random_streams
 from common_lib.class_table import VOID
 from common_lib.console import say
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -15,6 +14,7 @@ from fsnet_jax.runtime.distributed import barrier
 from segxal_jax.config import builders
 from segxal_jax.explanation import mask_weights
 from segxal_jax.explanation.step import PARTS
+from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
@@ -52,10 +52,7 @@ def weigh(run: Run, state: LoopState) -> None:
     )
   if jax.process_index() == 0:
     stored = {'weights': result, 'pixels': len(wrong), 'images': len(source)}
-    text = json.dumps(stored, indent=2) + '\n'
-    files.write_bytes(
-      run.folder(state.cycle) / shared.WEIGHTS_FILE, text.encode()
-    )
+    cycle_files.write_weights(run.workdir, state.cycle, stored)
   barrier('weights')
 
 

@@ -1,7 +1,5 @@
 """Chooses the images to ask about and draws up the questions (paper 3.3)."""
 
-import numpy as np
-
 from common_lib import random_streams
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -10,11 +8,12 @@ from fsnet_jax.runtime.distributed import barrier
 from segxal_jax import acquisition
 from segxal_jax.acquisition import Candidates
 from segxal_jax.config import builders
+from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.streaming import stream
-from segxal_jax.queries import storage
+from segxal_jax.queries import storage, watched
 
 
 def query(run: Run, state: LoopState) -> LoopState:
@@ -27,18 +26,23 @@ def query(run: Run, state: LoopState) -> LoopState:
   chosen = choose(run, state)
   say(f'cycle {state.cycle}  query  {len(chosen)} images')
   write_maps(run, state, chosen, 'questions')
-  write_maps(run, state, watched(run), 'watched')
+  followed = watched.watched(run.config, run.ledger, len(run.pool))
+  write_maps(run, state, followed, watched.FOLDER)
   barrier('query')
   return state.then('annotate', queried=tuple(chosen))
 
 
 def choose(run: Run, state: LoopState) -> list[int]:
-  """Places of the images to ask about, most wanted first."""
+  """Places of the images to ask about, most wanted first.
+
+  Raises:
+    UserError: the network has diverged, or the scores are damaged.
+  """
   config = run.config
   strategy = acquisition.create(config.acquisition.strategy)
-  path = run.folder(state.cycle) / 'scores.npz'
-  with np.load(path, allow_pickle=False) as arrays:
-    known = {name: arrays[name] for name in arrays.files}
+  known = cycle_files.read_scores(
+    run.workdir, state.cycle, len(run.pool), strategy.needs
+  )
   candidates = Candidates(
     index=known['index'],
     scores={name: known[name] for name in strategy.needs},
@@ -56,19 +60,6 @@ def choose(run: Run, state: LoopState) -> list[int]:
       'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
     ) from error
   return [int(index) for index in picked.index]
-
-
-def watched(run: Run) -> list[int]:
-  """Images that the report follows through all cycles, fixed by the seed.
-
-  They are never in the seed set, so the first cycle has not seen them.
-  """
-  rng = random_streams.generator(run.config.seed, 'watched')
-  known = run.ledger.labelled(1)
-  order = [
-    int(i) for i in rng.permutation(len(run.pool)) if int(i) not in known
-  ]
-  return order[: run.config.report.num_watched]
 
 
 def write_maps(

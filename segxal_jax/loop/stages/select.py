@@ -5,9 +5,9 @@ import jax
 from common_lib import class_table
 from common_lib.console import say
 from segxal_jax.loop.context import Run
+from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.dice_selection import accepts, dice
-from segxal_jax.queries import storage
 
 
 def select(run: Run, state: LoopState) -> LoopState:
@@ -30,7 +30,7 @@ def _record(run: Run, state: LoopState) -> None:
   folder = run.folder(state.cycle) / 'questions'
   accepted, rejected, scores = [], [], {}
   for index in state.queried:
-    prediction = storage.read(storage.path(folder, index)).prediction
+    prediction = shared.read_maps(run, folder, index).prediction
     annotation = run.ledger.annotation(state.cycle, index)
     label, _ = run.ledger.read(annotation)
     agreement = dice(prediction, label, class_table.NUM_CLASSES)

@@ -1,7 +1,7 @@
 """What every look at images shares: the mask's weights and the maps' step."""
 
-import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,10 +11,9 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax import acquisition
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import PARTS, make_maps_step
+from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
-from segxal_jax.queries import region_selectors
-
-WEIGHTS_FILE = 'weights.json'
+from segxal_jax.queries import region_selectors, storage
 
 
 def configured(config: Any) -> dict[str, float]:
@@ -24,11 +23,24 @@ def configured(config: Any) -> dict[str, float]:
 
 
 def weights(run: Run, cycle: int) -> dict[str, float]:
-  """The weights in use: those fitted in a cycle, or the config's."""
-  path = run.folder(cycle) / WEIGHTS_FILE
-  if run.config.eem.weights == 'fitted' and path.exists():
-    return json.loads(path.read_text())['weights']
+  """The weights in use: those fitted in a cycle, or the config's.
+
+  Raises:
+    UserError: the fitted ones are missing or damaged.
+  """
+  if run.config.eem.weights == 'fitted':
+    return cycle_files.read_weights(run.workdir, cycle)
   return configured(run.config)
+
+
+def read_maps(run: Run, folder: Path, index: int) -> storage.Maps:
+  """What was written about an image that the present cycle asks about.
+
+  Raises:
+    UserError: the file is missing or damaged.
+  """
+  fix = cycle_files.repeat(run.workdir)
+  return storage.read(storage.path(folder, index), fix)
 
 
 def inputs(

@@ -76,13 +76,29 @@ def test_a_map_is_computed_once_and_found_again(tmp_path):
   assert (provider.calls, other_weights.calls) == (2, 1)
 
 
-def test_a_torn_map_is_made_again(tmp_path):
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda content: content[:40],
+    lambda content: b'',
+    lambda content: content[:-60] + bytes([content[-60] ^ 1]) + content[-59:],
+    lambda content: content.replace(b'(4, 6)', b'(6, 4)'),
+    # A bit of the values, which are the image's red here.
+    lambda content: content.replace(
+      np.float16(_scene(0)['image'][0, 0, 0]).tobytes(), b'\x00\x3c', 1
+    ),
+  ],
+)
+def test_a_damaged_map_is_made_again(tmp_path, damage):
   provider = Counting()
-  CachedDepth(provider, tmp_path)(_scene(0))
-  (path,) = tmp_path.rglob('*.npy')
-  path.write_bytes(path.read_bytes()[:40])
-  CachedDepth(provider, tmp_path)(_scene(0))
-  assert provider.calls == 2
+  first = CachedDepth(provider, tmp_path)(_scene(0))
+  (path,) = tmp_path.rglob('*.npz')
+  whole = path.read_bytes()
+  path.write_bytes(damage(whole))
+  assert path.read_bytes() != whole
+  again = CachedDepth(provider, tmp_path)(_scene(0))
+  np.testing.assert_array_equal(first, again)
+  assert provider.calls == 2 and path.read_bytes() == whole
 
 
 def test_values_beyond_half_precision_keep_their_order(tmp_path):

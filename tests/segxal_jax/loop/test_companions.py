@@ -66,11 +66,20 @@ def test_members_survive_the_disk(tmp_path):
     'params': {'a': {'kernel': np.arange(3.0)}, 'b': np.ones((2, 2))},
     'batch_stats': {},
   }
-  ensemble._write(tmp_path / '1.npz', variables)
-  read = ensemble._read(tmp_path / '1.npz')
+  path = tmp_path / '1.npz'
+  ensemble._write(path, variables)
+  read = ensemble._read(path, variables)
   assert jax.tree.structure(read) == jax.tree.structure(variables)
   jax.tree.map(np.testing.assert_array_equal, read, variables)
   assert jnp.asarray(read['params']['a']['kernel']).shape == (3,)
+  other = {'params': {'a': {'kernel': np.arange(4.0)}}, 'batch_stats': {}}
+  with pytest.raises(UserError, match='1.npz.*does not fit.*delete it'):
+    ensemble._read(path, other)
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+  with pytest.raises(UserError, match='1.npz.*delete it.*trained again'):
+    ensemble._read(path, variables)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,25 @@
+"""The images that the report follows through all cycles."""
+
+from typing import Any
+
+from common_lib import random_streams
+from segxal_jax.pool.ledger import Ledger
+
+#: Of their maps, in the folder of a cycle.
+FOLDER = 'watched'
+
+
+def watched(config: Any, ledger: Ledger, pool_images: int) -> list[int]:
+  """Places in the pool, fixed by the seed.
+
+  They are never in the seed set, so the first cycle has not seen them.
+
+  Args:
+    config: of the run.
+    ledger: with the selection of the seed set.
+    pool_images: how many images the pool has.
+  """
+  rng = random_streams.generator(config.seed, 'watched')
+  known = ledger.labelled(1)
+  order = [int(i) for i in rng.permutation(pool_images) if int(i) not in known]
+  return order[: config.report.num_watched]
