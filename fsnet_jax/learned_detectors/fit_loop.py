@@ -19,6 +19,7 @@ from fsnet_jax.learned_detectors.base import FitState, Setting
 from fsnet_jax.runtime import memory, weights_store
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.storage import checkpoint_folders
@@ -113,7 +114,8 @@ def run(setting: Setting, job: Job, folder: Path) -> FitState:
     if int(state.step) < job.steps:
       if restored is not None:
         say(f'{job.title}: resuming from step {restored.step} of {folder}')
-      with StopRequest() as stop:
+      where = f'while fitting {job.title}'
+      with StopRequest(where, has_work=False) as stop, lost_peers.noticed():
         state = _loop(setting, job, state, iterator, checkpoints, mesh, stop)
   finally:
     checkpoints.wait()
@@ -135,6 +137,7 @@ def _loop(setting, job, state, iterator, checkpoints, mesh, stop) -> FitState:
       scalars['loss'].block_until_ready()
     number += 1
     checkpoints.check()
+    stop.work_began()
     last = number == job.steps
     if last or number % config.log_every_steps == 0:
       values = _finite(job, number, scalars)

@@ -29,6 +29,18 @@ from fsnet_jax.runtime.storage.reading import Restored
 _NOT_VALIDATED = 1e30
 
 
+def kept(workdir: Path) -> str:
+  """What a kill at this moment would leave of a run, in words.
+
+  Args:
+    workdir: of the run; a checkpoint is there whole or not at all.
+  """
+  steps = checkpoint_folders.steps(workdir)
+  if not steps:
+    return 'no checkpoint is saved yet'
+  return f'the last saved checkpoint is of step {max(steps)}'
+
+
 def _quality(metrics: dict[str, float]) -> float:
   return metrics['validation']
 

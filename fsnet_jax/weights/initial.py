@@ -288,9 +288,7 @@ def _load_run(variables: Tree, run: Path, step: int) -> Tree:
     if tree['segmentation']
   }
   try:
-    _check_extent(
-      weights_store.stored_shapes(folder / 'state'), wanted, run
-    )
+    _check_extent(weights_store.stored_shapes(folder / 'state'), wanted, run)
     stored = weights_store.load_arrays(folder / 'state', wanted)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(

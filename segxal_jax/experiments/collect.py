@@ -1,6 +1,5 @@
 """The contents of metrics.json of an active-learning run."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
