@@ -111,7 +111,15 @@ SEGMENTATION_MEASURES: tuple[Measure, ...] = (
     'miou',
     'mIoU',
     'Intersection over union of each class from one confusion matrix of all'
-    ' pixels, averaged over the classes that occur. The usual convention.',
+    ' pixels, averaged over the classes that occur in the labels.',
+    False,
+  ),
+  Measure(
+    'miou_cityscapes',
+    'mIoU, Cityscapes',
+    'The same as the script of Cityscapes averages it: a class that is'
+    ' predicted but occurs in no label counts as 0. Equal to mIoU where every'
+    ' class occurs, lower on small or odd data sets.',
     False,
   ),
   Measure(

@@ -50,8 +50,13 @@ DATASET_KEYS: Mapping[str, Key] = {
 
 SEGMENTATION_KEYS: Mapping[str, Key] = {
   'miou': Key(
-    'mean over classes of the IoU from one confusion matrix of all pixels;'
-    ' classes without IoU are left out'
+    'mean of the IoU, from one confusion matrix of all pixels, over the classes'
+    ' that occur in the labels'
+  ),
+  'miou_cityscapes': Key(
+    'the same over the classes that occur in labels or predictions, as the'
+    ' script of Cityscapes has it',
+    required=False,
   ),
   'miou_image_mean': Key(
     'IoU of each image, absent classes counted as 0, averaged over images and'

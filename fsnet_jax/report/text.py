@@ -30,7 +30,7 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     facts = (
       f'{dataset["images"]} images,'
       f' error rate {_plain(segmentation["base_error_rate"], "pixel_acc")}%,'
-      f' mIoU {_plain(segmentation["miou"], "miou")}'
+      f' {_miou(segmentation)}'
     )
     room = TEXT_WIDTH - len(facts) - 2
     lines += ['', f'{_cut(name, min(room, len(name)))}: {facts}']
@@ -54,6 +54,15 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     ' * best, - not defined.',
   ]
   return '\n'.join(lines)
+
+
+def _miou(segmentation: Mapping[str, Any]) -> str:
+  """Returns mIoU, in both conventions where they look different."""
+  own = _plain(segmentation['miou'], 'miou')
+  theirs = _plain(segmentation.get('miou_cityscapes'), 'miou')
+  if theirs in ('-', own):
+    return f'mIoU {own}'
+  return f"mIoU {own} (by Cityscapes' script {theirs})"
 
 
 def _width(column: measures.Measure) -> int:

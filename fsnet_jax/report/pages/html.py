@@ -187,7 +187,7 @@ def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
       'images': f'{dataset["images"]:,}',
       'pixels': f'{dataset["pixels"]:,}',
       'cells': [
-        _cell(dataset['segmentation'][column.key], column)
+        _cell(dataset['segmentation'].get(column.key), column)
         for column in measures.SEGMENTATION_MEASURES
       ],
     }
