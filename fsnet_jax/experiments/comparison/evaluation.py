@@ -142,10 +142,11 @@ def _evaluate_all(
     observer.share_example()
     if jax.process_index() == 0:
       resolution = _write_images(
-        parts.images_file(name), observer, result, config.compare.resamples
+        parts.images_file(name), result, config.compare.resamples
       )
       found[name] = Part(result, segments, resolution, observer.example)
       parts.write(name, found[name])
+    result.tables.clear()  # they are on disk, and the next ones are as large
 
   kept = {name: part.result for name, part in found.items()}
   evaluate(cell, home, origin, observers, kept, keep)
@@ -163,7 +164,7 @@ def _evaluate_all(
 
 
 def _write_images(
-  path: Path, observer: DatasetObserver, result: DatasetResult, resamples: int
+  path: Path, result: DatasetResult, resamples: int
 ) -> dict[str, Any]:
   """Writes counts of each image and metrics of each draw, by detector.
 
@@ -175,7 +176,7 @@ def _write_images(
   Returns:
     By detector and metric, `bootstrap.resolution_error`.
   """
-  tables = observer.tables()
+  tables = result.tables
   say(f'compare: {resamples} draws of {len(tables)} detectors')
   arrays = {}
   for name, table in tables.items():
