@@ -15,6 +15,7 @@ from fsnet_jax.report.schema import (
   DIFFERENCE_KEYS,
   DIFFERENCES,
   GROUPS,
+  MEASURE_KEYS,
   RUN_KEYS,
   SEGMENTATION_KEYS,
   Key,
@@ -171,7 +172,7 @@ def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
     if detector.get(key):
       ordered[key] = {
         name: one and _in_order(one, DIFFERENCE_KEYS)
-        for name, one in detector[key].items()
+        for name, one in _in_order(detector[key], MEASURE_KEYS).items()
       }
   if 'per_class' in detector:
     ordered['per_class'] = {
