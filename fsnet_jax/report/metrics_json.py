@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from common_lib import files, value_checks
+from common_lib import files, json_values
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.report.schema import (
@@ -21,6 +21,8 @@ from fsnet_jax.report.schema import (
   Key,
   validate,
 )
+
+_LONGEST_NAME = 1000
 
 
 def write_metrics_json(
@@ -79,12 +81,18 @@ def problem_of(stored: Any) -> str:
   try:
     validate(_without_unknown(stored))
     for dataset, entry in stored['datasets'].items():
-      value_checks.check_name(dataset, 'datasets')
+      _check_shown(dataset, 'datasets')
       for detector in entry['failure']:
-        value_checks.check_name(detector, f'datasets.{dataset}.failure')
+        _check_shown(detector, f'datasets.{dataset}.failure')
   except ValueError as error:
     return quoted(error, 200).rstrip('.')
   return ''
+
+
+def _check_shown(name: str, where: str) -> None:
+  """Raises ValueError for a name that no table should print."""
+  if quoted(name, _LONGEST_NAME) != name:
+    raise ValueError(f'{where}: {json_values.shown(name)} is not a name')
 
 
 def _without_unknown(stored: Any) -> Any:

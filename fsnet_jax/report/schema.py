@@ -7,11 +7,11 @@ never renamed. Rates are fractions in [0, 1]; a value that is not defined
 """
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from common_lib import value_checks
-from common_lib.value_checks import check_count, named_entries
+from common_lib.json_values import LARGEST, shown
 
 SCHEMA = 1
 
@@ -159,6 +159,8 @@ GROUPS: Mapping[str, Mapping[str, Key]] = {
 # Histograms approximate: E-AURC of a near-perfect ranking may fall a little
 # below 0, and sums of floats a little above 1.
 _RANGE_TOLERANCE = 1e-3
+# No config nests deeper; what compares configs would end in Python's limit.
+_DEEPEST = 32
 _COUNT_KEYS = frozenset({'images', 'pixels', 'errors'})
 BY_SHARE = (
   'risk_at_coverage',
@@ -180,20 +182,22 @@ def validate(metrics: Mapping[str, Any]) -> None:
       with its path.
   """
   _check_keys(metrics, RUN_KEYS, 'metrics')
-  check_count(metrics['schema'], 'schema')
+  _check_count(metrics['schema'], 'schema')
   if metrics['schema'] != SCHEMA:
     raise ValueError(f'schema is {metrics["schema"]!r}, expected {SCHEMA}.')
-  value_checks.check_mapping(metrics['config'], 'config')
-  value_checks.check_json(metrics['config'], 'config')
+  _check_json(metrics['config'], 'config')
+  if not isinstance(metrics['config'], Mapping):
+    raise ValueError('config is not a mapping.')
   _check_environment(metrics['environment'])
-  for name, dataset in named_entries(metrics['datasets'], 'datasets'):
+  for name, dataset in _named(metrics['datasets'], 'datasets'):
     _check_dataset(dataset, f'datasets.{name}')
 
 
 def _check_environment(environment: Any) -> None:
   """Checks the environment: required texts, any further scalars."""
-  value_checks.check_mapping(environment, 'environment')
-  value_checks.check_json(environment, 'environment')
+  if not isinstance(environment, Mapping):
+    raise ValueError('environment is not a mapping.')
+  _check_json(environment, 'environment')
   for key, spec in ENVIRONMENT_KEYS.items():
     if spec.required and key not in environment:
       raise ValueError(f'environment: missing key {key!r}.')
@@ -206,19 +210,19 @@ def _check_dataset(dataset: Any, where: str) -> None:
   _check_keys(dataset, DATASET_KEYS, where)
   for key in ('images', 'pixels', 'sequences'):
     if key in dataset:
-      check_count(dataset[key], f'{where}.{key}')
+      _check_count(dataset[key], f'{where}.{key}')
   for name, count in _optional(dataset, 'class_pixels', where):
-    check_count(count, f'{where}.class_pixels.{name}')
+    _check_count(count, f'{where}.class_pixels.{name}')
   segmentation = dataset['segmentation']
   where_segmentation = f'{where}.segmentation'
   _check_keys(segmentation, SEGMENTATION_KEYS, where_segmentation)
   for key, value in segmentation.items():
     if key in ('iou', 'class_acc'):
-      for name, rate in named_entries(value, f'{where_segmentation}.{key}'):
+      for name, rate in _named(value, f'{where_segmentation}.{key}'):
         _check_rate(rate, f'{where_segmentation}.{key}.{name}')
     else:
       _check_rate(value, f'{where_segmentation}.{key}')
-  for name, detector in named_entries(dataset['failure'], f'{where}.failure'):
+  for name, detector in _named(dataset['failure'], f'{where}.failure'):
     _check_detector(detector, f'{where}.failure.{name}')
 
 
@@ -230,7 +234,7 @@ def _check_detector(detector: Any, where: str) -> None:
   for key, check in (
     ('image_mean', _check_rate),
     ('pooled_bounds', _check_bounds),
-    ('class_macro_classes', check_count),
+    ('class_macro_classes', _check_count),
     *((key, _check_difference) for key in DIFFERENCES),
   ):
     for measure, value in _optional(detector, key, where):
@@ -248,7 +252,7 @@ def _check_measures(measures: Any, keys: Mapping[str, Key], where: str) -> None:
   """Checks measures: known keys, rates or counts."""
   _check_keys(measures, keys, where)
   for key, value in measures.items():
-    check = check_count if key in _COUNT_KEYS else _check_rate
+    check = _check_count if key in _COUNT_KEYS else _check_rate
     check(value, f'{where}.{key}')
 
 
@@ -271,19 +275,22 @@ def _check_difference(entry: Any, where: str) -> None:
     return
   _check_keys(entry, DIFFERENCE_KEYS, where)
   for key in ('difference', 'low', 'high'):
-    most = 1.0 + _RANGE_TOLERANCE
-    value_checks.check_number(entry[key], f'{where}.{key}', -most, most)
+    _check_finite(entry[key], f'{where}.{key}')
+    if abs(entry[key]) > 1.0 + _RANGE_TOLERANCE:
+      raise ValueError(f'{where}.{key} is {entry[key]}, not in [-1, 1].')
   if entry['low'] > entry['high']:
     raise ValueError(f'{where} has its low end above its high one.')
   if entry['unit'] not in ('image', 'sequence'):
     raise ValueError(f'{where}.unit is neither image nor sequence.')
   for key in ('units', 'resamples'):
-    check_count(entry[key], f'{where}.{key}', least=1)
+    _check_count(entry[key], f'{where}.{key}')
+    if not entry[key]:
+      raise ValueError(f'{where}.{key} is 0.')
 
 
 def _check_risks(risks: Any, where: str) -> None:
   """Checks risks by coverage: keys are decimals in (0, 1]."""
-  for coverage, risk in named_entries(risks, where):
+  for coverage, risk in _named(risks, where):
     try:
       share = float(coverage)
     except ValueError:
@@ -295,7 +302,8 @@ def _check_risks(risks: Any, where: str) -> None:
 
 def _check_keys(entry: Any, keys: Mapping[str, Key], where: str) -> None:
   """Raises for a missing required key or an unknown key."""
-  value_checks.check_mapping(entry, where)
+  if not isinstance(entry, Mapping):
+    raise ValueError(f'{where} is not a mapping.')
   for key, spec in keys.items():
     if spec.required and key not in entry:
       raise ValueError(f'{where}: missing key {key!r}.')
@@ -304,19 +312,67 @@ def _check_keys(entry: Any, keys: Mapping[str, Key], where: str) -> None:
       raise ValueError(f'{where}: unknown key {key!r}.')
 
 
+def _named(entry: Any, where: str) -> list[tuple[str, Any]]:
+  """Returns the items of a mapping by name, which must not be empty."""
+  if not isinstance(entry, Mapping) or not entry:
+    raise ValueError(f'{where} is not a mapping with at least one entry.')
+  for name in entry:
+    if not isinstance(name, str) or not name:
+      raise ValueError(f'{where}: {name!r} is not a name.')
+  return list(entry.items())
+
+
 def _optional(
   entry: Mapping[str, Any], key: str, where: str
 ) -> list[tuple[str, Any]]:
   """The items of a mapping that may be missing or None, but not empty."""
   if entry.get(key) is None:
     return []
-  return named_entries(entry[key], f'{where}.{key}')
+  return _named(entry[key], f'{where}.{key}')
 
 
 def _check_rate(value: Any, where: str) -> None:
   """Raises unless the value is None or a fraction."""
   if value is None:
     return
-  value_checks.check_number(value, where)
+  _check_finite(value, where)
   if not -_RANGE_TOLERANCE <= value <= 1.0 + _RANGE_TOLERANCE:
     raise ValueError(f'{where} is {value}, not a fraction in [0, 1].')
+
+
+def _check_count(value: Any, where: str) -> None:
+  """Raises unless the value is a whole number of things."""
+  if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    raise ValueError(f'{where} is {shown(value)}, not a whole number.')
+  if not 0 <= value <= LARGEST:
+    raise ValueError(f'{where} is {shown(value)}, not in [0, 2^53].')
+
+
+def _check_finite(value: Any, where: str) -> None:
+  """Raises unless the value is a finite number."""
+  if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    raise ValueError(f'{where} is {shown(value)}, not a number or None.')
+  try:
+    finite = math.isfinite(value)
+  except OverflowError:  # a whole number of hundreds of digits
+    finite = False
+  if not finite:
+    raise ValueError(
+      f'{where} is {shown(value)}: an undefined value must be None.'
+    )
+
+
+def _check_json(value: Any, where: str, depth: int = 0) -> None:
+  """Raises unless the value can be written as strict JSON."""
+  if depth > _DEEPEST:
+    raise ValueError(f'{where} is nested more than {_DEEPEST} deep.')
+  if isinstance(value, Mapping):
+    for key, entry in value.items():
+      if not isinstance(key, str):
+        raise ValueError(f'{where}: key {key!r} is not a text.')
+      _check_json(entry, f'{where}.{key}', depth + 1)
+  elif isinstance(value, list | tuple):
+    for index, entry in enumerate(value):
+      _check_json(entry, f'{where}[{index}]', depth + 1)
+  elif not (value is None or isinstance(value, str | bool)):
+    _check_finite(value, where)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common_lib import value_checks
+from common_lib import json_values
 from common_lib.errors import UserError
 from fsnet_jax.report import measures, metrics_json
 
@@ -65,8 +65,8 @@ def _load(workdir: Path) -> Mapping[str, Any]:
   fix = 'name the workdir of a finished run, or evaluate it again'
   run = metrics_json.read_metrics_json(path, fix=fix)
   try:
-    value_checks.check_count(run['config'].get('seed'), 'config.seed')
-  except ValueError as error:
+    json_values.whole_number(run['config'].get('seed'), 'config.seed')
+  except json_values.BadValue as error:
     raise UserError(
       f"{path}, a run's metrics, cannot be used ({error}): {fix}."
     ) from None
