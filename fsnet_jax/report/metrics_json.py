@@ -19,6 +19,7 @@ from fsnet_jax.report.schema import (
   RUN_KEYS,
   SEGMENTATION_KEYS,
   Key,
+  check_dataset,
   validate,
 )
 
@@ -84,6 +85,15 @@ def problem_of(stored: Any) -> str:
       _check_shown(dataset, 'datasets')
       for detector in entry['failure']:
         _check_shown(detector, f'datasets.{dataset}.failure')
+  except ValueError as error:
+    return quoted(error, 200).rstrip('.')
+  return ''
+
+
+def problem_of_dataset(stored: Any) -> str:
+  """As `problem_of`, of the entry of one data set."""
+  try:
+    check_dataset(_known_dataset(stored), 'metrics')
   except ValueError as error:
     return quoted(error, 200).rstrip('.')
   return ''

@@ -169,7 +169,7 @@ BY_SHARE = (
 )
 
 
-def validate(metrics: Mapping[str, Any]) -> None:
+def validate(metrics: Any) -> None:
   """Checks that a metrics dictionary has exactly the documented layout.
 
   Args:
@@ -190,7 +190,7 @@ def validate(metrics: Mapping[str, Any]) -> None:
     raise ValueError('config is not a mapping.')
   _check_environment(metrics['environment'])
   for name, dataset in _named(metrics['datasets'], 'datasets'):
-    _check_dataset(dataset, f'datasets.{name}')
+    check_dataset(dataset, f'datasets.{name}')
 
 
 def _check_environment(environment: Any) -> None:
@@ -205,8 +205,13 @@ def _check_environment(environment: Any) -> None:
       raise ValueError(f'environment.{key} is not a text.')
 
 
-def _check_dataset(dataset: Any, where: str) -> None:
-  """Checks the entry of one data set."""
+def check_dataset(dataset: Any, where: str) -> None:
+  """As `validate`, of the entry of one data set.
+
+  Args:
+    dataset: the entry.
+    where: its path, for the message.
+  """
   _check_keys(dataset, DATASET_KEYS, where)
   for key in ('images', 'pixels', 'sequences'):
     if key in dataset:
