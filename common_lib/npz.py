@@ -39,7 +39,7 @@ _DAMAGE = (
 
 
 def read_npz(
-  path: str | os.PathLike[str], *, what: str, fix: str
+  path: str | os.PathLike[str], *, what: str, fix: str, prefix: str = ''
 ) -> dict[str, np.ndarray]:
   """Every array of a file of `np.savez`, compared with its checksums.
 
@@ -50,6 +50,7 @@ def read_npz(
     path: the file.
     what: what it is, for the message.
     fix: what the user can do, for the message.
+    prefix: how the names of the arrays that are read begin.
 
   Returns:
     Arrays of numbers or booleans by name, writable.
@@ -58,14 +59,14 @@ def read_npz(
     UserError: it is missing, damaged, or holds anything else.
   """
   try:
-    return _read(pathlib.Path(path))
+    return _read(pathlib.Path(path), prefix)
   except _DAMAGE as error:
     problem = getattr(error, 'strerror', None) or error
     problem = quoted(problem or type(error).__name__, 120)
   raise UserError(f'{path}, {what}, cannot be read ({problem}): {fix}.')
 
 
-def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read(path: pathlib.Path, prefix: str) -> dict[str, np.ndarray]:
   arrays = {}
   with path.open('rb') as file, zipfile.ZipFile(file) as archive:
     members = archive.infolist()
@@ -77,8 +78,9 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
       name = info.filename.removesuffix(_SUFFIX)
       if name == info.filename or name in arrays:
         raise ValueError('it is no archive of arrays')
-      # Read whole: the checksum is compared at the end.
-      arrays[name] = _array(archive.read(info))
+      if name.startswith(prefix):
+        # Read whole: the checksum is compared at the end.
+        arrays[name] = _array(archive.read(info))
   return arrays
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -156,7 +157,7 @@ def eval_loader(
 
   Every process gets ceil(n / batch_size) batches, so none waits for another
   that has finished. What is missing to full batches is padding: image 0, label
-  255, mask False, index -1.
+  255, mask False, index -1, sequence 0.
 
   Args:
     source: the scenes.
@@ -167,7 +168,9 @@ def eval_loader(
 
   Returns:
     Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w],
-    'mask': bool [b], 'index': int32 [b]}; index is the place in the source.
+    'mask': bool [b], 'index': int32 [b], 'sequence': uint32 [b 2]}; index is
+    the place in the source, and images have one `sequence` where that of their
+    scenes has one name (or none).
 
   Raises:
     UserError: a batch size that the processes cannot share.
@@ -301,14 +304,23 @@ class _PaddedRows:
 
   def __getitem__(self, index: int) -> Batch:
     real = index < len(self._source)
-    scene = _arrays(self._source[index if real else 0])
+    scene = self._source[index if real else 0]
+    arrays = _arrays(scene)
     if not real:
-      scene = {
-        'image': np.zeros_like(scene['image']),
-        'label': np.full_like(scene['label'], VOID),
+      arrays = {
+        'image': np.zeros_like(arrays['image']),
+        'label': np.full_like(arrays['label'], VOID),
       }
+    sequence = _name_digest(scene.get('sequence', ''))
     return {
-      **scene,
+      **arrays,
       'mask': np.bool_(real),
       'index': np.int32(index if real else -1),
+      'sequence': sequence if real else np.zeros_like(sequence),
     }
+
+
+def _name_digest(name: str) -> np.ndarray:
+  """A name as uint32 [2]: arrays alone go through batches and devices."""
+  digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+  return np.frombuffer(digest, np.uint32)

@@ -17,7 +17,10 @@ from fsnet_jax.builders import data_sources
 from fsnet_jax.detectors import DETECTORS, fitted_name, temperature_scaling
 from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
 from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
+from fsnet_jax.evaluation.image_tables import ImageTables
 from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.image_table import ImageTable
+from fsnet_jax.metrics.paired_differences import paired_differences
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.report import (
@@ -38,10 +41,18 @@ Observer = Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], None]
 
 @dataclasses.dataclass
 class DatasetResult:
-  """What one data set contributes to the report."""
+  """What one data set contributes to the report.
+
+  Attributes:
+    metrics: its entry in `metrics.json`.
+    examples: the images that are shown.
+    tables: by detector, every image as a histogram, for an observer's caller
+      to resample; empty without an observer.
+  """
 
   metrics: dict[str, Any]
   examples: list[Example]
+  tables: dict[str, ImageTable] = dataclasses.field(default_factory=dict)
 
 
 def _example_indices(length: int, count: int) -> set[int]:
@@ -147,6 +158,7 @@ class Evaluator:
       name: FailureHistogram.empty(len(names), self._config.eval.exact_pixels)
       for name in self._detectors
     }
+    images = ImageTables(len(source), len(self._detectors), self._mesh)
     wanted = _example_indices(len(source), self._config.eval.num_examples)
     examples: list[Example] = []
     for batch in data_sources.evaluation_batches(self._config, source):
@@ -163,6 +175,7 @@ class Evaluator:
         name: histogram.add(counts['failure'][name])
         for name, histogram in failure.items()
       }
+      images.add(batch, maps)
       examples += _examples(batch, maps, wanted, source)
       if observe is not None:
         observe(batch, maps)
@@ -174,7 +187,8 @@ class Evaluator:
     metrics = _dataset_metrics(
       dataset, len(source), segmentation, failure, names
     )
-    return DatasetResult(metrics, examples)
+    tables = _add_differences(metrics, images)
+    return DatasetResult(metrics, examples, tables if observe else {})
 
   def check_fits(self, state: TrainState) -> None:
     """Says which fitted detectors are not over this state's S."""
@@ -246,6 +260,18 @@ def _dataset_metrics(
       for name, histogram in failure.items()
     },
   }
+
+
+def _add_differences(
+  metrics: dict[str, Any], images: ImageTables
+) -> dict[str, ImageTable]:
+  """Puts the paired differences into a data set's entry; returns the tables."""
+  tables, sequences = images.tables(), images.sequences()
+  metrics['sequences'] = len(np.unique(sequences))
+  pooled = {name: one['pooled'] for name, one in metrics['failure'].items()}
+  for name, found in paired_differences(tables, pooled, sequences).items():
+    metrics['failure'][name] |= found
+  return tables
 
 
 def _failure_metrics(

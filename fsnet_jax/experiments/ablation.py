@@ -17,14 +17,18 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
+from common_lib.json_values import BadValue
 from fsnet_jax.config import validation
 from fsnet_jax.evaluation import cache
 from fsnet_jax.evaluation.evaluate import evaluate
+from fsnet_jax.experiments import stored_results
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.pages.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.training.trainer import Trainer
 
+# Detectors of the table: the variant, and what each is held against.
+_SHOWN = ('fsnet', 'msp')
 _INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 
 
@@ -163,6 +167,12 @@ def check(config: Any) -> None:
       'config.ablation.variants and config.ablation.seeds must each name at '
       'least one.'
     )
+  for name in _SHOWN:
+    if name not in config.eval.detectors:
+      raise UserError(
+        f'config.eval.detectors lacks {name!r}, which the table of the '
+        'ablation shows: add it.'
+      )
   if config.switch != 'steps':
     raise UserError(
       f'config.switch is {config.switch!r}: the ablation shares phase 1, whose '
@@ -201,6 +211,8 @@ def cells(
   for seed, name in itertools.product(seeds, variants):
     cell = variant_config(config, name, seed)
     metrics = cache.read(workdir / f'seed{seed}' / name, cell)
+    if not _can_be_shown(metrics, config):
+      metrics = None
     if metrics is None and train:
       say(f'ablation: {name}, seed {seed}')
       phase1 = (lent or {}).get(seed)
@@ -214,6 +226,17 @@ def cells(
     if metrics is not None:
       found.setdefault(name, {})[seed] = metrics
       yield found
+
+
+def _can_be_shown(metrics: Any, config: Any) -> bool:
+  """Whether stored metrics have all that the table shows."""
+  try:
+    stored_results.check_metrics(metrics, config.eval.datasets)
+    for name, entry in metrics['datasets'].items():
+      stored_results.check_has(entry['failure'], name, _SHOWN)
+  except BadValue:
+    return False
+  return True
 
 
 def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):

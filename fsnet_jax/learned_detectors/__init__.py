@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from common_lib.console import say
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import (
   FittedDetector,
@@ -210,7 +211,17 @@ def load(name: str, folder: Path) -> Loaded:
   """
   check_fit(name, str(folder))
   config = ConfigDict(fit_metadata.read(folder)['config'])
-  return FITTED[name].load(config, folder)
+  try:
+    return FITTED[name].load(config, folder)
+  except UserError as error:
+    raise UserError(f'The fit of {name} in {folder}: {error}') from error
+  # Fields that are missing or of another type, which a network finds.
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    raise UserError(
+      f'{folder}, a fit of {name}, has a config that no network can be made of '
+      f'({type(error).__name__}: {quoted(error, 200)}): fit again in another '
+      'folder.'
+    ) from error
 
 
 def note_another_s(name: str, folder: Path, params: Any, stats: Any) -> bool:

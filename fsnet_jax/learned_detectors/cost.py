@@ -10,7 +10,9 @@ from pathlib import Path
 
 import jax
 
-from common_lib.files import write_text
+from common_lib import json_values
+from common_lib.errors import UserError
+from common_lib.files import read_json, write_text
 
 _FILE = 'cost.json'
 _SECONDS_FILE = 'seconds.json'
@@ -48,10 +50,22 @@ class Cost:
 
 
 def read(folder: Path) -> Cost | None:
-  """The cost of a finished fit, or None if it is not finished."""
+  """The cost of a finished fit, or None if it is not finished.
+
+  Nor is one whose file is damaged: its command finds it trained, and writes
+  the file again.
+  """
   try:
-    return Cost(**json.loads((folder / _FILE).read_text()))
-  except (OSError, ValueError, TypeError):
+    stored = read_json(folder / _FILE, what='a cost', fix='fit again')
+    json_values.fields(
+      stored, 'a cost', ('trainings_of_s', 'seconds', 'images')
+    )
+    return Cost(
+      json_values.whole_number(stored['trainings_of_s'], 'trainings_of_s'),
+      float(json_values.number(stored['seconds'], 'seconds')),
+      json_values.whole_number(stored['images'], 'images'),
+    )
+  except (UserError, json_values.BadValue):
     return None
 
 
@@ -77,8 +91,9 @@ class Stopwatch:
 
 def _stored_seconds(path: Path) -> float:
   try:
-    return float(json.loads(path.read_text()))
-  except (OSError, ValueError, TypeError):
+    stored = read_json(path, what='a time', fix='fit again')
+    return float(json_values.number(stored, 'seconds'))
+  except (UserError, json_values.BadValue):
     return 0.0
 
 

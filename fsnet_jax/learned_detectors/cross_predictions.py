@@ -19,6 +19,7 @@ import numpy as np
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_text
+from common_lib.foreign import quoted
 from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.learned_detectors import cost, frozen_segmentation
 from fsnet_jax.learned_detectors.cost import Cost
@@ -67,8 +68,9 @@ class FailureScenes:
     return len(self._source)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    logits = np.load(_logits_file(self._folder, index), allow_pickle=False)
-    return {**self._source[index], 'logits': logits}
+    scene = self._source[index]
+    path = _logits_file(self._folder, index)
+    return {**scene, 'logits': _read(path, scene['label'].shape)}
 
 
 def compact(logits: np.ndarray) -> np.ndarray:
@@ -171,6 +173,22 @@ def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
 
 def _logits_file(folder: Path, index: int) -> Path:
   return folder / 'logits' / f'{index:06d}.npy'
+
+
+def _read(path: Path, size: tuple[int, ...]) -> np.ndarray:
+  """The logits of an image of `size`; UserError where they are damaged."""
+  try:
+    with path.open('rb') as file:  # np.load leaves a damaged one open
+      logits = np.load(file, allow_pickle=False)
+    if logits.dtype != np.float16 or logits.shape[:-1] != size:
+      raise ValueError('it is of another type or size')
+    return logits
+  except (OSError, ValueError, TypeError, EOFError, MemoryError) as error:
+    raise UserError(
+      f'{path}, predictions of the failure data, cannot be read '
+      f'({quoted(error, 100)}): delete it and cost.json above its folder, and '
+      'its fold is predicted again.'
+    ) from None
 
 
 def _write(path: Path, logits: np.ndarray) -> None:

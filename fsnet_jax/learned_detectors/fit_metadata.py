@@ -1,18 +1,23 @@
 """What a fit's folder says about itself: `fit.json`."""
 
 import json
+import math
+import os
 from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
+from common_lib import json_values
 from common_lib.errors import UserError
-from common_lib.files import write_text
+from common_lib.files import read_json_object, write_text
+from common_lib.foreign import quoted
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.workdir import flatten
 
 _FILE = 'fit.json'
+# No config nests deeper.
+_DEEPEST = 16
 # Fields that a fit does not depend on; that S is the same is seen from its
 # fingerprint.
 _FREE = (
@@ -106,13 +111,42 @@ def read(folder: Path) -> dict[str, Any]:
   """The description: `detector`, `segmentation` and `config`.
 
   Raises:
-    UserError: the folder holds no fit.
+    UserError: the folder holds no fit, or its description is damaged.
   """
-  try:
-    stored = json.loads((folder / _FILE).read_text())
-    return {**stored, 'config': ConfigDict(stored['config']).to_dict()}
-  except (OSError, ValueError, KeyError, TypeError):
+  path = folder / _FILE
+  if not os.path.exists(path):  # Whatever the reason.
     raise UserError(
       f'{folder} holds no fitted detector: make one with '
       '--config=configs/fit_detector.py (docs/guide/detectors.md).'
+    )
+  what, fix = 'the description of a fit', 'fit again in another folder'
+  stored = read_json_object(path, what=what, fix=fix)
+  try:
+    json_values.text(stored.get('detector'), 'detector')
+    json_values.text(stored.get('segmentation'), 'segmentation')
+    _check_config(stored.get('config'), 'config')
+  except json_values.BadValue as error:
+    raise UserError(
+      f'{path}, {what}, cannot be used ({quoted(error)}): {fix}.'
     ) from None
+  return stored
+
+
+def _check_config(value: Any, where: str, depth: int = 0) -> None:
+  """Raises BadValue unless this is a config as JSON stores it."""
+  if depth == 0 and not isinstance(value, dict):
+    raise json_values.BadValue(f'{where} is no object')
+  if depth > _DEEPEST:
+    raise json_values.BadValue(f'{where} is nested too deep')
+  if isinstance(value, dict):
+    for key, entry in value.items():
+      # As a `ConfigDict` refuses them.
+      if not key or '.' in key or key.startswith('__'):
+        shown = json_values.shown(key)
+        raise json_values.BadValue(f'{where} has the field {shown}')
+      _check_config(entry, f'{where}.{key}', depth + 1)
+  elif isinstance(value, list):
+    for entry in value:
+      _check_config(entry, where, depth + 1)
+  elif isinstance(value, int | float) and not isinstance(value, bool):
+    json_values.number(value, where, -math.inf)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsnet_jax.metrics.per_image import ImageTable
+from fsnet_jax.metrics.image_table import ImageTable
 from fsnet_jax.metrics.ranking import ranking_batched
 from fsnet_jax.metrics.ranking.ranking import ranking_metrics
 
@@ -27,8 +27,10 @@ METRICS = (
 #: same, and those of a few hold hardly more than the few.
 LEAST_IMAGES = 10
 
-# Draws that are worked on together: their arrays should fit into a cache.
-_AT_ONCE = 64
+# Draws that are ranked together: their arrays should fit into a cache. More
+# are added up together, for each product of matrices wakes all threads.
+_RANKED_AT_ONCE = 64
+_DRAWN_AT_ONCE = 256
 
 
 class Interval(NamedTuple):
@@ -54,12 +56,24 @@ def draws(num_images: int, count: int, seed: int = 0) -> np.ndarray:
     seed: of the draws.
 
   Returns:
-    int64 [r n]; each row sums to n.
+    int32 [r n]; each row sums to n.
   """
   generator = np.random.default_rng(seed)
-  return generator.multinomial(
-    num_images, np.full(num_images, 1 / num_images), size=count
-  )
+  chance = np.full(num_images, 1 / num_images)
+  weights = np.empty((count, num_images), np.int32)
+  # A few at a time: what is drawn comes as int64.
+  for rows in _parts(count, _DRAWN_AT_ONCE):
+    weights[rows] = generator.multinomial(
+      num_images, chance, size=rows.stop - rows.start
+    )
+  return weights
+
+
+def _parts(length: int, size: int) -> list[slice]:
+  """Consecutive parts of a length, each of at most a size."""
+  return [
+    slice(start, min(start + size, length)) for start in range(0, length, size)
+  ]
 
 
 def resampled(
@@ -75,12 +89,15 @@ def resampled(
   Returns:
     By metric float64 [r]; NaN for a draw without errors.
   """
-  parts = [
-    ranking_batched.ranking_metrics(
-      *table.rows(weights[start : start + _AT_ONCE]), table.tied[::-1]
-    )
-    for start in range(0, len(weights), _AT_ONCE)
-  ]
+  parts = []
+  for drawn in _parts(len(weights), _DRAWN_AT_ONCE):
+    correct, wrong = table.rows(weights[drawn])
+    parts += [
+      ranking_batched.ranking_metrics(
+        correct[ranked], wrong[ranked], table.tied[::-1], metrics
+      )
+      for ranked in _parts(len(correct), _RANKED_AT_ONCE)
+    ]
   return {
     metric: np.concatenate([part[metric] for part in parts])
     for metric in metrics

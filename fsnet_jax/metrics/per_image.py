@@ -8,17 +8,14 @@ much of the errors, or of the rest, as the others; memory grows with images and
 ranges, never with pixels.
 """
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fsnet_jax.metrics.image_table import ImageTable
 from fsnet_jax.metrics.ranking.binned import BinCounts, bin_counts
 from fsnet_jax.metrics.ranking.pixels import pixel_keys
-from fsnet_jax.metrics.ranking.ranking import Ranking
-from fsnet_jax.metrics.ranking.ranking_batched import ranking_metrics
 from fsnet_jax.metrics.ranking.score_keys import NUM_BINS
 
 #: Ranges of score that an image is kept in, but for a few more of single
@@ -27,6 +24,26 @@ RANGES = 1024
 
 # Images whose scores decide the ranges.
 _SURVEY = 32
+
+# What the tables of all detectors of a data set may take. Below the least
+# number of ranges the metrics would not be told from their neighbours.
+_TABLE_BYTES = 1 << 28
+_LEAST_RANGES = 128
+
+
+def ranges_for(images: int, detectors: int) -> int:
+  """Ranges of score that bound the memory of a data set's tables.
+
+  Args:
+    images: that will be added.
+    detectors: whose tables are kept at once.
+
+  Returns:
+    `RANGES`, or fewer where there are so many images that the tables would
+    take more than 256 MiB together; at least 128.
+  """
+  each = 2 * 4 * max(images * detectors, 1)
+  return int(np.clip(_TABLE_BYTES // each, _LEAST_RANGES, RANGES))
 
 
 def image_counts(
@@ -49,65 +66,6 @@ def image_counts(
   image = jnp.arange(images, dtype=jnp.int32)[:, None, None]
   image = jnp.broadcast_to(image, score.shape)
   return bin_counts(pixel_keys(score, wrong, valid, image, images))
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageTable:
-  """Every image of a data set as a histogram over the same ranges.
-
-  Attributes:
-    counts: int32 [n 2 k], right and wrong pixels of each image, by range from
-      the lowest to the highest score.
-    tied: bool [k], whether the pixels of a range all have the same score.
-  """
-
-  counts: np.ndarray
-  tied: np.ndarray
-
-  def ranking(self, weights: np.ndarray | None = None) -> Ranking:
-    """The pixels of a choice of images.
-
-    Args:
-      weights: int [n], how often each image was drawn; None: each once.
-    """
-    if weights is None:
-      weights = np.ones(len(self.counts), np.int64)
-    correct, wrong = (one[0] for one in self.rows(weights[None]))
-    return Ranking(
-      correct.astype(np.int64), wrong.astype(np.int64), self.tied[::-1]
-    )
-
-  def image_means(self) -> dict[str, float | None]:
-    """Measures of each image by itself, averaged over images.
-
-    SynthCP averages its FPR95 so (the other measures are of pooled pixels). It
-    takes the threshold whose recall is closest to 0.95; here it is the first
-    that reaches it, as for all pixels (`ranking.ranking_metrics`).
-
-    Returns:
-      `fpr95_error`: mean over the images that have wrong and right pixels;
-      None without such an image.
-    """
-    found = ranking_metrics(
-      *self.rows(np.eye(len(self.counts))), self.tied[::-1]
-    )['fpr95_error']
-    defined = found[~np.isnan(found)]
-    return {'fpr95_error': float(defined.mean()) if len(defined) else None}
-
-  def rows(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Right and wrong pixels of many choices of images.
-
-    Args:
-      weights: int [r n], how often each image was drawn in each choice.
-
-    Returns:
-      Two arrays float64 [r k] of whole numbers, most suspicious range first.
-    """
-    images, kinds, ranges = self.counts.shape
-    # Whole numbers below 2^53: exact, and much faster than in integers.
-    total = weights.astype(np.float64) @ self.counts.reshape(images, -1)
-    both = total.reshape(-1, kinds, ranges)[:, :, ::-1]
-    return both[:, 0], both[:, 1]
 
 
 class ImageHistograms:

@@ -122,24 +122,27 @@ class SegmentationMetrics:
     With n_ij the pixels of true class i predicted as j, IoU_i = n_ii /
     (sum_j n_ij + sum_j n_ji - n_ii) and Acc_i = n_ii / sum_j n_ij.
 
-    A class of which the data has no true pixel is not defined and left out of
-    `miou` and `cls_acc`, even where it is predicted: those pixels already
-    count as missed ones of their true class. (Cityscapes' own script counts
-    such a class as IoU 0; with all classes present both agree.)
+    Two conventions differ in a class of which the data has no true pixel:
+    `miou` and `cls_acc` leave it out even where it is predicted, since those
+    pixels already count as missed ones of their true class; the script of
+    Cityscapes (`evalPixelLevelSemanticLabeling` of `cityscapesscripts`) counts
+    it as IoU 0 there. Where all classes occur both are one number.
 
     Args:
       names: of the classes; None names them '0', '1', ...
 
     Returns:
       Fractions in [0, 1], None where not defined:
-      * `miou`, `cls_acc`: means over classes of the IoU and the accuracy, from
-        one confusion matrix of all images;
+      * `miou`, `cls_acc`: means of the IoU and the accuracy over the classes
+        with a true pixel, from one confusion matrix of all images;
+      * `miou_cityscapes`: mean of the IoU over the classes with a true or a
+        predicted pixel;
       * `miou_image_mean`, `cls_acc_image_mean`: IoU and accuracy of each image
         by itself, 0 for a class that the image lacks, averaged over images
         and all classes, as SynthCP's per-image results are;
       * `pixel_acc`: share of pixels whose class is right;
       * `base_error_rate`: 1 - `pixel_acc`;
-      * `iou`, `class_acc`: by name of the class;
+      * `iou`, `class_acc`: by name of the class, of those with a true pixel;
       * `pixels`: int, pixels that count.
 
     Raises:
@@ -154,6 +157,7 @@ class SegmentationMetrics:
     cells = self.images * len(names) * _RATIO_UNIT
     return {
       'miou': float(iou[present].mean()) if pixels else None,
+      'miou_cityscapes': float(iou[unions > 0].mean()) if pixels else None,
       'miou_image_mean': int(self.image_iou.sum()) / cells if cells else None,
       'cls_acc': float(acc[present].mean()) if pixels else None,
       'cls_acc_image_mean': (

@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 UNDEFINED = '\N{EM DASH}'
 
@@ -111,7 +111,15 @@ SEGMENTATION_MEASURES: tuple[Measure, ...] = (
     'miou',
     'mIoU',
     'Intersection over union of each class from one confusion matrix of all'
-    ' pixels, averaged over the classes that occur. The usual convention.',
+    ' pixels, averaged over the classes that occur in the labels.',
+    False,
+  ),
+  Measure(
+    'miou_cityscapes',
+    'mIoU, Cityscapes',
+    'The same as the script of Cityscapes averages it: a class that is'
+    ' predicted but occurs in no label counts as 0. Equal to mIoU where every'
+    ' class occurs, lower on small or odd data sets.',
     False,
   ),
   Measure(
@@ -154,6 +162,9 @@ BY_KEY: Mapping[str, Measure] = {
   measure.key: measure
   for measure in (*FAILURE_MEASURES, *SEGMENTATION_MEASURES)
 }
+
+#: Measures whose differences a report shows; metrics.json has more.
+DIFFERENCES_SHOWN = ('auroc', 'fpr95_error', 'ap_error')
 
 _DETECTOR_TITLES: dict[str, str] = {
   'fsnet': 'FSNet',
@@ -227,6 +238,41 @@ def format_percent(value: Value, digits: int = 1) -> str:
   if 0.0 < value * 100 < smallest / 2:
     return f'<{smallest:.{digits}f}%'
   return f'{float(value) * 100:.{digits}f}%'
+
+
+def format_interval(interval: Mapping[str, Any], measure: Measure) -> str:
+  """Returns a difference and its interval: `+1.20 [+0.40, +2.00]`.
+
+  Args:
+    interval: `difference`, `low` and `high`, fractions.
+    measure: gives the scale.
+  """
+  middle, low, high = (
+    f'{round(interval[key] * measure.scale, 2) + 0.0:+.2f}'
+    for key in ('difference', 'low', 'high')
+  )
+  return f'{middle} [{low}, {high}]'
+
+
+def outcome(
+  interval: Mapping[str, Any] | None, measure: Measure
+) -> Literal['better', 'worse', 'level', 'unknown']:
+  """Says whether a difference is more than chance.
+
+  Args:
+    interval: of a detector less another, or None where there is none.
+    measure: gives the direction.
+
+  Returns:
+    `better` or `worse` where the interval leaves 0 out, `level` where it
+    holds it.
+  """
+  if interval is None:
+    return 'unknown'
+  if interval['low'] <= 0 <= interval['high']:
+    return 'level'
+  better = (interval['high'] < 0) == measure.lower_is_better
+  return 'better' if better else 'worse'
 
 
 def best_in_column(

@@ -1,21 +1,29 @@
-"""Writes `metrics.json`: checked, and in the documented order of keys."""
+"""Writes and reads `metrics.json`: checked, in the documented order of keys."""
 
 import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from common_lib import files
+from common_lib import files, json_values
+from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.report.schema import (
   BY_SHARE,
   DATASET_KEYS,
   DETECTOR_KEYS,
+  DIFFERENCE_KEYS,
+  DIFFERENCES,
   GROUPS,
+  MEASURE_KEYS,
   RUN_KEYS,
   SEGMENTATION_KEYS,
   Key,
+  check_dataset,
   validate,
 )
+
+_LONGEST_NAME = 1000
 
 
 def write_metrics_json(
@@ -38,6 +46,114 @@ def write_metrics_json(
     _ordered(metrics), indent=2, allow_nan=False, default=_to_python
   )
   files.write_bytes(path, (text + '\n').encode())
+
+
+def read_metrics_json(
+  path: str | os.PathLike[str], *, fix: str
+) -> dict[str, Any]:
+  """Reads a `metrics.json` that somebody may have damaged or written by hand.
+
+  Args:
+    path: the file.
+    fix: what the user can do about a damaged one, for the message.
+
+  Returns:
+    Its contents in the documented layout. Keys that the layout does not have,
+    as a later version or the user may have added, are left out.
+
+  Raises:
+    UserError: it cannot be read, or anything in it has not the documented
+      type, length or range; the message names file and key.
+  """
+  what = "a run's metrics"
+  stored = files.read_json_object(path, what=what, fix=fix)
+  problem = problem_of(stored)
+  if problem:
+    raise UserError(f'{path}, {what}, cannot be used ({problem}): {fix}.')
+  return _without_unknown(stored)
+
+
+def problem_of(stored: Any) -> str:
+  """What is wrong with the contents of a `metrics.json`, or ''.
+
+  Args:
+    stored: what JSON gave back; keys that are not documented are no problem.
+  """
+  try:
+    validate(_without_unknown(stored))
+    for dataset, entry in stored['datasets'].items():
+      _check_shown(dataset, 'datasets')
+      for detector in entry['failure']:
+        _check_shown(detector, f'datasets.{dataset}.failure')
+  except ValueError as error:
+    return quoted(error, 200).rstrip('.')
+  return ''
+
+
+def problem_of_dataset(stored: Any) -> str:
+  """As `problem_of`, of the entry of one data set."""
+  try:
+    check_dataset(_known_dataset(stored), 'metrics')
+  except ValueError as error:
+    return quoted(error, 200).rstrip('.')
+  return ''
+
+
+def _check_shown(name: str, where: str) -> None:
+  """Raises ValueError for a name that no table should print."""
+  if quoted(name, _LONGEST_NAME) != name:
+    raise ValueError(f'{where}: {json_values.shown(name)} is not a name')
+
+
+def _without_unknown(stored: Any) -> Any:
+  """The contents without undocumented keys; what is no mapping stays."""
+  metrics = _known(stored, RUN_KEYS)
+  datasets = metrics.get('datasets') if isinstance(metrics, Mapping) else None
+  if not isinstance(datasets, Mapping):
+    return metrics
+  return metrics | {
+    'datasets': {name: _known_dataset(one) for name, one in datasets.items()}
+  }
+
+
+def _known_dataset(stored: Any) -> Any:
+  """The documented keys of one data set's entry."""
+  dataset = _known(stored, DATASET_KEYS)
+  if not isinstance(dataset, Mapping):
+    return dataset
+  found = dict(dataset)
+  if 'segmentation' in found:
+    found['segmentation'] = _known(found['segmentation'], SEGMENTATION_KEYS)
+  if isinstance(found.get('failure'), Mapping):
+    found['failure'] = {
+      name: _known_detector(one) for name, one in found['failure'].items()
+    }
+  return found
+
+
+def _known_detector(stored: Any) -> Any:
+  """The documented keys of one detector's entry."""
+  detector = _known(stored, DETECTOR_KEYS)
+  if not isinstance(detector, Mapping):
+    return detector
+  found = dict(detector)
+  for group in ('pooled', 'class_macro'):
+    if group in found:
+      found[group] = _known(found[group], GROUPS[group])
+  for key, keys in (
+    ('per_class', GROUPS['per_class']),
+    *((key, DIFFERENCE_KEYS) for key in DIFFERENCES),
+  ):
+    if isinstance(found.get(key), Mapping):
+      found[key] = {n: _known(one, keys) for n, one in found[key].items()}
+  return found
+
+
+def _known(entry: Any, keys: Mapping[str, Key]) -> Any:
+  """A mapping's documented keys; anything else as it is."""
+  if not isinstance(entry, Mapping):
+    return entry
+  return {key: value for key, value in entry.items() if key in keys}
 
 
 def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,6 +186,12 @@ def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
   for key in BY_SHARE:
     if key in detector:
       ordered[key] = dict(sorted(detector[key].items(), key=_by_share))
+  for key in DIFFERENCES:
+    if detector.get(key):
+      ordered[key] = {
+        name: one and _in_order(one, DIFFERENCE_KEYS)
+        for name, one in _in_order(detector[key], MEASURE_KEYS).items()
+      }
   if 'per_class' in detector:
     ordered['per_class'] = {
       name: _in_order(measures, GROUPS['per_class'])

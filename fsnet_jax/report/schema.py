@@ -11,6 +11,8 @@ import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from common_lib.json_values import LARGEST, shown
+
 SCHEMA = 1
 
 
@@ -42,6 +44,10 @@ DATASET_KEYS: Mapping[str, Key] = {
   'pixels': Key('labelled pixels, that is without void'),
   'segmentation': Key('how good the segmentation network S is'),
   'failure': Key("how well each detector finds S's errors, by its name"),
+  'sequences': Key(
+    'sequences that the images are from, 1 where the data set names none',
+    required=False,
+  ),
   'class_pixels': Key(
     'labelled pixels of each class, if per_class has no `pixels`',
     required=False,
@@ -50,8 +56,13 @@ DATASET_KEYS: Mapping[str, Key] = {
 
 SEGMENTATION_KEYS: Mapping[str, Key] = {
   'miou': Key(
-    'mean over classes of the IoU from one confusion matrix of all pixels;'
-    ' classes without IoU are left out'
+    'mean of the IoU, from one confusion matrix of all pixels, over the classes'
+    ' that occur in the labels'
+  ),
+  'miou_cityscapes': Key(
+    'the same over the classes that occur in labels or predictions, as the'
+    ' script of Cityscapes has it',
+    required=False,
   ),
   'miou_image_mean': Key(
     'IoU of each image, absent classes counted as 0, averaged over images and'
@@ -82,6 +93,12 @@ DETECTOR_KEYS: Mapping[str, Key] = {
   'pooled_bounds': Key(
     'lowest and highest value that each pooled measure can have', False
   ),
+  'difference_to_msp': Key(
+    'this detector less MSP, by measure, with a 95% interval; null for MSP'
+    ' itself and where it was not evaluated',
+    required=False,
+  ),
+  'difference_to_fsnet': Key('likewise, less FSNet', required=False),
   'image_mean': Key(
     'measures of each image by itself, averaged over the images where they are'
     " defined (SynthCP's convention for FPR95)",
@@ -118,6 +135,18 @@ COUNT_KEYS: Mapping[str, Key] = {
   'base_error_rate': Key('errors / pixels', required=False),
 }
 
+# Of one measure; null where it is not defined, or there are too few units or
+# errors to draw from.
+DIFFERENCE_KEYS: Mapping[str, Key] = {
+  'difference': Key('of the pooled measures'),
+  'low': Key('lower end of its 95% interval, a paired bootstrap over units'),
+  'high': Key('upper end'),
+  'unit': Key('what is drawn: image or sequence'),
+  'units': Key('how many there are'),
+  'resamples': Key('number of draws'),
+}
+DIFFERENCES = ('difference_to_msp', 'difference_to_fsnet')
+
 GROUPS: Mapping[str, Mapping[str, Key]] = {
   'pooled': {**MEASURE_KEYS, **COUNT_KEYS},
   'class_macro': MEASURE_KEYS,
@@ -130,6 +159,8 @@ GROUPS: Mapping[str, Mapping[str, Key]] = {
 # Histograms approximate: E-AURC of a near-perfect ranking may fall a little
 # below 0, and sums of floats a little above 1.
 _RANGE_TOLERANCE = 1e-3
+# No config nests deeper; what compares configs would end in Python's limit.
+_DEEPEST = 32
 _COUNT_KEYS = frozenset({'images', 'pixels', 'errors'})
 BY_SHARE = (
   'risk_at_coverage',
@@ -138,7 +169,7 @@ BY_SHARE = (
 )
 
 
-def validate(metrics: Mapping[str, Any]) -> None:
+def validate(metrics: Any) -> None:
   """Checks that a metrics dictionary has exactly the documented layout.
 
   Args:
@@ -151,14 +182,15 @@ def validate(metrics: Mapping[str, Any]) -> None:
       with its path.
   """
   _check_keys(metrics, RUN_KEYS, 'metrics')
-  if metrics['schema'] != SCHEMA or isinstance(metrics['schema'], bool):
+  _check_count(metrics['schema'], 'schema')
+  if metrics['schema'] != SCHEMA:
     raise ValueError(f'schema is {metrics["schema"]!r}, expected {SCHEMA}.')
   _check_json(metrics['config'], 'config')
   if not isinstance(metrics['config'], Mapping):
     raise ValueError('config is not a mapping.')
   _check_environment(metrics['environment'])
   for name, dataset in _named(metrics['datasets'], 'datasets'):
-    _check_dataset(dataset, f'datasets.{name}')
+    check_dataset(dataset, f'datasets.{name}')
 
 
 def _check_environment(environment: Any) -> None:
@@ -173,12 +205,18 @@ def _check_environment(environment: Any) -> None:
       raise ValueError(f'environment.{key} is not a text.')
 
 
-def _check_dataset(dataset: Any, where: str) -> None:
-  """Checks the entry of one data set."""
+def check_dataset(dataset: Any, where: str) -> None:
+  """As `validate`, of the entry of one data set.
+
+  Args:
+    dataset: the entry.
+    where: its path, for the message.
+  """
   _check_keys(dataset, DATASET_KEYS, where)
-  for key in ('images', 'pixels'):
-    _check_count(dataset[key], f'{where}.{key}')
-  for name, count in _named(dataset.get('class_pixels'), f'{where}', True):
+  for key in ('images', 'pixels', 'sequences'):
+    if key in dataset:
+      _check_count(dataset[key], f'{where}.{key}')
+  for name, count in _optional(dataset, 'class_pixels', where):
     _check_count(count, f'{where}.class_pixels.{name}')
   segmentation = dataset['segmentation']
   where_segmentation = f'{where}.segmentation'
@@ -198,26 +236,18 @@ def _check_detector(detector: Any, where: str) -> None:
   _check_keys(detector, DETECTOR_KEYS, where)
   for group in ('pooled', 'class_macro'):
     _check_measures(detector[group], GROUPS[group], f'{where}.{group}')
-  for key, value in _named(
-    detector.get('image_mean'), f'{where}.image_mean', True
+  for key, check in (
+    ('image_mean', _check_rate),
+    ('pooled_bounds', _check_bounds),
+    ('class_macro_classes', _check_count),
+    *((key, _check_difference) for key in DIFFERENCES),
   ):
-    if key not in MEASURE_KEYS:
-      raise ValueError(f'{where}.image_mean: unknown key {key!r}.')
-    _check_rate(value, f'{where}.image_mean.{key}')
-  for name, measures in _named(
-    detector.get('per_class'), f'{where}.per_class', True
-  ):
+    for measure, value in _optional(detector, key, where):
+      if measure not in MEASURE_KEYS:
+        raise ValueError(f'{where}.{key}: unknown key {measure!r}.')
+      check(value, f'{where}.{key}.{measure}')
+  for name, measures in _optional(detector, 'per_class', where):
     _check_measures(measures, GROUPS['per_class'], f'{where}.per_class.{name}')
-  for key, ends in _named(
-    detector.get('pooled_bounds'), f'{where}.pooled_bounds', True
-  ):
-    _check_bounds(key, ends, f'{where}.pooled_bounds.{key}')
-  for key, count in _named(
-    detector.get('class_macro_classes'), f'{where}.class_macro_classes', True
-  ):
-    if key not in MEASURE_KEYS:
-      raise ValueError(f'{where}.class_macro_classes: unknown key {key!r}.')
-    _check_count(count, f'{where}.class_macro_classes.{key}')
   for key in BY_SHARE:
     if key in detector:
       _check_risks(detector[key], f'{where}.{key}')
@@ -231,17 +261,36 @@ def _check_measures(measures: Any, keys: Mapping[str, Key], where: str) -> None:
     check(value, f'{where}.{key}')
 
 
-def _check_bounds(key: str, ends: Any, where: str) -> None:
+def _check_bounds(ends: Any, where: str) -> None:
   """Checks a measure's bounds: two rates in order, or None."""
-  if key not in MEASURE_KEYS:
-    raise ValueError(f'{where}: unknown key {key!r}.')
   if ends is None:
     return
+  if not isinstance(ends, list | tuple) or len(ends) != 2:
+    raise ValueError(f'{where} does not hold two rates.')
   low, high = ends
   _check_rate(low, where)
   _check_rate(high, where)
   if None in (low, high) or low > high + _RANGE_TOLERANCE:
     raise ValueError(f'{where} is {ends!r}, not two rates in order.')
+
+
+def _check_difference(entry: Any, where: str) -> None:
+  """Checks a difference of two rates and its interval, or None."""
+  if entry is None:
+    return
+  _check_keys(entry, DIFFERENCE_KEYS, where)
+  for key in ('difference', 'low', 'high'):
+    _check_finite(entry[key], f'{where}.{key}')
+    if abs(entry[key]) > 1.0 + _RANGE_TOLERANCE:
+      raise ValueError(f'{where}.{key} is {entry[key]}, not in [-1, 1].')
+  if entry['low'] > entry['high']:
+    raise ValueError(f'{where} has its low end above its high one.')
+  if entry['unit'] not in ('image', 'sequence'):
+    raise ValueError(f'{where}.unit is neither image nor sequence.')
+  for key in ('units', 'resamples'):
+    _check_count(entry[key], f'{where}.{key}')
+    if not entry[key]:
+      raise ValueError(f'{where}.{key} is 0.')
 
 
 def _check_risks(risks: Any, where: str) -> None:
@@ -268,18 +317,23 @@ def _check_keys(entry: Any, keys: Mapping[str, Key], where: str) -> None:
       raise ValueError(f'{where}: unknown key {key!r}.')
 
 
-def _named(
-  entry: Any, where: str, optional: bool = False
-) -> list[tuple[str, Any]]:
+def _named(entry: Any, where: str) -> list[tuple[str, Any]]:
   """Returns the items of a mapping by name, which must not be empty."""
-  if optional and entry is None:
-    return []
   if not isinstance(entry, Mapping) or not entry:
     raise ValueError(f'{where} is not a mapping with at least one entry.')
   for name in entry:
     if not isinstance(name, str) or not name:
       raise ValueError(f'{where}: {name!r} is not a name.')
   return list(entry.items())
+
+
+def _optional(
+  entry: Mapping[str, Any], key: str, where: str
+) -> list[tuple[str, Any]]:
+  """The items of a mapping that may be missing or None, but not empty."""
+  if entry.get(key) is None:
+    return []
+  return _named(entry[key], f'{where}.{key}')
 
 
 def _check_rate(value: Any, where: str) -> None:
@@ -294,28 +348,36 @@ def _check_rate(value: Any, where: str) -> None:
 def _check_count(value: Any, where: str) -> None:
   """Raises unless the value is a whole number of things."""
   if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-    raise ValueError(f'{where} is {value!r}, not a whole number.')
-  if value < 0:
-    raise ValueError(f'{where} is {value}, below 0.')
+    raise ValueError(f'{where} is {shown(value)}, not a whole number.')
+  if not 0 <= value <= LARGEST:
+    raise ValueError(f'{where} is {shown(value)}, not in [0, 2^53].')
 
 
 def _check_finite(value: Any, where: str) -> None:
   """Raises unless the value is a finite number."""
   if isinstance(value, bool) or not isinstance(value, numbers.Real):
-    raise ValueError(f'{where} is {value!r}, not a number or None.')
-  if not math.isfinite(value):
-    raise ValueError(f'{where} is {value}: an undefined value must be None.')
+    raise ValueError(f'{where} is {shown(value)}, not a number or None.')
+  try:
+    finite = math.isfinite(value)
+  except OverflowError:  # a whole number of hundreds of digits
+    finite = False
+  if not finite:
+    raise ValueError(
+      f'{where} is {shown(value)}: an undefined value must be None.'
+    )
 
 
-def _check_json(value: Any, where: str) -> None:
+def _check_json(value: Any, where: str, depth: int = 0) -> None:
   """Raises unless the value can be written as strict JSON."""
+  if depth > _DEEPEST:
+    raise ValueError(f'{where} is nested more than {_DEEPEST} deep.')
   if isinstance(value, Mapping):
     for key, entry in value.items():
       if not isinstance(key, str):
         raise ValueError(f'{where}: key {key!r} is not a text.')
-      _check_json(entry, f'{where}.{key}')
+      _check_json(entry, f'{where}.{key}', depth + 1)
   elif isinstance(value, list | tuple):
     for index, entry in enumerate(value):
-      _check_json(entry, f'{where}[{index}]')
+      _check_json(entry, f'{where}[{index}]', depth + 1)
   elif not (value is None or isinstance(value, str | bool)):
     _check_finite(value, where)

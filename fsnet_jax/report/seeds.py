@@ -9,16 +9,15 @@ less than the values do.
 """
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common_lib import interrupts
+from common_lib import interrupts, json_values
 from common_lib.errors import UserError
-from fsnet_jax.report import measures
+from fsnet_jax.report import measures, metrics_json
 
 _SHOWN = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')
 # What may differ between runs of one table: the seed and where they live.
@@ -35,11 +34,11 @@ def load_runs(workdirs: Sequence[Path]) -> list[Mapping[str, Any]]:
     One `metrics.json` dictionary for each run, by seed.
 
   Raises:
-    UserError: a file is missing or damaged, two runs have one seed, or the
-      configs differ in more than the seed.
+    UserError: a file is missing or damaged, two runs have one seed, or they
+      differ in more of their config than the seed, in data sets or detectors.
   """
   runs = [_load(Path(workdir)) for workdir in workdirs]
-  seeds = [run['config'].get('seed') for run in runs]
+  seeds = [run['config']['seed'] for run in runs]
   if len(set(seeds)) < len(seeds):
     raise UserError(
       f'The runs have seeds {seeds}: give each seed once, a repeated one '
@@ -52,22 +51,31 @@ def load_runs(workdirs: Sequence[Path]) -> list[Mapping[str, Any]]:
         f'{workdirs[0]} and {workdir} differ in config.{field}: only runs of '
         'one config with different seeds belong in one table.'
       )
+    if _measured(run) != _measured(runs[0]):
+      raise UserError(
+        f'{workdirs[0]} and {workdir} were not evaluated with the same '
+        'detectors on the same data sets: evaluate both in one way.'
+      )
   return sorted(runs, key=lambda run: run['config']['seed'])
 
 
 def _load(workdir: Path) -> Mapping[str, Any]:
+  """One run's metrics, checked; its config has a whole number as seed."""
   path = workdir if workdir.is_file() else workdir / 'report/metrics.json'
+  fix = 'name the workdir of a finished run, or evaluate it again'
+  run = metrics_json.read_metrics_json(path, fix=fix)
   try:
-    run = json.loads(path.read_text())
-    return run if run['config'] and run['datasets'] else {}
-  except OSError:
+    json_values.whole_number(run['config'].get('seed'), 'config.seed')
+  except json_values.BadValue as error:
     raise UserError(
-      f'{path} cannot be read: name the workdir of a finished run.'
+      f"{path}, a run's metrics, cannot be used ({error}): {fix}."
     ) from None
-  except (ValueError, KeyError, TypeError):
-    raise UserError(
-      f'{path} is no metrics.json of a run: evaluate the run again.'
-    ) from None
+  return run
+
+
+def _measured(run: Mapping[str, Any]) -> dict[str, set[str]]:
+  """The detectors of each data set."""
+  return {name: set(one['failure']) for name, one in run['datasets'].items()}
 
 
 def _first_difference(

@@ -1,14 +1,17 @@
 """What the numbers of one data set say, in plain words.
 
-Every word is computed: FSNet is called ahead only where the numbers shown say
-so, and level where they look the same.
+Every word is computed from the 95 % intervals of paired differences: FSNet is
+called ahead or behind only where the interval leaves 0 out, and level where it
+holds it. Without intervals nothing is claimed.
 """
 
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from fsnet_jax.metrics.bootstrap import LEAST_IMAGES
 from fsnet_jax.report import measures
+from fsnet_jax.report.schema import DIFFERENCES
 
 # The measures that do not move with the base error rate decide.
 _JUDGES = (measures.BY_KEY['auroc'], measures.BY_KEY['fpr95_error'])
@@ -16,6 +19,12 @@ _SUBJECT = 'fsnet'
 # With more rivals than this, the words count them and name the best.
 _NAMED_RIVALS = 3
 _RELATIONS = {'ahead': 'ahead of', 'level': 'level with', 'behind': 'behind'}
+# How FSNet stands where a rival less FSNet is so.
+_STANDINGS: Mapping[str, Any] = {
+  'better': 'behind',
+  'worse': 'ahead',
+  'level': 'level',
+}
 
 Verdict = Literal['ahead', 'behind', 'level', 'mixed', 'open']
 
@@ -26,9 +35,9 @@ class Summary(NamedTuple):
   Attributes:
     verdict: `ahead`, `behind` or `level` where FSNet is so against every
       other detector on AUROC and FPR95, `mixed` otherwise, `open` where there
-      is nothing to compare.
+      is nothing to compare or no interval.
     headline: the verdict in a sentence.
-    text: the numbers behind it, in up to three sentences.
+    text: the numbers behind it, in up to four sentences.
   """
 
   verdict: Verdict
@@ -43,8 +52,7 @@ def summarize(dataset: Mapping[str, Any]) -> Summary:
     dataset: one entry of `datasets` in `metrics.json`.
 
   Returns:
-    The verdict and its words. Differences count at the one digit after the
-    point that the words show.
+    The verdict and its words.
   """
   error_rate = dataset['segmentation']['base_error_rate']
   if error_rate is None:
@@ -56,14 +64,43 @@ def summarize(dataset: Mapping[str, Any]) -> Summary:
       ' detect.',
     )
   failure = dataset['failure']
-  verdict, headline = _verdict(failure)
+  verdict, headline = _verdict(dataset)
   sentences = [
     _judged(failure),
+    _margin(failure),
     'The segmentation network labels'
     f' {measures.format_percent(error_rate)} of the pixels wrongly.',
     _caught(failure, error_rate),
   ]
   return Summary(verdict, headline, ' '.join(filter(None, sentences)))
+
+
+def why_no_interval(dataset: Mapping[str, Any]) -> str:
+  """Says why a data set's differences have no intervals, in a clause.
+
+  Args:
+    dataset: one entry of `datasets` in `metrics.json`, of several detectors.
+  """
+  if not any('difference_to_msp' in d for d in dataset['failure'].values()):
+    return 'no intervals were made, so no difference is told from chance'
+  images = dataset['images']
+  if images < LEAST_IMAGES:
+    plural = '' if images == 1 else 's'
+    return (
+      f'{images} image{plural} cannot tell a difference from chance: that'
+      f' takes {LEAST_IMAGES} or more'
+    )
+  return 'too few of the images have errors to tell a difference from chance'
+
+
+def units_drawn(dataset: Mapping[str, Any]) -> str:
+  """What the intervals of a data set are drawn from: `48 images`, or ''."""
+  for detector in dataset['failure'].values():
+    for key in DIFFERENCES:
+      for interval in (detector.get(key) or {}).values():
+        if interval is not None:
+          return f'{interval["units"]} {interval["unit"]}s'
+  return ''
 
 
 def certified(datasets: Mapping[str, Any]) -> str:
@@ -185,6 +222,29 @@ def _judged(failure: Mapping[str, Any]) -> str:
   return f'{measures.detector_title(subject)}: {", ".join(parts)}.'
 
 
+def _margin(failure: Mapping[str, Any]) -> str:
+  """States the subject's difference to MSP with its intervals."""
+  subject = _subject(failure)
+  differences = failure[subject].get('difference_to_msp') or {}
+  intervals = [
+    (judge, differences[judge.key])
+    for judge in _JUDGES
+    if differences.get(judge.key)
+  ]
+  if not intervals:
+    return ''
+  listed = ', '.join(
+    f'{judge.title} {measures.format_interval(interval, judge)}'
+    for judge, interval in intervals
+  )
+  drawn = intervals[0][1]
+  return (
+    f'{measures.detector_title(subject)} less'
+    f' {measures.detector_title("msp")}: {listed} (95% intervals over'
+    f' {drawn["units"]} {drawn["unit"]}s).'
+  )
+
+
 def _best(
   values: Mapping[str, measures.Value], lower_is_better: bool
 ) -> list[tuple[str, numbers.Real]]:
@@ -204,12 +264,13 @@ def _shown(
   return None if value is None else round(float(value) * measure.scale, 1)
 
 
-def _verdict(failure: Mapping[str, Any]) -> tuple[Verdict, str]:
+def _verdict(dataset: Mapping[str, Any]) -> tuple[Verdict, str]:
   """Says where FSNet stands, in one word and in one sentence."""
+  failure = dataset['failure']
   if _SUBJECT not in failure:
     return 'open', 'FSNet is not among the detectors of this run.'
   clauses: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-  outcomes = set()
+  outcomes: set[Verdict] = set()
   for judge in _JUDGES:
     ranks = _ranks(failure, judge)
     outcomes |= set(ranks.values())
@@ -222,9 +283,13 @@ def _verdict(failure: Mapping[str, Any]) -> tuple[Verdict, str]:
       clauses.setdefault(groups, []).append(judge.title)
   if not clauses:
     return 'open', 'There is nothing to compare FSNet with.'
+  if outcomes == {'open'}:
+    words = why_no_interval(dataset)
+    return 'open', f'{words[0].upper()}{words[1:]}.'
   words = '; '.join(
     f'{_clause(groups)} on {" and ".join(titles)}'
     for groups, titles in clauses.items()
+    if any(groups)
   )
   verdict = outcomes.pop() if len(outcomes) == 1 else 'mixed'
   return verdict, f'FSNet is {words}.'
@@ -233,18 +298,17 @@ def _verdict(failure: Mapping[str, Any]) -> tuple[Verdict, str]:
 def _ranks(
   failure: Mapping[str, Any], judge: measures.Measure
 ) -> dict[str, Verdict]:
-  """Compares FSNet with each rival on one measure, where both have it."""
-  mine = _shown(failure[_SUBJECT], judge)
+  """Compares FSNet with each rival on one measure, where both have it.
+
+  `open` is who has no interval.
+  """
   ranks: dict[str, Verdict] = {}
   for name, detector in failure.items():
-    other = _shown(detector, judge)
-    if name == _SUBJECT or mine is None or other is None:
+    values = [one['pooled'][judge.key] for one in (failure[_SUBJECT], detector)]
+    if name == _SUBJECT or None in values:
       continue
-    if mine == other:
-      ranks[name] = 'level'
-    else:
-      better = (mine < other) == judge.lower_is_better
-      ranks[name] = 'ahead' if better else 'behind'
+    interval = (detector.get('difference_to_fsnet') or {}).get(judge.key)
+    ranks[name] = _STANDINGS.get(measures.outcome(interval, judge), 'open')
   return ranks
 
 

@@ -1,12 +1,15 @@
 """The main table of a report for a terminal."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from fsnet_jax.report import measures
+from fsnet_jax.report import measures, summary
 
 TEXT_WIDTH = 100
 _DETECTOR_WIDTH = 16
+# The longest interval, +100.00 [-100.00, +100.00], and a space.
+_INTERVAL_WIDTH = 27
 
 
 def text_table(metrics: Mapping[str, Any]) -> str:
@@ -17,8 +20,9 @@ def text_table(metrics: Mapping[str, Any]) -> str:
 
   Returns:
     Lines of at most 100 characters: for each data set a heading with the
-    base error rate, then a line for each detector; `*` marks the best of a
-    column, `-` what is not defined.
+    base error rate, a line for each detector (`*` marks the best of a column,
+    `-` what is not defined), a line for each difference to MSP with its
+    interval, and where FSNet stands, in words.
   """
   columns = measures.FAILURE_MEASURES
   lines = [
@@ -30,7 +34,7 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     facts = (
       f'{dataset["images"]} images,'
       f' error rate {_plain(segmentation["base_error_rate"], "pixel_acc")}%,'
-      f' mIoU {_plain(segmentation["miou"], "miou")}'
+      f' {_miou(segmentation)}'
     )
     room = TEXT_WIDTH - len(facts) - 2
     lines += ['', f'{_cut(name, min(room, len(name)))}: {facts}']
@@ -48,12 +52,58 @@ def text_table(metrics: Mapping[str, Any]) -> str:
         mark = '*' if marks[column.key][index] else ' '
         line += f'{number:>{_width(column) - 1}}{mark}'
       lines.append(line.rstrip())
+    lines += _differences(dataset) + _words(dataset)
   lines += [
     '',
     'Pooled over all labelled pixels; rates in %, AURC family x 1000;'
     ' * best, - not defined.',
+    'Brackets: 95% interval of the difference over the choice of images'
+    ' (paired bootstrap), not of seeds.',
   ]
   return '\n'.join(lines)
+
+
+def _differences(dataset: Mapping[str, Any]) -> list[str]:
+  """Returns the lines of what each detector has beyond MSP."""
+  rows = {
+    name: entry['difference_to_msp']
+    for name, entry in dataset['failure'].items()
+    if any((entry.get('difference_to_msp') or {}).values())
+  }
+  if not rows:
+    return []
+  columns = [measures.BY_KEY[key] for key in measures.DIFFERENCES_SHOWN]
+  lines = [
+    _cut(f'  less {measures.detector_title("msp")}', _DETECTOR_WIDTH)
+    + ''.join(f'{column.title:>{_INTERVAL_WIDTH}}' for column in columns)
+  ]
+  for name, differences in rows.items():
+    line = _cut(f'  {measures.detector_title(name)}', _DETECTOR_WIDTH)
+    for column in columns:
+      interval = differences.get(column.key)
+      text = measures.format_interval(interval, column) if interval else '-'
+      line += f'{text:>{_INTERVAL_WIDTH}}'
+    lines.append(line)
+  return lines
+
+
+def _words(dataset: Mapping[str, Any]) -> list[str]:
+  """Returns where FSNet stands, in lines."""
+  return textwrap.wrap(
+    summary.summarize(dataset).headline,
+    TEXT_WIDTH,
+    initial_indent='  ',
+    subsequent_indent='  ',
+  )
+
+
+def _miou(segmentation: Mapping[str, Any]) -> str:
+  """Returns mIoU, in both conventions where they look different."""
+  own = _plain(segmentation['miou'], 'miou')
+  theirs = _plain(segmentation.get('miou_cityscapes'), 'miou')
+  if theirs in ('-', own):
+    return f'mIoU {own}'
+  return f"mIoU {own} (by Cityscapes' script {theirs})"
 
 
 def _width(column: measures.Measure) -> int:

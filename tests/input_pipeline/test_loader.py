@@ -283,3 +283,25 @@ def test_evaluation_goes_in_order_also_with_workers():
     order = [n for batch in batches for n in batch['index'].tolist()]
     assert order == [0, 1, 2, 3, 4, 5, 6, -1]
     batches.close()
+
+
+class InDrives(Numbered):
+  """Images of named drives, in runs of three."""
+
+  def __getitem__(self, index):
+    return {**super().__getitem__(index), 'sequence': f'drive {index // 3}'}
+
+
+def test_evaluation_tells_sequences_apart():
+  for num_workers in (0, 2):
+    batches = loader.eval_loader(
+      InDrives(7), batch_size=4, num_workers=num_workers
+    )
+    rows = np.concatenate([batch['sequence'] for batch in batches])
+    batches.close()
+    assert rows.shape == (8, 2) and rows.dtype == np.uint32
+    assert (rows[:3] == rows[0]).all() and (rows[3:6] == rows[3]).all()
+    assert len(np.unique(rows[:7], axis=0)) == 3
+    assert (rows[7] == 0).all()  # padding
+  (batch,) = loader.eval_loader(Numbered(3), batch_size=3)
+  assert (batch['sequence'] == batch['sequence'][0]).all()

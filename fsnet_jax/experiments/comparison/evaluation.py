@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,14 @@ import jax
 import numpy as np
 from PIL import Image
 
+from common_lib import json_values
 from common_lib.console import say
 from common_lib.files import write_text
 from fsnet_jax.builders import data_sources
 from fsnet_jax.evaluation import cache
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.evaluation.evaluator import DatasetResult
+from fsnet_jax.experiments import stored_results
 from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.partial_results import Part, Parts
 from fsnet_jax.experiments.comparison.per_image_observer import (
@@ -142,10 +143,11 @@ def _evaluate_all(
     observer.share_example()
     if jax.process_index() == 0:
       resolution = _write_images(
-        parts.images_file(name), observer, result, config.compare.resamples
+        parts.images_file(name), result, config.compare.resamples
       )
       found[name] = Part(result, segments, resolution, observer.example)
       parts.write(name, found[name])
+    result.tables.clear()  # they are on disk, and the next ones are as large
 
   kept = {name: part.result for name, part in found.items()}
   evaluate(cell, home, origin, observers, kept, keep)
@@ -163,7 +165,7 @@ def _evaluate_all(
 
 
 def _write_images(
-  path: Path, observer: DatasetObserver, result: DatasetResult, resamples: int
+  path: Path, result: DatasetResult, resamples: int
 ) -> dict[str, Any]:
   """Writes counts of each image and metrics of each draw, by detector.
 
@@ -175,7 +177,7 @@ def _write_images(
   Returns:
     By detector and metric, `bootstrap.resolution_error`.
   """
-  tables = observer.tables()
+  tables = result.tables
   say(f'compare: {resamples} draws of {len(tables)} detectors')
   arrays = {}
   for name, table in tables.items():
@@ -217,22 +219,33 @@ def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
   report = folder / 'fsnet' / 'report'
   costs = _costs(config, seed, workdir)
   parts = Parts(report, list(config.eval.datasets), None)
+  datasets, detectors = list(config.eval.datasets), cells.detectors_of(config)
   try:
-    stored = json.loads((report / _FILE).read_text())
-    if stored['settings'] != _settings(config):
+    stored = stored_results.read_object(report / _FILE)
+    if stored.get('settings') != _settings(config):
       return None
     if stored.get('costs', costs) != costs:
       return None  # A detector has been fitted anew since.
-    metrics = json.loads((report / 'metrics.json').read_text())
+    metrics = stored_results.read_object(report / 'metrics.json')
+    stored_results.check_metrics(metrics, datasets, detectors)
+    stored_results.check_compared(metrics)
     cell = cells.alone_config(config, seed, folder)
     alone = cache.read(folder / 'phase1', cell)
+    stored_results.check_metrics(alone, datasets, cell.eval.detectors)
     resampled = {
-      dataset: _read_draws(parts.images_file(dataset))
-      for dataset in config.eval.datasets
+      dataset: stored_results.read_draws(
+        parts.images_file(dataset), detectors, config.compare.resamples
+      )
+      for dataset in datasets
     }
-    if alone is None or not _all_there(config, metrics):
-      return None
-  except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    for key, check in (
+      ('segments', stored_results.check_segments),
+      ('resolution', stored_results.check_resolution),
+    ):
+      json_values.fields(stored.get(key), key, datasets)
+      for dataset in datasets:
+        check(stored[key][dataset], detectors)
+  except json_values.BadValue:
     return None
   return SeedResult(
     seed,
@@ -244,28 +257,3 @@ def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
     costs,
     report / _PANEL,
   )
-
-
-def _all_there(config: Any, metrics: Mapping[str, Any]) -> bool:
-  """Whether these are of this comparison.
-
-  They lie in an ordinary run, which somebody may have evaluated since on other
-  data or with other detectors.
-  """
-  found = metrics['datasets']
-  detectors = set(cells.detectors_of(config))
-  return found.keys() == set(config.eval.datasets) and all(
-    entry['failure'].keys() == detectors for entry in found.values()
-  )
-
-
-def _read_draws(path: Path) -> dict[str, dict[str, np.ndarray]]:
-  with (
-    path.open('rb') as file,  # np.load leaves a damaged one open
-    np.load(file, allow_pickle=False) as arrays,
-  ):
-    return {
-      key.removeprefix('draws/'): dict(zip(bootstrap.METRICS, arrays[key]))
-      for key in arrays.files
-      if key.startswith('draws/')
-    }

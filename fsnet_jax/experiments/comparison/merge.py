@@ -4,9 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common_lib import json_values
+from common_lib.foreign import quoted
 from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.experiments.comparison.evaluation import SeedResult
+from fsnet_jax.experiments.stored_results import check_has
 from fsnet_jax.metrics import bootstrap
+from fsnet_jax.metrics.ranking.ranking import COVERAGES
 from fsnet_jax.report.schema import MEASURE_KEYS
 
 SCHEMA = 1
@@ -19,6 +23,9 @@ _SEGMENTATION = (
   'pixel_acc',
   'base_error_rate',
 )
+# What figures show: two curves, and dots of two measures.
+_CURVES = ('risk_at_coverage', 'risk_at_coverage_class_macro')
+_DOTS = ('auroc', 'fpr95_error')
 _SHARES = (
   'risk_at_coverage',
   'risk_at_coverage_class_macro',
@@ -75,24 +82,49 @@ def merge(
   }
 
 
-def is_whole(content: Any) -> bool:
-  """Whether this is a `compare.json` that this version reads.
+def check_whole(content: Any) -> None:
+  """Raises BadValue unless figures can be made of a `compare.json`.
 
   Args:
-    content: what a JSON file of that name holds.
+    content: what a JSON file of that name holds; keys that no figure looks at
+      may hold anything.
   """
-  if not isinstance(content, dict) or content.get('schema') != SCHEMA:
-    return False
-  datasets = content.get('datasets')
-  return (
-    isinstance(content.get('network'), str)
-    and isinstance(datasets, dict)
-    and len(datasets) > 0
-    and all(
-      isinstance(entry, dict) and 'failure' in entry
-      for entry in datasets.values()
-    )
-  )
+  check_has(content, 'it', ('schema', 'network', 'datasets'))
+  json_values.whole_number(content['schema'], 'schema', SCHEMA, SCHEMA)
+  _check_shown(content['network'], 'network')
+  for dataset, entry in _named(content['datasets'], 'datasets'):
+    check_has(entry, dataset, ('failure',))
+    for name, detector in _named(entry['failure'], dataset):
+      check_has(detector, name, ('pooled', *_CURVES))
+      for group, keys in (
+        ('pooled', _DOTS),
+        *((curve, COVERAGES) for curve in _CURVES),
+      ):
+        stats = detector[group]
+        check_has(stats, group, keys)
+        if group in _CURVES:
+          json_values.fields(stats, group, keys)
+        for key in keys:
+          check_has(stats[key], key, ('mean',))
+          if stats[key]['mean'] is not None:
+            json_values.number(stats[key]['mean'], key, -0.01, 1.01)
+
+
+def _named(value: Any, what: str) -> list[tuple[str, Any]]:
+  """The entries of an object that is not empty, by names to be shown."""
+  check_has(value, what, ())
+  if not value:
+    raise json_values.BadValue(f'{what} is empty')
+  for name in value:
+    _check_shown(name, what)
+  return list(value.items())
+
+
+def _check_shown(value: Any, what: str) -> None:
+  """Raises BadValue unless the value is a name that a figure can show."""
+  text = json_values.text(value, what)
+  if quoted(text, len(text)) != text:
+    raise json_values.BadValue(f'{what} is {json_values.shown(text)}')
 
 
 def _method(name: str) -> dict[str, Any]:

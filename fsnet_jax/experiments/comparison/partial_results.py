@@ -7,19 +7,28 @@ whole evaluation is on disk.
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common_lib import json_values, npz
+from common_lib.errors import UserError
 from common_lib.files import write_text
 from fsnet_jax.evaluation.evaluator import DatasetResult
+from fsnet_jax.experiments import stored_results
+from fsnet_jax.report import metrics_json
 from fsnet_jax.report.figures.examples import Example
 from fsnet_jax.report.write import file_names
 
-_ARRAYS = ('image', 'label', 'prediction', 'valid')
+# Of an example: type, and shape beyond height and width.
+_ARRAYS: Mapping[str, tuple[type, tuple[int, ...]]] = {
+  'image': (np.uint8, (3,)),
+  'label': (np.uint8, ()),
+  'prediction': (np.uint8, ()),
+  'valid': (np.bool_, ()),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +111,35 @@ class Parts:
   def _read(self, dataset: str) -> Part | None:
     json_file, npz_file = self._files(dataset)
     try:
-      stored = json.loads(json_file.read_text())
-      if stored['identity'] != self._identity:
+      stored = stored_results.read_object(json_file)
+      if stored.get('identity') != self._identity:
         return None
-      with (
-        npz_file.open('rb') as file,  # np.load leaves a damaged one open
-        np.load(file, allow_pickle=False) as arrays,
-      ):
-        examples = _as_examples(arrays, stored['ids'])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+      _check(dataset, stored)
+      arrays = npz.read_npz(npz_file, what='pictures', fix='-')
+      examples = _as_examples(arrays, stored['ids'])
+    except (json_values.BadValue, UserError):
       return None
     shown = examples.pop() if stored['panel'] else None
     result = DatasetResult(stored['metrics'], examples)
     return Part(result, stored['segments'], stored['resolution'], shown)
+
+
+def _check(dataset: str, stored: Any) -> None:
+  """Raises BadValue unless a part's description is one of this program."""
+  names = ('identity', 'metrics', 'segments', 'resolution', 'ids', 'panel')
+  json_values.fields(stored, dataset, names)
+  problem = metrics_json.problem_of_dataset(stored['metrics'])
+  if problem:
+    raise json_values.BadValue(problem)
+  detectors = list(stored['metrics']['failure'])
+  stored_results.check_segments(stored['segments'], detectors)
+  stored_results.check_resolution(stored['resolution'], detectors)
+  for title in json_values.entries(stored['ids'], 'ids'):
+    json_values.text(title, 'an id')
+  if type(stored['panel']) is not bool or (
+    stored['panel'] and not stored['ids']
+  ):
+    raise json_values.BadValue('panel is not whether there is a picture more')
 
 
 def _as_arrays(examples: Sequence[Example]) -> dict[str, np.ndarray]:
@@ -134,10 +159,27 @@ def _as_examples(
   for place, title in enumerate(ids):
     start = f'{place}/failure/'
     failure = {
-      key.removeprefix(start): arrays[key]
-      for key in arrays
+      key.removeprefix(start): array
+      for key, array in arrays.items()
       if key.startswith(start)
     }
-    fields = {name: arrays[f'{place}/{name}'] for name in _ARRAYS}
+    known = [name for name in _ARRAYS if f'{place}/{name}' in arrays]
+    fields = {name: arrays[f'{place}/{name}'] for name in known}
+    _check_picture(fields, failure)
     examples.append(Example(id=title, failure=failure, **fields))
   return examples
+
+
+def _check_picture(
+  fields: Mapping[str, np.ndarray], failure: Mapping[str, np.ndarray]
+) -> None:
+  """Raises BadValue unless these are the arrays of one `Example`."""
+  json_values.fields(fields, 'a picture', _ARRAYS)
+  size = fields['label'].shape
+  for name, (kind, shape) in _ARRAYS.items():
+    array = fields[name]
+    if array.dtype != kind or array.shape != (*size, *shape) or len(size) != 2:
+      raise json_values.BadValue(f'{name} has another type or shape')
+  for array in failure.values():
+    if array.dtype.kind != 'f' or array.shape != size:
+      raise json_values.BadValue('a failure map has another type or shape')

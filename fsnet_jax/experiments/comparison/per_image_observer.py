@@ -1,7 +1,6 @@
-"""Looks on during the evaluation pass: images, segments, one example."""
+"""Looks on during the evaluation pass: segments and one example."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,30 +8,10 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from fsnet_jax.metrics.per_image import (
-  ImageHistograms,
-  ImageTable,
-  image_counts,
-)
 from fsnet_jax.metrics.ranking.ranking import BUDGETS
 from fsnet_jax.metrics.segments import SegmentSums, sums_at_budgets
 from fsnet_jax.report.figures.examples import Example
 from fsnet_jax.runtime import mesh as mesh_lib
-
-
-def _counts(maps, label, index):
-  """The images of a batch as histograms, for every score."""
-  wrong = maps['prediction'] != label
-  return {
-    name: image_counts(score, wrong, maps['valid'])
-    for name, score in maps['score'].items()
-  }, index
-
-
-@functools.cache
-def _step(mesh: Any) -> Any:
-  """`_counts`, compiled once for all data sets."""
-  return jax.jit(_counts, out_shardings=mesh_lib.replicated(mesh))
 
 
 class DatasetObserver:
@@ -57,10 +36,8 @@ class DatasetObserver:
     }
     self._shown = source_length // 2
     self._title = f'image {self._shown}'
-    self._histograms: dict[str, ImageHistograms] = {}
+    self._detectors: tuple[str, ...] = ()
     self._segments: dict[str, dict[str, SegmentSums]] = {}
-    self._mesh = mesh_lib.make_mesh()
-    self._step = _step(self._mesh)
     self.example: Example | None = None
     self._size: tuple[int, ...] = ()
 
@@ -69,12 +46,7 @@ class DatasetObserver:
   ) -> None:
     """Takes a batch of this process and the maps of the whole batch."""
     self._size = batch['label'].shape[1:]
-    own = {name: batch[name] for name in ('label', 'index')}
-    own = mesh_lib.put_batch(own, self._mesh)
-    counts, index = self._step(maps, own['label'], own['index'])
-    index = np.asarray(index)
-    for name, one in counts.items():
-      self._histograms.setdefault(name, ImageHistograms()).add(one, index)
+    self._detectors = tuple(maps['score'])
     rows = [
       row
       for row, place in enumerate(batch['index'])
@@ -84,10 +56,6 @@ class DatasetObserver:
       local = jax.tree.map(mesh_lib.local_rows, dict(maps))
       for row in rows:
         self._look_at(row, batch, local)
-
-  def tables(self) -> dict[str, ImageTable]:
-    """By detector, every image of the data set."""
-    return {name: one.table() for name, one in self._histograms.items()}
 
   def segments(self) -> dict[str, dict[str, dict[str, Any]]]:
     """By detector and review budget, the metrics of `SegmentSums.compute`.
@@ -101,12 +69,12 @@ class DatasetObserver:
         ).compute()
         for budget in BUDGETS
       }
-      for name in self._histograms
+      for name in self._detectors
     }
 
   def share_example(self) -> None:
     """Gives the example to every process; every process must call it."""
-    if jax.process_count() == 1 or not self._histograms:
+    if jax.process_count() == 1 or not self._detectors:
       return
     example = self.example or self._blank()
     own = dataclasses.asdict(example) | {'seen': self.example is not None}
@@ -126,7 +94,7 @@ class DatasetObserver:
       label=nothing,
       prediction=nothing,
       valid=nothing.astype(bool),
-      failure={n: nothing.astype(np.float32) for n in self._histograms},
+      failure={n: nothing.astype(np.float32) for n in self._detectors},
     )
 
   def _look_at(

@@ -9,8 +9,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from common_lib import json_values
 from common_lib.console import say
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS
 
@@ -241,18 +243,18 @@ def _beside(config: Any) -> list[dict[str, Any]]:
   folder = config.compare.beside
   if not folder:
     return []
+  from fsnet_jax.experiments import stored_results
   from fsnet_jax.experiments.comparison import merge
 
   path = Path(folder) / 'report' / 'compare.json'
   try:
-    content = json.loads(path.read_text())
-  except (OSError, ValueError):
-    content = None
-  if not merge.is_whole(content):
+    content = stored_results.read_object(path)
+    merge.check_whole(content)
+  except json_values.BadValue as error:
     raise UserError(
       f'config.compare.beside names {folder}, which holds no finished '
-      'comparison: give the --workdir of one.'
-    )
+      f'comparison ({quoted(error)}): give the --workdir of one.'
+    ) from error
   # A figure tells curves apart by network and data set.
   if content['network'] == config.segmentation.name:
     raise UserError(

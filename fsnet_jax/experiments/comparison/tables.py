@@ -264,18 +264,13 @@ def _interval_cell(
 ) -> Cell:
   if interval is None:
     return Cell(measures.UNDEFINED)
-  texts = [
-    f'{measure.scale * interval[key] + 0.0:+.2f}'
-    for key in ('difference', 'low', 'high')
-  ]
-  low, high = interval['low'], interval['high']
-  above, below = low > 0, high < 0
-  better = below if measure.lower_is_better else above
-  mark = ' †' if (above or below) and not better else ''
+  outcome = measures.outcome(interval, measure)
+  mark = ' †' if outcome == 'worse' else ''
   gaps = interval['seeds']
   ahead = sum(gap < 0 if measure.lower_is_better else gap > 0 for gap in gaps)
   shown = f' {ahead}/{len(gaps)}' if len(gaps) > 1 else ''
-  return Cell(f'{texts[0]} [{texts[1]}, {texts[2]}]{mark}{shown}', better)
+  text = measures.format_interval(interval, measure)
+  return Cell(f'{text}{mark}{shown}', outcome == 'better')
 
 
 def segments_table(content: Mapping[str, Any]) -> Table:

@@ -6,7 +6,7 @@ in the overhead of a few dozen small operations for each; here a row of an
 array is a ranking. Formulas and names are those of `ranking`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,7 +17,10 @@ Rows = Float[np.ndarray, 'r s']
 
 
 def ranking_metrics(
-  correct: Rows, wrong: Rows, tied: Bool[np.ndarray, ' s']
+  correct: Rows,
+  wrong: Rows,
+  tied: Bool[np.ndarray, ' s'],
+  metrics: Sequence[str] | None = None,
 ) -> Mapping[str, Float[np.ndarray, ' r']]:
   """The metrics of each row, most suspicious step first.
 
@@ -25,6 +28,7 @@ def ranking_metrics(
     correct: whole numbers, rightly segmented pixels of each step.
     wrong: likewise, wrongly segmented ones.
     tied: whether the pixels of a step all have the same score.
+    metrics: those wanted, of those below; None: all.
 
   Returns:
     `ap_error`, `ap_success`, `auroc`, `fpr95_error`, `aurc` and `augrc`, as
@@ -34,16 +38,21 @@ def ranking_metrics(
   errors, rights = wrong.sum(axis=1), correct.sum(axis=1)
   defined = (errors > 0) & (rights > 0)
   wrong, correct = wrong[defined], correct[defined]
-  found = {
-    'ap_error': _average_precision(wrong, correct, tied),
-    'ap_success': _average_precision(
+  total = wrong + correct
+  compute: dict[str, Callable[[], np.ndarray]] = {
+    'ap_error': lambda: _average_precision(wrong, correct, tied),
+    'ap_success': lambda: _average_precision(
       correct[:, ::-1], wrong[:, ::-1], tied[::-1]
     ),
-    'auroc': _auroc(wrong, correct),
-    'fpr95_error': _fpr95(wrong, correct, tied),
-    **_risks(wrong[:, ::-1], (wrong + correct)[:, ::-1]),
+    'auroc': lambda: _auroc(wrong, correct),
+    'fpr95_error': lambda: _fpr95(wrong, correct, tied),
+    'aurc': lambda: _risk_area(wrong[:, ::-1], total[:, ::-1]),
+    'augrc': lambda: _generalised_risk_area(wrong[:, ::-1], total[:, ::-1]),
   }
-  return {name: _spread(values, defined) for name, values in found.items()}
+  return {
+    name: _spread(compute[name](), defined)
+    for name in (compute if metrics is None else metrics)
+  }
 
 
 def _spread(values: np.ndarray, defined: np.ndarray) -> np.ndarray:
@@ -95,11 +104,17 @@ def _fpr95(
   return flagged / correct.sum(axis=1)
 
 
-def _risks(failures: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
-  """AURC and AUGRC; steps most trusted first."""
+def _risk_area(failures: np.ndarray, total: np.ndarray) -> np.ndarray:
+  """AURC; steps most trusted first."""
   start, done = _before(total), _before(failures)
-  pixels = total.sum(axis=1)
   growth = np.log1p(total / np.maximum(start, 1)) * (start > 0)
   area = failures + (done - failures * start / np.maximum(total, 1)) * growth
-  general = np.einsum('rs,rs->r', done + failures / 2, total)
-  return {'aurc': area.sum(axis=1) / pixels, 'augrc': general / pixels**2}
+  return area.sum(axis=1) / total.sum(axis=1)
+
+
+def _generalised_risk_area(
+  failures: np.ndarray, total: np.ndarray
+) -> np.ndarray:
+  """AUGRC; steps most trusted first."""
+  general = np.einsum('rs,rs->r', _before(failures) + failures / 2, total)
+  return general / total.sum(axis=1) ** 2

@@ -278,10 +278,11 @@ def _add_legend(figure: Figure, handles: list[Line2D]) -> None:
 
 def _short(name: str) -> str:
   """Returns a name that fits a panel; the middle of a long one is cut out."""
-  if len(name) <= _NAME_LENGTH:
-    return name
-  half = (_NAME_LENGTH - 1) // 2
-  return f'{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}'
+  if len(name) > _NAME_LENGTH:
+    half = (_NAME_LENGTH - 1) // 2
+    name = f'{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}'
+  # Between two of them Matplotlib would expect a formula.
+  return name.replace('$', r'\$')
 
 
 def _handles(

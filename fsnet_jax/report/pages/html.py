@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common_lib import class_table
+from fsnet_jax.metrics.bootstrap import LEAST_IMAGES
 from fsnet_jax.report import measures, paper_numbers, schema, summary
 from fsnet_jax.report.pages import templates
 
@@ -39,6 +40,15 @@ def render_html(
     failure_columns=measures.FAILURE_MEASURES,
     pooled=_failure_table(datasets, 'pooled'),
     certified=summary.certified(datasets),
+    difference_columns=[
+      measures.BY_KEY[key] for key in measures.DIFFERENCES_SHOWN
+    ],
+    differences=[
+      _difference_table(name, entry)
+      for name, entry in datasets.items()
+      if len(entry['failure']) > 1 and 'msp' in entry['failure']
+    ],
+    reference=measures.detector_title('msp'),
     class_macro=_failure_table(datasets, 'class_macro'),
     segmentation_columns=measures.SEGMENTATION_MEASURES,
     segmentation=_segmentation_table(datasets),
@@ -164,6 +174,48 @@ def _failure_table(
   ]
 
 
+def _difference_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns one data set's differences to MSP, with intervals."""
+  drawn = summary.units_drawn(dataset)
+  return {
+    'dataset': name,
+    'drawn': drawn,
+    'problem': '' if drawn else summary.why_no_interval(dataset),
+    'few_sequences': _few_sequences(dataset),
+    'rows': [
+      {
+        'detector': measures.detector_title(detector),
+        'cells': [
+          _interval_cell((entry.get('difference_to_msp') or {}).get(key), key)
+          for key in measures.DIFFERENCES_SHOWN
+        ],
+      }
+      for detector, entry in dataset['failure'].items()
+      if drawn and detector != 'msp'
+    ],
+  }
+
+
+def _interval_cell(
+  interval: Mapping[str, Any] | None, key: str
+) -> dict[str, str]:
+  """Returns a difference as text, and whether it is more than chance."""
+  measure = measures.BY_KEY[key]
+  if interval is None:
+    return {'text': measures.UNDEFINED, 'outcome': 'unknown'}
+  return {
+    'text': measures.format_interval(interval, measure),
+    'outcome': measures.outcome(interval, measure),
+  }
+
+
+def _few_sequences(dataset: Mapping[str, Any]) -> int:
+  """Returns how many sequences there are, if too few to be drawn, else 0."""
+  count = dataset.get('sequences', 1)
+  drawn = summary.units_drawn(dataset)
+  return count if drawn.endswith('images') and 1 < count < LEAST_IMAGES else 0
+
+
 def _defined_classes(
   dataset: Mapping[str, Any], detector: str, group: str
 ) -> str | None:
@@ -187,7 +239,7 @@ def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
       'images': f'{dataset["images"]:,}',
       'pixels': f'{dataset["pixels"]:,}',
       'cells': [
-        _cell(dataset['segmentation'][column.key], column)
+        _cell(dataset['segmentation'].get(column.key), column)
         for column in measures.SEGMENTATION_MEASURES
       ],
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from common_lib import class_table
 from fsnet_jax.evaluation.evaluator import DatasetResult
+from fsnet_jax.evaluation.image_tables import ImageTables
 from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.metrics.failure import FailureHistogram
@@ -18,6 +19,7 @@ from fsnet_jax.metrics.segmentation import (
   confusion_counts,
 )
 from fsnet_jax.report.metrics_json import write_metrics_json
+from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import Interrupted
 
 DATASETS = ('streets/day', 'streets/day@blur2')
@@ -41,6 +43,7 @@ def batches(seed, names):
       'label': label,
       'mask': index >= 0,
       'index': index,
+      'sequence': np.zeros((4, 2), np.uint32),
     }
     score = {
       name: rng.normal(gain * wrong, 1).astype(np.float32)
@@ -50,9 +53,10 @@ def batches(seed, names):
 
 
 def dataset(seed, names, observe):
-  """Metrics of one data set by the real accumulators."""
+  """One data set by the real accumulators: its entry, and its tables."""
   segmentation = SegmentationMetrics.empty(class_table.NUM_CLASSES)
   failure = {n: FailureHistogram.empty(class_table.NUM_CLASSES) for n in names}
+  images = ImageTables(IMAGES, len(names), mesh_lib.make_mesh())
   for batch, maps in batches(seed, names):
     truth, predicted, valid = (
       jnp.asarray(array)
@@ -66,23 +70,19 @@ def dataset(seed, names, observe):
       failure[name] = failure[name].update(
         jnp.asarray(maps['score'][name]), predicted != truth, valid, truth
       )
+    score = {name: jnp.asarray(s) for name, s in maps['score'].items()}
+    on_device = {'prediction': predicted, 'valid': valid, 'score': score}
+    images.add(batch, on_device)
     if observe:
-      score = {name: jnp.asarray(s) for name, s in maps['score'].items()}
-      observe(
-        batch,
-        {
-          'prediction': predicted,
-          'valid': valid,
-          'score': score,
-        },
-      )
+      observe(batch, on_device)
   values = segmentation.compute(class_table.CLASS_NAMES)
-  return {
+  entry = {
     'images': IMAGES,
     'pixels': values.pop('pixels'),
     'segmentation': values,
     'failure': {n: failure[n].compute(class_table.CLASS_NAMES) for n in names},
   }
+  return entry, images.tables()
 
 
 class StandIns:
@@ -116,7 +116,7 @@ class StandIns:
       'config': cell.to_dict(),
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
       'datasets': {
-        one: dataset(len(name) + place, detectors, None)
+        one: dataset(len(name) + place, detectors, None)[0]
         for place, one in enumerate(cell.eval.datasets)
       },
     }
@@ -135,13 +135,13 @@ class StandIns:
       if observers and name == self.stop_before:
         raise Interrupted('Interrupted while evaluating')
       self.passes.append(name)
-      results[name] = dataset(
+      results[name], tables = dataset(
         100 * cell.seed + place,
         tuple(cell.eval.detectors),
         (observers or {}).get(name),
       )
       if keep:
-        keep(name, DatasetResult(results[name], []))
+        keep(name, DatasetResult(results[name], [], tables))
     metrics = {
       'schema': 1,
       'config': cell.to_dict(),

@@ -71,6 +71,14 @@ def test_mistakes_are_one_sentence(field, value, words):
     ablation.check(config)
 
 
+@pytest.mark.parametrize('name', ['fsnet', 'msp'])
+def test_the_table_needs_both_detectors(name):
+  config = ablation_config.get_config('fcn8')
+  config.eval.detectors = tuple({'fsnet', 'msp', 'entropy'} - {name})
+  with pytest.raises(UserError, match=f"config.eval.detectors lacks '{name}'"):
+    ablation.check(config)
+
+
 def test_plateau_cannot_share_phase_1():
   config = ablation_config.get_config('fcn8')
   config.switch = 'plateau'

@@ -12,6 +12,7 @@ from fsnet_jax.builders import networks
 from fsnet_jax.config import validation
 from fsnet_jax.experiments import comparison
 from fsnet_jax.experiments.comparison import cells
+from fsnet_jax.metrics.ranking.ranking import COVERAGES
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.runtime.workdir import flatten
 
@@ -146,11 +147,31 @@ def beside(folder, content):
   return config
 
 
-WHOLE = {
-  'schema': 1,
-  'network': 'unet',
-  'datasets': {'streets/day': {'failure': {'msp': {}}}},
-}
+def spread(value=0.5):
+  return {'mean': value, 'std': None, 'seeds': [value]}
+
+
+def whole(**changes):
+  """What figures need of another network's comparison."""
+  msp = {
+    'pooled': {'auroc': spread(), 'fpr95_error': spread(None)},
+    'risk_at_coverage': {one: spread(0.1) for one in COVERAGES},
+    'risk_at_coverage_class_macro': {one: spread(0.1) for one in COVERAGES},
+  }
+  for path, value in changes.items():
+    group, _, key = path.partition('__')
+    if key:
+      msp[group] = msp[group] | {key: value}
+    else:
+      msp[group] = value
+  return {
+    'schema': 1,
+    'network': 'unet',
+    'datasets': {'streets/day': {'failure': {'msp': msp}}},
+  }
+
+
+WHOLE = whole()
 
 
 def test_another_network_may_stand_beside(tmp_path):
@@ -168,12 +189,44 @@ def test_another_network_may_stand_beside(tmp_path):
     {key: WHOLE[key] for key in ('schema', 'network')},
     WHOLE | {'datasets': {}},
     WHOLE | {'datasets': {'streets/day': None}},
+    WHOLE | {'datasets': {'streets/day': {'failure': {'msp': {}}}}},
+    WHOLE | {'datasets': {'streets/day': {'failure': {}}}},
+    WHOLE | {'datasets': {'\x1b[2J': WHOLE['datasets']['streets/day']}},
+    WHOLE | {'datasets': [WHOLE]},
+    WHOLE | {'schema': True},
+    WHOLE | {'schema': 10**400},
+    WHOLE | {'network': ['unet']},
+    WHOLE | {'network': 'u' * 2000},
+    whole(pooled=[1]),
+    whole(pooled__auroc=0.5),
+    whole(pooled__auroc={'std': 0.5}),
+    whole(pooled__auroc=spread('0.5')),
+    whole(pooled__auroc=spread(10**400)),
+    whole(pooled__auroc=spread(float('nan'))),
+    whole(pooled__auroc=spread(50)),
+    whole(risk_at_coverage={}),
+    whole(risk_at_coverage__half=spread()),
+    whole(risk_at_coverage_class_macro=None),
+    json.loads('[' * 900 + ']' * 900),
   ],
 )
 def test_half_a_comparison_beside_is_a_mistake(tmp_path, content):
   with pytest.raises(UserError, match='config.compare.beside') as error:
     comparison.check(beside(tmp_path, content))
-  assert 'no finished comparison' in str(error.value)
+  said = str(error.value)
+  assert 'no finished comparison' in said
+  assert '\n' not in said and '\x1b' not in said and len(said) < 700
+
+
+def test_a_folder_without_a_comparison_beside_is_a_mistake(tmp_path):
+  config = beside(tmp_path, WHOLE)
+  for text in ('', '{"schema": ', '[' * 100_000, '{"schema": ' + '9' * 5000):
+    (tmp_path / 'report' / 'compare.json').write_text(text)
+    with pytest.raises(UserError, match='holds no finished comparison'):
+      comparison.check(config)
+  (tmp_path / 'report' / 'compare.json').unlink()
+  with pytest.raises(UserError, match='no finished comparison.*No such file'):
+    comparison.check(config)
 
 
 def test_the_same_network_beside_is_a_mistake(tmp_path):

@@ -137,6 +137,28 @@ def test_predictions_are_of_the_network_that_has_not_seen_the_image(
     )
 
 
+def test_damaged_predictions_are_named(failure_data, frozen_config, tmp_path):
+  source = data_sources.training_source(frozen_config)
+  whole = np.load(failure_data[0] / 'logits' / '000001.npy')
+  path = tmp_path / 'logits' / '000001.npy'
+  path.parent.mkdir()
+  scenes = cross_predictions.FailureScenes(source, tmp_path)
+  np.save(path, whole)
+  np.testing.assert_array_equal(scenes[1]['logits'], whole)
+  for other in (whole[1:], whole.astype(np.float32), whole[0], np.array([{}])):
+    np.save(path, other, allow_pickle=True)
+    with pytest.raises(UserError, match='000001.npy.*delete it'):
+      scenes[1]
+  np.save(path, whole)
+  content = path.read_bytes()
+  for cut in (0, 5, 100, len(content) - 1):
+    path.write_bytes(content[:cut])
+    with pytest.raises(UserError, match='000001.npy.*delete it'):
+      scenes[1]
+  with pytest.raises(UserError, match='000002.npy.*No such file'):
+    scenes[2]
+
+
 def test_finished_data_are_left_alone(failure_data, frozen_config):
   folder, cost, *_ = failure_data
   files = sorted(folder.glob('logits/*.npy'))

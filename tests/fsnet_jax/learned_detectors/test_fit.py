@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -258,6 +259,53 @@ def test_folders_that_are_no_fit(fits, tmp_path):
   (unfinished / 'fit.json').write_text(text)
   with pytest.raises(UserError, match='not finished'):
     learned_detectors.load('tcp', unfinished)
+
+
+@pytest.mark.parametrize(
+  ('keys', 'value', 'words'),
+  [
+    (('detector',), 3, 'detector is no text'),
+    (('detector',), ..., 'detector is no text'),
+    (('segmentation',), ['a'], 'segmentation is no text'),
+    (('config',), ..., 'config is no object'),
+    (('config',), [1], 'config is no object'),
+    (('config', 'a.b'), 1, "config has the field 'a.b'"),
+    (('config', '__class__'), 1, 'config has the field'),
+    (('config', 'width'), 10**400, 'config.width .* a number too large'),
+    (('config', 'width'), float('nan'), 'config.width'),
+    (('config', 'deep'), json.loads('[' * 60 + ']' * 60), 'nested too deep'),
+    # What a network alone can tell.
+    (('config', 'segmentation'), ..., 'no network can be made of'),
+    (('config', 'segmentation', 'name'), 'resnet', "fit of tcp.*'resnet'"),
+    (('config', 'width'), '1', 'no network can be made of'),
+    (('config', 'image_size'), 7, 'no network can be made of'),
+  ],
+)
+def test_a_damaged_description_is_one_sentence(
+  fits, tmp_path, keys, value, words
+):
+  folder = fits['tcp'][0]
+  stored = json.loads((folder / 'fit.json').read_text())
+  *parents, last = keys
+  node = stored
+  for key in parents:
+    node = node[key]
+  if value is ...:
+    del node[last]
+  else:
+    node[last] = value
+  (tmp_path / 'fit.json').write_text(json.dumps(stored))
+  shutil.copy(folder / 'cost.json', tmp_path)
+  with pytest.raises(UserError, match=words) as error:
+    learned_detectors.load('tcp', tmp_path)
+  assert '\n' not in str(error.value) and len(str(error.value)) < 800
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"detector": ', '[' * 100_000])
+def test_a_description_that_is_no_object(tmp_path, text):
+  (tmp_path / 'fit.json').write_text(text)
+  with pytest.raises(UserError, match='fit.json, the description of a fit'):
+    learned_detectors.check_fit('tcp', str(tmp_path))
 
 
 def test_another_s_is_noticed(fits, frozen_config, capsys):

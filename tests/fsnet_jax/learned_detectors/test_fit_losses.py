@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 from scipy.special import softmax
 from scipy.stats import entropy
@@ -108,6 +109,38 @@ def test_costs_add_up_and_survive(tmp_path):
   assert cost.read(tmp_path) is None  # Half a file is no result.
   Cost(1, 2.0, 3).write(tmp_path)
   assert cost.read(tmp_path) == Cost(1, 2.0, 3)
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    '', 'null', '[]', '[1, 2.0, 3]', '{}', '[' * 100_000, '9' * 5000,
+    '{"trainings_of_s": 1, "seconds": 2.0}',
+    '{"trainings_of_s": 1, "seconds": 2.0, "images": 3, "more": 4}',
+    '{"trainings_of_s": "1", "seconds": 2.0, "images": 3}',
+    '{"trainings_of_s": true, "seconds": 2.0, "images": 3}',
+    '{"trainings_of_s": 1, "seconds": NaN, "images": 3}',
+    '{"trainings_of_s": 1, "seconds": -2.0, "images": 3}',
+    '{"trainings_of_s": 1, "seconds": [2.0], "images": 3}',
+    '{"trainings_of_s": 1, "seconds": 2.0, "images": 3.5}',
+    f'{{"trainings_of_s": 1, "seconds": 2.0, "images": {10**400}}}',
+  ],
+)  # fmt: skip
+def test_a_damaged_cost_is_none(tmp_path, text):
+  (tmp_path / 'cost.json').write_text(text)
+  assert cost.read(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+  'text', ['', '[3]', '{}', '"3"', 'NaN', 'Infinity', '-1', '1' * 400, 'true']
+)
+def test_a_damaged_time_begins_at_0(tmp_path, text):
+  (tmp_path / 'seconds.json').write_text(text)
+  with cost.running(tmp_path) as watch:
+    assert 0 <= watch.seconds < 60
+  (tmp_path / 'seconds.json').write_text('7')
+  with cost.running(tmp_path) as watch:
+    assert 7 <= watch.seconds < 67
 
 
 def test_entropy_of_the_mean_of_sure_and_unsure_members():

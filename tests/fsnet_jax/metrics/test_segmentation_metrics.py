@@ -1,9 +1,15 @@
 """Confusion matrices and what follows from them."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cityscapesscripts.evaluation import (
+  evalPixelLevelSemanticLabeling as script,
+)
+from cityscapesscripts.helpers import labels as official
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from fsnet_jax.metrics.segmentation import SegmentationMetrics, confusion_counts
@@ -181,3 +187,44 @@ def test_refusals():
   ]
   with pytest.raises(ValueError, match='overflow int32'):
     jax.eval_shape(lambda *arrays: confusion_counts(*arrays, 2), *shapes)
+
+
+def of_cityscapes(confusion):
+  """mIoU as `cityscapesscripts` computes it; rows are trainIds.
+
+  Its matrix is by label id; every id of no trainId is ignored or void.
+  """
+  ids = [official.trainId2label[index].id for index in range(19)]
+  by_id = np.zeros((len(official.labels), len(official.labels)), np.int64)
+  by_id[np.ix_(ids, ids)] = confusion
+  arguments = types.SimpleNamespace(evalLabels=[*official.id2label][:-1])
+  scores = {
+    index: script.getIouScoreForLabel(index, by_id, arguments) for index in ids
+  }
+  return script.getScoreAverage(scores, arguments)
+
+
+def test_the_convention_of_cityscapes_is_that_of_its_script():
+  rng = np.random.default_rng(3)
+  for present, predicted in ((19, 19), (5, 19), (19, 4), (1, 2), (1, 1)):
+    counts = np.zeros((1, 19, 19), np.int32)
+    counts[0, :present, :predicted] = rng.integers(0, 50, (present, predicted))
+    counts[0, 0, 0] += 1
+    values = SegmentationMetrics.empty(19).add(counts).compute()
+    expected = of_cityscapes(counts[0])
+    assert values['miou_cityscapes'] == pytest.approx(expected, abs=1e-15)
+    absent_but_predicted = counts[0].sum(0)[counts[0].sum(1) == 0].any()
+    assert (values['miou_cityscapes'] < values['miou']) == absent_but_predicted
+  # Wrong everywhere, and every prediction of a class that no label has.
+  counts = np.zeros((1, 19, 19), np.int32)
+  counts[0, 3, 7] = 5
+  values = SegmentationMetrics.empty(19).add(counts).compute()
+  assert values['miou_cityscapes'] == of_cityscapes(counts[0]) == 0.0
+
+
+def test_the_two_means_by_hand():
+  # road 6/8, car 2/2; two road pixels are called train, which has none.
+  counts = matrix([6, 0, 2], [0, 2, 0], [0, 0, 0])
+  values = SegmentationMetrics.empty(3).add(counts).compute()
+  assert values['miou'] == pytest.approx((6 / 8 + 1) / 2)
+  assert values['miou_cityscapes'] == pytest.approx((6 / 8 + 1 + 0) / 3)

@@ -31,10 +31,40 @@ def make_detector(auroc=0.9, fpr95=0.3, error_rate=0.1, **measures):
   }
 
 
-def make_dataset(detectors, error_rate=0.1):
-  """One data set's entry for detectors by name."""
+def make_differences(detectors, half_width):
+  """Adds differences to detectors' entries, all intervals of one width."""
+  for name, detector in detectors.items():
+    for reference in ('msp', 'fsnet'):
+      found = None
+      if reference in detectors and reference != name:
+        pairs = {
+          key: (detector['pooled'][key], detectors[reference]['pooled'][key])
+          for key in ('auroc', 'fpr95_error', 'ap_error')
+        }
+        found = {
+          key: None if None in pair else interval(pair[0] - pair[1], half_width)
+          for key, pair in pairs.items()
+        }
+      detector[f'difference_to_{reference}'] = found
+
+
+def interval(difference, half_width):
+  """A difference and its interval over 48 images."""
   return {
-    'images': 7,
+    'difference': difference,
+    'low': difference - half_width,
+    'high': difference + half_width,
+    'unit': 'image',
+    'units': 48,
+    'resamples': 500,
+  }
+
+
+def make_dataset(detectors, error_rate=0.1, half_width=0.001):
+  """One data set's entry for detectors by name."""
+  make_differences(detectors, half_width)
+  return {
+    'images': 48,
     'pixels': 12345,
     'segmentation': {
       'miou': 0.41,

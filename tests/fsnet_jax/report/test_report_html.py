@@ -240,3 +240,52 @@ def test_review_budgets_stand_where_the_file_has_them():
   assert ['Detector', '1%', '5%', '10%'] in page.rows
   assert ['FSNet', '10.0%', '—', '45.6%'] in page.rows
   assert ['MSP', '5.0%', '—', '—'] in page.rows
+
+
+def test_differences_have_their_intervals_and_marks(metrics):
+  page = Page(_render(metrics))
+  rows = [row for row in page.rows if any('[' in cell for cell in row)]
+  assert rows[0][-4:] == [
+    'FSNet',
+    '+3.00 [+2.90, +3.10]',
+    '-4.00 [-4.10, -3.90]',
+    '+0.00 [-0.10, +0.10]',
+  ]
+  entropy = rows[1]
+  assert entropy[0] == 'Entropy'
+  assert entropy[1] == '+0.50 [+0.40, +0.60]'
+  # A higher FPR95 is worse.
+  assert entropy[2] == '+1.00 [+0.90, +1.10]\N{NO-BREAK SPACE}†'
+  bold = [a for name, a in page.elements if a.get('class') == 'number better']
+  assert len(bold) == 3  # FSNet's two, and the AUROC of entropy
+  text = ' '.join(' '.join(page.text).split())
+  assert 'over 48 images' in text
+  assert 'too narrow' not in text
+
+
+def test_what_has_no_interval_says_why(metrics):
+  day = metrics['datasets']['streets/day']
+  day['images'] = 4
+  for detector in day['failure'].values():
+    detector['difference_to_msp'] = detector['difference_to_fsnet'] = None
+  text = ' '.join(' '.join(Page(_render(metrics)).text).split())
+  assert 'No interval: 4 images cannot tell a difference from chance' in text
+  for dataset in metrics['datasets'].values():
+    dataset['failure'].pop('msp')
+  text = ' '.join(Page(_render(metrics)).text)
+  assert 'Beyond MSP' not in text
+
+
+def test_few_sequences_are_a_note(metrics):
+  metrics['datasets']['streets/day']['sequences'] = 3
+  text = ' '.join(' '.join(Page(_render(metrics)).text).split())
+  assert 'all its images are from 3 sequences, too few to draw' in text
+
+
+def test_both_conventions_of_the_mean_are_named(metrics):
+  segmentation = metrics['datasets']['streets/day']['segmentation']
+  segmentation['miou_cityscapes'] = 0.3579
+  page = Page(_render(metrics))
+  row = next(r for r in page.rows if '12,345' in r)
+  assert row[3:5] == ['41.00', '35.79']
+  assert 'mIoU, Cityscapes' in ' '.join(page.text)

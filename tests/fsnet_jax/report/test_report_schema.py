@@ -26,6 +26,7 @@ def _set(metrics, path, value):
 
 DAY = ('datasets', 'streets/day')
 FSNET = (*DAY, 'failure', 'fsnet')
+TO_MSP = (*FSNET, 'difference_to_msp')
 
 
 def test_documented_layout_is_valid(metrics):
@@ -41,6 +42,7 @@ def test_every_key_is_documented():
     schema.DETECTOR_KEYS,
     schema.MEASURE_KEYS,
     schema.COUNT_KEYS,
+    schema.DIFFERENCE_KEYS,
   ):
     assert all(len(key.meaning) > 5 for key in table.values())
 
@@ -80,7 +82,7 @@ def test_every_key_is_documented():
     ((*FSNET, 'pooled', 'auroc'), ..., "pooled: missing key 'auroc'"),
     ((*FSNET, 'pooled', 'auroc'), 'high', "'high', not a number"),
     ((*FSNET, 'pooled', 'auroc'), True, 'not a number'),
-    ((*FSNET, 'pooled', 'auroc'), np.float32(np.nan), 'auroc is nan'),
+    ((*FSNET, 'pooled', 'auroc'), np.float32(np.nan), 'auroc is .*nan'),
     ((*FSNET, 'pooled', 'auroc'), -0.2, 'not a fraction'),
     ((*FSNET, 'pooled', 'fpr95'), 0.2, "unknown key 'fpr95'"),
     ((*FSNET, 'pooled', 'pixels'), 0.2, 'pooled.pixels'),
@@ -101,6 +103,18 @@ def test_every_key_is_documented():
     ((*FSNET, 'pooled_bounds'), {'auroc': (0.8, 2.0)}, 'not a fraction'),
     ((*FSNET, 'class_macro_classes'), {'auroc': 1.5}, 'not a whole number'),
     ((*FSNET, 'class_macro_classes'), {'miou': 3}, "unknown key 'miou'"),
+    ((*FSNET, 'pooled_bounds'), {'auroc': 'ab'}, 'not hold two rates'),
+    ((*DAY, 'sequences'), 1.5, 'sequences is 1.5'),
+    ((*DAY, 'images'), 1 << 70, 'a number too large'),
+    ((*TO_MSP, 'miou'), None, "unknown key 'miou'"),
+    ((*TO_MSP, 'auroc', 'low'), ..., "missing key 'low'"),
+    ((*TO_MSP, 'auroc', 'mean'), 0.1, "unknown key 'mean'"),
+    ((*TO_MSP, 'auroc', 'low'), -1.5, r'not in \[-1'),
+    ((*TO_MSP, 'auroc', 'low'), 0.9, 'low end above'),
+    ((*TO_MSP, 'auroc', 'low'), None, 'not a number'),
+    ((*TO_MSP, 'auroc', 'unit'), 'pixel', 'neither image nor sequence'),
+    ((*TO_MSP, 'auroc', 'units'), 0, 'units is 0'),
+    ((*TO_MSP, 'auroc', 'resamples'), 1.5, 'not a whole number'),
   ],
 )
 def test_wrong_layout_is_named(metrics, path, value, named):

@@ -4,20 +4,28 @@ import numpy as np
 import pytest
 
 from fsnet_jax.report import summary
-from tests.fsnet_jax.report.report_data import make_dataset, make_detector
+from tests.fsnet_jax.report.report_data import (
+  interval,
+  make_dataset,
+  make_detector,
+)
 
 
-def _words(error_rate=0.1, **detectors):
-  """Summary for detectors given as (auroc, fpr95)."""
-  return summary.summarize(
-    make_dataset(
-      {
-        name: make_detector(auroc, fpr95, error_rate)
-        for name, (auroc, fpr95) in detectors.items()
-      },
-      error_rate,
-    )
+def _dataset(error_rate=0.1, half_width=0.001, **detectors):
+  """A data set of detectors given as (auroc, fpr95)."""
+  return make_dataset(
+    {
+      name: make_detector(auroc, fpr95, error_rate)
+      for name, (auroc, fpr95) in detectors.items()
+    },
+    error_rate,
+    half_width,
   )
+
+
+def _words(error_rate=0.1, half_width=0.001, **detectors):
+  """Summary for detectors given as (auroc, fpr95)."""
+  return summary.summarize(_dataset(error_rate, half_width, **detectors))
 
 
 @pytest.mark.parametrize(
@@ -38,9 +46,9 @@ def _words(error_rate=0.1, **detectors):
       'level',
       'FSNet is level with MSP on AUROC and FPR95.',
     ),
-    # 88.04 and 87.96 both show as 88.0.
+    # The intervals are 0.1 points to both sides.
     (
-      {'fsnet': (0.8804, 0.34), 'msp': (0.8796, 0.34)},
+      {'fsnet': (0.8804, 0.34), 'msp': (0.8796, 0.3409)},
       'level',
       'FSNet is level with MSP on AUROC and FPR95.',
     ),
@@ -101,11 +109,66 @@ def test_no_win_is_claimed_that_is_not_there():
     assert ('behind MSP' in words.headline) == (worse > 0)
 
 
+@pytest.mark.parametrize(
+  ('half_width', 'verdict', 'headline'),
+  [
+    (0.009, 'ahead', 'FSNet is ahead of MSP on AUROC and FPR95.'),
+    # AUROC differs by 0.01, FPR95 by 0.02.
+    (
+      0.015,
+      'mixed',
+      'FSNet is level with MSP on AUROC; ahead of MSP on FPR95.',
+    ),
+    (0.03, 'level', 'FSNet is level with MSP on AUROC and FPR95.'),
+  ],
+)
+def test_the_words_follow_from_the_intervals(half_width, verdict, headline):
+  words = _words(half_width=half_width, fsnet=(0.9, 0.3), msp=(0.89, 0.32))
+  assert (words.verdict, words.headline) == (verdict, headline)
+  assert 'AUROC 90.0 (MSP 89.0)' in words.text
+
+
+def test_an_interval_that_ends_at_0_holds_it():
+  dataset = _dataset(fsnet=(0.9, 0.3), msp=(0.89, 0.3))
+  pair = dataset['failure']['msp']['difference_to_fsnet']
+  pair['auroc'] = interval(-0.01, 0.01) | {'high': 0.0}
+  assert summary.summarize(dataset).verdict == 'level'
+
+
+@pytest.mark.parametrize(
+  ('images', 'words'),
+  [
+    (1, '1 image cannot tell a difference from chance: that takes 10 or more.'),
+    (9, '9 images cannot tell a difference from chance: that takes 10 or'),
+    (48, 'Too few of the images have errors to tell a difference from chance.'),
+  ],
+)
+def test_without_intervals_nothing_is_claimed(images, words):
+  dataset = _dataset(fsnet=(0.99, 0.1), msp=(0.6, 0.9))
+  dataset['images'] = images
+  for detector in dataset['failure'].values():
+    detector['difference_to_msp'] = detector['difference_to_fsnet'] = None
+  found = summary.summarize(dataset)
+  assert found.verdict == 'open' and found.headline.startswith(words)
+  assert found.text.startswith('FSNet: AUROC 99.0 (MSP 60.0)')
+  assert '[' not in found.text
+
+
+def test_sequences_are_named_where_they_are_drawn():
+  dataset = _dataset(fsnet=(0.9, 0.3), msp=(0.89, 0.3))
+  for pair in dataset['failure']['fsnet']['difference_to_msp'].values():
+    pair['unit'], pair['units'] = 'sequence', 12
+  assert '(95% intervals over 12 sequences)' in summary.summarize(dataset).text
+  assert summary.units_drawn(dataset) == '12 sequences'
+
+
 def test_numbers_in_the_text():
   text = _words(fsnet=(0.912, 0.3), msp=(0.88, 0.345)).text
   assert text == (
-    'FSNet: AUROC 91.2 (MSP 88.0), FPR95 30.0 (MSP 34.5). The segmentation'
-    ' network labels 10.0% of the pixels wrongly. Setting aside the 10% of the'
+    'FSNet: AUROC 91.2 (MSP 88.0), FPR95 30.0 (MSP 34.5). FSNet less MSP: AUROC'
+    ' +3.20 [+3.10, +3.30], FPR95 -4.50 [-4.60, -4.40] (95% intervals over 48'
+    ' images). The segmentation network labels 10.0% of the pixels wrongly.'
+    ' Setting aside the 10% of the'
     # 1 - 0.9 * 0.9**2: risk(c) = e c**2 here.
     ' pixels that FSNet trusts least catches 27.1% of these errors (MSP 27.1%,'
     ' a blind choice 10%).'

@@ -102,7 +102,7 @@ def test_file_names_are_safe_and_differ():
 def test_text_table_marks_the_best_and_names_the_undefined(metrics):
   lines = report.text_table(metrics).splitlines()
   fsnet, msp, entropy = lines[3:6]
-  assert lines[2] == ('streets/day: 7 images, error rate 10.00%, mIoU 41.00')
+  assert lines[2] == ('streets/day: 48 images, error rate 10.00%, mIoU 41.00')
   assert fsnet.split()[:5] == ['FSNet', '50.00', '95.00', '91.00*', '30.00*']
   assert msp.split()[3:5] == ['88.00', '34.00']
   assert msp.split()[-1] == '2.00*'
@@ -132,11 +132,53 @@ def test_text_table_is_never_wider_than_the_terminal():
   assert max(map(len, lines)) <= report_text.TEXT_WIDTH == 100
   assert text.isascii()
   # Cut names do not move the numbers, and no two of them run together.
-  rows = [line.split() for line in lines if line.startswith('  a_detector')]
+  of_detectors = [line for line in lines if line.startswith('  a_detector')]
+  rows = [line.split() for line in of_detectors if '[' not in line]
   assert len(rows) == 16
+  intervals = [line for line in of_detectors if '[' in line]
+  assert len(intervals) == 16
+  assert all('+50.00 [+49.90, +50.10]  ' in line for line in intervals)
   assert all(len(row) == 10 for row in rows)
   assert all(row[3:5] == ['100.00*', '100.00'] for row in rows)
   assert all(row[6:9] == ['1000.00'] * 3 for row in rows)
+
+
+def test_text_table_has_the_differences_and_the_words(metrics):
+  lines = report.text_table(metrics).splitlines()
+  start = lines.index('') + 5
+  head, fsnet, entropy, words = lines[start : start + 4]
+  assert head.split() == ['less', 'MSP', 'AUROC', 'FPR95', 'AP-Err']
+  assert fsnet.split() == [
+    'FSNet', '+3.00', '[+2.90,', '+3.10]', '-4.00', '[-4.10,', '-3.90]',
+    '+0.00', '[-0.10,', '+0.10]',
+  ]  # fmt: skip
+  # AUROC 88.5 and 88.0, FPR95 35 and 34.
+  assert entropy.split()[:4] == ['Entropy', '+0.50', '[+0.40,', '+0.60]']
+  assert entropy.split()[4:7] == ['+1.00', '[+0.90,', '+1.10]']
+  assert words == '  FSNet is ahead of MSP and Entropy on AUROC and FPR95.'
+  for title in ('AUROC', 'FPR95', 'AP-Err'):
+    place = head.index(title) + len(title)
+    assert fsnet[place - 1] == ']' and fsnet[place : place + 1] in ('', ' ')
+
+
+def test_text_table_says_where_there_is_no_interval(metrics):
+  day = metrics['datasets']['streets/day']
+  day['images'] = 2
+  for detector in day['failure'].values():
+    detector['difference_to_msp'] = detector['difference_to_fsnet'] = None
+  text = report.text_table(metrics)
+  assert '  2 images cannot tell a difference from chance' in text
+  assert text.count('less MSP') == 1  # that of the other data set
+
+
+def test_text_table_has_both_means_where_they_differ(metrics):
+  segmentation = metrics['datasets']['streets/day']['segmentation']
+  segmentation['miou_cityscapes'] = segmentation['miou']
+  assert ', mIoU 41.00\n' in report.text_table(metrics)
+  segmentation['miou_cityscapes'] = 0.3
+  assert "mIoU 41.00 (by Cityscapes' script 30.00)" in report.text_table(
+    metrics
+  )
 
 
 def test_report_does_not_need_jax():

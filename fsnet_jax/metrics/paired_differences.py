@@ -1,0 +1,147 @@
+"""Every detector less MSP and less FSNet, with 95 % intervals, in any report.
+
+Both detectors judge the same errors of one network on the same images, so what
+makes an image hard cancels in the difference. Whole units are drawn with
+replacement (`bootstrap`): sequences where a data set names enough of them, for
+frames of one drive resemble each other, else images.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from fsnet_jax.metrics import bootstrap
+from fsnet_jax.metrics.image_table import ImageTable
+
+#: Detectors that the others are held against, where they are evaluated.
+REFERENCES = ('msp', 'fsnet')
+
+#: Metrics whose differences have an interval.
+METRICS = ('auroc', 'fpr95_error', 'ap_error', 'aurc', 'augrc')
+
+#: Draws of each interval.
+RESAMPLES = 500
+
+
+class Units(NamedTuple):
+  """What is drawn.
+
+  Attributes:
+    name: of one.
+    count: how many there are, m.
+    of_image: int [n], the unit of each image, 0..m-1.
+  """
+
+  name: Literal['image', 'sequence']
+  count: int
+  of_image: np.ndarray
+
+
+def units_of(sequence: np.ndarray) -> Units:
+  """Sequences if there are enough to draw from, else images.
+
+  Args:
+    sequence: int [n], a number for each image, equal within a sequence.
+  """
+  _, of_image = np.unique(sequence, return_inverse=True)
+  count = int(of_image.max(initial=-1)) + 1
+  if bootstrap.LEAST_IMAGES <= count < len(sequence):
+    return Units('sequence', count, of_image)
+  return Units('image', len(sequence), np.arange(len(sequence)))
+
+
+def paired_differences(
+  tables: Mapping[str, ImageTable],
+  pooled: Mapping[str, Mapping[str, Any]],
+  sequence: np.ndarray,
+  resamples: int = RESAMPLES,
+) -> dict[str, dict[str, Any]]:
+  """The differences of every detector, for its entry in `metrics.json`.
+
+  The draws depend on the number of units alone, so that two runs on the same
+  images see the same ones. What the ranges of score cost the resampled metrics
+  is taken off: the interval lies about the exact difference.
+
+  Args:
+    tables: by detector, every image of a data set.
+    pooled: by detector, the exact metrics of all pixels, None where not
+      defined.
+    sequence: as `units_of` takes it.
+    resamples: draws of the bootstrap.
+
+  Returns:
+    By detector `difference_to_msp` and `difference_to_fsnet`: for each of
+    `METRICS` the `difference` (detector less reference), the `low` and `high`
+    end of its 95 % percentile interval, the `unit` drawn, how many `units`
+    there are, and `resamples`. A metric is None where it is not defined: fewer
+    than `bootstrap.LEAST_IMAGES` units, or no error in half of the draws. All
+    is None for the reference itself and where it was not evaluated.
+  """
+  found: dict[str, dict[str, Any]] = {
+    name: {f'difference_to_{one}': None for one in REFERENCES}
+    for name in tables
+  }
+  references = [one for one in REFERENCES if one in tables]
+  if not references or len(tables) < 2:
+    return found
+  units = units_of(sequence)
+  draws = _draws(tables, pooled, units, resamples)
+  for name in tables:
+    for reference in references:
+      if name != reference:
+        found[name][f'difference_to_{reference}'] = {
+          metric: _interval(metric, name, reference, pooled, draws, units)
+          for metric in METRICS
+        }
+  return found
+
+
+def _draws(
+  tables: Mapping[str, ImageTable],
+  pooled: Mapping[str, Mapping[str, Any]],
+  units: Units,
+  resamples: int,
+) -> dict[str, dict[str, np.ndarray]]:
+  """By detector and metric each draw, float64 [r]; empty if too few units."""
+  if units.count < bootstrap.LEAST_IMAGES:
+    return {}
+  weights = bootstrap.draws(units.count, resamples)
+  # Each unit once, before the draws: what is known exactly.
+  weights = np.concatenate([np.ones_like(weights[:1]), weights])
+  found = {}
+  for name, table in tables.items():
+    if units.name != 'image':
+      table = table.joined(units.of_image)
+    values = bootstrap.resampled(table, weights, METRICS)
+    found[name] = {
+      metric: rows[1:] - rows[0] + pooled[name][metric]
+      for metric, rows in values.items()
+      if pooled[name][metric] is not None
+    }
+  return found
+
+
+def _interval(
+  metric: str,
+  name: str,
+  reference: str,
+  pooled: Mapping[str, Mapping[str, Any]],
+  draws: Mapping[str, Mapping[str, np.ndarray]],
+  units: Units,
+) -> dict[str, Any] | None:
+  """One entry of `paired_differences`."""
+  mine, other = (draws.get(one, {}).get(metric) for one in (name, reference))
+  if mine is None or other is None:
+    return None
+  difference = pooled[name][metric] - pooled[reference][metric]
+  interval = bootstrap.paired_interval(
+    difference, mine[None], other[None], units.count
+  )
+  if interval is None:
+    return None
+  return interval._asdict() | {
+    'unit': units.name,
+    'units': units.count,
+    'resamples': len(mine),
+  }
