@@ -20,6 +20,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
+from fsnet_jax.runtime.workdir import check_still_there
 from input_pipeline import transforms
 from input_pipeline.loader import train_loader
 
@@ -133,6 +134,7 @@ def _loop(setting, job, state, iterator, checkpoints, mesh, stop) -> FitState:
     number += 1
     last = number == job.steps
     if last or number % config.log_every_steps == 0:
+      check_still_there()
       values = _finite(job, number, scalars)
       line = progress.line(number, job.steps, 1, values)
       say(f'{job.title}  {line.removeprefix("phase 1  ")}')

@@ -10,6 +10,7 @@ from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers
 
 from common_lib.errors import UserError
+from fsnet_jax.runtime.workdir import check_still_there
 
 # An early save (Ctrl-C) carries no validation result: it must never be taken
 # for the best.
@@ -89,7 +90,11 @@ class Checkpoints:
       iterator: grain iterator of the training data.
       metadata: JSON-serialisable; what the loop needs besides.
       validation: lower is better; None if this step was not validated.
+
+    Raises:
+      UserError: the run's folder has been deleted or replaced.
     """
+    check_still_there()
     if step in self._manager.all_steps():
       return
     quality = _NOT_VALIDATED if validation is None else float(validation)

@@ -15,6 +15,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.training.train_step import TrainState, create_state
 from fsnet_jax.weights import initial
@@ -70,6 +71,7 @@ class Run:
 
   def folder(self, cycle: int) -> Path:
     """Where a cycle's files are."""
+    check_still_there()
     folder = self.workdir / 'cycles' / f'{cycle:03d}'
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -188,6 +190,7 @@ class Run:
     )
 
   def _save_position(self, state: LoopState) -> None:
+    check_still_there()
     # A position is of use only with the networks that it belongs to.
     self._checkpoints.wait()
     if jax.process_index() == 0:
