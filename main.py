@@ -20,6 +20,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from common_lib.flag_errors import flag_problem
+from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 config_flags.DEFINE_config_file(
@@ -29,7 +30,7 @@ flags.DEFINE_string(
   'workdir', None, 'Folder of the run; default: runs/<config name>.'
 )
 flags.DEFINE_enum(
-  'mode', 'train', ['train', 'evaluate'], 'train also evaluates at the end.'
+  'mode', 'train', stored_config.MODES, 'train also evaluates at the end.'
 )
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
 flags.DEFINE_integer('num_processes', None, 'Processes of this run.')
@@ -45,28 +46,29 @@ def _fail(message: str) -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
   """absl's parser, with every mistake as one sentence."""
   try:
-    rest = FLAGS(argv)
+    rest = FLAGS(stored_config.completed(argv, Path(__file__).parent))
     config_missing = FLAGS['config'].value is None
     if not config_missing and len(rest) == 1:
       FLAGS.config.keys()  # A file that could not be loaded raises here.
+      stored_config.check_overrides(FLAGS.config, _config_file(), FLAGS.mode)
       return rest
   except Exception as error:  # Overrides raise many kinds of exceptions.
     _fail(flag_problem(error, argv))
   if config_missing:
-    _fail('--config is missing: for example --config=configs/fsnet_fcn8.py')
+    _fail(stored_config.MISSING)
   _fail(f'unexpected argument {rest[1]!r}: flags are written --name=value.')
   return rest
 
 
-def _config_name() -> str:
-  file, _, argument = FLAGS['config'].config_filename.partition(':')
-  return '_'.join(filter(None, [Path(file).stem, argument]))
+def _config_file() -> str:
+  return FLAGS['config'].config_filename
 
 
 def _work() -> None:
-  workdir = Path(FLAGS.workdir or Path('runs') / _config_name())
+  name = stored_config.config_name(_config_file())
+  workdir = Path(FLAGS.workdir or Path('runs') / name)
   command = shlex.join(['python', 'main.py', *sys.argv[1:]])
-  origin = {'config_name': _config_name(), 'command': command}
+  origin = {'config_name': name, 'command': command}
   room = 'segxal_jax' if FLAGS.config.task == 'segxal' else 'fsnet_jax'
   cli = importlib.import_module(f'{room}.cli')
   cli.run(FLAGS.config, workdir, FLAGS.mode, origin)

@@ -132,6 +132,9 @@ def _phases(config: ml_collections.ConfigDict) -> None:
 def _evaluation() -> ml_collections.ConfigDict:
   evaluation = ml_collections.ConfigDict()
   evaluation.datasets = ('streets/day',)
+  # Folder in evaluations/ that --mode=evaluate writes to; empty: named by the
+  # data sets and a digest of what else is asked for.
+  evaluation.name = ''
   # Folder by data set, for those that are not `data.name`.
   evaluation.roots = ml_collections.ConfigDict(
     {

@@ -13,10 +13,11 @@ from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.evaluation import folders
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import compilation_cache, mesh
-from fsnet_jax.runtime.workdir import open_workdir
+from fsnet_jax.runtime.workdir import open_finished, open_workdir
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
@@ -69,17 +70,104 @@ def _fits(config: Any, name: str, learned: str) -> bool:
   return False
 
 
-def _check(config: Any) -> None:
-  """Everything that can be wrong, before anything is compiled."""
+def _check(config: Any, mode: str) -> None:
+  """Everything that can be wrong, before anything is compiled.
+
+  What only training needs, its images and initial weights among them, need
+  not be here any more when a finished run is looked at.
+  """
+  training = mode == 'train'
   validation.check(config)
-  mesh.check_batch_size('batch_size', config.batch_size)
+  folders.check_name(config)
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
-  mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-  initial.check(config, networks.model(config))
-  data_sources.open_all(config)
-  phase1_reuse.check(config)
+  if training:
+    mesh.check_batch_size('batch_size', config.batch_size)
+    mesh.check_accumulation(config.batch_size, config.accumulate_steps)
+    initial.check(config, networks.model(config))
+  if training or config.task == 'fsnet':  # A table is of stored metrics.
+    data_sources.open_all(config, training)
+  if training:
+    phase1_reuse.check(config)
   if config.task in ('fsnet', 'compare'):
     _check_detectors(config, networks.model(config))
+
+
+# TensorBoard's writer and orbax are slow to import, so each of the following
+# does it by itself: a mistake in a flag is reported before.
+
+
+def _run_fsnet(
+  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+) -> None:
+  """Trains and reports, or evaluates into a folder of its own."""
+  from fsnet_jax.evaluation.evaluate import evaluate
+  from fsnet_jax.training.trainer import Trainer
+
+  if mode == 'evaluate':
+    with open_finished(workdir, config, mode):
+      folder = folders.of_evaluation(config, workdir)
+      evaluate(config, workdir, origin, folder=folder)
+    return
+  with open_workdir(workdir, config):
+    Trainer(config, workdir).run()
+    folder = folders.after_training(config, workdir)
+    own = folder == workdir / folders.REPORT
+    evaluate(config, workdir, origin, folder=None if own else folder)
+
+
+def _run_ablation(
+  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+) -> None:
+  """Trains the variants that are missing, and shows all in one table."""
+  from fsnet_jax.experiments import ablation
+
+  ablation.check(config)
+  with _opened(workdir, config, mode):
+    ablation.run(config, workdir, mode, origin)
+
+
+def _run_comparison(
+  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+) -> None:
+  """Trains the seeds that are missing, and shows all detectors."""
+  from fsnet_jax.experiments import comparison
+
+  comparison.check(config)
+  with _opened(workdir, config, mode):
+    comparison.run(config, workdir, mode, origin)
+
+
+def _run_fit(
+  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+) -> None:
+  """Trains a detector over a frozen S."""
+  del origin
+  name = config.fit.detector
+  if mode != 'train':
+    raise UserError(
+      f'--workdir={workdir} holds a fitted detector, which is evaluated with '
+      f'the run that it was fitted to: --workdir={config.init.phase1} '
+      f'--mode={mode} --config.eval.fitted.{name}={workdir}, and its name in '
+      '--config.eval.detectors.'
+    )
+  learned_detectors.check(name, config)
+  with open_workdir(workdir, config):
+    learned_detectors.fit(name, config, workdir)
+
+
+def _opened(workdir: Path, config: Any, mode: str) -> Any:
+  """The folder, claimed as the mode needs it."""
+  if mode == 'train':
+    return open_workdir(workdir, config)
+  return open_finished(workdir, config, mode)
+
+
+_TASKS = {
+  'fsnet': _run_fsnet,
+  'ablation': _run_ablation,
+  'compare': _run_comparison,
+  'fit': _run_fit,
+}
 
 
 def run(
@@ -90,7 +178,8 @@ def run(
   Args:
     config: a locked `ConfigDict`.
     workdir: folder of the run.
-    mode: `train` (train, then evaluate) or `evaluate`.
+    mode: `train` (train, then evaluate) or `evaluate`, which changes nothing
+      of what training left.
     origin: `config_name` and `command`, for the report.
 
   Raises:
@@ -98,33 +187,6 @@ def run(
     Interrupted: if the run was stopped and can be continued.
   """
   logging.set_verbosity(logging.WARNING)
-  _check(config)
+  _check(config, mode)
   use_compilation_cache(config.compilation_cache_dir)
-  # TensorBoard's writer and orbax are slow to import: a mistake in a flag
-  # is reported before.
-  if config.task == 'ablation':
-    from fsnet_jax.experiments import ablation
-
-    ablation.check(config)
-    with open_workdir(workdir, config):
-      ablation.run(config, workdir, mode, origin)
-    return
-  if config.task == 'compare':
-    from fsnet_jax.experiments import comparison
-
-    comparison.check(config)
-    with open_workdir(workdir, comparison.stored_config(config)):
-      comparison.run(config, workdir, mode, origin)
-    return
-  if config.task == 'fit':
-    learned_detectors.check(config.fit.detector, config)
-    with open_workdir(workdir, config):
-      learned_detectors.fit(config.fit.detector, config, workdir)
-    return
-  from fsnet_jax.evaluation.evaluate import evaluate
-  from fsnet_jax.training.trainer import Trainer
-
-  with open_workdir(workdir, config):
-    if mode == 'train':
-      Trainer(config, workdir).run()
-    evaluate(config, workdir, origin)
+  _TASKS[config.task](config, workdir, mode, origin)

@@ -9,25 +9,33 @@ from absl import logging
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
 from fsnet_jax.runtime import mesh
-from fsnet_jax.runtime.workdir import open_workdir
+from fsnet_jax.runtime.workdir import open_finished, open_workdir
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from segxal_jax.config import builders, validation
 
 
-def _check(config: Any) -> None:
-  """Everything that can be wrong, before anything is compiled."""
+def _check(config: Any, mode: str) -> None:
+  """Everything that can be wrong, before anything is compiled.
+
+  A report is of what the cycles measured; only that of a single run shows
+  images, those of its pool.
+  """
   validation.check(config)
-  mesh.check_batch_size('batch_size', config.batch_size)
-  mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
-  mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-  initial.check(config, builders.model(config))
-  transforms.resolve(config.data.augment)
-  if not config.reference.seeds:  # Else each cell has a pool of its own.
+  if mode == 'train':
+    mesh.check_batch_size('batch_size', config.batch_size)
+    mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
+    mesh.check_accumulation(config.batch_size, config.accumulate_steps)
+    initial.check(config, builders.model(config))
+    transforms.resolve(config.data.augment)
+    builders.validation_source(config)
+    for spec in config.eval.datasets:
+      data_sources.source(config, spec)
+  # Each cell of the references has a pool of its own.
+  if not config.reference.seeds and (
+    mode == 'train' or not config.compare.arms
+  ):
     builders.pool_source(config)
-  builders.validation_source(config)
-  for spec in config.eval.datasets:
-    data_sources.source(config, spec)
 
 
 def run(
@@ -47,8 +55,12 @@ def run(
     Interrupted: if the run was stopped, or waits for annotators.
   """
   logging.set_verbosity(logging.WARNING)
-  _check(config)
+  _check(config, mode)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
+  if mode == 'train':
+    opened = open_workdir(workdir, config)
+  else:
+    opened = open_finished(workdir, config, mode)
   # Slow to import: a mistake in a flag is reported before.
   from segxal_jax.experiments import baselines, strategy_comparison
   from segxal_jax.loop.driver import run_loop
@@ -57,8 +69,8 @@ def run(
   from segxal_jax.report.write import report
 
   if config.reference.seeds:
-    parts = baselines.cells_of(config)
-    with open_workdir(workdir, config):
+    parts = baselines.cells_of(config, pools=mode == 'train')
+    with opened:
       if mode == 'train':
         baselines.run_cells(parts, workdir)
       found = baselines.results(parts, workdir)
@@ -66,13 +78,13 @@ def run(
     return
   if config.compare.arms:
     strategy_comparison.arms(config)
-    with open_workdir(workdir, config):
+    with opened:
       if mode == 'train':
         strategy_comparison.run_cells(config, workdir)
       found = strategy_comparison.results(config, workdir)
       comparison.write(config, workdir, found, origin)
     return
-  with open_workdir(workdir, config):
+  with opened:
     if mode == 'train':
       run_loop(config, workdir)
     report(config, workdir, origin)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from fsnet_jax.detectors import use_temperature
 from input_pipeline import transforms
 from input_pipeline.datasets import dataset_of, open_source
 from input_pipeline.datasets.base import DataRequest, Source
@@ -97,8 +98,10 @@ def images_in_common(config: Any, spec: str) -> int:
   Raises:
     UserError: as `source`.
   """
+  if dataset_of(spec) != config.data.name:
+    return 0
   validation = validation_source(config)
-  if validation is None or dataset_of(spec) != config.data.name:
+  if validation is None:
     return 0
   evaluated = source(config, spec.partition('@')[0])
   known = {scene['id'] for scene in validation}
@@ -116,14 +119,21 @@ def evaluation_batches(config: Any, data: Source):
   )
 
 
-def open_all(config: Any) -> None:
-  """Opens every data set the run needs, so that a mistake shows at once.
+def open_all(config: Any, training: bool = True) -> None:
+  """Opens every data set the command needs, so that a mistake shows at once.
+
+  Args:
+    config: of the command.
+    training: whether it trains; an evaluation needs the validation images
+      only if a detector's temperature is fitted on them.
 
   Raises:
     UserError: as `source`.
   """
-  transforms.resolve(config.data.augment)
-  source(config, _own_spec(config, config.data.train_split))
-  validation_source(config)
+  if training:
+    transforms.resolve(config.data.augment)
+    source(config, _own_spec(config, config.data.train_split))
+  if training or use_temperature(config.eval.detectors):
+    validation_source(config)
   for spec in config.eval.datasets:
     source(config, spec)

@@ -1,6 +1,6 @@
 """Failure detectors: one file each, one protocol, one table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from common_lib.errors import UserError
 from fsnet_jax.detectors import plugins
@@ -51,14 +51,34 @@ DETECTORS: dict[str, FailureDetector] = {
 }
 
 _BUILT_IN = tuple(DETECTORS)
+# By name, the `module:Class` of those that are a user's own.
+_ENTRIES: dict[str, str] = {}
 
 __all__ = [
   'DETECTORS',
   'FailureDetector',
   'ForwardPass',
+  'entries',
   'fitted_name',
+  'own',
   'register',
+  'use_temperature',
 ]
+
+
+def use_temperature(names: Iterable[str]) -> bool:
+  """Whether one of some detectors needs one, so that images are to fit it."""
+  return any(DETECTORS[name].uses_temperature for name in names)
+
+
+def own(names: Iterable[str]) -> tuple[str, ...]:
+  """Those of some detectors that are of a user's own files."""
+  return tuple(name for name in names if name in _ENTRIES)
+
+
+def entries(names: Iterable[str]) -> tuple[str, ...]:
+  """What `config.eval.detectors` must say to name these: undoes `register`."""
+  return tuple(_ENTRIES.get(name, name) for name in names)
 
 
 def register(entries: Sequence[str]) -> tuple[str, ...]:
@@ -87,5 +107,6 @@ def register(entries: Sequence[str]) -> tuple[str, ...]:
         f'is there {whose}: give it another.'
       )
     DETECTORS[detector.name] = detector
+    _ENTRIES[detector.name] = entry
     names.append(detector.name)
   return tuple(names)

@@ -1,12 +1,20 @@
-"""Whether a run's report is of the evaluation that is asked for."""
+"""Whether stored metrics are of the evaluation that is asked for."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common_lib.paths import expanded
+from fsnet_jax import detectors
+from fsnet_jax.builders import data_sources
+from fsnet_jax.detectors import DETECTORS, fitted_name, use_temperature
+from fsnet_jax.evaluation import identity
 from input_pipeline.datasets import dataset_of
 
-# What of `eval` the metrics depend on; with others they are made anew.
+# To be raised when the same networks on the same images have other metrics.
+_FORMAT = 1
+# What of `eval` the metrics depend on, beside what these name.
 _FIELDS = (
   'datasets',
   'detectors',
@@ -14,6 +22,7 @@ _FIELDS = (
   'dropout_samples',
   'exact_pixels',
 )
+_VALIDATION = 'validation'
 
 
 def folders(config: Any) -> dict[str, str]:
@@ -23,9 +32,9 @@ def folders(config: Any) -> dict[str, str]:
     config: of the run, a `ConfigDict` or as JSON gives it back.
 
   Returns:
-    By data set the folder, as `build.source` looks it up: of those that are
-    evaluated, and of the run's own, whose validation images the temperature
-    is fitted on.
+    By data set the folder, as `data_sources.source` looks it up: of those
+    that are evaluated, and of the run's own, whose validation images the
+    temperature is fitted on.
   """
   own = config['data']['name']
   roots = config['eval']['roots']
@@ -36,26 +45,112 @@ def folders(config: Any) -> dict[str, str]:
   }
 
 
-def read(folder: Path, config: Any) -> dict[str, Any] | None:
+def data_versions(config: Any) -> dict[str, Any]:
+  """Which images an evaluation is of, whatever their folder is called.
+
+  Args:
+    config: of the run.
+
+  Returns:
+    `identity.of_source` by data set, and of the validation images if a
+    temperature is fitted on them.
+
+  Raises:
+    UserError: as `data_sources.source`.
+  """
+  sources = {
+    name: data_sources.source(config, name) for name in config.eval.datasets
+  }
+  return versions_of(config, sources)
+
+
+def versions_of(config: Any, sources: Mapping[str, Any]) -> dict[str, Any]:
+  """As `data_versions`, of data sets that are open.
+
+  Args:
+    config: of the run.
+    sources: those that are evaluated, by name.
+  """
+  used = dict(sources)
+  if use_temperature(config.eval.detectors):
+    used[_VALIDATION] = data_sources.validation_source(config)
+  return {name: identity.of_source(source) for name, source in used.items()}
+
+
+def describe(
+  config: Any, workdir: Path, data: Mapping[str, Any] | None
+) -> dict[str, Any]:
+  """All that the metrics of an evaluation depend on, for `metrics.json`.
+
+  Args:
+    config: of the run. What is not in `eval` stays as it is while the run
+      has its folder.
+    workdir: of the run, whose checkpoints are there.
+    data: of `data_versions`, of these data sets or more; None if it is not
+      known.
+  """
+  asked = config.eval
+  fits = {fitted_name(DETECTORS[name]) for name in asked.detectors} - {''}
+  own = detectors.own(asked.detectors)
+  description = {
+    'format': _FORMAT,
+    'settings': {field: asked[field] for field in _FIELDS},
+    'folders': folders(config),
+    'networks': identity.of_checkpoints(workdir),
+    'fits': {
+      name: identity.of_fit(expanded(asked.fitted[name]))
+      for name in sorted(fits)
+    },
+    'own_detectors': {
+      name: identity.of_detector(DETECTORS[name]) for name in own
+    },
+    'data': data and _chosen(config, data),
+  }
+  # As it comes back from a file.
+  return json.loads(json.dumps(description))
+
+
+def _chosen(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+  names = [*config.eval.datasets]
+  if use_temperature(config.eval.detectors):
+    names.append(_VALIDATION)
+  return {name: data[name] for name in names}
+
+
+def same(stored: Any, wanted: Mapping[str, Any]) -> bool:
+  """Whether metrics are of an evaluation.
+
+  Args:
+    stored: what they say of theirs.
+    wanted: of `describe`; where it does not know the images, those are taken
+      to be what they were.
+  """
+  if not isinstance(stored, dict):
+    return False
+  if wanted['data'] is None:
+    stored, wanted = stored | {'data': None}, {**wanted, 'data': None}
+  return stored == wanted
+
+
+def read(
+  workdir: Path, config: Any, data: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
   """The metrics of a run that was evaluated in the way of its config.
 
   Args:
-    folder: of the run.
+    workdir: of the run.
     config: the run's `ConfigDict`; what of it can change between two commands
-      on one run and decides the metrics must be as it was.
+      on one run and decides the metrics must be as it was, and so must the
+      networks, fits and detectors that it names.
+    data: of `data_versions`; None to trust that the images are the same.
 
   Returns:
     The contents of its `metrics.json`; None if there is none, or it is of
     another evaluation.
   """
-  wanted = json.loads(json.dumps(config.to_dict()))
   try:
-    metrics = json.loads((folder / 'report' / 'metrics.json').read_text())
-    same = _identity(metrics['config']) == _identity(wanted)
-  except (OSError, ValueError, KeyError):
+    metrics = json.loads((workdir / 'report' / 'metrics.json').read_text())
+    stored = metrics['evaluation']
+  except (OSError, ValueError, KeyError, TypeError, RecursionError):
     return None
-  return metrics if same else None
-
-
-def _identity(config: Any) -> Any:
-  return folders(config), [config['eval'][field] for field in _FIELDS]
+  return metrics if same(stored, describe(config, workdir, data)) else None

@@ -6,12 +6,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.detectors import DETECTORS
+from fsnet_jax.detectors import DETECTORS, use_temperature
+from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluator import DatasetResult, Evaluator, Observer
+from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.report import (
   failure_overlay,
   text_table,
@@ -22,6 +25,7 @@ from fsnet_jax.runtime import environment
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import StopRequest
+from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.training.trainer import new_state
 
@@ -38,12 +42,34 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
+def _restored(
+  config: Any, model: FSNet, mesh: Mesh, workdir: Path
+) -> tuple[int, Any]:
+  """The step that is evaluated, and the `TrainState` of then."""
+  checkpoints = Checkpoints(workdir, read_only=True)
+  try:
+    step = _choose_step(config, checkpoints, workdir)
+    like = new_state(config, model, mesh)
+    return step, checkpoints.restore(step, like).state
+  finally:
+    checkpoints.close()
+
+
 def _note_shared_images(config: Any) -> None:
-  """Says so if validation images are among those that are evaluated."""
-  counts = {
-    name: data_sources.images_in_common(config, name)
-    for name in config.eval.datasets
-  }
+  """Says so if what validation images decided is judged on the same ones."""
+  needed = use_temperature(config.eval.detectors)
+  chosen = config.eval.checkpoint == 'best' or config.switch == 'plateau'
+  if not needed and not chosen:
+    return
+  try:
+    counts = {
+      name: data_sources.images_in_common(config, name)
+      for name in config.eval.datasets
+    }
+  except UserError:
+    if needed:
+      raise
+    return  # They need not be here any more.
   shared = [f'{count} of {name}' for name, count in counts.items() if count]
   if shared:
     say(
@@ -60,8 +86,9 @@ def evaluate(
   observers: Mapping[str, Observer] | None = None,
   kept: Mapping[str, DatasetResult] | None = None,
   keep: Callable[[str, DatasetResult], None] | None = None,
+  folder: Path | None = None,
 ) -> dict[str, Any]:
-  """Evaluates a run's checkpoint and writes `<workdir>/report`.
+  """Evaluates a run's checkpoint and writes the report.
 
   Args:
     config: the run's config; `config.eval` says what to evaluate on.
@@ -71,6 +98,7 @@ def evaluate(
     kept: by data set, what an interrupted evaluation of the same state has
       found; these are not evaluated again.
     keep: called with each data set's result as soon as there is one.
+    folder: of the report; None: `<workdir>/report`.
 
   Returns:
     The contents of `metrics.json`.
@@ -82,22 +110,24 @@ def evaluate(
   """
   mesh = mesh_lib.make_mesh()
   model = networks.model(config)
-  checkpoints = Checkpoints(workdir, read_only=True)
-  try:
-    step = _choose_step(config, checkpoints, workdir)
-    state = checkpoints.restore(step, new_state(config, model, mesh)).state
-  finally:
-    checkpoints.close()
+  step, state = _restored(config, model, mesh, workdir)
   evaluator = Evaluator(config, model, mesh)
   evaluator.check_fits(state)
   _note_shared_images(config)
+  sources = {
+    name: data_sources.source(config, name) for name in config.eval.datasets
+  }
+  # Before it begins: what changes meanwhile is not what was evaluated.
+  description = cache.describe(
+    config, workdir, cache.versions_of(config, sources)
+  )
   results = {}
   with StopRequest('while evaluating', has_work=False) as stop:
     for name in config.eval.datasets:
       if name in (kept or {}):
         results[name] = kept[name]
         continue
-      source = data_sources.source(config, name)
+      source = sources[name]
       say(f'evaluating step {step} on {name}: {len(source)} images')
       observe = (observers or {}).get(name)
       results[name] = evaluator(state, source, stop, observe, name)
@@ -107,25 +137,40 @@ def evaluate(
     'schema': 1,
     'config': config.to_dict(),
     'environment': environment.describe() | {'step': step} | origin,
+    'evaluation': description,
     'datasets': {name: result.metrics for name, result in results.items()},
   }
   if jax.process_index() == 0:
-    _publish(workdir, step, metrics, results)
+    check_still_there()
+    _publish(workdir, folder, step, metrics, results)
   return metrics
 
 
 def _publish(
   workdir: Path,
+  folder: Path | None,
   step: int,
   metrics: dict[str, Any],
   results: dict[str, DatasetResult],
 ) -> None:
-  """Report files, TensorBoard and the table on the terminal."""
+  """Report files, TensorBoard and the table on the terminal.
+
+  Args:
+    workdir: of the run.
+    folder: of an evaluation of a finished run, which has a TensorBoard of its
+      own in it; None for the report and the curves of training.
+    step: that was evaluated.
+    metrics: contents of `metrics.json`.
+    results: by data set.
+  """
   examples = {name: result.examples for name, result in results.items()}
   for name in metrics['config']['eval']['detectors']:
     name_detector(name, DETECTORS[name].title)  # those of a user's own
-  files = write_report(workdir / 'report', metrics, examples)
-  writer = create_writer(workdir)
+  files = write_report(folder or workdir / folders.REPORT, metrics, examples)
+  if folder is not None:
+    for events in folder.glob('events.out.tfevents.*'):
+      events.unlink()
+  writer = create_writer(folder or workdir)
   for name, result in results.items():
     writer.write_scalars(step, _scalars(name, result.metrics))
     for detector in list(result.metrics['failure'])[:1]:  # the config's first

@@ -14,7 +14,12 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors as fitted
 from fsnet_jax.builders import data_sources
-from fsnet_jax.detectors import DETECTORS, fitted_name, temperature_scaling
+from fsnet_jax.detectors import (
+  DETECTORS,
+  fitted_name,
+  temperature_scaling,
+  use_temperature,
+)
 from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
 from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.evaluation.image_tables import ImageTables
@@ -199,7 +204,7 @@ class Evaluator:
   def _temperature_of(self, state: TrainState) -> np.float32:
     """Fitted on the validation split when first needed; 1 if it never is."""
     if self._temperature is None:
-      wanted = any(DETECTORS[n].uses_temperature for n in self._detectors)
+      wanted = use_temperature(self._detectors)
       self._temperature = self._fit(state) if wanted else 1.0
     return np.float32(self._temperature)
 

@@ -19,7 +19,7 @@ from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from common_lib.json_values import BadValue
 from fsnet_jax.config import validation
-from fsnet_jax.evaluation import cache
+from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.experiments import stored_results
 from fsnet_jax.report import ablation_table
@@ -207,10 +207,12 @@ def cells(
     UserError: for what the user must change, with the variant's name.
   """
   found: dict[str, dict[int, dict[str, Any]]] = {}
+  # A table of what is there needs no images.
+  data = cache.data_versions(config) if train else None
   # Seed by seed: a whole table of one seed says more than half of it of two.
   for seed, name in itertools.product(seeds, variants):
     cell = variant_config(config, name, seed)
-    metrics = cache.read(workdir / f'seed{seed}' / name, cell)
+    metrics = cache.read(workdir / f'seed{seed}' / name, cell, data)
     if not _can_be_shown(metrics, config):
       metrics = None
     if metrics is None and train:
@@ -253,25 +255,25 @@ def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
     Interrupted: if it was stopped; the same command goes on.
   """
   check(config)
-  table = None
+  table, folder = None, folders.of_table(config, workdir, mode)
   options, train = config.ablation, mode == 'train'
   for found in cells(config, options.variants, options.seeds, workdir, train):
     table = ablation_table.table(
       ablation_table.summary(found), config.segmentation.name
     )
-    _write(workdir, as_markdown(table), origin)
+    _write(folder, as_markdown(table), origin)
   if table is None:
     raise UserError(
       f'--mode=evaluate, but {workdir} has no finished variant: run '
       '--mode=train first.'
     )
   print(as_text(table))
+  say(f'table: {folder / "ablation.md"}')
 
 
-def _write(workdir: Path, text: str, origin: Mapping[str, str]) -> None:
+def _write(folder: Path, text: str, origin: Mapping[str, str]) -> None:
   """The table of what is finished so far."""
   if jax.process_index() == 0:
-    folder = workdir / 'report'
     folder.mkdir(parents=True, exist_ok=True)
     command = origin.get('command', '')
     head = f'`{command}`\n\n' if command else ''

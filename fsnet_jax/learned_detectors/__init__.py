@@ -156,7 +156,9 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
     return finished
   failure_data, prior = None, Cost()
   if detector.needs_predictions and config.fit.predictions == 'folds':
-    failure_data = Path(config.fit.failure_data or workdir / 'failure_data')
+    failure_data = Path(
+      config.fit.failure_data or workdir / fit_metadata.FAILURE_DATA
+    )
     prior = cross_predictions.build_failure_data(config, failure_data)
   with cost.running(workdir) as watch:
     setting = Setting(config, network, variables, failure_data)

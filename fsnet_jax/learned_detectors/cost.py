@@ -84,9 +84,10 @@ class Stopwatch:
     return self._before + time.monotonic() - self._start
 
   def save(self) -> None:
-    """Puts the time so far on record."""
+    """Puts the time so far on record, while there is a folder for it."""
     if jax.process_index() == 0:
-      write_text(self._path, json.dumps(self.seconds))
+      with contextlib.suppress(FileNotFoundError):
+        write_text(self._path, json.dumps(self.seconds))
 
 
 def _stored_seconds(path: Path) -> float:

@@ -8,7 +8,6 @@ differences down to 6e-8: the predicted class survives the rounding.
 """
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
-from fsnet_jax.runtime.workdir import flatten
+from fsnet_jax.runtime.workdir import flatten, forget, has_results
 from input_pipeline.datasets.base import Source
 from input_pipeline.datasets.contiguous_folds import Fold, bounds
 
@@ -193,7 +192,8 @@ def _read(path: Path, size: tuple[int, ...]) -> np.ndarray:
 
 def _write(path: Path, logits: np.ndarray) -> None:
   """A reader sees the whole file or none."""
-  scratch = path.with_name(f'.{path.name}.{threading.get_ident()}')
+  # One process predicts an image, so what a kill leaves is written over.
+  scratch = path.with_name(f'.{path.name}.part')
   with scratch.open('wb') as file:
     np.save(file, logits)
   scratch.replace(path)
@@ -208,8 +208,12 @@ def _claim(config: Any, folder: Path) -> None:
     if not key.startswith(_FREE)
   } | {'fit.num_folds': config.fit.num_folds}
   path = folder / _DESCRIPTION
-  if jax.process_index() == 0 and not path.exists():
-    write_text(path, json.dumps(present, indent=2) + '\n')
+  if jax.process_index() == 0:
+    # What is of other networks, none of which was saved, is nobody's.
+    if not has_results(folder):
+      forget(path)
+    if not path.exists():
+      write_text(path, json.dumps(present, indent=2) + '\n')
   barrier('failure data description')
   stored = json.loads(path.read_text())
   for key in sorted(stored.keys() | present.keys()):

@@ -23,6 +23,7 @@ from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.storage import checkpoint_folders
+from fsnet_jax.runtime.workdir import check_still_there
 from input_pipeline import transforms
 from input_pipeline.loader import train_loader
 
@@ -140,6 +141,7 @@ def _loop(setting, job, state, iterator, checkpoints, mesh, stop) -> FitState:
     stop.work_began()
     last = number == job.steps
     if last or number % config.log_every_steps == 0:
+      check_still_there()
       values = _finite(job, number, scalars)
       line = progress.line(number, job.steps, 1, values)
       say(f'{job.title}  {line.removeprefix("phase 1  ")}')

@@ -13,9 +13,11 @@ from common_lib.errors import UserError
 from common_lib.files import read_json_object, write_text
 from common_lib.foreign import quoted
 from fsnet_jax.runtime.distributed import barrier
-from fsnet_jax.runtime.workdir import flatten
+from fsnet_jax.runtime.workdir import flatten, forget, has_results
 
-_FILE = 'fit.json'
+FILE = 'fit.json'
+# In a fit's folder by default, with trainings of its own and a description.
+FAILURE_DATA = 'failure_data'
 # No config nests deeper.
 _DEEPEST = 16
 # Fields that a fit does not depend on; that S is the same is seen from its
@@ -76,24 +78,43 @@ def claim(
     'segmentation': fingerprint,
     'config': json.loads(json.dumps(config.to_dict())),
   }
-  path = folder / _FILE
+  path = folder / FILE
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    if jax.process_index() == 0 and not path.exists():
-      write_text(path, json.dumps(present, indent=2) + '\n')
+    if jax.process_index() == 0:
+      if path.exists() and _is_nobodys(folder, section, present):
+        forget(path)
+        forget(folder / 'seconds.json')
+      if not path.exists():
+        write_text(path, json.dumps(present, indent=2) + '\n')
   except OSError as error:
     raise UserError(
       f'{folder} cannot be written ({error.strerror}): choose another folder '
       'for the fit.'
     ) from None
   barrier('fit description')
-  stored = read(folder)
+  problem = _difference(read(folder), present, section)
+  if problem:
+    raise UserError(f'{folder} holds a fit {problem}.')
+
+
+def _is_nobodys(folder: Path, section: str, present: dict[str, Any]) -> bool:
+  """Whether a folder is of another fit, which has saved nothing."""
+  if has_results(folder, besides=FAILURE_DATA):
+    return False
+  return bool(_difference(read(folder), present, section))
+
+
+def _difference(
+  stored: dict[str, Any], present: dict[str, Any], section: str
+) -> str:
+  """What of a fit's description is another one's, in words; '' if nothing."""
   for key in ('detector', 'segmentation'):
     if stored[key] != present[key]:
       what = 'S' if key == 'segmentation' else key
-      raise UserError(
-        f'{folder} holds a fit with another {what} ({stored[key]}, now '
-        f'{present[key]}): choose another folder.'
+      return (
+        f'with another {what} ({stored[key]}, now {present[key]}): choose '
+        'another folder'
       )
   old, new = (
     _relevant(section, stored['config']),
@@ -101,10 +122,11 @@ def claim(
   )
   for key in sorted(old.keys() | new.keys()):
     if old.get(key) != new.get(key):
-      raise UserError(
-        f'{folder} holds a fit whose {key} was {old.get(key)!r} and is now '
-        f'{new.get(key)!r}: choose another folder or the same config.'
+      return (
+        f'whose {key} was {old.get(key)!r} and is now {new.get(key)!r}: choose '
+        'another folder or the same config'
       )
+  return ''
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -113,7 +135,7 @@ def read(folder: Path) -> dict[str, Any]:
   Raises:
     UserError: the folder holds no fit, or its description is damaged.
   """
-  path = folder / _FILE
+  path = folder / FILE
   if not os.path.exists(path):  # Whatever the reason.
     raise UserError(
       f'{folder} holds no fitted detector: make one with '

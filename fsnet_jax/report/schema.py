@@ -27,6 +27,11 @@ RUN_KEYS: Mapping[str, Key] = {
   'schema': Key(f'version of this layout, the integer {SCHEMA}'),
   'config': Key('the frozen config of the run, as nested mappings'),
   'environment': Key('where and when the run was made'),
+  'evaluation': Key(
+    'what the metrics depend on beside the config: settings, and digests of'
+    ' networks, fits, detectors and data sets',
+    required=False,
+  ),
   'datasets': Key('one entry for each evaluated data set, by its name'),
 }
 
@@ -189,6 +194,7 @@ def validate(metrics: Any) -> None:
   if not isinstance(metrics['config'], Mapping):
     raise ValueError('config is not a mapping.')
   _check_environment(metrics['environment'])
+  _check_json(metrics.get('evaluation'), 'evaluation')
   for name, dataset in _named(metrics['datasets'], 'datasets'):
     check_dataset(dataset, f'datasets.{name}')
 

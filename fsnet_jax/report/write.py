@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from common_lib.files import write_bytes
+from common_lib.files import remove_leftovers, write_bytes
 from fsnet_jax.report import metrics_json, schema
 from fsnet_jax.report.figures import examples as example_pictures
 from fsnet_jax.report.figures import plots
@@ -27,7 +27,7 @@ def write_report(
 
   Args:
     report_dir: the folder; made if it is not there. Files of an earlier
-      report are replaced.
+      report are replaced, or removed.
     metrics: see `schema.validate`.
     examples: example images by data set; a data set without any may be left
       out. Each example carries a failure map of at least one of the data
@@ -60,10 +60,23 @@ def write_report(
   files = {f'{name}.png': png for name, png in pictures.items()}
   for sheet, name in zip(sheets.values(), file_names(sheets)):
     files[f'examples_{name}.png'] = _encode(sheet, 'png')
+  _remove_examples(report_dir, keep=files)
   metrics_json.write_metrics_json(report_dir / 'metrics.json', metrics)
   for name, content in {'report.html': html.encode(), **files}.items():
     write_bytes(report_dir / name, content)
   return [report_dir / name for name in ('metrics.json', 'report.html', *files)]
+
+
+def _remove_examples(report_dir: pathlib.Path, keep: Iterable[str]) -> None:
+  """Removes pictures of an earlier report that has other data sets."""
+  names = {path.name for path in report_dir.glob('examples_*.png')}
+  names |= {
+    path.name[1:].rpartition('.')[0]
+    for path in report_dir.glob('.examples_*.png.*')
+  }
+  for name in names.difference(keep):
+    remove_leftovers(report_dir, name)
+    (report_dir / name).unlink(missing_ok=True)
 
 
 def file_names(datasets: Iterable[str]) -> list[str]:

@@ -23,6 +23,7 @@ from fsnet_jax.runtime.storage import (
 from fsnet_jax.runtime.storage.checksums import Damaged
 from fsnet_jax.runtime.storage.literal_paths import literal
 from fsnet_jax.runtime.storage.reading import Restored
+from fsnet_jax.runtime.workdir import check_still_there
 
 # An early save (Ctrl-C) carries no validation result: it must never be taken
 # for the best.
@@ -114,8 +115,10 @@ class Checkpoints:
       validation: lower is better; None if this step was not validated.
 
     Raises:
-      UserError: this checkpoint, or the one before it, cannot be written.
+      UserError: this checkpoint, or the one before it, cannot be written, or
+        the run's folder has been deleted or replaced.
     """
+    check_still_there()
     self.wait()
     known = self._opened().all_steps()
     if step in known:

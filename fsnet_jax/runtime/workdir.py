@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +15,100 @@ from common_lib import locks
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_text
+from fsnet_jax import detectors
+from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.stored_config import flatten
 
-# What may change between two commands on one run: these fields do not enter
-# the training.
-_FREE = (
-  'ablation.',
-  'eval.',
-  'fit.',
-  'data.root',
-  'data.cache_dir',
-  'data.num_workers',
-  'log_every_steps',
-  'compilation_cache_dir',
-  'oracle.wait',
-  'oracle.poll_secs',
-  'oracle.recorded',
+__all__ = [
+  'check_still_there',
+  'flatten',
+  'forget',
+  'has_results',
+  'open_finished',
+  'open_workdir',
+]
+
+_LOCK = '.lock'
+# Any of them is somebody's work, beside a committed checkpoint.
+_RESULTS = {'metrics.json', 'cost.json', 'compare.json', 'ablation.md'}
+# What a run that has saved nothing leaves behind, and another one would take
+# for its own.
+_TRACES = (
+  'position.json',
+  'seconds.json',
+  'timings.jsonl',
+  'fit.json',
+  'cells',
+  'cycles',
+  'oracle',
+  'pool',
 )
 
-
-def flatten(tree: Any, prefix: str = '') -> dict[str, Any]:
-  """Nested dicts as one, with dotted keys."""
-  flat = {}
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      flat.update(flatten(value, f'{prefix}{key}.'))
-    else:
-      flat[prefix + key] = value
-  return flat
+# The lock file of each folder that this process writes to.
+_claimed: dict[Path, os.stat_result] = {}
 
 
-def _as_plain(config: Any) -> dict[str, Any]:
-  """The config as JSON gives it back: tuples become lists."""
-  return json.loads(json.dumps(config.to_dict()))
+def has_results(workdir: Path, besides: str = '') -> bool:
+  """Whether anything in a folder took work: a checkpoint, or what came of it.
+
+  Args:
+    workdir: of a run, or of many; need not exist.
+    besides: name of a folder in it whose contents do not count.
+  """
+  for path, folders, files in os.walk(workdir):
+    if Path(path).name == 'checkpoints':
+      # One that is not committed yet has a longer name.
+      if any(name.isdigit() for name in folders):
+        return True
+      folders.clear()
+    if besides in folders:
+      folders.remove(besides)
+    if not _RESULTS.isdisjoint(files):
+      return True
+  return False
 
 
-def _check_same_run(path: Path, config: dict[str, Any]) -> None:
-  try:
-    stored = flatten(json.loads(path.read_text()))
-  except ValueError as error:
-    raise UserError(
-      f'{path} cannot be read ({error}): choose another --workdir or delete '
-      'this one.'
-    ) from None
-  present = flatten(config)
-  changed = [
-    f'{key} was {stored.get(key)!r} and is now {present.get(key)!r}'
-    for key in sorted(stored.keys() | present.keys())
-    if stored.get(key) != present.get(key) and not key.startswith(_FREE)
-  ]
+def check_still_there() -> None:
+  """Raises UserError if a folder that this process claims was taken away.
+
+  Saving would make it anew, without its config and its lock: half a run, and
+  perhaps in the folder that another one has made in its place. Call it before
+  anything is saved.
+  """
+  for workdir, lock in _claimed.items():
+    try:
+      same = os.path.samestat(os.stat(workdir / _LOCK), lock)
+    except (FileNotFoundError, NotADirectoryError):
+      same = False
+    if not same:
+      raise UserError(
+        f'--workdir={workdir} has been deleted or replaced while this run '
+        'wrote to it: nothing more is saved; run the command again to begin '
+        'anew.'
+      )
+
+
+def _as_stored(config: Any) -> dict[str, Any]:
+  """The config as JSON, from which another command finds all that it names.
+
+  A run knows detectors of a user's own by their names alone.
+  """
+  plain = stored_config.as_plain(config)
+  evaluation = plain.get('eval', {})
+  if 'detectors' in evaluation:
+    evaluation['detectors'] = list(detectors.entries(evaluation['detectors']))
+  return plain
+
+
+def _check_same_run(workdir: Path, config: Mapping[str, Any], mode: str):
+  """Raises UserError unless a folder is of the run with this config."""
+  changed = stored_config.differences(stored_config.read(workdir), config, mode)
   if changed:
-    more = f' (and {len(changed) - 3} more)' if len(changed) > 3 else ''
     raise UserError(
-      f"--workdir={path.parent} holds another config's run: "
-      f'{"; ".join(changed[:3])}{more}: choose another --workdir or the same '
-      'config.'
+      f"--workdir={workdir} holds another config's run: "
+      f'{stored_config.in_words(changed)}: choose another --workdir or the '
+      'same config; without --config it is the one stored there.'
     )
 
 
@@ -79,10 +120,38 @@ def _note_no_locks(reason: str) -> None:
   )
 
 
+def _take_over(workdir: Path, config: Mapping[str, Any]) -> None:
+  """Makes sure that a folder is this run's, or that it is nobody's.
+
+  A run that was refused, or diverged, before it saved anything owns nothing:
+  the corrected command may have its folder.
+  """
+  if not (workdir / stored_config.FILE).exists():
+    return
+  stored = stored_config.read(workdir)
+  ours = stored.keys() >= {'image_size', 'data', 'eval'}
+  if not ours or has_results(workdir):
+    _check_same_run(workdir, config, 'train')
+  elif stored_config.differences(stored, config, 'train'):
+    say(f'note: {workdir} is of a run that saved nothing: it is used for this')
+    for name in _TRACES:
+      forget(workdir / name)
+    for events in workdir.glob('events.out.tfevents.*'):
+      forget(events)
+
+
+def forget(path: Path) -> None:
+  """Deletes a file or a folder, if it is there."""
+  if path.is_dir():
+    shutil.rmtree(path)
+  else:
+    path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _exclusive(workdir: Path) -> Iterator[None]:
   """Refuses a second program on the same folder."""
-  with (workdir / '.lock').open('w') as lock:
+  with (workdir / _LOCK).open('w') as lock:
     try:
       free = locks.taken(lock)
     except locks.NoLocks as missing:
@@ -93,7 +162,28 @@ def _exclusive(workdir: Path) -> Iterator[None]:
         f'--workdir={workdir} is in use by another run: wait for it or '
         'choose another --workdir.'
       )
+    claim = workdir.absolute()
+    _claimed[claim] = os.fstat(lock.fileno())
+    try:
+      yield
+    except Exception:
+      # What finds its folder gone fails in ways of its own.
+      check_still_there()
+      raise
+    finally:
+      del _claimed[claim]
+
+
+@contextlib.contextmanager
+def _writable(workdir: Path) -> Iterator[None]:
+  """Says in a sentence that a folder cannot be written."""
+  try:
     yield
+  except OSError as error:
+    raise UserError(
+      f'--workdir={workdir} cannot be written ({error.strerror}): choose '
+      'another folder.'
+    ) from None
 
 
 @contextlib.contextmanager
@@ -108,20 +198,42 @@ def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
     UserError: if the folder belongs to a run with another config, is in use
       or cannot be written.
   """
-  plain = _as_plain(config)
-  path = workdir / 'config.json'
+  plain = _as_stored(config)
   with contextlib.ExitStack() as stack:
     if jax.process_index() == 0:
-      try:
+      with _writable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_exclusive(workdir))
-        if path.exists():
-          _check_same_run(path, plain)
-        write_text(path, json.dumps(plain, indent=2) + '\n')
-      except OSError as error:
+        _take_over(workdir, plain)
+        text = json.dumps(plain, indent=2) + '\n'
+        write_text(workdir / stored_config.FILE, text)
+    barrier('workdir')
+    yield
+
+
+@contextlib.contextmanager
+def open_finished(workdir: Path, config: Any, mode: str) -> Iterator[None]:
+  """Claims the folder of a run for a look at it; its config stays as it is.
+
+  Args:
+    workdir: of the run.
+    config: the command's `ConfigDict`.
+    mode: of the command, not `train`.
+
+  Raises:
+    UserError: if nothing was trained there, or with another config, or the
+      folder is in use or cannot be written.
+  """
+  with contextlib.ExitStack() as stack:
+    if jax.process_index() == 0:
+      if not has_results(workdir):
         raise UserError(
-          f'--workdir={workdir} cannot be written ({error.strerror}): choose '
-          'another folder.'
-        ) from None
+          f'--mode={mode} found no checkpoint in --workdir={workdir}: train '
+          'first, or name the folder of a run.'
+        )
+      with _writable(workdir):
+        stack.enter_context(_exclusive(workdir))
+      if (workdir / stored_config.FILE).exists():
+        _check_same_run(workdir, stored_config.as_plain(config), mode)
     barrier('workdir')
     yield

@@ -23,6 +23,7 @@ from fsnet_jax.runtime.checkpointing import Checkpoints, kept
 from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
+from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.training.optimizers import NOT_YET
@@ -287,6 +288,7 @@ class Trainer:
     )
 
   def _log(self, step, phase, scalars, quiet: bool = False) -> None:
+    check_still_there()
     values = {name: float(np.asarray(v)) for name, v in scalars.items()}
     if not math.isfinite(values['loss']):
       raise UserError(

@@ -48,11 +48,12 @@ def folds_title(folds: int) -> str:
   return f'fully supervised, {folds} folds'
 
 
-def cells_of(config: Any) -> list[Cell]:
+def cells_of(config: Any, pools: bool = True) -> list[Cell]:
   """All cells, checked; seed by seed, then the folds.
 
   Args:
     config: with `config.reference`.
+    pools: whether their images are needed, and so checked too.
 
   Raises:
     UserError: a mistake in it, or a cell that could not run.
@@ -81,7 +82,10 @@ def cells_of(config: Any) -> list[Cell]:
     )
     for fold in range(options.folds)
   ]
-  _check_cells(found)
+  for cell in found:
+    validation.check(cell.config)
+  if pools:
+    _check_pools(found)
   return found
 
 
@@ -122,10 +126,8 @@ def _check(config: Any) -> None:
     )
 
 
-def _check_cells(found: Sequence[Cell]) -> None:
-  """All configs; of the pools, those of the smallest share and of a fold."""
-  for cell in found:
-    validation.check(cell.config)
+def _check_pools(found: Sequence[Cell]) -> None:
+  """The pools of the smallest share and of a fold."""
   shares = [cell for cell in found if not cell.config.pool.folds]
   shares.sort(key=lambda cell: cell.config.pool.initial_percent)
   for cell in (*shares[:1], *found[len(shares) :][:1]):

@@ -14,6 +14,7 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.storage import checkpoint_folders
+from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.training.train_step import TrainState, create_state
 from fsnet_jax.weights import initial
@@ -68,6 +69,7 @@ class Run:
 
   def folder(self, cycle: int) -> Path:
     """Where a cycle's files are."""
+    check_still_there()
     folder = cycle_files.folder_of(self.workdir, cycle)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -186,6 +188,7 @@ class Run:
     )
 
   def _save_position(self, state: LoopState) -> None:
+    check_still_there()
     # A position is of use only with the networks that it belongs to.
     self._checkpoints.wait()
     if jax.process_index() == 0:

@@ -75,6 +75,8 @@ def run_loop(
           state = STAGES[stage](run, state)
         stage_timings.add(workdir, cycle, stage, time.perf_counter() - began)
         run.save(state)
+      if state.stage == DONE:
+        say(f'the loop ended with cycle {state.cycle}: {state.reason}')
       return Finished(state.cycle, state.reason)
     finally:
       run.close()

@@ -1,6 +1,10 @@
 """Foreign text, files that are checked, paths."""
 
 import json
+import multiprocessing
+import os
+import signal
+import time
 
 import pytest
 
@@ -66,6 +70,80 @@ def test_json_is_written_whole_and_without_nan(tmp_path):
   assert json.loads((tmp_path / 'x').read_text()) == {'a': [1.5, None]}
   with pytest.raises(ValueError):
     files.write_json(tmp_path / 'x', float('nan'))
+  assert [p.name for p in tmp_path.iterdir()] == ['x']
+
+
+def test_what_killed_writers_left_goes_with_the_next_write(tmp_path):
+  left = tmp_path / '.metrics.json.a1_b2c3d'
+  others = [
+    tmp_path / name
+    for name in (
+      '.metrics.json.swp',
+      '.metrics.json.a1_b2c3d4',
+      '.metrics.jsonx.a1_b2c3d',
+      'metrics.json.a1_b2c3d',
+      '.report.html.a1_b2c3d',
+    )
+  ]
+  for path in (left, *others):
+    path.write_text('half')
+  files.write_text(tmp_path / 'metrics.json', 'whole')
+  assert not left.exists()
+  assert all(path.read_text() == 'half' for path in others)
+  assert (tmp_path / 'metrics.json').read_text() == 'whole'
+
+
+def test_the_scratch_file_of_a_living_writer_stays(tmp_path, monkeypatch):
+  seen = []
+
+  def replace(scratch, path):
+    if not seen:  # In the middle of one write another one comes by.
+      seen.append(scratch)
+      files.write_text(path, 'second')
+      assert os.path.exists(scratch)
+    os.rename(scratch, path)
+
+  monkeypatch.setattr(files.os, 'replace', replace)
+  files.write_text(tmp_path / 'x.json', 'first')
+  assert (tmp_path / 'x.json').read_text() == 'first'
+  assert [p.name for p in tmp_path.iterdir()] == ['x.json']
+
+
+def test_where_there_are_no_locks_age_decides(tmp_path, monkeypatch):
+  def flock(*_):
+    raise OSError(95, 'Operation not supported')
+
+  monkeypatch.setattr(files.fcntl, 'flock', flock)
+  fresh, old = tmp_path / '.x.aaaaaaaa', tmp_path / '.x.bbbbbbbb'
+  fresh.write_text('')
+  old.write_text('')
+  os.utime(old, (time.time() - 7200,) * 2)
+  files.write_text(tmp_path / 'x', 'whole')
+  assert fresh.exists() and not old.exists()
+  assert (tmp_path / 'x').read_text() == 'whole'
+
+
+def _write_until_killed(path):
+  while True:
+    files.write_bytes(path, b'x' * 2_000_000)
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+  path = tmp_path / 'x'
+  spawn = multiprocessing.get_context('spawn')
+  other = spawn.Process(target=_write_until_killed, args=(path,))
+  other.start()
+  try:
+    while not path.exists():
+      time.sleep(0.01)
+    for _ in range(30):
+      files.write_bytes(path, b'y' * 1000)
+      assert len(path.read_bytes()) in (1000, 2_000_000)
+    assert other.is_alive()
+  finally:
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+  files.write_bytes(path, b'y')
   assert [p.name for p in tmp_path.iterdir()] == ['x']
 
 

@@ -1,5 +1,8 @@
 """A user's mistakes: one sentence, no traceback, exit code 2, nothing lost."""
 
+import shutil
+import subprocess
+
 import pytest
 
 from tests.e2e import tiny
@@ -60,6 +63,8 @@ def test_mistake_is_one_sentence(flags, words, tmp_path):
 def test_evaluate_without_checkpoint(shared, tmp_path):
   argv = tiny.command(shared, tmp_path / 'run', '--mode=evaluate')
   _check(tiny.run(argv), 'no checkpoint', str(tmp_path / 'run'))
+  # The folder is free for the command that was meant.
+  assert not (tmp_path / 'run').exists()
 
 
 def test_workdir_of_another_config(finished, shared):
@@ -72,15 +77,43 @@ def test_batch_that_the_devices_cannot_share(shared, tmp_path):
   _check(tiny.run(argv, devices=4), 'config.batch_size', 'multiple of 4')
 
 
-def test_divergence_is_explained(shared, tmp_path):
-  argv = tiny.command(
-    shared,
-    tmp_path / 'run',
-    optimizer__learning_rate=1e30,
-    optimizer__clip_norm=0.0,
-    segmentation__input_scale=1.0,
-  )
-  result = tiny.run(argv)
-  assert result.returncode == 2, result.stderr
-  assert 'Traceback' not in result.stderr
-  assert 'config.optimizer.learning_rate' in result.stderr
+def test_divergence_is_explained_and_owns_nothing(shared, tmp_path):
+  for rate in (1e30, 1e31):
+    argv = tiny.command(
+      shared,
+      tmp_path / 'run',
+      optimizer__learning_rate=rate,
+      optimizer__clip_norm=0.0,
+      segmentation__input_scale=1.0,
+    )
+    result = tiny.run(argv)
+    assert result.returncode == 2, result.stderr
+    assert 'Traceback' not in result.stderr
+    assert 'config.optimizer.learning_rate' in result.stderr
+    assert "another config's run" not in result.stderr
+
+
+def test_a_folder_that_is_deleted_under_a_run_stays_deleted(shared, tmp_path):
+  run = tmp_path / 'run'
+  # A save that is going on fails in ways of its own, and says so.
+  far = 100_000
+  argv = tiny.command(shared, run, phase1_steps=far, checkpoint_every_steps=far)
+  with subprocess.Popen(
+    argv,
+    cwd=tiny.ROOT,
+    env=tiny.environment(),
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    said = []
+    for line in process.stderr:
+      said.append(line)
+      if 'phase 1  step 6' in line:
+        shutil.rmtree(run)
+        break
+    said.append(process.stderr.read())
+    assert process.wait() == 2, ''.join(said)
+  assert 'Traceback' not in ''.join(said)
+  last = said[-1].splitlines()[-1]
+  assert last.startswith('error: --workdir=') and 'deleted or replaced' in last
+  assert not run.exists()

@@ -136,7 +136,8 @@ def test_evaluate_on_other_data_keeps_the_run(copy_of_finished, shared):
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr
-  entry = tiny.metrics(workdir)['datasets']['streets/night']
+  text = (tiny.evaluation(workdir) / 'metrics.json').read_text()
+  entry = json.loads(text)['datasets']['streets/night']
   assert set(entry['failure']) == {'fsnet_msp', 'msp'}
   after = _params(workdir)
   assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -158,10 +159,12 @@ def test_a_detector_of_the_guide_needs_no_edit(
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr
-  failure = tiny.metrics(copy_of_finished)['datasets']['streets/day']['failure']
+  folder = tiny.evaluation(copy_of_finished)
+  text = (folder / 'metrics.json').read_text()
+  failure = json.loads(text)['datasets']['streets/day']['failure']
   assert list(failure) == ['msp', 'margin']
   assert failure['margin']['pooled']['auroc'] is not None
-  html = (copy_of_finished / 'report' / 'report.html').read_text()
+  html = (folder / 'report.html').read_text()
   assert 'margin' in html.lower()
 
 

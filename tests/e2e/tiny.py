@@ -102,5 +102,11 @@ def run_and_signal(
 
 
 def metrics(workdir: Path) -> dict:
-  """`metrics.json` of a run, less what names the run."""
+  """`metrics.json` of a run."""
   return json.loads((workdir / 'report' / 'metrics.json').read_text())
+
+
+def evaluation(workdir: Path) -> Path:
+  """The folder of the only evaluation of a finished run."""
+  (folder,) = (workdir / 'evaluations').iterdir()
+  return folder

@@ -5,6 +5,6 @@ one evaluation pass scores all methods, `merge` joins the seeds, and the rest
 makes tables, figures and the page of it.
 """
 
-from fsnet_jax.experiments.comparison.run import check, run, stored_config
+from fsnet_jax.experiments.comparison.run import check, run
 
-__all__ = ['check', 'run', 'stored_config']
+__all__ = ['check', 'run']

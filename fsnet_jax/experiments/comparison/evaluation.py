@@ -1,5 +1,6 @@
 """One evaluation pass per seed and data set, and what it leaves on disk."""
 
+import copy
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 
 from common_lib import json_values
@@ -74,6 +76,17 @@ def _settings(config: Any) -> dict[str, Any]:
   }
 
 
+def data_versions(config: Any) -> dict[str, Any]:
+  """Which images a comparison's evaluations are of.
+
+  Raises:
+    UserError: as `data_sources.source`.
+  """
+  every = copy.deepcopy(ConfigDict(config)).unlock()
+  every.eval.detectors = cells.detectors_of(config)
+  return cache.data_versions(every)
+
+
 def _costs(config: Any, seed: int, workdir: Path) -> dict[str, Any]:
   """What the trainings cost: to the second, so it tells a repeated one."""
   found = cells.costs(config, seed, workdir)
@@ -81,7 +94,11 @@ def _costs(config: Any, seed: int, workdir: Path) -> dict[str, Any]:
 
 
 def run_seed(
-  config: Any, seed: int, workdir: Path, origin: Mapping[str, str]
+  config: Any,
+  seed: int,
+  workdir: Path,
+  origin: Mapping[str, str],
+  data: Mapping[str, Any],
 ) -> None:
   """Evaluates one seed's networks unless that is done.
 
@@ -90,35 +107,42 @@ def run_seed(
     seed: of the cells, which are trained.
     workdir: of the comparison.
     origin: as `evaluate.evaluate` takes it.
+    data: of `data_versions`.
 
   Raises:
     Interrupted: stopped; the same call goes on with the data set that it was
       stopped in, but for S alone, which is short and begins again.
   """
-  if read_seed(config, seed, workdir) is not None:
+  if read_seed(config, seed, workdir, data) is not None:
     return
   folder = cells.seed_folder(workdir, seed)
   alone = cells.alone_config(config, seed, folder)
-  if cache.read(folder / 'phase1', alone) is None:
+  if cache.read(folder / 'phase1', alone, data) is None:
     say(f'compare: seed {seed}, S alone')
     with open_workdir(folder / 'phase1', alone):
       evaluate(alone, folder / 'phase1', origin)
   say(f'compare: seed {seed}, every detector in one pass')
   cell = cells.joint_config(config, seed, folder)
   with open_workdir(folder / 'fsnet', cell):
-    _evaluate_all(config, seed, workdir, cell, origin)
+    _evaluate_all(config, seed, workdir, cell, origin, data)
   barrier('comparison')  # the others read what process 0 has written
 
 
 def _evaluate_all(
-  config: Any, seed: int, workdir: Path, cell: Any, origin: Mapping[str, str]
+  config: Any,
+  seed: int,
+  workdir: Path,
+  cell: Any,
+  origin: Mapping[str, str],
+  data: Mapping[str, Any],
 ) -> None:
   """Evaluates the data sets that are not done, each kept when it is."""
   home = cells.seed_folder(workdir, seed) / 'fsnet'
   report = home / 'report'
   costs = _costs(config, seed, workdir)
   datasets = list(config.eval.datasets)
-  parts = Parts(report, datasets, [_settings(config), costs])
+  description = cache.describe(cell, home, data)
+  parts = Parts(report, datasets, [_settings(config), costs, description])
   if jax.process_index() == 0:
     report.mkdir(exist_ok=True)
     # What describes another evaluation must not outlive its first file.
@@ -213,8 +237,20 @@ def _write_panel(path: Path, parts: Mapping[str, Part]) -> None:
   Image.fromarray(sheet).save(path)
 
 
-def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
-  """What one seed's evaluation left, or None if it is still to be made."""
+def read_seed(
+  config: Any,
+  seed: int,
+  workdir: Path,
+  data: Mapping[str, Any] | None = None,
+) -> SeedResult | None:
+  """What one seed's evaluation left, or None if it is still to be made.
+
+  Args:
+    config: of the comparison.
+    seed: of the cells.
+    workdir: of the comparison.
+    data: of `data_versions`; None to trust that the images are the same.
+  """
   folder = cells.seed_folder(workdir, seed)
   report = folder / 'fsnet' / 'report'
   costs = _costs(config, seed, workdir)
@@ -226,11 +262,12 @@ def read_seed(config: Any, seed: int, workdir: Path) -> SeedResult | None:
       return None
     if stored.get('costs', costs) != costs:
       return None  # A detector has been fitted anew since.
-    metrics = stored_results.read_object(report / 'metrics.json')
+    cell = cells.joint_config(config, seed, folder)
+    metrics = cache.read(folder / 'fsnet', cell, data)
     stored_results.check_metrics(metrics, datasets, detectors)
     stored_results.check_compared(metrics)
     cell = cells.alone_config(config, seed, folder)
-    alone = cache.read(folder / 'phase1', cell)
+    alone = cache.read(folder / 'phase1', cell, data)
     stored_results.check_metrics(alone, datasets, cell.eval.detectors)
     resampled = {
       dataset: stored_results.read_draws(

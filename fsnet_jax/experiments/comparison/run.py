@@ -1,13 +1,11 @@
 """The command: train what is missing, evaluate it, write the report."""
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from common_lib import json_values
 from common_lib.console import say
@@ -105,17 +103,6 @@ def _check_ablation(options: Any) -> None:
     )
 
 
-def stored_config(config: Any) -> ConfigDict:
-  """What must stay the same between two commands on one comparison.
-
-  Seeds, methods and bootstrap may be added to; so may whatever a plain run
-  lets change.
-  """
-  stored = copy.deepcopy(ConfigDict(config)).unlock()
-  del stored['compare']
-  return stored.lock()
-
-
 def run(
   config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
@@ -132,27 +119,36 @@ def run(
     Interrupted: if it was stopped; the same command goes on.
   """
   from fsnet_jax import learned_detectors
+  from fsnet_jax.evaluation import folders
   from fsnet_jax.experiments.comparison import cells, evaluation
+
+  folder = folders.of_table(config, workdir, mode)
+
+  def write(data: Any) -> dict[str, Any]:
+    results = _finished(config, workdir, data)
+    return _write(config, workdir, folder, results, origin)
 
   if mode == 'train':
     for name in config.compare.fitted:
       learned_detectors.check_data(name, config)
+    data = evaluation.data_versions(config)
     for seed in config.compare.seeds:
       cells.train(config, seed, workdir)
-      evaluation.run_seed(config, seed, workdir, origin)
+      evaluation.run_seed(config, seed, workdir, origin, data)
       # A report of what is finished, while the rest runs.
-      shown = _write(config, workdir, _finished(config, workdir), origin)
+      shown = write(data)
     if _ablate(config, workdir):
-      shown = _write(config, workdir, _finished(config, workdir), origin)
+      shown = write(data)
   else:
-    shown = _write(config, workdir, _finished(config, workdir), origin)
+    # A table of what is there needs no images.
+    shown = write(None)
   if jax.process_index() == 0:
     from fsnet_jax.report.pages.table import as_text
 
     for name in _SHORT:
       if name in shown:
         print(as_text(shown[name]) + '\n')
-    say(f'report: {workdir / "report" / "report.html"}')
+    say(f'report: {folder / "report.html"}')
 
 
 def _ablate(config: Any, workdir: Path, train: bool = True) -> dict[str, Any]:
@@ -183,23 +179,27 @@ def _ablate(config: Any, workdir: Path, train: bool = True) -> dict[str, Any]:
   return ablation_table.summary(next(reversed(list(steps)), {}))
 
 
-def _finished(config: Any, workdir: Path) -> list[Any]:
+def _finished(config: Any, workdir: Path, data: Any) -> list[Any]:
   """What is known of every finished seed, in their order."""
   from fsnet_jax.experiments.comparison import evaluation
 
   seeds = config.compare.seeds
-  found = [evaluation.read_seed(config, seed, workdir) for seed in seeds]
+  found = [evaluation.read_seed(config, seed, workdir, data) for seed in seeds]
   results = [one for one in found if one is not None]
   if not results:
     raise UserError(
-      f'--mode=evaluate, but {workdir} has no finished seed: run '
-      '--mode=train first.'
+      f'--mode=evaluate, but {workdir} has no finished seed of this '
+      'evaluation: run --mode=train first, or leave config.eval as it was.'
     )
   return results
 
 
 def _write(
-  config: Any, workdir: Path, results: Sequence[Any], origin: Any
+  config: Any,
+  workdir: Path,
+  folder: Path,
+  results: Sequence[Any],
+  origin: Any,
 ) -> dict[str, Any]:
   """The report of the seeds that are finished so far."""
   from common_lib.files import write_bytes
@@ -225,7 +225,6 @@ def _write(
   files = {name: plots.to_png(figure) for name, figure in pictures.items()}
   if results[0].panel.exists():
     files['qualitative'] = results[0].panel.read_bytes()
-  folder = workdir / 'report'
   folder.mkdir(parents=True, exist_ok=True)
   for name, file in files.items():
     write_bytes(folder / f'{name}.png', file)

@@ -7,7 +7,7 @@ import pytest
 
 from common_lib.errors import UserError
 from configs import fsnet_fcn8
-from fsnet_jax.evaluation import cache, evaluate, evaluator
+from fsnet_jax.evaluation import evaluate, evaluator
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.runtime.interrupts import Interrupted
@@ -83,6 +83,7 @@ def test_images_that_validation_shares_are_named(
 ):
   config = fsnet_fcn8.get_config()
   config.eval.datasets = DATASETS
+  config.eval.checkpoint = 'best'
   evaluate.evaluate(config, tmp_path, {})
   assert 'note:' not in capsys.readouterr().err
   shared = {'streets/fog': 3, 'streets/rain': 2}
@@ -96,6 +97,27 @@ def test_images_that_validation_shares_are_named(
   (note,) = [line for line in lines if line.startswith('note: ')]
   assert "'day:validation'" in note and 'temperature' in note
   assert '3 of streets/fog, 2 of streets/rain' in note
+  # Where they decided nothing, they are not even looked for.
+  config.eval.checkpoint = 'last'
+  evaluate.evaluate(config, tmp_path, {})
+  assert 'note:' not in capsys.readouterr().err
+
+
+def test_validation_images_may_be_gone_unless_a_temperature_needs_them(
+  stand_in, tmp_path, monkeypatch, capsys
+):
+  def gone(*_):
+    raise UserError('data.root: no such folder.')
+
+  monkeypatch.setattr(evaluate.data_sources, 'images_in_common', gone)
+  config = fsnet_fcn8.get_config()
+  config.eval.datasets = DATASETS
+  config.eval.checkpoint = 'best'
+  evaluate.evaluate(config, tmp_path, {})
+  assert 'note:' not in capsys.readouterr().err
+  config.eval.detectors = ('msp', 'msp_temperature')
+  with pytest.raises(UserError, match='no such folder'):
+    evaluate.evaluate(config, tmp_path, {})
 
 
 @pytest.mark.parametrize('score', [np.nan, np.inf])
@@ -111,17 +133,3 @@ def test_a_detector_whose_score_is_no_number_is_named(score):
   with pytest.raises(UserError, match=words) as error:
     evaluator._dataset_metrics('streets/fog', 1, nothing, failure, names)
   assert '\n' not in str(error.value)
-
-
-def test_the_folders_of_what_is_evaluated():
-  config = fsnet_fcn8.get_config()
-  config.data.root = 'own'
-  config.eval.roots.bdd100k = 'bdd'
-  config.eval.roots.camvid = 'unused'
-  config.eval.datasets = ('streets/day@fog3', 'bdd100k/old:val', 'streets/fog')
-  assert cache.folders(config) == {'bdd100k': 'bdd', 'streets': 'own'}
-  # The run's own has the images that the temperature is fitted on.
-  config.eval.datasets = ('bdd100k',)
-  assert cache.folders(config.to_dict()) == {
-    'bdd100k': 'bdd', 'streets': 'own',
-  }  # fmt: skip

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common_lib import class_table
+from fsnet_jax.evaluation import cache
 from fsnet_jax.evaluation.evaluator import DatasetResult
 from fsnet_jax.evaluation.image_tables import ImageTables
 from fsnet_jax.experiments.comparison import cells
@@ -115,6 +116,7 @@ class StandIns:
       'schema': 1,
       'config': cell.to_dict(),
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
+      'evaluation': cache.describe(cell, folder, cache.data_versions(cell)),
       'datasets': {
         one: dataset(len(name) + place, detectors, None)[0]
         for place, one in enumerate(cell.eval.datasets)
@@ -146,6 +148,7 @@ class StandIns:
       'schema': 1,
       'config': cell.to_dict(),
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
+      'evaluation': cache.describe(cell, workdir, cache.data_versions(cell)),
       'datasets': results,
     }
     (workdir / 'report').mkdir(exist_ok=True)

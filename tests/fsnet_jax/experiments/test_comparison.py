@@ -6,7 +6,7 @@ import json
 import pytest
 
 from common_lib.errors import UserError
-from configs import compare_deeplabv2, compare_fcn8
+from configs import compare_deeplabv2, compare_fcn8, stored_run
 from fsnet_jax import cli
 from fsnet_jax.builders import networks
 from fsnet_jax.config import validation
@@ -14,7 +14,7 @@ from fsnet_jax.experiments import comparison
 from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.metrics.ranking.ranking import COVERAGES
 from fsnet_jax.models import mc_dropout
-from fsnet_jax.runtime.workdir import flatten
+from fsnet_jax.runtime.workdir import flatten, open_workdir
 
 
 def flat(config):
@@ -69,13 +69,22 @@ def test_both_ways_to_feed_tcp_in_one_comparison(tmp_path):
   assert 'tcp_synthcp' not in compare_fcn8.get_config().compare.fitted
 
 
-def test_seeds_and_methods_may_be_added_to_a_comparison():
+def test_seeds_and_methods_may_be_added_to_a_comparison(tmp_path):
   config = compare_fcn8.get_config()
+  with open_workdir(tmp_path, config):
+    (tmp_path / 'seed0/phase1/checkpoints/4').mkdir(parents=True)
   more = copy.deepcopy(config)
   more.compare.seeds = (0, 1, 2, 3)
   more.compare.fitted = ('tcp',)
-  one, other = (comparison.stored_config(c) for c in (config, more))
-  assert one == other and config.compare.seeds == (0, 1, 2)
+  with open_workdir(tmp_path, more):
+    stored = stored_run.get_config(str(tmp_path))
+  assert stored.compare.seeds == (0, 1, 2, 3) and stored == more
+  more.width = 0.5
+  with (
+    pytest.raises(UserError, match='width was 0.125 and is now 0.5'),
+    open_workdir(tmp_path, more),
+  ):
+    pass
 
 
 @pytest.mark.parametrize(

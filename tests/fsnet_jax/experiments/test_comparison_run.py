@@ -278,7 +278,7 @@ def test_other_images_are_evaluated_anew(finished, stand_ins, tmp_path):
   for one in (config, mended, mended):
     one = changed(one, eval__datasets=DATASETS[:1])
     stand_ins.train(one, 5, tmp_path)
-    evaluation.run_seed(one, 5, tmp_path, {})
+    evaluation.run_seed(one, 5, tmp_path, {}, evaluation.data_versions(one))
   assert stand_ins.passes == [DATASETS[0]] * 4
 
 

@@ -207,7 +207,7 @@ def test_key_order_does_not_depend_on_the_input(metrics, tmp_path):
   ).read_bytes()
   read = json.loads((tmp_path / 'b.json').read_text())
   fsnet = read['datasets']['streets/day']['failure']['fsnet']
-  assert list(read) == list(schema.RUN_KEYS)
+  assert list(read) == [key for key in schema.RUN_KEYS if key in metrics]
   assert list(fsnet['pooled']) == list(schema.MEASURE_KEYS)
   assert list(fsnet['risk_at_coverage'])[0] == '0.1'
 

@@ -3,13 +3,19 @@
 import errno
 import fcntl
 import json
+import shutil
 
 import ml_collections
 import pytest
 
 from common_lib.errors import UserError
 from fsnet_jax.runtime import workdir
-from fsnet_jax.runtime.workdir import open_workdir
+from fsnet_jax.runtime.workdir import (
+  check_still_there,
+  has_results,
+  open_finished,
+  open_workdir,
+)
 
 
 def _config(**fields):
@@ -25,6 +31,10 @@ def _config(**fields):
   return config
 
 
+def _save_a_checkpoint(workdir):
+  (workdir / 'checkpoints' / '4').mkdir(parents=True)
+
+
 def test_config_is_stored_and_the_same_one_may_return(tmp_path):
   folder = tmp_path / 'a' / 'run'
   for _ in range(2):
@@ -36,7 +46,7 @@ def test_config_is_stored_and_the_same_one_may_return(tmp_path):
 
 def test_another_config_is_refused_and_nothing_is_overwritten(tmp_path):
   with open_workdir(tmp_path, _config()):
-    pass
+    _save_a_checkpoint(tmp_path)
   changed = _config(**{'data.num_train': 6})
   with (
     pytest.raises(UserError, match='data.num_train was 5 and is now 6'),
@@ -45,6 +55,128 @@ def test_another_config_is_refused_and_nothing_is_overwritten(tmp_path):
     pass
   stored = json.loads((tmp_path / 'config.json').read_text())
   assert stored['data']['num_train'] == 5
+
+
+def test_a_run_that_saved_nothing_gives_its_folder_up(tmp_path, capsys):
+  with open_workdir(tmp_path, _config()):
+    # What one leaves that was killed while it saved for the first time, or
+    # diverged.
+    (tmp_path / 'checkpoints' / '4.orbax-checkpoint-tmp').mkdir(parents=True)
+    (tmp_path / 'position.json').write_text('{"stage": "train"}')
+    (tmp_path / 'pool' / 'annotations').mkdir(parents=True)
+    (tmp_path / 'events.out.tfevents.1.v2').write_text('')
+    (tmp_path / 'notes.txt').write_text('of the user')
+  with open_workdir(tmp_path, _config()):
+    assert (tmp_path / 'position.json').exists()
+  with open_workdir(tmp_path, _config(seed=1)):
+    stored = json.loads((tmp_path / 'config.json').read_text())
+  assert stored['seed'] == 1
+  assert 'saved nothing' in capsys.readouterr().err
+  assert not (tmp_path / 'position.json').exists()
+  assert not (tmp_path / 'pool').exists()
+  assert not list(tmp_path.glob('events*'))
+  assert (tmp_path / 'notes.txt').exists()
+
+
+@pytest.mark.parametrize(
+  'work',
+  [
+    'checkpoints/4/state',
+    'seed0/phase1/checkpoints/4/state',
+    'fitted/tcp/generator/checkpoints/0/state',
+    # The checkpoints may have been deleted since.
+    'report/metrics.json',
+    'evaluations/night/metrics.json',
+    'cycles/001/metrics.json',
+    'cost.json',
+    'report/compare.json',
+    'report/ablation.md',
+  ],
+)
+def test_what_took_work_keeps_its_folder(work, tmp_path):
+  with open_workdir(tmp_path, _config()):
+    assert not has_results(tmp_path)
+    (tmp_path / work).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / work).write_text('')
+    assert has_results(tmp_path)
+  with (
+    pytest.raises(UserError, match='seed was 0 and is now 1'),
+    open_workdir(tmp_path, _config(seed=1)),
+  ):
+    pass
+
+
+def test_a_config_of_another_program_is_never_overwritten(tmp_path):
+  (tmp_path / 'config.json').write_text('{"model_type": "segformer"}')
+  with (
+    pytest.raises(UserError, match="another config's run"),
+    open_workdir(tmp_path, _config()),
+  ):
+    pass
+  assert 'segformer' in (tmp_path / 'config.json').read_text()
+
+
+def test_a_look_at_a_run_that_does_not_exist_leaves_nothing(tmp_path):
+  workdir = tmp_path / 'run'
+  words = f'--mode=evaluate found no checkpoint in --workdir={workdir}'
+  with (
+    pytest.raises(UserError, match=words),
+    open_finished(workdir, _config(), 'evaluate'),
+  ):
+    pass
+  assert not workdir.exists()
+
+
+def test_a_look_at_a_run_changes_nothing_of_it(tmp_path):
+  with open_workdir(tmp_path, _config()):
+    _save_a_checkpoint(tmp_path)
+  before = (tmp_path / 'config.json').read_bytes()
+  moved = _config(**{'data.root': 'there', 'eval.datasets': ('x', 'y')})
+  # A field that the program has learnt since the run.
+  moved.eval.resize = 'squeeze'
+  moved.data.fresh = 1
+  with open_finished(tmp_path, moved, 'evaluate'):
+    assert (tmp_path / 'config.json').read_bytes() == before
+  with (
+    pytest.raises(UserError, match='seed was 0 and is now 3'),
+    open_finished(tmp_path, _config(seed=3), 'evaluate'),
+  ):
+    pass
+
+
+def test_a_folder_that_was_taken_away_is_not_written_again(tmp_path):
+  workdir = tmp_path / 'run'
+  with (
+    pytest.raises(UserError, match='deleted or replaced'),
+    open_workdir(workdir, _config()),
+  ):
+    check_still_there()
+    shutil.rmtree(workdir)
+    check_still_there()
+  check_still_there()  # Nothing is claimed any more.
+
+
+def test_nor_is_one_that_another_run_has_made_in_its_place(tmp_path):
+  workdir = tmp_path / 'run'
+  with (
+    pytest.raises(UserError, match='deleted or replaced'),
+    open_workdir(workdir, _config()),
+  ):
+    (workdir / '.lock').rename(tmp_path / 'kept')  # so its number is not free
+    (workdir / '.lock').write_text('')
+    check_still_there()
+
+
+def test_a_failure_in_a_folder_that_is_gone_is_explained(tmp_path):
+  workdir = tmp_path / 'run'
+  with (
+    pytest.raises(UserError, match='deleted or replaced'),
+    open_workdir(workdir, _config()),
+  ):
+    shutil.rmtree(workdir)
+    (workdir / 'seconds.json').write_text('3')
+  with pytest.raises(KeyError), open_workdir(workdir, _config()):
+    raise KeyError('x')
 
 
 def test_what_does_not_enter_the_training_may_change(tmp_path):
@@ -85,7 +217,7 @@ def test_a_disk_without_locks_is_used_with_one_note(
 def test_unreadable_config_is_explained(tmp_path):
   (tmp_path / 'config.json').write_text('{"seed": ')
   with (
-    pytest.raises(UserError, match='config.json cannot be read'),
+    pytest.raises(UserError, match='config.json, .* cannot be read'),
     open_workdir(tmp_path, _config()),
   ):
     pass
