@@ -12,18 +12,18 @@ import sys
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
-from common_lib.flag_errors import flag_problem
+from common_lib.paths import expanded
+from fsnet_jax.config import command_line
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from segxal_jax.config import fields as segxal_fields
 
 _DONE, _USER_ERROR, _CONTINUE = 0, 2, 75
 _INTERRUPTED = 'Interrupted before training: run the same command again.'
 
-config_flags.DEFINE_config_file(
-  'config', None, 'Config file, with an optional :argument.', lock_config=True
-)
+flags.DEFINE_string('config', None, 'Config file, with an optional :argument.')
 flags.DEFINE_string(
   'workdir', None, 'Folder of the run; default: runs/<config name>.'
 )
@@ -31,8 +31,12 @@ flags.DEFINE_enum(
   'mode', 'train', ['train', 'evaluate'], 'train also evaluates at the end.'
 )
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
-flags.DEFINE_integer('num_processes', None, 'Processes of this run.')
-flags.DEFINE_integer('process_id', None, 'Number of this process, from 0.')
+flags.DEFINE_integer(
+  'num_processes', None, 'Processes of this run.', lower_bound=1
+)
+flags.DEFINE_integer(
+  'process_id', None, 'Number of this process, from 0.', lower_bound=0
+)
 FLAGS = flags.FLAGS
 
 
@@ -41,28 +45,18 @@ def _fail(message: str) -> None:
   sys.exit(_USER_ERROR)
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-  """absl's parser, with every mistake as one sentence."""
+def _parse_flags(argv: list[str]) -> ConfigDict:
+  """The config, with every mistake as one sentence."""
   try:
-    rest = FLAGS(argv)
-    config_missing = FLAGS['config'].value is None
-    if not config_missing and len(rest) == 1:
-      FLAGS.config.keys()  # A file that could not be loaded raises here.
-      return rest
-  except Exception as error:  # Overrides raise many kinds of exceptions.
-    _fail(flag_problem(error, argv))
-  if config_missing:
-    _fail('--config is missing: for example --config=configs/fsnet_fcn8.py')
-  _fail(f'unexpected argument {rest[1]!r}: flags are written --name=value.')
-  return rest
+    config = command_line.parse(argv, FLAGS, {'segxal': segxal_fields.FIELDS})
+    if FLAGS.workdir == '':
+      raise UserError('--workdir is empty: name a folder, or leave it out.')
+    return config
+  except UserError as error:
+    _fail(str(error))
 
 
-def _config_name() -> str:
-  file, _, argument = FLAGS['config'].config_filename.partition(':')
-  return '_'.join(filter(None, [Path(file).stem, argument]))
-
-
-def _run(_: list[str]) -> int:
+def _run(config: ConfigDict) -> int:
   restart_with_huge_pages()
   from fsnet_jax.runtime import distributed
   from fsnet_jax.runtime.interrupts import Interrupted
@@ -71,12 +65,13 @@ def _run(_: list[str]) -> int:
     distributed.initialize(
       FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
     )
-    workdir = Path(FLAGS.workdir or Path('runs') / _config_name())
+    name = command_line.config_name(FLAGS.config)
+    workdir = expanded(FLAGS.workdir or Path('runs') / name)
     command = shlex.join(['python', 'main.py', *sys.argv[1:]])
-    origin = {'config_name': _config_name(), 'command': command}
-    room = 'segxal_jax' if FLAGS.config.task == 'segxal' else 'fsnet_jax'
+    origin = {'config_name': name, 'command': command}
+    room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
     cli = importlib.import_module(f'{room}.cli')
-    cli.run(FLAGS.config, workdir, FLAGS.mode, origin)
+    cli.run(config, workdir, FLAGS.mode, origin)
   except UserError as error:
     _fail(str(error))
   except Interrupted as stopped:

@@ -8,11 +8,13 @@ from absl import logging
 
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
+from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from segxal_jax.config import builders, validation
+from segxal_jax.config.fields import FIELDS
 
 
 def _check(config: Any) -> None:
@@ -36,7 +38,7 @@ def run(
   """Runs one mode.
 
   Args:
-    config: a locked `ConfigDict`.
+    config: a `ConfigDict`.
     workdir: folder of the run.
     mode: `train` (the loop, then the report) or `evaluate` (the report of
       what is there).
@@ -47,6 +49,7 @@ def run(
     Interrupted: if the run was stopped, or waits for annotators.
   """
   logging.set_verbosity(logging.WARNING)
+  config = resolution.resolved(config, FIELDS)
   _check(config)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   # Slow to import: a mistake in a flag is reported before.
@@ -58,7 +61,7 @@ def run(
 
   if config.reference.seeds:
     parts = baselines.cells_of(config)
-    with open_workdir(workdir, config):
+    with open_workdir(workdir, config, FIELDS):
       if mode == 'train':
         baselines.run_cells(parts, workdir)
       found = baselines.results(parts, workdir)
@@ -66,13 +69,13 @@ def run(
     return
   if config.compare.arms:
     strategy_comparison.arms(config)
-    with open_workdir(workdir, config):
+    with open_workdir(workdir, config, FIELDS):
       if mode == 'train':
         strategy_comparison.run_cells(config, workdir)
       found = strategy_comparison.results(config, workdir)
       comparison.write(config, workdir, found, origin)
     return
-  with open_workdir(workdir, config):
+  with open_workdir(workdir, config, FIELDS):
     if mode == 'train':
       run_loop(config, workdir)
     report(config, workdir, origin)

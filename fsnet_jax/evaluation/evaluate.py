@@ -9,8 +9,8 @@ import numpy as np
 
 from common_lib.console import say
 from common_lib.errors import UserError
+from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.detectors import DETECTORS
 from fsnet_jax.evaluation.evaluator import DatasetResult, Evaluator, Observer
 from fsnet_jax.report import (
   failure_overlay,
@@ -122,8 +122,9 @@ def _publish(
 ) -> None:
   """Report files, TensorBoard and the table on the terminal."""
   examples = {name: result.examples for name, result in results.items()}
-  for name in metrics['config']['eval']['detectors']:
-    name_detector(name, DETECTORS[name].title)  # those of a user's own
+  entries = metrics['config']['eval']['detectors']
+  for name, detector in detectors.resolve(entries).items():
+    name_detector(name, detector.title)  # those of a user's own
   files = write_report(workdir / 'report', metrics, examples)
   writer = create_writer(workdir)
   for name, result in results.items():

@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.detectors import FailureDetector, fitted_name
+from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.evaluation import SeedResult
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.report.schema import MEASURE_KEYS
@@ -60,6 +61,7 @@ def merge(
   """
   first = results[0].metrics
   names = list(next(iter(first['datasets'].values()))['failure'])
+  detectors = cells.detectors_of(config)
   return {
     'schema': SCHEMA,
     'network': config.segmentation.name,
@@ -67,7 +69,7 @@ def merge(
     'reference': reference,
     'environment': dict(first['environment']),
     'config': config.to_dict(),
-    'methods': {name: _method(name) for name in names},
+    'methods': {name: _method(detectors[name]) for name in names},
     'costs': _costs(results),
     'datasets': {
       name: _dataset(name, results, reference) for name in first['datasets']
@@ -95,9 +97,8 @@ def is_whole(content: Any) -> bool:
   )
 
 
-def _method(name: str) -> dict[str, Any]:
+def _method(detector: FailureDetector) -> dict[str, Any]:
   """A detector's title, and the key of its training cost if it has one."""
-  detector = DETECTORS[name]
   key = 'fsnet' if detector.uses_failure_network else fitted_name(detector)
   return {'title': detector.title, 'cost': key or None}
 
