@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,13 @@ import jax
 
 from common_lib.errors import UserError
 from common_lib.files import write_text
+from fsnet_jax.config import fields
+from fsnet_jax.config.fields import Field
 from fsnet_jax.runtime.distributed import barrier
 
-# What may change between two commands on one run: these fields do not enter
-# the training.
-_FREE = (
-  'ablation.',
-  'eval.',
-  'fit.',
-  'data.root',
-  'data.cache_dir',
-  'data.num_workers',
-  'log_every_steps',
-  'compilation_cache_dir',
-  'oracle.wait',
-  'oracle.poll_secs',
-  'oracle.recorded',
+# What must stay as it was between two commands on one run.
+_FIXED = (
+  fields.DATA | fields.START | fields.PHASE1 | fields.PHASE2 | fields.CYCLES
 )
 
 
@@ -46,7 +37,9 @@ def _as_plain(config: Any) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict()))
 
 
-def _check_same_run(path: Path, config: dict[str, Any]) -> None:
+def _check_same_run(
+  path: Path, config: dict[str, Any], table: Mapping[str, Field]
+) -> None:
   try:
     stored = flatten(json.loads(path.read_text()))
   except ValueError as error:
@@ -58,7 +51,8 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
   changed = [
     f'{key} was {stored.get(key)!r} and is now {present.get(key)!r}'
     for key in sorted(stored.keys() | present.keys())
-    if stored.get(key) != present.get(key) and not key.startswith(_FREE)
+    if stored.get(key) != present.get(key)
+    and not fields.may_differ(key, _FIXED, table)
   ]
   if changed:
     more = f' (and {len(changed) - 3} more)' if len(changed) > 3 else ''
@@ -84,12 +78,15 @@ def _exclusive(workdir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
+def open_workdir(
+  workdir: Path, config: Any, table: Mapping[str, Field] = fields.FIELDS
+) -> Iterator[None]:
   """Claims `workdir` for this run and stores its config there.
 
   Args:
     workdir: created if missing.
     config: the run's `ConfigDict`.
+    table: of its fields.
 
   Raises:
     UserError: if the folder belongs to a run with another config, is in use
@@ -103,7 +100,7 @@ def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_exclusive(workdir))
         if path.exists():
-          _check_same_run(path, plain)
+          _check_same_run(path, plain, table)
         write_text(path, json.dumps(plain, indent=2) + '\n')
       except OSError as error:
         raise UserError(

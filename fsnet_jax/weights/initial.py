@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from common_lib.errors import UserError
+from fsnet_jax.config import fields
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.weights import folders, vgg_hed
 
@@ -24,8 +25,6 @@ Tree = dict[str, Any]
 _BACKBONES = {'fcn8': ('vgg16', 'vgg'), 'deeplab_v2': ('resnet101', 'backbone')}
 _WHOLE = {'fcn8': 'fcn8', 'deeplab_v2': 'deeplabv2'}
 _FIRST = {'fcn8': ('vgg', 'conv1_1'), 'deeplab_v2': ('backbone', 'conv1')}
-# Fields of `config.segmentation` that leave the meaning of weights alone.
-_FREE = ('features', 'dropout_rate', 'frozen_bn')
 _STEM = ('params', 'conv1', 'kernel')
 
 
@@ -355,9 +354,11 @@ def _check_run(config: Any) -> None:
     ) from error
   ours = json.loads(json.dumps(config.segmentation.to_dict()))
   ours['width'] = config.width
-  for field in sorted(theirs.keys() & ours.keys() - set(_FREE)):
+  for field in sorted(theirs.keys() & ours.keys()):
+    prefix = '' if field == 'width' else 'segmentation.'
+    if fields.may_differ(f'{prefix}{field}', fields.WEIGHTS):
+      continue
     if theirs[field] != ours[field]:
-      prefix = '' if field == 'width' else 'segmentation.'
       raise UserError(
         f'config.init.segmentation={name} was trained with {prefix}{field} '
         f'{theirs[field]!r}, but config.{prefix}{field} is {ours[field]!r}: '
