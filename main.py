@@ -10,6 +10,7 @@ from common_lib import interrupts
 if __name__ == '__main__':
   interrupts.watch('before training')  # Before anything slow is imported.
 
+import functools
 import importlib
 import os
 import shlex
@@ -17,15 +18,16 @@ import sys
 from pathlib import Path
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
-from common_lib.flag_errors import flag_problem
+from common_lib.errors import UserError
+from common_lib.paths import expanded
+from fsnet_jax.config import command_line, fields
 from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from segxal_jax.config import fields as segxal_fields
 
-config_flags.DEFINE_config_file(
-  'config', None, 'Config file, with an optional :argument.', lock_config=True
-)
+flags.DEFINE_string('config', None, 'Config file, with an optional :argument.')
 flags.DEFINE_string(
   'workdir', None, 'Folder of the run; default: runs/<config name>.'
 )
@@ -33,9 +35,15 @@ flags.DEFINE_enum(
   'mode', 'train', stored_config.MODES, 'train also evaluates at the end.'
 )
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
-flags.DEFINE_integer('num_processes', None, 'Processes of this run.')
-flags.DEFINE_integer('process_id', None, 'Number of this process, from 0.')
+flags.DEFINE_integer(
+  'num_processes', None, 'Processes of this run.', lower_bound=1
+)
+flags.DEFINE_integer(
+  'process_id', None, 'Number of this process, from 0.', lower_bound=0
+)
 FLAGS = flags.FLAGS
+# Of fields, by the task whose configs have more than the common ones.
+_TABLES = {'segxal': segxal_fields.FIELDS}
 
 
 def _fail(message: str) -> None:
@@ -43,43 +51,39 @@ def _fail(message: str) -> None:
   sys.exit(2)
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-  """absl's parser, with every mistake as one sentence."""
+def _parse_flags(argv: list[str]) -> ConfigDict:
+  """The config, with every mistake as one sentence."""
   try:
-    rest = FLAGS(stored_config.completed(argv, Path(__file__).parent))
-    config_missing = FLAGS['config'].value is None
-    if not config_missing and len(rest) == 1:
-      FLAGS.config.keys()  # A file that could not be loaded raises here.
-      stored_config.check_overrides(FLAGS.config, _config_file(), FLAGS.mode)
-      return rest
-  except Exception as error:  # Overrides raise many kinds of exceptions.
-    _fail(flag_problem(error, argv))
-  if config_missing:
-    _fail(stored_config.MISSING)
-  _fail(f'unexpected argument {rest[1]!r}: flags are written --name=value.')
-  return rest
+    completed = stored_config.completed(argv, Path(__file__).parent)
+    config = command_line.parse(completed, FLAGS, _TABLES)
+    if FLAGS.workdir == '':
+      raise UserError('--workdir is empty: name a folder, or leave it out.')
+    table = _TABLES.get(config.task, fields.FIELDS)
+    stored_config.check_overrides(config, FLAGS.config, FLAGS.mode, table)
+    return config
+  except UserError as error:
+    _fail(str(error))
 
 
-def _config_file() -> str:
-  return FLAGS['config'].config_filename
-
-
-def _work() -> None:
-  name = stored_config.config_name(_config_file())
-  workdir = Path(FLAGS.workdir or Path('runs') / name)
+def _work(config: ConfigDict) -> None:
+  name = stored_config.config_name(FLAGS.config)
+  workdir = expanded(FLAGS.workdir or Path('runs') / name)
   command = shlex.join(['python', 'main.py', *sys.argv[1:]])
   origin = {'config_name': name, 'command': command}
-  room = 'segxal_jax' if FLAGS.config.task == 'segxal' else 'fsnet_jax'
+  room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
   cli = importlib.import_module(f'{room}.cli')
-  cli.run(FLAGS.config, workdir, FLAGS.mode, origin)
+  cli.run(config, workdir, FLAGS.mode, origin)
 
 
-def _run(_: list[str]) -> int:
+def _run(config: ConfigDict) -> int:
   restart_with_huge_pages()
   from fsnet_jax.runtime import distributed
 
   return distributed.exit_code(
-    _work, FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
+    functools.partial(_work, config),
+    FLAGS.coordinator_address,
+    FLAGS.num_processes,
+    FLAGS.process_id,
   )
 
 

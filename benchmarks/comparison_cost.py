@@ -41,7 +41,7 @@ from common_lib import class_table
 from configs import compare_deeplabv2, compare_fcn8
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import evaluator as evaluate
 from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.experiments.comparison import cells
@@ -92,7 +92,7 @@ def config_of(settings: argparse.Namespace) -> Any:
   config.fit.ensemble.members = settings.members
   config.eval.batch_size = settings.batch_size
   config.eval.dropout_samples = settings.passes
-  config.eval.detectors = cells.detectors_of(config)
+  config.eval.detectors = cells.entries_of(config)
   return config
 
 
@@ -158,10 +158,11 @@ class Subject:
 
   def program(self, detectors: Sequence[str]) -> Callable[..., Any]:
     """Prediction and scores of some detectors, compiled; no metrics."""
-    needed = {fitted_name(DETECTORS[name]) for name in detectors}
+    wanted = resolve(detectors)
+    needed = {fitted_name(one) for one in wanted.values()}
     step = make_eval_step(
       self.model,
-      detectors,
+      wanted,
       num_classes=class_table.NUM_CLASSES,
       keep_pixels=False,
       dropout=DropoutSampling(self.config.eval.dropout_samples),

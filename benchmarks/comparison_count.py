@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.comparison_cost import LEARNED, machine, random_fits
 from common_lib import class_table
 from fsnet_jax.builders import networks
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.experiments.comparison import cells
 
@@ -56,10 +56,11 @@ class Counter:
     return total
 
   def _scores(self, detectors: Sequence[str]) -> float:
-    needed = {fitted_name(DETECTORS[name]) for name in detectors}
+    wanted = resolve(detectors)
+    needed = {fitted_name(one) for one in wanted.values()}
     step = make_eval_step(
       self._model,
-      detectors,
+      wanted,
       num_classes=class_table.NUM_CLASSES,
       keep_pixels=False,
       dropout=DropoutSampling(self._config.eval.dropout_samples),
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   config = module.get_config(settings.protocol)
   if settings.members:
     config.fit.ensemble.members = settings.members
-  config.eval.detectors = cells.detectors_of(config)
+  config.eval.detectors = cells.entries_of(config)
   print(machine())
   members = config.fit.ensemble.members
   print(

@@ -1,32 +1,44 @@
-"""What a mistake on the command line is told: one sentence, at once.
+"""What a mistaken flag is told: one sentence, with the near miss.
 
 Imports nothing heavy, so that the answer does not wait for jax.
 """
 
-import re
+import difflib
 from collections.abc import Sequence
 
-_NEAR_MISS = re.compile(r'Did you mean "([^"]+)"')
-_OVERRIDE = re.compile(r'--?(?:no)?config\.([^=]+)')
+from absl import flags
+
+from common_lib.foreign import quoted
 
 
-def flag_problem(error: Exception, argv: Sequence[str]) -> str:
+def flag_problem(
+  error: Exception, names: Sequence[str], fields: Sequence[str]
+) -> str:
   """One sentence for whatever parsing the flags raised.
 
   Args:
-    error: what absl or ml_collections raised.
-    argv: the command line.
+    error: what absl raised, or reading a --flagfile.
+    names: of all flags.
+    fields: of the config, dotted.
   """
-  message = str(error).strip()
-  last = (message.splitlines() or [type(error).__name__])[-1].strip()
-  if isinstance(error, (KeyError, AttributeError)):
-    for field in map(_OVERRIDE.match, argv[1:]):
-      leaf = field and field.group(1).split('.')[-1]
-      if leaf and leaf in message:
-        near = _NEAR_MISS.search(message)
-        hint = f' Did you mean {near.group(1)}?' if near else ''
-        return f'config has no field {field.group(1)!r}.{hint}'
-  if 'config file' in message:
-    files = [word for word in argv[1:] if word.startswith('--config=')]
-    return f'{" ".join(files)} cannot be loaded: {last}'
-  return last.removeprefix('FATAL Flags parsing error:').strip()
+  if isinstance(error, flags.UnrecognizedFlagError):
+    flag = error.flagname
+    near = _nearest(flag, names, fields)
+    hint = f' Did you mean --{near}?' if near else ' --help lists all.'
+    return f'there is no flag --{quoted(flag, 80)}.{hint}'
+  message = quoted(error).strip().removeprefix('ERROR:: ')
+  if 'invalid literal for int()' in message:
+    message = f'{message.partition(": ")[0]}: give a whole number'
+  return message or type(error).__name__
+
+
+def _nearest(flag: str, names: Sequence[str], fields: Sequence[str]) -> str:
+  """A flag with nearly that name, or a field that lacks its 'config.'."""
+  if flag in fields:
+    return f'config.{flag}'
+  close = difflib.get_close_matches(flag, names, n=1)
+  if close:
+    return close[0]
+  full = [f'config.{field}' for field in fields]
+  close = difflib.get_close_matches(flag, full, n=1, cutoff=0.8)
+  return close[0] if close else ''

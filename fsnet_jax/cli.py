@@ -9,10 +9,11 @@ import jax
 from absl import logging
 
 from common_lib.errors import UserError
+from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.config import validation
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.config import resolution, validation
+from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
@@ -26,26 +27,28 @@ def use_compilation_cache(folder: str) -> None:
   """Keeps compiled programs between runs, so that a resume starts at once."""
   if folder == 'off':
     return
-  default = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache'))
-  path = Path(folder) if folder else default / 'fsnet_jax' / 'compiled'
-  jax.config.update('jax_compilation_cache_dir', str(path.expanduser()))
+  home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+  path = folder or default_folder(
+    f'{home}/fsnet_jax/compiled', 'compiled programs'
+  )
+  jax.config.update('jax_compilation_cache_dir', str(expanded(path)))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
   compilation_cache.replace_damaged_entries(path.expanduser())
 
 
 def _check_detectors(config: Any, model: FSNet) -> None:
   """Raises UserError for a detector that the networks cannot serve."""
-  for name in config.eval.detectors:
-    if DETECTORS[name].uses_temperature and not config.data.validation_split:
+  for name, detector in resolve(config.eval.detectors).items():
+    if detector.uses_temperature and not config.data.validation_split:
       raise UserError(
         f'config.eval.detectors names {name!r}, which is fitted on validation '
         'images: set config.data.validation_split.'
       )
-    if DETECTORS[name].uses_dropout_samples:
+    if detector.uses_dropout_samples:
       problem = mc_dropout.problem(model.segmentation)
       if problem:
         raise UserError(f'config.eval.detectors: {problem}.')
-    learned = fitted_name(DETECTORS[name])
+    learned = fitted_name(detector)
     if learned and learned not in learned_detectors.FITTED:
       raise UserError(
         f'Detector {name!r} has uses_fitted={learned!r}, which does not exist: '
@@ -176,7 +179,7 @@ def run(
   """Runs one mode.
 
   Args:
-    config: a locked `ConfigDict`.
+    config: a `ConfigDict`.
     workdir: folder of the run.
     mode: `train` (train, then evaluate) or `evaluate`, which changes nothing
       of what training left.
@@ -187,6 +190,7 @@ def run(
     Interrupted: if the run was stopped and can be continued.
   """
   logging.set_verbosity(logging.WARNING)
+  config = resolution.resolved(config)
   _check(config, mode)
   use_compilation_cache(config.compilation_cache_dir)
   _TASKS[config.task](config, workdir, mode, origin)

@@ -8,11 +8,13 @@ from absl import logging
 
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
+from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import open_finished, open_workdir
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from segxal_jax.config import builders, validation
+from segxal_jax.config.fields import FIELDS
 
 
 def _check(config: Any, mode: str) -> None:
@@ -44,7 +46,7 @@ def run(
   """Runs one mode.
 
   Args:
-    config: a locked `ConfigDict`.
+    config: a `ConfigDict`.
     workdir: folder of the run.
     mode: `train` (the loop, then the report) or `evaluate` (the report of
       what is there).
@@ -55,12 +57,13 @@ def run(
     Interrupted: if the run was stopped, or waits for annotators.
   """
   logging.set_verbosity(logging.WARNING)
+  config = resolution.resolved(config, FIELDS)
   _check(config, mode)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   if mode == 'train':
-    opened = open_workdir(workdir, config)
+    opened = open_workdir(workdir, config, FIELDS)
   else:
-    opened = open_finished(workdir, config, mode)
+    opened = open_finished(workdir, config, mode, FIELDS)
   # Slow to import: a mistake in a flag is reported before.
   from segxal_jax.experiments import baselines, strategy_comparison
   from segxal_jax.loop.driver import run_loop

@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from common_lib import interrupts
+from common_lib.paths import expanded
 from street_scenes import contact_sheet
 from street_scenes.render import domains as drawing
 
@@ -18,7 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     prog='python -m street_scenes',
     description='Draws a page: a row per domain, a column per scene.',
   )
-  parser.add_argument('--out', required=True, help='image file to write')
+  parser.add_argument(
+    '--out', type=expanded, required=True, help='image file to write'
+  )
   parser.add_argument('--size', default='128,256', help='height,width')
   parser.add_argument('--columns', type=int, default=2)
   parser.add_argument('--seed', type=int, default=0)
@@ -53,7 +56,7 @@ def main(arguments: list[str]) -> None:
     start=options.start,
     split=options.split,
   )
-  contact_sheet.save(sheet, options.out)
+  contact_sheet.save(sheet, str(options.out))
 
 
 if __name__ == '__main__':

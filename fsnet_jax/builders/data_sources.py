@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from common_lib.paths import default_folder, expanded
 from fsnet_jax.detectors import use_temperature
 from input_pipeline import transforms
 from input_pipeline.datasets import dataset_of, open_source
@@ -14,51 +15,59 @@ from input_pipeline.datasets.subset import EvenSubset
 from input_pipeline.loader import eval_loader, train_loader
 
 
-def _cache_dir(config: Any) -> str:
+def cache_dir(config: Any) -> str:
   """Where prepared copies are kept, by TFDS's own convention."""
-  default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  return config.data.cache_dir or default
+  folder = config.data.cache_dir or os.environ.get('TFDS_DATA_DIR')
+  if folder:
+    return str(expanded(folder))
+  return str(default_folder('~/tensorflow_datasets', 'prepared data'))
 
 
 def source(config: Any, spec: str) -> Source:
-  """Opens (and, the first time, prepares) a data set.
+  """Opens (and, the first time, prepares) a data set that is evaluated.
 
   Args:
-    config: the run's config.
+    config: the run's config. `eval.roots` says where its data sets lie; that
+      of the run itself lies in `data.root` where it names none for it.
     spec: `<dataset>[/<variant>][:<split>][@<corruption>]`.
 
   Raises:
     UserError: for an unknown name, a missing folder or a damaged file.
   """
   name = dataset_of(spec)
-  own = name == config.data.name
-  root = config.data.root if own else ''
+  own = config.data.root if name == config.data.name else ''
+  return _open(config, spec, config.eval.roots.get(name, '') or own)
+
+
+def _open(config: Any, spec: str, root: str) -> Source:
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
     'val': config.data.num_validation,  # as files' data sets call it
     'test': config.data.num_test,
   }
+  # The protocol's own: another data set is evaluated on all that it has.
+  own = dataset_of(spec) == config.data.name
   request = DataRequest(
     image_size=tuple(config.image_size),
-    root=root or config.eval.roots.get(name, ''),
-    cache_dir=_cache_dir(config),
+    root=root,
+    cache_dir=cache_dir(config),
     on_error=config.data.on_error,
-    # The protocol's own: another data set is evaluated on all that it has.
     num_examples={split: n for split, n in counts.items() if n and own},
   )
   return open_source(spec, request)
 
 
-def _own_spec(config: Any, split: str) -> str:
-  """`variant:split` or `:split` of the run's own data set as a full spec."""
+def _own(config: Any, split: str) -> Source:
+  """A split of the run's own data set, given as `variant:split` or `:split`."""
   separator = '' if split.startswith(':') else '/'
-  return f'{config.data.name}{separator}{split}'
+  root = config.data.root or config.eval.roots.get(config.data.name, '')
+  return _open(config, f'{config.data.name}{separator}{split}', root)
 
 
 def training_source(config: Any) -> Source:
   """The images that S is trained on, in their order."""
-  data = source(config, _own_spec(config, config.data.train_split))
+  data = _own(config, config.data.train_split)
   if config.data.train_fraction < 1:
     data = EvenSubset(data, config.data.train_fraction)
   if config.fit.hold_out >= 0:
@@ -83,7 +92,7 @@ def validation_source(config: Any) -> Source | None:
   """The validation split, or None if the config names none."""
   if not config.data.validation_split:
     return None
-  return source(config, _own_spec(config, config.data.validation_split))
+  return _own(config, config.data.validation_split)
 
 
 def images_in_common(config: Any, spec: str) -> int:
@@ -132,7 +141,7 @@ def open_all(config: Any, training: bool = True) -> None:
   """
   if training:
     transforms.resolve(config.data.augment)
-    source(config, _own_spec(config, config.data.train_split))
+    _own(config, config.data.train_split)
   if training or use_temperature(config.eval.detectors):
     validation_source(config)
   for spec in config.eval.datasets:

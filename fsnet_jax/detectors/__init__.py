@@ -1,6 +1,6 @@
 """Failure detectors: one file each, one protocol, one table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from common_lib.errors import UserError
 from fsnet_jax.detectors import plugins
@@ -26,7 +26,7 @@ from fsnet_jax.detectors.tcp import (
 )
 from fsnet_jax.detectors.temperature import TemperatureScaledMsp
 
-DETECTORS: dict[str, FailureDetector] = {
+DETECTORS: Mapping[str, FailureDetector] = {
   detector.name: detector
   for detector in (
     FailureNetwork(),
@@ -50,63 +50,56 @@ DETECTORS: dict[str, FailureDetector] = {
   )
 }
 
-_BUILT_IN = tuple(DETECTORS)
-# By name, the `module:Class` of those that are a user's own.
-_ENTRIES: dict[str, str] = {}
-
 __all__ = [
   'DETECTORS',
   'FailureDetector',
   'ForwardPass',
   'entries',
   'fitted_name',
-  'own',
-  'register',
+  'resolve',
   'use_temperature',
 ]
 
 
-def use_temperature(names: Iterable[str]) -> bool:
-  """Whether one of some detectors needs one, so that images are to fit it."""
-  return any(DETECTORS[name].uses_temperature for name in names)
-
-
-def own(names: Iterable[str]) -> tuple[str, ...]:
-  """Those of some detectors that are of a user's own files."""
-  return tuple(name for name in names if name in _ENTRIES)
-
-
-def entries(names: Iterable[str]) -> tuple[str, ...]:
-  """What `config.eval.detectors` must say to name these: undoes `register`."""
-  return tuple(_ENTRIES.get(name, name) for name in names)
-
-
-def register(entries: Sequence[str]) -> tuple[str, ...]:
-  """Puts the detectors of a user's own files into `DETECTORS`.
+def use_temperature(entries: Sequence[str]) -> bool:
+  """Whether one of some detectors needs one, so that images are to fit it.
 
   Args:
-    entries: of `config.eval.detectors`: names, or `module:Class`.
-
-  Returns:
-    The names alone: `module:Class` becomes the name that its class has.
+    entries: of `config.eval.detectors`.
 
   Raises:
-    UserError: such a detector cannot be imported, is none, or has the name of
-      another one.
+    UserError: as `resolve`.
   """
-  names: list[str] = []
+  return any(one.uses_temperature for one in resolve(entries).values())
+
+
+def resolve(entries: Sequence[str]) -> dict[str, FailureDetector]:
+  """The detectors that a config names, its user's own among them.
+
+  Args:
+    entries: of `config.eval.detectors`: names of `DETECTORS`, or
+      `module:Class`.
+
+  Returns:
+    By the name that each detector has, in this order.
+
+  Raises:
+    UserError: one of a user's own cannot be imported, is none, or has the
+      name of another one.
+  """
+  found: dict[str, FailureDetector] = {}
   for entry in entries:
-    if ':' not in entry:
-      names.append(entry)
-      continue
-    detector = plugins.load(entry)
-    if detector.name in (*_BUILT_IN, *names):
-      whose = 'of a built-in one' if detector.name in _BUILT_IN else 'twice'
+    own = ':' in entry
+    detector = plugins.load(entry) if own else DETECTORS[entry]
+    name = detector.name
+    if own and name in DETECTORS:
       raise UserError(
-        f'config.eval.detectors names {entry!r}, whose name {detector.name!r} '
-        f'is there {whose}: give it another.'
+        f'config.eval.detectors names {entry!r}, whose name {name!r} is there '
+        'of a built-in one: give it another.'
       )
-    DETECTORS[detector.name] = detector
-    _ENTRIES[detector.name] = entry
-    names.append(detector.name)
-  return tuple(names)
+    if name in found:
+      raise UserError(
+        f'config.eval.detectors names {name!r} twice: name it once.'
+      )
+    found[name] = detector
+  return found

@@ -1,7 +1,7 @@
 """What a failure detector is: a map from one forward pass to a score."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import flax.struct
 from jaxtyping import Array, Float
@@ -33,6 +33,7 @@ class ForwardPass:
   fitted: Mapping[str, Any] = flax.struct.field(default_factory=dict)
 
 
+@runtime_checkable
 class FailureDetector(Protocol):
   """Scores every pixel of a batch; higher = more likely wrong.
 

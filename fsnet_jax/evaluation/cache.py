@@ -8,7 +8,7 @@ from typing import Any
 from common_lib.paths import expanded
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources
-from fsnet_jax.detectors import DETECTORS, fitted_name, use_temperature
+from fsnet_jax.detectors import fitted_name, use_temperature
 from fsnet_jax.evaluation import identity
 from input_pipeline.datasets import dataset_of
 
@@ -90,8 +90,13 @@ def describe(
       known.
   """
   asked = config.eval
-  fits = {fitted_name(DETECTORS[name]) for name in asked.detectors} - {''}
-  own = detectors.own(asked.detectors)
+  resolved = detectors.resolve(asked.detectors)
+  fits = set(map(fitted_name, resolved.values())) - {''}
+  own = {
+    name: detector
+    for name, detector in resolved.items()
+    if name not in detectors.DETECTORS
+  }
   description = {
     'format': _FORMAT,
     'settings': {field: asked[field] for field in _FIELDS},
@@ -102,7 +107,7 @@ def describe(
       for name in sorted(fits)
     },
     'own_detectors': {
-      name: identity.of_detector(DETECTORS[name]) for name in own
+      name: identity.of_detector(detector) for name, detector in own.items()
     },
     'data': data and _chosen(config, data),
   }

@@ -5,13 +5,14 @@ so do the scores; only right and wrong are decided by group, and the classes of
 the metrics are the groups.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from fsnet_jax.detectors import FailureDetector
 from fsnet_jax.evaluation.eval_step import make_eval_step
 from fsnet_jax.metrics.failure import FailureCounts
 from fsnet_jax.metrics.ranking.pixels import NOT_COUNTED
@@ -21,7 +22,7 @@ from fsnet_jax.training.losses import VOID
 
 def make_grouped_eval_step(
   model: FSNet,
-  detectors: Sequence[str],
+  detectors: Mapping[str, FailureDetector],
   of_class: Sequence[int],
   **options: Any,
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:

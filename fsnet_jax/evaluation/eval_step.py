@@ -1,7 +1,7 @@
 """Compiled evaluation steps: pure functions from a batch to sums."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from fsnet_jax.detectors import DETECTORS, ForwardPass
+from fsnet_jax.detectors import FailureDetector, ForwardPass
 from fsnet_jax.metrics.failure import failure_counts
 from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models import mc_dropout
@@ -129,7 +129,7 @@ def validation_losses(sums: Mapping[str, float]) -> dict[str, float]:
 
 def make_eval_step(
   model: FSNet,
-  detectors: Sequence[str],
+  detectors: Mapping[str, FailureDetector],
   *,
   num_classes: int,
   keep_pixels: bool = True,
@@ -140,7 +140,7 @@ def make_eval_step(
 
   Args:
     model: both networks.
-    detectors: keys of `DETECTORS`.
+    detectors: by name, as `detectors.resolve` finds them.
     num_classes: classes of S.
     keep_pixels: see `metrics.failure.failure_counts`.
     dropout: for the detectors that need passes with dropout; such a batch
@@ -157,7 +157,7 @@ def make_eval_step(
     detector `score` float32 [b h w].
   """
 
-  sampled = any(DETECTORS[name].uses_dropout_samples for name in detectors)
+  sampled = any(one.uses_dropout_samples for one in detectors.values())
 
   def eval_step(
     params, batch_stats, batch, temperature=1.0, fitted_variables=None
@@ -182,7 +182,7 @@ def make_eval_step(
 def _counts_and_maps(
   forward: ForwardPass,
   batch: Batch,
-  detectors: Sequence[str],
+  detectors: Mapping[str, FailureDetector],
   num_classes: int,
   keep_pixels: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -199,9 +199,9 @@ def _counts_and_maps(
     'valid': valid,
     'score': {},
   }
-  for name in detectors:
-    score = DETECTORS[name].score(forward)
-    probability = DETECTORS[name].probability(forward)
+  for name, detector in detectors.items():
+    score = detector.score(forward)
+    probability = detector.probability(forward)
     counts['failure'][name] = failure_counts(
       score, wrong, valid, labels, num_classes, probability, keep_pixels
     )

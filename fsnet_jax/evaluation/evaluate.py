@@ -10,8 +10,9 @@ from jax.sharding import Mesh
 
 from common_lib.console import say
 from common_lib.errors import UserError
+from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.detectors import DETECTORS, use_temperature
+from fsnet_jax.detectors import use_temperature
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluator import DatasetResult, Evaluator, Observer
 from fsnet_jax.models.fsnet import FSNet
@@ -164,8 +165,9 @@ def _publish(
     results: by data set.
   """
   examples = {name: result.examples for name, result in results.items()}
-  for name in metrics['config']['eval']['detectors']:
-    name_detector(name, DETECTORS[name].title)  # those of a user's own
+  entries = metrics['config']['eval']['detectors']
+  for name, detector in detectors.resolve(entries).items():
+    name_detector(name, detector.title)  # those of a user's own
   files = write_report(folder or workdir / folders.REPORT, metrics, examples)
   if folder is not None:
     for events in folder.glob('events.out.tfevents.*'):

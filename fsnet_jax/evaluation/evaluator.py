@@ -12,13 +12,13 @@ from jax.sharding import Mesh
 from common_lib import class_table
 from common_lib.console import say
 from common_lib.errors import UserError
+from fsnet_jax import detectors as detector_table
 from fsnet_jax import learned_detectors as fitted
 from fsnet_jax.builders import data_sources
 from fsnet_jax.detectors import (
-  DETECTORS,
+  FailureDetector,
   fitted_name,
   temperature_scaling,
-  use_temperature,
 )
 from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
 from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
@@ -204,7 +204,7 @@ class Evaluator:
   def _temperature_of(self, state: TrainState) -> np.float32:
     """Fitted on the validation split when first needed; 1 if it never is."""
     if self._temperature is None:
-      wanted = use_temperature(self._detectors)
+      wanted = any(one.uses_temperature for one in self._detectors.values())
       self._temperature = self._fit(state) if wanted else 1.0
     return np.float32(self._temperature)
 
@@ -228,19 +228,19 @@ class Evaluator:
     return fitted
 
 
-def _usable_detectors(config: Any) -> tuple[str, ...]:
+def _usable_detectors(config: Any) -> dict[str, FailureDetector]:
   """The detectors asked for, less F's where F has never been trained."""
-  names = tuple(config.eval.detectors)
+  found = detector_table.resolve(config.eval.detectors)
   if config.phase2_steps > 0:
-    return names
-  return tuple(n for n in names if not DETECTORS[n].uses_failure_network)
+    return found
+  return {n: one for n, one in found.items() if not one.uses_failure_network}
 
 
 def _load_fitted(
-  config: Any, detectors: Sequence[str]
+  config: Any, detectors: Mapping[str, FailureDetector]
 ) -> dict[str, fitted.Loaded]:
   """The fits that these detectors look at, by key of `FITTED`."""
-  names = {fitted_name(DETECTORS[name]) for name in detectors} - {''}
+  names = {fitted_name(one) for one in detectors.values()} - {''}
   return {
     name: fitted.load(name, Path(config.eval.fitted[name]))
     for name in sorted(names)

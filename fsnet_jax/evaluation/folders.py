@@ -15,7 +15,7 @@ from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
 from fsnet_jax import detectors
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.detectors import fitted_name
 from fsnet_jax.evaluation import cache
 from fsnet_jax.runtime import stored_config
 
@@ -56,7 +56,6 @@ def name_of(config: Any) -> str:
     slug = first[:_LONGEST_SLUG] + (f'_and_{len(more)}_more' if more else '')
   asked = (
     _asked(config.to_dict()),
-    detectors.entries(config.eval.detectors),
     _cells(config.to_dict()),
   )
   return f'{slug}-{_digest(asked)}'
@@ -126,9 +125,7 @@ def _cells(config: dict[str, Any]) -> Any:
 def _asked(config: dict[str, Any]) -> dict[str, Any]:
   """What a user says of an evaluation, from nested dicts."""
   evaluation = config['eval']
-  known = [
-    DETECTORS[name] for name in evaluation['detectors'] if name in DETECTORS
-  ]
+  known = detectors.resolve(evaluation['detectors']).values()
   asked = {field: evaluation[field] for field in _FIELDS}
   if any(detector.uses_dropout_samples for detector in known):
     asked['dropout_samples'] = evaluation['dropout_samples']

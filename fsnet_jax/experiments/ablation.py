@@ -18,7 +18,7 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from common_lib.json_values import BadValue
-from fsnet_jax.config import validation
+from fsnet_jax.config import kinds
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.experiments import stored_results
@@ -155,7 +155,7 @@ def check_variants(variants: Sequence[str], field: str) -> None:
       raise UserError(
         f'{field}.variants names {name!r}, which does not exist: '
         f'choose from {", ".join(VARIANTS)}.'
-        f'{validation.suggestion(name, VARIANTS)}'
+        f'{kinds.suggestion(name, VARIANTS)}'
       )
 
 

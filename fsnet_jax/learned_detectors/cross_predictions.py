@@ -8,6 +8,7 @@ differences down to 6e-8: the predicted class survives the rounding.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import numpy as np
 
 from common_lib.console import say
 from common_lib.errors import UserError
-from common_lib.files import write_text
+from common_lib.files import read_json_object, write_text
 from common_lib.foreign import quoted
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.config import fields
 from fsnet_jax.learned_detectors import cost, frozen_segmentation
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.layers.initializers import host_init
@@ -31,23 +33,8 @@ from input_pipeline.datasets.base import Source
 from input_pipeline.datasets.contiguous_folds import Fold, bounds
 
 _DESCRIPTION = 'failure_data.json'
-# Fields that neither the networks nor their predictions depend on.
-_FREE = (
-  'ablation.',
-  'compare.',
-  'compilation_cache_dir',
-  'data.cache_dir',
-  'data.num_test',
-  'data.num_workers',
-  'data.root',
-  'eval.',
-  'failure.',
-  'fit.',
-  'log_every_steps',
-  'loss.',
-  'optimizer.failure_learning_rate',
-  'stop_gradient_to_segmentation',
-)
+# What the networks and their predictions depend on.
+_FIXED = fields.DATA | fields.START | fields.PHASE1
 
 
 class FailureScenes:
@@ -199,14 +186,15 @@ def _write(path: Path, logits: np.ndarray) -> None:
   scratch.replace(path)
 
 
+def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
+  return {k: v for k, v in config.items() if not fields.may_differ(k, _FIXED)}
+
+
 def _claim(config: Any, folder: Path) -> None:
   """Puts down whose predictions these are, or checks that they are ours."""
   mine = json.loads(json.dumps(frozen_segmentation.like_s(config).to_dict()))
-  present = {
-    key: value
-    for key, value in flatten(mine).items()
-    if not key.startswith(_FREE)
-  } | {'fit.num_folds': config.fit.num_folds}
+  present = _relevant(flatten(mine))
+  present |= {'fit.num_folds': config.fit.num_folds}
   path = folder / _DESCRIPTION
   if jax.process_index() == 0:
     # What is of other networks, none of which was saved, is nobody's.
@@ -215,7 +203,12 @@ def _claim(config: Any, folder: Path) -> None:
     if not path.exists():
       write_text(path, json.dumps(present, indent=2) + '\n')
   barrier('failure data description')
-  stored = json.loads(path.read_text())
+  stored = read_json_object(
+    path,
+    what='the description of failure data',
+    fix='choose another config.fit.failure_data',
+  )
+  stored = _relevant(stored) | {'fit.num_folds': stored.get('fit.num_folds')}
   for key in sorted(stored.keys() | present.keys()):
     if stored.get(key) != present.get(key):
       raise UserError(

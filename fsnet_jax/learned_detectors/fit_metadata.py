@@ -12,6 +12,7 @@ from common_lib import json_values
 from common_lib.errors import UserError
 from common_lib.files import read_json_object, write_text
 from common_lib.foreign import quoted
+from fsnet_jax.config import fields
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.workdir import flatten, forget, has_results
 
@@ -20,40 +21,17 @@ FILE = 'fit.json'
 FAILURE_DATA = 'failure_data'
 # No config nests deeper.
 _DEEPEST = 16
-# Fields that a fit does not depend on; that S is the same is seen from its
-# fingerprint.
-_FREE = (
-  'ablation.',
-  'checkpoint_every_steps',
-  'compare.',
-  'compilation_cache_dir',
-  'data.cache_dir',
-  'data.num_test',
-  'data.num_workers',
-  'data.root',
-  'eval.',
-  'fit.detector',
-  'fit.failure_data',
-  'init.phase1',
-  'init.segmentation',
-  'log_every_steps',
-  'loss.',
-  'optimizer.failure_learning_rate',
-  'phase2_steps',
-  'stop_gradient_to_segmentation',
-  'task',
-)
+# What a fit depends on; that S is the same is seen from its fingerprint.
+_FIXED = fields.DATA | fields.PHASE1 | fields.FIT
 
 
 def _relevant(section: str, config: dict[str, Any]) -> dict[str, Any]:
   """The fields that the fit with a section of `config.fit` depends on."""
 
   def matters(key: str) -> bool:
-    if key.startswith('failure.'):
-      return key == 'failure.width'
     if key.startswith('fit.') and key.count('.') > 1:
       return key.startswith(f'fit.{section}.')
-    return not key.startswith(_FREE)
+    return not fields.may_differ(key, _FIXED)
 
   return {k: v for k, v in flatten(config).items() if matters(k)}
 

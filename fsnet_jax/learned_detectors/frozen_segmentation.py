@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def check(config: Any) -> None:
 
 def _check_finished(folder: Path) -> None:
   """Raises UserError if a run stands in the middle of a phase."""
-  stored = json.loads((folder / 'config.json').read_text())
+  stored = phase1_reuse.stored_config(folder)
   if stored['switch'] != 'steps':
     return  # Only its own data know when it ends.
   first, step = stored['phase1_steps'], last_step(folder)
@@ -138,7 +137,7 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
   folder, seen = config.init.phase1, set()
   while folder and folder not in seen:
     seen.add(folder)
-    stored = json.loads((Path(folder) / 'config.json').read_text())
+    stored = phase1_reuse.stored_config(Path(folder))
     other.init = ConfigDict(stored['init'])
     folder = stored['init']['phase1']
   other.init.phase1 = ''

@@ -17,11 +17,13 @@ from typing import Any
 
 from common_lib import interrupts, json_values
 from common_lib.errors import UserError
+from common_lib.paths import expanded
+from fsnet_jax.config import fields
 from fsnet_jax.report import measures, metrics_json
 
 _SHOWN = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')
-# What may differ between runs of one table: the seed and where they live.
-_FREE_FIELDS = ('seed', 'compilation_cache_dir')
+# What runs of one table share: all that decides anything, but for the seed.
+_FIXED = ~fields.NOTHING
 
 
 def load_runs(workdirs: Sequence[Path]) -> list[Mapping[str, Any]]:
@@ -83,12 +85,13 @@ def _first_difference(
 ) -> str | None:
   """Dotted name of a field that differs, or None."""
   if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
-    return '.'.join(path) if one != other else None
+    name = '.'.join(path)
+    free = name == 'seed' or fields.may_differ(name, _FIXED)
+    return None if free or one == other else name
   for key in sorted({*one, *other}):
-    if path or key not in _FREE_FIELDS:
-      found = _first_difference(one.get(key), other.get(key), (*path, key))
-      if found:
-        return found
+    found = _first_difference(one.get(key), other.get(key), (*path, key))
+    if found:
+      return found
   return None
 
 
@@ -176,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prog='python -m fsnet_jax.report.seeds',
     description='Mean and spread over runs that differ only in their seed.',
   )
-  parser.add_argument('workdirs', nargs='+', type=Path, metavar='WORKDIR')
+  parser.add_argument('workdirs', nargs='+', type=expanded, metavar='WORKDIR')
   parser.add_argument('--reference', default='msp', metavar='DETECTOR')
   args = parser.parse_args(argv)
   try:

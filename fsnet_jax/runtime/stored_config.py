@@ -14,6 +14,8 @@ from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
+from fsnet_jax.config import fields
+from fsnet_jax.config.fields import Field
 
 FILE = 'config.json'
 MISSING = (
@@ -23,23 +25,12 @@ MISSING = (
 # What `--mode` can be; which of them a task knows, its `cli` says.
 MODES = ('train', 'evaluate')
 
-# A field's beginning. These say how a finished run is looked at, and where.
-_EVALUATION = (
-  'eval.',
-  'data.root',
-  'data.cache_dir',
-  'data.num_workers',
-  'log_every_steps',
-  'compilation_cache_dir',
+# What must stay as it was between two commands that train, and, where only a
+# look is taken at what has been trained, also what was fitted with it.
+_TRAINED = (
+  fields.DATA | fields.START | fields.PHASE1 | fields.PHASE2 | fields.CYCLES
 )
-# These do not enter the training either, or add to it.
-_TRAINING = (
-  'ablation.',
-  'fit.',
-  'oracle.wait',
-  'oracle.poll_secs',
-  'oracle.recorded',
-)
+_FITTED = _TRAINED | fields.FIT
 # Which cells, seeds and methods a table shows.
 _OF_TASK = {'ablation': ('ablation.',), 'compare': ('compare.',)}
 # Active learning measures each cycle's networks, and keeps the last.
@@ -85,7 +76,10 @@ def read(workdir: Path) -> dict[str, Any]:
 
 
 def differences(
-  stored: Mapping[str, Any], present: Mapping[str, Any], mode: str
+  stored: Mapping[str, Any],
+  present: Mapping[str, Any],
+  mode: str,
+  table: Mapping[str, Field] = fields.FIELDS,
 ) -> list[str]:
   """The fields of a command that must be as the run has them, and are not.
 
@@ -94,14 +88,14 @@ def differences(
     present: the command's, as `as_plain` returns it.
     mode: of the command; one that trains may change other fields than one
       that looks at what has been trained.
+    table: of the fields of such a config.
 
   Returns:
     In words, `batch_size was 8 and is now 4`; by name.
   """
   task = present.get('task')
-  free = _EVALUATION + _OF_TASK.get(task, ())
-  if mode == 'train':
-    free += _TRAINING
+  free = _OF_TASK.get(task, ())
+  decided = _TRAINED if mode == 'train' else _FITTED
   fixed = _NEVER.get(task, ())
   old, new = flatten(stored), flatten(present)
   keys = old.keys() | new.keys()
@@ -113,7 +107,10 @@ def differences(
     f'{quoted(repr(new.get(key)))}'
     for key in sorted(keys)
     if old.get(key) != new.get(key)
-    and (key in fixed or not key.startswith(free))
+    and (
+      key in fixed
+      or not (key.startswith(free) or fields.may_differ(key, decided, table))
+    )
   ]
 
 
@@ -170,7 +167,12 @@ def config_name(config_file: str) -> str:
   return '_'.join(filter(None, [Path(file).stem, argument]))
 
 
-def check_overrides(config: Any, config_file: str, mode: str) -> None:
+def check_overrides(
+  config: Any,
+  config_file: str,
+  mode: str,
+  table: Mapping[str, Field] = fields.FIELDS,
+) -> None:
   """Raises UserError for a field that a finished run does not let change.
 
   Args:
@@ -178,11 +180,12 @@ def check_overrides(config: Any, config_file: str, mode: str) -> None:
     config_file: the value of `--config`; nothing is checked where the config
       is not a run's.
     mode: of the command.
+    table: of the fields of such a config.
   """
   workdir = _run_of(config_file)
   if not workdir:
     return
-  changed = differences(read(expanded(workdir)), as_plain(config), mode)
+  changed = differences(read(expanded(workdir)), as_plain(config), mode, table)
   if changed:
     raise UserError(
       f'--workdir={workdir} is a run whose {in_words(changed)}: only fields of '

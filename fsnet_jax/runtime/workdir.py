@@ -15,7 +15,8 @@ from common_lib import locks
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_text
-from fsnet_jax import detectors
+from fsnet_jax.config import fields
+from fsnet_jax.config.fields import Field
 from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.stored_config import flatten
@@ -89,21 +90,15 @@ def check_still_there() -> None:
       )
 
 
-def _as_stored(config: Any) -> dict[str, Any]:
-  """The config as JSON, from which another command finds all that it names.
-
-  A run knows detectors of a user's own by their names alone.
-  """
-  plain = stored_config.as_plain(config)
-  evaluation = plain.get('eval', {})
-  if 'detectors' in evaluation:
-    evaluation['detectors'] = list(detectors.entries(evaluation['detectors']))
-  return plain
-
-
-def _check_same_run(workdir: Path, config: Mapping[str, Any], mode: str):
+def _check_same_run(
+  workdir: Path,
+  config: Mapping[str, Any],
+  mode: str,
+  table: Mapping[str, Field],
+) -> None:
   """Raises UserError unless a folder is of the run with this config."""
-  changed = stored_config.differences(stored_config.read(workdir), config, mode)
+  stored = stored_config.read(workdir)
+  changed = stored_config.differences(stored, config, mode, table)
   if changed:
     raise UserError(
       f"--workdir={workdir} holds another config's run: "
@@ -120,7 +115,9 @@ def _note_no_locks(reason: str) -> None:
   )
 
 
-def _take_over(workdir: Path, config: Mapping[str, Any]) -> None:
+def _take_over(
+  workdir: Path, config: Mapping[str, Any], table: Mapping[str, Field]
+) -> None:
   """Makes sure that a folder is this run's, or that it is nobody's.
 
   A run that was refused, or diverged, before it saved anything owns nothing:
@@ -131,8 +128,8 @@ def _take_over(workdir: Path, config: Mapping[str, Any]) -> None:
   stored = stored_config.read(workdir)
   ours = stored.keys() >= {'image_size', 'data', 'eval'}
   if not ours or has_results(workdir):
-    _check_same_run(workdir, config, 'train')
-  elif stored_config.differences(stored, config, 'train'):
+    _check_same_run(workdir, config, 'train', table)
+  elif stored_config.differences(stored, config, 'train', table):
     say(f'note: {workdir} is of a run that saved nothing: it is used for this')
     for name in _TRACES:
       forget(workdir / name)
@@ -187,24 +184,27 @@ def _writable(workdir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
+def open_workdir(
+  workdir: Path, config: Any, table: Mapping[str, Field] = fields.FIELDS
+) -> Iterator[None]:
   """Claims `workdir` for this run and stores its config there.
 
   Args:
     workdir: created if missing.
     config: the run's `ConfigDict`.
+    table: of its fields.
 
   Raises:
     UserError: if the folder belongs to a run with another config, is in use
       or cannot be written.
   """
-  plain = _as_stored(config)
+  plain = stored_config.as_plain(config)
   with contextlib.ExitStack() as stack:
     if jax.process_index() == 0:
       with _writable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_exclusive(workdir))
-        _take_over(workdir, plain)
+        _take_over(workdir, plain, table)
         text = json.dumps(plain, indent=2) + '\n'
         write_text(workdir / stored_config.FILE, text)
     barrier('workdir')
@@ -212,13 +212,19 @@ def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_finished(workdir: Path, config: Any, mode: str) -> Iterator[None]:
+def open_finished(
+  workdir: Path,
+  config: Any,
+  mode: str,
+  table: Mapping[str, Field] = fields.FIELDS,
+) -> Iterator[None]:
   """Claims the folder of a run for a look at it; its config stays as it is.
 
   Args:
     workdir: of the run.
     config: the command's `ConfigDict`.
     mode: of the command, not `train`.
+    table: of the fields of such a config.
 
   Raises:
     UserError: if nothing was trained there, or with another config, or the
@@ -234,6 +240,6 @@ def open_finished(workdir: Path, config: Any, mode: str) -> Iterator[None]:
       with _writable(workdir):
         stack.enter_context(_exclusive(workdir))
       if (workdir / stored_config.FILE).exists():
-        _check_same_run(workdir, stored_config.as_plain(config), mode)
+        _check_same_run(workdir, stored_config.as_plain(config), mode, table)
     barrier('workdir')
     yield

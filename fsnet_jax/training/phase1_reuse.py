@@ -14,42 +14,52 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
+from common_lib.files import read_json_object
 from fsnet_jax.builders import networks, optimization
+from fsnet_jax.config import fields, resolution
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.workdir import flatten
 from fsnet_jax.training.train_step import TrainState, create_state
 
-# What phase 1 does not depend on. Everything else must be as it was.
-_FREE = (
-  'ablation.',
-  'compare.',
-  'compilation_cache_dir',
-  'data.cache_dir',
-  'data.num_test',
-  'data.num_workers',
-  'data.root',
-  'eval.',
-  'failure.',
-  'fit.',
-  'init.',
-  'log_every_steps',
-  'loss.',
-  'optimizer.failure_learning_rate',
-  'phase2_steps',
-  'stop_gradient_to_segmentation',
-  'task',
-)
+# What must be as it was in that run: what it began with is its own affair.
+_FIXED = fields.DATA | fields.PHASE1
+# What else is read of its config.
+_NEEDED = ('failure.decoder', 'init.phase1', 'switch', 'phase2_steps')
 
 
-def _stored_config(folder: Path) -> dict[str, Any]:
+def stored_config(folder: Path) -> dict[str, Any]:
+  """The config of the run that `config.init.phase1` names.
+
+  Args:
+    folder: of that run.
+
+  Returns:
+    As it was stored, nested; what a field holds is of its type.
+
+  Raises:
+    UserError: it is missing or damaged.
+  """
+  path = folder / 'config.json'
+  fix = 'give the --workdir of a run that has finished phase 1'
   try:
-    return json.loads((folder / 'config.json').read_text())
-  except (OSError, ValueError):
+    stored = read_json_object(path, what='the config of a run', fix=fix)
+    for name, row in fields.COMMON.items():
+      value = resolution.get(stored, name)
+      if value is not None:
+        resolution.read(name, row.kind, value)
+  except UserError as error:
     raise UserError(
-      f'config.init.phase1 names {folder}, which holds no run of this program: '
-      'give the --workdir of a run that has finished phase 1.'
+      f'config.init.phase1 names {folder}, which holds no run of this program '
+      f'that can be read: {error}'
     ) from None
+  for name in _NEEDED:
+    if resolution.get(stored, name) is None:
+      raise UserError(
+        f'config.init.phase1 names {folder}, whose config.json has no {name}: '
+        f'{fix}.'
+      )
+  return stored
 
 
 def check(config: Any) -> None:
@@ -57,10 +67,11 @@ def check(config: Any) -> None:
   if not config.init.phase1:
     return
   folder = Path(config.init.phase1)
-  stored = flatten(_stored_config(folder))
+  stored = flatten(stored_config(folder))
   present = flatten(json.loads(json.dumps(config.to_dict())))
   for key in sorted(stored.keys() | present.keys()):
-    if not key.startswith(_FREE) and stored.get(key) != present.get(key):
+    same = stored.get(key) == present.get(key)
+    if not same and not fields.may_differ(key, _FIXED):
       raise UserError(
         f'config.init.phase1 names {folder}, whose {key} was '
         f'{stored.get(key)!r} and is now {present.get(key)!r}: phase 1 can be '
@@ -85,7 +96,7 @@ def continue_from(
   check(config)
   folder = Path(config.init.phase1)
   other = copy.deepcopy(config).unlock()
-  other.failure = ConfigDict(_stored_config(folder)['failure'])
+  other.failure = ConfigDict(stored_config(folder)['failure'])
   checkpoints = Checkpoints(folder, read_only=True)
   try:
     if checkpoints.latest_step() != config.phase1_steps:

@@ -8,11 +8,11 @@ import argparse
 import dataclasses
 import os
 import sys
-from pathlib import Path
 
 from common_lib import interrupts
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from common_lib.paths import expanded
 
 _USER_ERROR = 2
 
@@ -40,12 +40,12 @@ def _parser() -> argparse.ArgumentParser:
   add(
     '--from',
     dest='source',
-    type=Path,
+    type=expanded,
     required=True,
     metavar='FILE',
     help='.pth, .pt, .bin, .ckpt, .tar, .safetensors or .npz',
   )
-  add('--out', type=Path, required=True, metavar='DIR', help='a new folder')
+  add('--out', type=expanded, required=True, metavar='DIR', help='a new folder')
   add(
     '--width',
     type=float,

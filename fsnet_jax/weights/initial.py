@@ -18,6 +18,7 @@ import numpy as np
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from common_lib.foreign import quoted
+from fsnet_jax.config import fields
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.weights import folders, vgg_hed
@@ -32,8 +33,6 @@ _STEP = re.compile(r'[0-9]{1,18}')
 _BACKBONES = {'fcn8': ('vgg16', 'vgg'), 'deeplab_v2': ('resnet101', 'backbone')}
 _WHOLE = {'fcn8': 'fcn8', 'deeplab_v2': 'deeplabv2'}
 _FIRST = {'fcn8': ('vgg', 'conv1_1'), 'deeplab_v2': ('backbone', 'conv1')}
-# Fields of `config.segmentation` that leave the meaning of weights alone.
-_FREE = ('features', 'dropout_rate', 'frozen_bn')
 
 
 def check(config: Any, model: FSNet) -> None:
@@ -267,9 +266,11 @@ def _check_run(config: Any) -> None:
   theirs = {**theirs, 'width': earlier['width']}
   ours = json.loads(json.dumps(config.segmentation.to_dict()))
   ours['width'] = config.width
-  for field in sorted(theirs.keys() & ours.keys() - set(_FREE)):
+  for field in sorted(theirs.keys() & ours.keys()):
+    prefix = '' if field == 'width' else 'segmentation.'
+    if fields.may_differ(f'{prefix}{field}', fields.WEIGHTS):
+      continue
     if theirs[field] != ours[field]:
-      prefix = '' if field == 'width' else 'segmentation.'
       raise UserError(
         f'config.init.segmentation={name} was trained with {prefix}{field} '
         f'{quoted(repr(theirs[field]), 80)}, but config.{prefix}{field} is '

@@ -1,7 +1,6 @@
 """From a config to the objects of the loop."""
 
 import dataclasses
-import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,7 +73,7 @@ def _split(config: Any, split: str) -> Source:
   request = DataRequest(
     image_size=tuple(config.image_size),
     root=data.root,
-    cache_dir=cache_dir(config),
+    cache_dir=data_sources.cache_dir(config),
     on_error=data.on_error,
     num_examples={split: n for split, n in counts.items() if n},
     depth=depth.create(config.depth).needs_dataset_depth,
@@ -161,12 +160,6 @@ def _shuffled(size: int) -> list[int]:
   return order
 
 
-def cache_dir(config: Any) -> str:
-  """Where prepared copies and depth maps are kept, by TFDS's convention."""
-  default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  return os.path.expanduser(config.data.cache_dir or default)
-
-
 def num_initial(config: Any, pool_size: int) -> int:
   """Images of the seed set: a count if the config gives one, or a share."""
   return _count(config.pool.num_initial, config.pool.initial_percent, pool_size)
@@ -246,7 +239,7 @@ def pool_view(config: Any) -> View:
   Attention ('near') is what the depth-informed image is multiplied by.
   """
   options = config.depth
-  folder = Path(cache_dir(config)) / 'depth'
+  folder = Path(data_sources.cache_dir(config)) / 'depth'
   provider = cached(depth.create(options), folder)
   mask = usable(config)
 

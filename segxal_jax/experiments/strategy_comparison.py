@@ -7,7 +7,6 @@ question all arms of a seed are the same run: it is made once, in
 random subsets.
 """
 
-import ast
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -16,34 +15,17 @@ from typing import Any
 
 from common_lib.console import say
 from common_lib.errors import UserError
+from fsnet_jax.config import fields as rows
+from fsnet_jax.config import resolution
 from segxal_jax import acquisition
 from segxal_jax.config import validation
+from segxal_jax.config.fields import FIELDS
 from segxal_jax.experiments import run_grid
 from segxal_jax.experiments.results import Results
 from segxal_jax.loop.driver import run_loop
 
-# What decides the seed set and the first training: an arm must not touch it.
-_SHARED = (
-  'data.',
-  'pool.num_initial',
-  'pool.initial_percent',
-  'pool.holdout',
-  'pool.fold',
-  'segmentation.',
-  'failure.',
-  'optimizer.',
-  'loss.',
-  'init.',
-  'phase',
-  'batch_size',
-  'image_size',
-  'width',
-  'seed',
-  'depth.provider',
-  'acquisition.deal_stride',
-  'acquisition.deal_loss',
-  'acquisition.teacher_',
-)
+# An arm may differ in what comes after the first training, and in that alone.
+_SHARED = ~rows.CYCLES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,20 +63,19 @@ def parse(arm: str) -> Arm:
         f'config.compare.arms has {arm!r}: write "Title field=value ...".'
       )
     field = field if '.' in field else f'acquisition.{field}'
-    if field.startswith(_SHARED):
+    row = rows.find(field, FIELDS)
+    if row is None:
+      raise UserError(
+        f'config.compare.arms: {title} cannot be set: '
+        f'{resolution.no_field(field, FIELDS)}'
+      )
+    if row.decides & _SHARED:
       raise UserError(
         f'config.compare.arms has {arm!r}: {field} must be the same in all '
         'arms; set it for all of them.'
       )
-    changes[field] = _value(text)
+    changes[field] = resolution.in_a_sentence(field, text, row.kind.parse)
   return Arm(title, changes)
-
-
-def _value(text: str) -> Any:
-  try:
-    return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    return text  # a word
 
 
 def arms(config: Any) -> list[Arm]:
@@ -120,19 +101,10 @@ def arms(config: Any) -> list[Arm]:
 
 
 def cell_config(config: Any, arm: Arm | None, seed: int) -> Any:
-  """The config of one cell; what arms share if there is none.
-
-  Raises:
-    UserError: the arm names a field that there is not.
-  """
+  """The config of one cell; what arms share if there is none."""
   if arm is None:
     return run_grid.config_of(config, seed, {'acquisition.strategy': 'random'})
-  try:
-    return run_grid.config_of(config, seed, arm.changes)
-  except (KeyError, TypeError, ValueError) as error:
-    raise UserError(
-      f'config.compare.arms: {arm.title} cannot be set: {error}.'
-    ) from None
+  return run_grid.config_of(config, seed, arm.changes)
 
 
 def run_cells(config: Any, workdir: Path) -> None:

@@ -23,7 +23,12 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.detectors import (
+  DETECTORS,
+  FailureDetector,
+  fitted_name,
+  resolve,
+)
 from fsnet_jax.learned_detectors import cost
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.runtime.workdir import open_workdir
@@ -35,16 +40,21 @@ def seed_folder(workdir: Path, seed: int) -> Path:
   return workdir.absolute() / f'seed{seed}'
 
 
-def detectors_of(config: Any) -> tuple[str, ...]:
-  """All detectors of a comparison: those named, and those of each fit."""
-  names = tuple(config.eval.detectors)
-  own = (
+def entries_of(config: Any) -> tuple[str, ...]:
+  """`eval.detectors` of a comparison's runs: those named, and of each fit."""
+  entries = tuple(config.eval.detectors)
+  of_fits = (
     name
     for key in config.compare.fitted
     for name, detector in DETECTORS.items()
-    if fitted_name(detector) == key and name not in names
+    if fitted_name(detector) == key and name not in entries
   )
-  return (*names, *own)
+  return (*entries, *of_fits)
+
+
+def detectors_of(config: Any) -> dict[str, FailureDetector]:
+  """All detectors of a comparison, by name."""
+  return resolve(entries_of(config))
 
 
 def joint_config(config: Any, seed: int, folder: Path) -> ConfigDict:
@@ -56,7 +66,7 @@ def joint_config(config: Any, seed: int, folder: Path) -> ConfigDict:
     folder: `seed_folder`.
   """
   cell = copy.deepcopy(ConfigDict(config)).unlock()
-  cell.eval.detectors = detectors_of(config)
+  cell.eval.detectors = entries_of(config)
   for name in config.compare.fitted:
     cell.eval.fitted[name] = str(folder / 'fitted' / name)
   del cell['compare']

@@ -6,7 +6,8 @@ from typing import Any
 
 from common_lib import json_values
 from common_lib.foreign import quoted
-from fsnet_jax.detectors import DETECTORS, fitted_name
+from fsnet_jax.detectors import FailureDetector, fitted_name
+from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.evaluation import SeedResult
 from fsnet_jax.experiments.stored_results import check_has
 from fsnet_jax.metrics import bootstrap
@@ -67,6 +68,7 @@ def merge(
   """
   first = results[0].metrics
   names = list(next(iter(first['datasets'].values()))['failure'])
+  detectors = cells.detectors_of(config)
   return {
     'schema': SCHEMA,
     'network': config.segmentation.name,
@@ -74,7 +76,7 @@ def merge(
     'reference': reference,
     'environment': dict(first['environment']),
     'config': config.to_dict(),
-    'methods': {name: _method(name) for name in names},
+    'methods': {name: _method(detectors[name]) for name in names},
     'costs': _costs(results),
     'datasets': {
       name: _dataset(name, results, reference) for name in first['datasets']
@@ -127,9 +129,8 @@ def _check_shown(value: Any, what: str) -> None:
     raise json_values.BadValue(f'{what} is {json_values.shown(text)}')
 
 
-def _method(name: str) -> dict[str, Any]:
+def _method(detector: FailureDetector) -> dict[str, Any]:
   """A detector's title, and the key of its training cost if it has one."""
-  detector = DETECTORS[name]
   key = 'fsnet' if detector.uses_failure_network else fitted_name(detector)
   return {'title': detector.title, 'cost': key or None}
 

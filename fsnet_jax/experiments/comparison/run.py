@@ -11,8 +11,7 @@ from common_lib import json_values
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.config import validation
-from fsnet_jax.detectors import DETECTORS
+from fsnet_jax.config import kinds
 
 _SHORT = ('segmentation', 'failure', 'differences', 'costs', 'ablation')
 
@@ -38,7 +37,7 @@ def check(config: Any) -> None:
       raise UserError(
         f'config.compare.fitted names {name!r}, which does not exist: choose '
         f'from {", ".join(learned_detectors.FITTED)}.'
-        f'{validation.suggestion(name, learned_detectors.FITTED)}'
+        f'{kinds.suggestion(name, learned_detectors.FITTED)}'
       )
     learned_detectors.check_options(name, config)
   if options.fitted and config.eval.checkpoint != 'last':
@@ -54,7 +53,7 @@ def check(config: Any) -> None:
     raise UserError(
       f'config.compare.reference is {options.reference!r}, which is not '
       f'compared: choose from {", ".join(compared)}.'
-      f'{validation.suggestion(options.reference, compared)}'
+      f'{kinds.suggestion(options.reference, compared)}'
     )
   for field, least in (('resamples', 40), ('segment_images', 0)):
     if options[field] < least:
@@ -70,9 +69,7 @@ def check(config: Any) -> None:
     raise UserError(
       'config.phase2_steps is 0: FSNet needs a joint phase to be compared.'
     )
-  if any(
-    DETECTORS[name].uses_failure_network for name in config.eval.detectors
-  ):
+  if any(one.uses_failure_network for one in compared.values()):
     return
   raise UserError(
     "config.eval.detectors names no detector of FSNet: add 'fsnet'."

@@ -7,7 +7,7 @@ import pytest
 
 from common_lib.errors import UserError
 from configs import compare_fcn8, fsnet_fcn8
-from fsnet_jax import cli
+from fsnet_jax import cli, detectors
 from fsnet_jax.builders import networks
 from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS
@@ -71,23 +71,27 @@ def module(tmp_path, monkeypatch):
   (tmp_path / 'my_detectors.py').write_text(SOURCE)
   (tmp_path / 'my_broken.py').write_text('import nothing_of_that_name\n')
   monkeypatch.syspath_prepend(tmp_path)
-  with mock.patch.dict(DETECTORS), mock.patch.dict('sys.modules'):
+  with mock.patch.dict('sys.modules'):
     yield
 
 
-def checked(config, *detectors):
+def checked(config, *entries):
   config = copy.deepcopy(config)
-  config.eval.detectors = detectors
+  config.eval.detectors = entries
   validation.check(config.lock())
   return config
 
 
-def test_it_is_known_by_its_own_name():
-  for _ in range(2):  # As by a command that goes on.
-    config = checked(fsnet_fcn8.get_config(), 'msp', 'my_detectors:Margin')
-    assert config.eval.detectors == ('msp', 'margin')
-    validation.check(config)
-  assert DETECTORS['margin'].title == 'My margin'
+def test_it_is_known_by_its_own_name_and_changes_nothing(monkeypatch):
+  built_in = dict(DETECTORS)
+  entries = ('msp', 'my_detectors:Margin')
+  config = checked(fsnet_fcn8.get_config(), *entries)
+  assert config.eval.detectors == entries
+  assert dict(DETECTORS) == built_in
+  found = detectors.resolve(entries)
+  assert list(found) == ['msp', 'margin']
+  assert found['margin'].title == 'My margin'
+  monkeypatch.setitem(DETECTORS, 'margin', found['margin'])
   test_detectors.test_contract('margin', 1.0)
 
 
@@ -100,9 +104,11 @@ def test_it_joins_a_comparison(tmp_path):
   cli._check_detectors(config, networks.model(config))
   joint = cells.joint_config(config, 0, cells.seed_folder(tmp_path, 0))
   validation.check(joint)
-  assert joint.eval.detectors == ('fsnet', 'margin', 'heard', 'tcp', 'tcp_msp')
-  assert merge._method('margin') == {'title': 'My margin', 'cost': None}
-  assert merge._method('heard')['cost'] == 'tcp'
+  assert joint.eval.detectors == (*names, 'tcp', 'tcp_msp')
+  found = cells.detectors_of(config)
+  assert list(found) == ['fsnet', 'margin', 'heard', 'tcp', 'tcp_msp']
+  assert merge._method(found['margin']) == {'title': 'My margin', 'cost': None}
+  assert merge._method(found['heard'])['cost'] == 'tcp'
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,8 @@ def test_it_joins_a_comparison(tmp_path):
     (['my_detectors:Taken'], "'msp' is there of a built-in"),
     (['my_detectors:Margin', 'my_detectors:Again'], "'margin'.*twice"),
     (['my_detectors:Margin', 'my_detectors:Margin'], "'margin'.*twice"),
-    (['margin'], "'margin', which does not exist"),
+    (['msp', 'msp'], "'msp' twice"),
+    (['margin'], "has 'margin': choose one of fsnet"),
   ],
 )
 def test_a_mistake_is_one_sentence(names, words):

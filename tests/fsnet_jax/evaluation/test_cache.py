@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from configs import fsnet_fcn8
-from fsnet_jax import detectors
 from fsnet_jax.evaluation import cache, identity
 
 DATA = {
@@ -156,10 +155,8 @@ def test_a_detector_of_ones_own_is_its_files(run, tmp_path, monkeypatch):
   text = DETECTOR.format(helper='helper_of_mine', name='mine_in_a_file')
   path.write_text(text)
   monkeypatch.syspath_prepend(tmp_path)
-  (name,) = detectors.register(('mine_in_a_file:Mine',))
   try:
-    assert detectors.entries(('msp', name)) == ('msp', 'mine_in_a_file:Mine')
-    config.eval.detectors = ('msp', name)
+    config.eval.detectors = ('msp', 'mine_in_a_file:Mine')
     store(workdir, config)
     assert cache.read(workdir, config) is not None
     path.write_text(text + '# 2\n')
@@ -169,8 +166,6 @@ def test_a_detector_of_ones_own_is_its_files(run, tmp_path, monkeypatch):
     (tmp_path / 'helper_of_mine.py').write_text('WEIGHT = 2\n')
     assert cache.read(workdir, config) is None
   finally:
-    detectors.DETECTORS.pop(name)
-    detectors._ENTRIES.pop(name)
     sys.modules.pop('mine_in_a_file')
     sys.modules.pop('helper_of_mine')
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fsnet_jax import detectors
 from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.ranking.exact import ExactFailure
@@ -64,7 +65,9 @@ def evaluated():
     'mask': jnp.array([True, True, False]),
   }
   step = jax.jit(
-    make_grouped_eval_step(Fixed(), ('msp', 'fsnet'), groups.of_train_id)
+    make_grouped_eval_step(
+      Fixed(), detectors.resolve(('msp', 'fsnet')), groups.of_train_id
+    )
   )
   counts, maps = step(jnp.asarray(logits), {}, batch)
   return logits, coarse, labels, counts, jax.device_get(maps)

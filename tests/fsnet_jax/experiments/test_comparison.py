@@ -136,7 +136,7 @@ def test_a_detector_that_the_comparison_fits_needs_no_folder():
   config.eval.detectors = ('fsnet', 'tcp_msp')
   model = networks.model(config)
   cli._check_detectors(config, model)
-  assert cells.detectors_of(config)[:3] == ('fsnet', 'tcp_msp', 'tcp')
+  assert cells.entries_of(config)[:3] == ('fsnet', 'tcp_msp', 'tcp')
   config.compare.fitted = ('direct',)
   words = "'tcp_msp'.*add 'tcp' to config.compare.fitted"
   with pytest.raises(UserError, match=words) as error:

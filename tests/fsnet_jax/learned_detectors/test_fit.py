@@ -13,7 +13,7 @@ import pytest
 
 import fsnet_jax.training.trainer
 from common_lib.errors import UserError
-from fsnet_jax import cli, learned_detectors
+from fsnet_jax import cli, detectors, learned_detectors
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.evaluation.eval_step import make_eval_step
 from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
@@ -197,7 +197,10 @@ def test_evaluation_step_hands_over_what_a_fit_says():
     return variables * forward.segmentation.logits[..., 1]
 
   step = make_eval_step(
-    network, ('max_logit', 'tcp'), num_classes=5, fitted={'tcp': outputs}
+    network,
+    detectors.resolve(('max_logit', 'tcp')),
+    num_classes=5,
+    fitted={'tcp': outputs},
   )
   _, maps = quick.jit(step)(params, stats, batch, 1.0, {'tcp': 2.0})
   images = jnp.asarray(batch['image'], jnp.float32)

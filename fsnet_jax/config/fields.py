@@ -1,0 +1,296 @@
+"""The table of config fields: one row each.
+
+A row says what a field may hold and what it decides. Checks, `--help`, the
+resolution of `~`, and every list of what may differ between two commands, two
+runs or two methods derive from it. What a field is for stands beside its
+default, in `configs/common.py`.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from fsnet_jax.config import names
+from fsnet_jax.config.kinds import (
+  Flag,
+  Kind,
+  Many,
+  Number,
+  PathText,
+  Text,
+  Whole,
+)
+from fsnet_jax.config.words import ByNetwork, Name, Word
+
+
+class Stage(enum.Flag):
+  """What a field decides directly, all that comes before being as it was."""
+
+  NOTHING = 0
+  # Which images there are to train and validate on, and what is in them.
+  DATA = enum.auto()
+  # What the networks begin with.
+  START = enum.auto()
+  PHASE1 = enum.auto()
+  PHASE2 = enum.auto()
+  # What stored weights of S mean: their shapes and the function they make.
+  WEIGHTS = enum.auto()
+  # A detector that learns over the frozen S.
+  FIT = enum.auto()
+  # Active learning after its first training: what is asked, said and kept.
+  CYCLES = enum.auto()
+  # The numbers of metrics.json.
+  EVALUATION = enum.auto()
+
+
+NOTHING, DATA, START, PHASE1 = (
+  Stage.NOTHING,
+  Stage.DATA,
+  Stage.START,
+  Stage.PHASE1,
+)
+PHASE2, WEIGHTS, FIT, CYCLES, EVALUATION = (
+  Stage.PHASE2,
+  Stage.WEIGHTS,
+  Stage.FIT,
+  Stage.CYCLES,
+  Stage.EVALUATION,
+)
+TRAINING = PHASE1 | PHASE2
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+  """A row.
+
+  Attributes:
+    kind: what the field may hold.
+    decides: what differs if it does.
+    movable: whether it says where something lies rather than what it is, so
+      that it may change with the place.
+    task: the only one whose configs have the field; '' for all.
+  """
+
+  kind: Kind
+  decides: Stage = NOTHING
+  movable: bool = False
+  task: str = ''
+
+
+COUNT, COUNT_OR_0 = Whole(1), Whole(0)
+POSITIVE, NOT_NEGATIVE = Number(above=0.0), Number(0.0)
+SHARE, BELOW_1 = Number(0.0, 1.0), Number(0.0, below=1.0)
+SEED = Whole(0)
+# The package cannot hold wider networks than that in any memory.
+WIDTH, WIDTH_OR_0 = Number(above=0.0, high=8.0), Number(0.0, 8.0)
+
+_INPUTS = Word(('x', 'w1', 'w2', 'w3', 'w4', 'seg_features'))
+
+
+def section(name: str, rows: Mapping[str, Field]) -> dict[str, Field]:
+  """Rows with the section's name before theirs."""
+  return {f'{name}.{field}': row for field, row in rows.items()}
+
+
+_TOP = {
+  # What comes after phase 1; with 'segxal', another package.
+  'task': Field(
+    Word(('fsnet', 'ablation', 'fit', 'compare', 'segxal')), PHASE2
+  ),
+  'seed': Field(SEED, TRAINING | EVALUATION),
+  'batch_size': Field(COUNT, TRAINING),
+  'accumulate_steps': Field(COUNT, TRAINING),
+  'image_size': Field(Many(Whole(1, 1 << 15), 2, 2), DATA | EVALUATION),
+  'width': Field(WIDTH, TRAINING | WEIGHTS | FIT),
+  'compute_dtype': Field(Word(('float32', 'bfloat16')), TRAINING | EVALUATION),
+  'remat': Field(Flag(), TRAINING),
+  'phase1_steps': Field(COUNT_OR_0, PHASE1),
+  'phase2_steps': Field(COUNT_OR_0, PHASE2),
+  'switch': Field(Word(('steps', 'plateau')), PHASE1),
+  'stop_gradient_to_segmentation': Field(Flag(), PHASE2),
+  'log_every_steps': Field(COUNT),
+  # Validation comes with a checkpoint, and decides the plateau.
+  'checkpoint_every_steps': Field(COUNT, PHASE1),
+  'compilation_cache_dir': Field(PathText(words=('off',))),
+}
+_PLATEAU = {
+  'patience': Field(COUNT, PHASE1),
+  'min_delta': Field(NOT_NEGATIVE, PHASE1),
+}
+_DATA = {
+  'name': Field(names.DATA_SET, DATA),
+  'root': Field(PathText(), DATA, movable=True),
+  'cache_dir': Field(PathText()),
+  'on_error': Field(Word(('stop', 'skip')), DATA),
+  'train_split': Field(Text(empty=False), DATA),
+  'validation_split': Field(Text(), DATA),
+  'num_train': Field(COUNT_OR_0, DATA),
+  'num_validation': Field(COUNT_OR_0, DATA),
+  # Active learning measures each cycle on them.
+  'num_test': Field(COUNT_OR_0, CYCLES | EVALUATION),
+  'train_fraction': Field(Number(above=0.0, high=1.0), DATA),
+  'augment': Field(Many(names.AUGMENTATION), DATA),
+  'num_workers': Field(Whole(0, 1024)),
+}
+_SEGMENTATION = {
+  'name': Field(names.NETWORK, TRAINING | WEIGHTS),
+  'features': Field(
+    ByNetwork(
+      {
+        'fcn8': ('pool5', 'fc7'),
+        'deeplab_v2': ('layer4', 'aspp'),
+        'unet': ('bottleneck',),
+      }
+    ),
+    TRAINING,
+  ),
+  'dropout_rate': Field(BELOW_1, TRAINING),
+  'input_scale': Field(POSITIVE, TRAINING | WEIGHTS),
+  'padding': Field(ByNetwork({'fcn8': ('pad99', 'same')}), TRAINING | WEIGHTS),
+  'head_width': Field(Whole(0, 1 << 16), TRAINING | WEIGHTS),
+  'skip_scale': Field(Many(Number(), 2, 2), TRAINING | WEIGHTS),
+  'head': Field(
+    ByNetwork({'deeplab_v2': ('synthcp', 'v2')}), TRAINING | WEIGHTS
+  ),
+  'frozen_bn': Field(Flag(), TRAINING),
+  'blocks': Field(Many(Whole(1, 1000), 4, 4), TRAINING | WEIGHTS),
+}
+_FAILURE = {
+  'decoder': Field(Word(('skips', 'literal', 'four_scale')), PHASE2),
+  'branches': Field(Word(('multi', 'single')), PHASE2),
+  'inputs': Field(Many(_INPUTS, 1, once=True), PHASE2),
+  'w4': Field(Word(('scaled', 'raw')), PHASE2),
+  'msp_residual': Field(Flag(), PHASE2),
+  'blocks': Field(Whole(1, 1000), PHASE2),
+  # Of the detectors that learn too, unless `fit.width` is set.
+  'width': Field(WIDTH_OR_0, PHASE2 | FIT),
+}
+_INIT = {
+  'backbone': Field(PathText(), START | FIT),
+  'segmentation': Field(PathText(), START),
+  'failure_encoder': Field(PathText(), START | FIT),
+  'phase1': Field(PathText(), START),
+}
+_OPTIMIZER = {
+  'kind': Field(Word(('sgd', 'adam')), TRAINING),
+  'learning_rate': Field(POSITIVE, TRAINING),
+  'momentum': Field(BELOW_1, TRAINING),
+  'weight_decay': Field(NOT_NEGATIVE, TRAINING),
+  'schedule': Field(Word(('constant', 'poly')), TRAINING),
+  'poly_steps': Field(COUNT, TRAINING),
+  'poly_power': Field(NOT_NEGATIVE, TRAINING),
+  'clip_norm': Field(NOT_NEGATIVE, TRAINING),
+  'failure_learning_rate': Field(POSITIVE, PHASE2),
+}
+_LOSS = {
+  'form': Field(Word(('balanced', 'pos_weight')), PHASE2),
+  'beta_range': Field(Many(Number(above=0.0, below=1.0), 2, 2), PHASE2),
+  'l2_weight': Field(NOT_NEGATIVE, PHASE2),
+  'l2_warmup_steps': Field(COUNT_OR_0, PHASE2),
+}
+_EVAL = {
+  'datasets': Field(Many(Text(empty=False), 1, once=True), EVALUATION),
+  'roots.*': Field(PathText(), EVALUATION, movable=True),
+  'detectors': Field(Many(names.DETECTOR, 1), EVALUATION),
+  'batch_size': Field(COUNT),
+  'dropout_samples': Field(COUNT, EVALUATION),
+  'fitted.*': Field(PathText(), EVALUATION),
+  'checkpoint': Field(Word(('last', 'best')), EVALUATION),
+  'num_examples': Field(COUNT_OR_0),
+  'exact_pixels': Field(COUNT_OR_0, EVALUATION),
+}
+_FIT = {
+  # The folder of a fit says by itself which detector it is.
+  'detector': Field(names.LEARNED),
+  'width': Field(WIDTH_OR_0, FIT),
+  'predictions': Field(Word(('folds', 'own')), FIT),
+  'num_folds': Field(Whole(2), FIT),
+  'failure_data': Field(PathText(), FIT, movable=True),
+  'hold_out': Field(Whole(-1), FIT),
+  'tcp.steps': Field(COUNT, FIT),
+  'tcp.batch_size': Field(COUNT, FIT),
+  'tcp.learning_rate': Field(POSITIVE, FIT),
+  'tcp.backbone': Field(Word(('tuned', 'frozen')), FIT),
+  'tcp.input': Field(Word(('segmentation', 'synthcp')), FIT),
+  'tcp.alignment': Field(Word(('aligned', 'stretched')), FIT),
+  'direct.steps': Field(COUNT, FIT),
+  'direct.batch_size': Field(COUNT, FIT),
+  'direct.learning_rate': Field(POSITIVE, FIT),
+  'synthcp.steps': Field(COUNT, FIT),
+  'synthcp.batch_size': Field(COUNT, FIT),
+  'synthcp.learning_rate': Field(POSITIVE, FIT),
+  'synthcp.gan_steps': Field(COUNT, FIT),
+  'synthcp.gan_batch_size': Field(COUNT, FIT),
+  'synthcp.gan_width': Field(WIDTH_OR_0, FIT),
+  'synthcp.generator_learning_rate': Field(POSITIVE, FIT),
+  'synthcp.discriminator_learning_rate': Field(POSITIVE, FIT),
+  'synthcp.vgg19': Field(PathText(), FIT),
+  'ensemble.members': Field(Whole(2, 1000), FIT),
+}
+# Which runs there are; each of them is the same whatever stands here.
+_ABLATION = {
+  'variants': Field(Many(names.VARIANT, 1, once=True), task='ablation'),
+  'seeds': Field(Many(SEED, 1, once=True), task='ablation'),
+}
+_COMPARE = {
+  'seeds': Field(Many(SEED, 1, once=True), task='compare'),
+  'fitted': Field(Many(names.LEARNED, once=True), task='compare'),
+  'reference': Field(Text(empty=False), task='compare'),
+  'resamples': Field(Whole(40), task='compare'),
+  'segment_images': Field(COUNT_OR_0, task='compare'),
+  'ablation.variants': Field(Many(names.VARIANT, 1, once=True), task='compare'),
+  'ablation.num_seeds': Field(COUNT_OR_0, task='compare'),
+  'beside': Field(PathText(), task='compare'),
+}
+
+# The fields of configs/common.py.
+COMMON: Mapping[str, Field] = {
+  **_TOP,
+  **section('data', _DATA),
+  **section('segmentation', _SEGMENTATION),
+  **section('failure', _FAILURE),
+  **section('init', _INIT),
+  **section('optimizer', _OPTIMIZER),
+  **section('plateau', _PLATEAU),
+  **section('loss', _LOSS),
+  **section('eval', _EVAL),
+  **section('fit', _FIT),
+}
+# All of this package.
+FIELDS: Mapping[str, Field] = {
+  **COMMON,
+  **section('ablation', _ABLATION),
+  **section('compare', _COMPARE),
+}
+# What the keys of an open section name.
+OPEN_SECTIONS: Mapping[str, Name] = {
+  'eval.roots': names.DATA_SET,
+  'eval.fitted': names.LEARNED,
+}
+
+
+def find(name: str, fields: Mapping[str, Field] = FIELDS) -> Field | None:
+  """The row of a field; None if there is none.
+
+  Args:
+    name: dotted.
+    fields: a table.
+  """
+  if name in fields:
+    return None if name.endswith('.*') else fields[name]
+  return fields.get(f'{name.rpartition(".")[0]}.*')
+
+
+def may_differ(
+  name: str, decided: Stage, fields: Mapping[str, Field] = FIELDS
+) -> bool:
+  """Whether a field may differ where some things must be the same.
+
+  Args:
+    name: dotted; one that has no row (a stored config of another version)
+      may not.
+    decided: what must be the same.
+    fields: a table.
+  """
+  row = find(name, fields)
+  return row is not None and (row.movable or not row.decides & decided)

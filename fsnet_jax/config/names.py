@@ -1,0 +1,90 @@
+"""What the fields of this package can name, by the table that holds it.
+
+The names stand here so that `--help` and the check of a command line need
+not load jax; a name that is not among them is looked up in its table.
+"""
+
+from fsnet_jax.config.words import Name
+
+DETECTOR = Name(
+  'detector',
+  'fsnet_jax.detectors',
+  'DETECTORS',
+  (
+    'fsnet',
+    'fsnet_msp',
+    'msp',
+    'entropy',
+    'max_logit',
+    'energy',
+    'mc_dropout',
+    'mc_dropout_synthcp',
+    'msp_temperature',
+    'tcp',
+    'tcp_msp',
+    'tcp_synthcp',
+    'tcp_synthcp_msp',
+    'direct',
+    'direct_msp',
+    'synthcp',
+    'synthcp_msp',
+    'ensemble',
+  ),
+  own=True,
+)
+LEARNED = Name(
+  'detector that learns',
+  'fsnet_jax.learned_detectors',
+  'FITTED',
+  ('tcp', 'tcp_synthcp', 'direct', 'synthcp', 'ensemble'),
+)
+NETWORK = Name(
+  'segmentation network',
+  'fsnet_jax.builders.networks',
+  'NETWORKS',
+  ('fcn8', 'deeplab_v2', 'unet'),
+)
+VARIANT = Name(
+  'variant of FSNet',
+  'fsnet_jax.experiments.ablation',
+  'VARIANTS',
+  (
+    'full',
+    'single_branch',
+    'data_20',
+    'no_x',
+    'no_w1',
+    'no_w2',
+    'no_w3',
+    'no_w4',
+    'no_seg_features',
+    'joint_from_scratch',
+    'literal',
+    'skips',
+    'four_scale',
+    'skips_residual',
+    'four_scale_residual',
+    'skips_residual_pos_weight',
+    'skips_residual_unweighted',
+  ),
+)
+DATA_SET = Name(
+  'data set',
+  'input_pipeline.datasets',
+  'DATASETS',
+  (
+    'bdd100k',
+    'camvid',
+    'cityscapes',
+    'idd_lite',
+    'mapillary_vistas',
+    'street_views',
+    'streets',
+  ),
+)
+AUGMENTATION = Name(
+  'augmentation',
+  'input_pipeline.transforms',
+  'TRANSFORMS',
+  ('flip', 'scale_crop', 'color_jitter', 'blur', 'noise'),
+)
