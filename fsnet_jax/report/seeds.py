@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common_lib.console import show
 from common_lib.errors import UserError
 from fsnet_jax.report import measures
 
@@ -181,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
-  print(markdown_table(runs, args.reference))
+  show(markdown_table(runs, args.reference))
   return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS
@@ -149,7 +149,7 @@ def run(
 
     for name in _SHORT:
       if name in shown:
-        print(as_text(shown[name]) + '\n')
+        show(as_text(shown[name]) + '\n')
     say(f'report: {workdir / "report" / "report.html"}')
 
 
