@@ -287,9 +287,14 @@ def read_annotation(
     UserError: the file is missing or damaged.
   """
   try:
-    with Image.open(path) as picture:
+    with Image.open(path, formats=('PNG',)) as picture:
       pixels = np.asarray(picture)
-  except (OSError, SyntaxError, ValueError) as error:
+  except (
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+  ) as error:
     raise UserError(
       f'{path}: the annotation cannot be read ({error}); restore it from a '
       'backup or choose another --workdir.'
