@@ -161,6 +161,7 @@ def eval_loader(
   Returns:
     Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w],
     'mask': bool [b], 'index': int32 [b]}; index is the place in the source.
+    Of letterboxed scenes also 'content', int32 [b, 4]; see `base.Source`.
 
   Raises:
     UserError: a batch size that the processes cannot share.
@@ -293,12 +294,15 @@ class _PaddedRows:
 
   def __getitem__(self, index: int) -> Batch:
     real = index < len(self._source)
-    scene = _arrays(self._source[index if real else 0])
+    stored = self._source[index if real else 0]
+    scene = _arrays(stored)
     if not real:
       scene = {
         'image': np.zeros_like(scene['image']),
         'label': np.full_like(scene['label'], VOID),
       }
+    if 'content' in stored:
+      scene['content'] = stored['content']
     return {
       **scene,
       'mask': np.bool_(real),

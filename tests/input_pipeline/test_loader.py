@@ -268,3 +268,26 @@ def test_evaluation_goes_in_order_also_with_workers():
     order = [n for batch in batches for n in batch['index'].tolist()]
     assert order == [0, 1, 2, 3, 4, 5, 6, -1]
     batches.close()
+
+
+class Letterboxed(Numbered):
+  """The same with two rows of bars, each scene's of another width."""
+
+  def __getitem__(self, index):
+    content = np.array([1, index, 3, index + 1], np.int32)
+    return super().__getitem__(index) | {'content': content}
+
+
+def test_evaluation_tells_where_the_scene_is():
+  source = Letterboxed(5)
+  batches = list(loader.eval_loader(source, batch_size=2))
+  found = np.concatenate([batch['content'] for batch in batches])
+  real = np.concatenate([batch['mask'] for batch in batches])
+  expected = [[1, index, 3, index + 1] for index in range(5)]
+  assert found.dtype == np.int32
+  assert found[real].tolist() == expected
+  # Training has no use for it, and others have none.
+  assert 'content' not in next(
+    loader.train_loader(source, batch_size=2, seed=0)
+  )
+  assert 'content' not in next(loader.eval_loader(Numbered(5), batch_size=2))
