@@ -20,15 +20,20 @@ def _cache_dir(config: Any) -> str:
 
 
 def source(config: Any, spec: str) -> Source:
-  """Opens (and, the first time, prepares) a data set.
+  """Opens (and, the first time, prepares) a data set to evaluate on.
 
   Args:
-    config: the run's config.
+    config: the run's config; `eval.resize` says how images reach its size.
     spec: `<dataset>[/<variant>][:<split>][@<corruption>]`.
 
   Raises:
     UserError: for an unknown name, a missing folder or a damaged file.
   """
+  return _open(config, spec, config.eval.resize)
+
+
+def _open(config: Any, spec: str, resize: str) -> Source:
+  """As `source`; what is trained and validated on is always squeezed."""
   name = dataset_of(spec)
   own = name == config.data.name
   root = config.data.root if own else ''
@@ -45,19 +50,20 @@ def source(config: Any, spec: str) -> Source:
     on_error=config.data.on_error,
     # The protocol's own: another data set is evaluated on all that it has.
     num_examples={split: n for split, n in counts.items() if n and own},
+    resize=resize,
   )
   return open_source(spec, request)
 
 
-def _own_spec(config: Any, split: str) -> str:
-  """`variant:split` or `:split` of the run's own data set as a full spec."""
+def _own(config: Any, split: str) -> Source:
+  """`variant:split` or `:split` of the run's own data set."""
   separator = '' if split.startswith(':') else '/'
-  return f'{config.data.name}{separator}{split}'
+  return _open(config, f'{config.data.name}{separator}{split}', 'squeeze')
 
 
 def training_source(config: Any) -> Source:
   """The images that S is trained on, in their order."""
-  data = source(config, _own_spec(config, config.data.train_split))
+  data = _own(config, config.data.train_split)
   if config.data.train_fraction < 1:
     data = EvenSubset(data, config.data.train_fraction)
   if config.fit.hold_out >= 0:
@@ -82,7 +88,7 @@ def validation_source(config: Any) -> Source | None:
   """The validation split, or None if the config names none."""
   if not config.data.validation_split:
     return None
-  return source(config, _own_spec(config, config.data.validation_split))
+  return _own(config, config.data.validation_split)
 
 
 def images_in_common(config: Any, spec: str) -> int:
@@ -123,7 +129,7 @@ def open_all(config: Any) -> None:
     UserError: as `source`.
   """
   transforms.resolve(config.data.augment)
-  source(config, _own_spec(config, config.data.train_split))
+  _own(config, config.data.train_split)
   validation_source(config)
   for spec in config.eval.datasets:
     source(config, spec)

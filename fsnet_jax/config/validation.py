@@ -23,6 +23,7 @@ _CHOICES = {
   'switch': ('steps', 'plateau'),
   'loss.form': ('balanced', 'pos_weight'),
   'eval.checkpoint': ('last', 'best'),
+  'eval.resize': ('squeeze', 'letterbox'),
 }
 # What each network looks at beside the fields that all have.
 _NETWORK_CHOICES = {

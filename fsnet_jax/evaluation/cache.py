@@ -13,6 +13,7 @@ _FIELDS = (
   'checkpoint',
   'dropout_samples',
   'exact_pixels',
+  'resize',
 )
 
 
