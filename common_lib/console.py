@@ -18,3 +18,13 @@ def say(message: str) -> None:
     file=sys.stderr,
     flush=True,
   )
+
+
+def show(table: str) -> None:
+  """Prints a result to stdout.
+
+  Args:
+    table: what to print, whatever its length; control characters of the names
+      in it are taken out.
+  """
+  print(without_controls(table, len(table), keep_lines=True), flush=True)

@@ -145,6 +145,9 @@ def _evaluation() -> ml_collections.ConfigDict:
       'idd_lite': '',
     }
   )
+  # How images of files reach `image_size`: 'squeeze' whatever their shape, as
+  # in training, or 'letterbox': in their own shape, between void bars.
+  evaluation.resize = 'squeeze'
   # Names of docs/guide/detectors.md, or module:Class of a file of your own.
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8

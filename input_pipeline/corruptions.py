@@ -190,9 +190,16 @@ class CorruptedSource:
   def __getitem__(self, index: int) -> dict[str, Any]:
     # Not `dict(...)`: a scene may be of a class of its own.
     scene = copy.copy(self._source[index])
-    scene['image'] = corrupt(
-      np.asarray(scene['image']), self._name, self._severity, int(index)
+    image = np.array(scene['image'])
+    # Fog and rain follow the scene, not the bars of a letterbox around it.
+    top, left, bottom, right = scene.get('content', (0, 0, *image.shape[:2]))
+    image[top:bottom, left:right] = corrupt(
+      np.ascontiguousarray(image[top:bottom, left:right]),
+      self._name,
+      self._severity,
+      int(index),
     )
+    scene['image'] = image
     return scene
 
 

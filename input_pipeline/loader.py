@@ -170,7 +170,8 @@ def eval_loader(
     Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w],
     'mask': bool [b], 'index': int32 [b], 'sequence': uint32 [b 2]}; index is
     the place in the source, and images have one `sequence` where that of their
-    scenes has one name (or none).
+    scenes has one name (or none). Of letterboxed scenes also 'content', int32
+    [b, 4]; see `base.Source`.
 
   Raises:
     UserError: a batch size that the processes cannot share.
@@ -312,6 +313,8 @@ class _PaddedRows:
         'label': np.full_like(arrays['label'], VOID),
       }
     sequence = _name_digest(scene.get('sequence', ''))
+    if 'content' in scene:
+      arrays['content'] = scene['content']
     return {
       **arrays,
       'mask': np.bool_(real),

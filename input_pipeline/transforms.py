@@ -19,12 +19,11 @@ import numpy as np
 
 from common_lib.class_table import VOID
 from common_lib.errors import UserError
+from input_pipeline.resizing import FILL
 
 Element = dict[str, np.ndarray]
 Transform = Callable[[Element, np.random.Generator], Element]
 
-# Mean colour of ImageNet, for image pixels that a crop takes from outside.
-_FILL = (124, 116, 104)
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -77,7 +76,7 @@ def random_scale_crop(
   top, left = _place(generator, (height, width), small)
   rows, columns = slice(top, top + small[0]), slice(left, left + small[1])
   image_canvas = np.empty_like(image)
-  image_canvas[:] = _FILL
+  image_canvas[:] = FILL
   image_canvas[rows, columns] = _resize_image(image, small)
   label_canvas = np.full_like(label, VOID)
   label_canvas[rows, columns] = _resize_label(label, small)

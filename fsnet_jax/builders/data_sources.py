@@ -29,6 +29,7 @@ def source(config: Any, spec: str) -> Source:
   Args:
     config: the run's config. `eval.roots` says where its data sets lie; that
       of the run itself lies in `data.root` where it names none for it.
+      `eval.resize` says how images reach its size.
     spec: `<dataset>[/<variant>][:<split>][@<corruption>]`.
 
   Raises:
@@ -36,10 +37,11 @@ def source(config: Any, spec: str) -> Source:
   """
   name = dataset_of(spec)
   own = config.data.root if name == config.data.name else ''
-  return _open(config, spec, config.eval.roots.get(name, '') or own)
+  root = config.eval.roots.get(name, '') or own
+  return _open(config, spec, root, config.eval.resize)
 
 
-def _open(config: Any, spec: str, root: str) -> Source:
+def _open(config: Any, spec: str, root: str, resize: str) -> Source:
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
@@ -54,15 +56,20 @@ def _open(config: Any, spec: str, root: str) -> Source:
     cache_dir=cache_dir(config),
     on_error=config.data.on_error,
     num_examples={split: n for split, n in counts.items() if n and own},
+    resize=resize,
   )
   return open_source(spec, request)
 
 
 def _own(config: Any, split: str) -> Source:
-  """A split of the run's own data set, given as `variant:split` or `:split`."""
+  """A split of the run's own data set, given as `variant:split` or `:split`.
+
+  What is trained and validated on is always squeezed.
+  """
   separator = '' if split.startswith(':') else '/'
   root = config.data.root or config.eval.roots.get(config.data.name, '')
-  return _open(config, f'{config.data.name}{separator}{split}', root)
+  spec = f'{config.data.name}{separator}{split}'
+  return _open(config, spec, root, 'squeeze')
 
 
 def training_source(config: Any) -> Source:

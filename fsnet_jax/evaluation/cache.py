@@ -21,6 +21,7 @@ _FIELDS = (
   'checkpoint',
   'dropout_samples',
   'exact_pixels',
+  'resize',
 )
 _VALIDATION = 'validation'
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources, networks
@@ -180,13 +180,16 @@ def _publish(
         failure_overlay(example.image, example.failure[detector])
         for example in result.examples
       ]
-      if overlays:
+      tag = f'{name}/{detector}_overlay'
+      if len({overlay.shape for overlay in overlays}) == 1:
+        writer.write_images(step, {tag: np.stack(overlays)})
+      else:  # letterboxed images of several shapes
         writer.write_images(
-          step, {f'{name}/{detector}_overlay': np.stack(overlays)}
+          step, {f'{tag}_{k}': one[None] for k, one in enumerate(overlays)}
         )
   writer.flush()
   writer.close()
-  print(text_table(metrics))
+  show(text_table(metrics))
   for path in files:
     if path.suffix == '.html':
       say(f'report: {path}')

@@ -81,7 +81,7 @@ def _examples(
   if not rows:
     return []
   local = jax.tree.map(mesh_lib.local_rows, maps)
-  return [
+  examples = [
     Example(
       id=str(source[int(batch['index'][row])]['id']),
       image=batch['image'][row],
@@ -91,6 +91,12 @@ def _examples(
       failure={name: score[row] for name, score in local['score'].items()},
     )
     for row in rows
+  ]
+  if 'content' not in batch:
+    return examples
+  return [
+    example.cropped(batch['content'][row])
+    for example, row in zip(examples, rows)
   ]
 
 

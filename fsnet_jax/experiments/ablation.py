@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from common_lib.json_values import BadValue
@@ -267,7 +267,7 @@ def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
       f'--mode=evaluate, but {workdir} has no finished variant: run '
       '--mode=train first.'
     )
-  print(as_text(table))
+  show(as_text(table))
   say(f'table: {folder / "ablation.md"}')
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from common_lib import interrupts, json_values
+from common_lib.console import show
 from common_lib.errors import UserError
 from common_lib.paths import expanded
 from fsnet_jax.config import fields
@@ -193,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
-  print(markdown_table(runs, args.reference))
+  show(markdown_table(runs, args.reference))
   return 0
 
 

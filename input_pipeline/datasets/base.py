@@ -37,20 +37,21 @@ What is prepared
 ----------------
 One folder `<cache_dir>/<dataset>/<name>-<h>x<w>-<digest>/<version>/` with
 ArrayRecord files. The digest covers everything that the data depend on: the
-scenes (for files: relative path, size, time of change), their order and number,
-the size, depth or not, `on_error` and the builder's version. A changed folder
-or request therefore opens another copy: no copy is ever out of date, and none
-is written twice. Moving `root` as a whole keeps the copy. Old copies stay until
-the user deletes them.
+scenes (for files: relative path and SHA-256 of the content), their order and
+number, the size and how it is reached, depth or not, `on_error` and the
+builder's version. A changed folder or request therefore opens another copy, and
+none is written twice. What the digest cannot see is a change of code without
+one of the version. Moving or copying `root` as a whole keeps the copy. Old
+copies stay until the user deletes them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -59,10 +60,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from common_lib.errors import UserError
+from common_lib.paths import expanded
+from input_pipeline import resizing
 from input_pipeline.datasets import preparation, prepared
+from input_pipeline.files import checksums, hashes
 
 # Raise it when the stored features change in a way all data sets share.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 
 @runtime_checkable
@@ -76,6 +80,9 @@ class Source(Protocol):
     sequence: str, the clip, city or domain that the scene belongs to.
     depth: float32 [h, w], metres, NaN = no measurement; only when the request
       asks for depth.
+    content: int32 [4], where the scene lies in image and label: top, left,
+      bottom, right, the last two exclusive. Only of files, when the request
+      has `resize='letterbox'`.
   Arrays may be read-only.
   """
 
@@ -100,6 +107,8 @@ class DataRequest:
       that is not named has its default number: for files, all of them.
     depth: whether scenes carry depth. A data set without any raises
       `UserError`.
+    resize: of `resizing.METHODS`, how files reach `image_size`; drawn data
+      have it.
   """
 
   image_size: tuple[int, int]
@@ -108,6 +117,12 @@ class DataRequest:
   on_error: str = 'stop'
   num_examples: Mapping[str, int] = dataclasses.field(default_factory=dict)
   depth: bool = False
+  resize: str = 'squeeze'
+
+  @property
+  def folder(self) -> pathlib.Path:
+    """`root` as a path, `~` expanded."""
+    return expanded(self.root)
 
   def __post_init__(self):
     if len(self.image_size) != 2 or min(self.image_size) < 1:
@@ -118,11 +133,29 @@ class DataRequest:
       raise UserError(
         f"data.on_error is {self.on_error!r}; use 'stop' or 'skip'"
       )
+    if self.resize not in resizing.METHODS:
+      raise UserError(
+        f'eval.resize is {self.resize!r}; use one of'
+        f' {", ".join(resizing.METHODS)}'
+      )
+    for name, path in (('root', self.root), ('cache_dir', self.cache_dir)):
+      _check_path(name, path)
     for split, count in self.num_examples.items():
       if count < 1:
         raise UserError(
           f'data.num_examples of {split!r} is {count}; give at least 1'
         )
+
+
+def _check_path(name: str, path: str) -> None:
+  """Raises `UserError` for a path that no copy or report can hold."""
+  try:
+    path.encode()
+    problem = 'holds a zero byte' if '\0' in path else ''
+  except UnicodeEncodeError:
+    problem = 'is not UTF-8'
+  if problem:
+    raise UserError(f'data.{name} {path!r} {problem}; rename the folder')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,14 +167,14 @@ class Scene:
     sequence: the clip, city or domain.
     origin: whatever `load` needs, made of values that JSON can write (paths
       relative to the root, seeds); part of the digest.
-    stamps: (size, time of change) of each file behind the scene; part of the
-      digest.
+    files: each file behind the scene, relative to the root; their content is
+      part of the digest.
   """
 
   id: str
   sequence: str
   origin: Any
-  stamps: tuple[tuple[int, int], ...] = ()
+  files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -175,7 +208,9 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     scenes: Mapping[str, Sequence[Scene]],
     request: DataRequest,
   ) -> SceneBuilder:
-    """Makes the builder for these scenes; reads and writes no image.
+    """Makes the builder for these scenes; decodes no image.
+
+    Their files are read to hash them, unless that was done before.
 
     Args:
       name: readable start of the copy's folder name, `[A-Za-z0-9_.-]+`.
@@ -184,28 +219,44 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Returns:
       The builder, ready for `prepare`.
+
+    Raises:
+      UserError: there is such a copy, and it is damaged.
     """
-    content = {
+    files = [f for group in scenes.values() for s in group for f in s.files]
+    if not files:  # drawn at the right size
+      request = dataclasses.replace(request, resize='squeeze')
+    cache_dir = expanded(request.cache_dir)
+    record = hashes.record_file(cache_dir / cls.name, request.folder)
+    contents = hashes.of_files(request.folder, files, record)
+    identity = {
       'format': _FORMAT_VERSION,
       'builder': [cls.name, str(cls.VERSION)],
       'image_size': list(request.image_size),
+      'resize': request.resize,
       'depth': request.depth,
       'on_error': request.on_error,
       'scenes': {
-        split: [dataclasses.astuple(scene) for scene in group]
+        split: [
+          [s.id, s.sequence, s.origin, [[f, contents[f]] for f in s.files]]
+          for s in group
+        ]
         for split, group in scenes.items()
       },
     }
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     height, width = request.image_size
     config = SceneConfig(
       name=f'{name}-{height}x{width}-{digest}', request=request, scenes=scenes
     )
-    with prepared.quiet_tfds():
+    folder = cache_dir / cls.name / config.name / str(cls.VERSION)
+    damage = contextlib.nullcontext()
+    if checksums.has_copy(folder):  # TFDS reads what is there
+      checksums.check(folder)
+      damage = checksums.damage(folder)
+    with prepared.quiet_tfds(), damage:
       return cls(
-        config=config,
-        data_dir=os.path.expanduser(request.cache_dir),
-        file_format='array_record',
+        config=config, data_dir=str(cache_dir), file_format='array_record'
       )
 
   @property
@@ -222,7 +273,8 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       scene: one of those given to `create`.
 
     Returns:
-      'image', 'label' and, if requested, 'depth', as `Source` describes them.
+      'image', 'label' and, if requested, 'depth' and 'content', as `Source`
+      describes them.
 
     Raises:
       UserError: a file of the scene is damaged (see `readers`); the message
@@ -260,7 +312,9 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       features['depth'] = tfds.features.Tensor(
         shape=(height, width), dtype=np.float32, encoding=encoding.ZLIB
       )
-    return tfds.core.DatasetInfo(
+    if self.request.resize == 'letterbox':
+      features['content'] = tfds.features.Tensor(shape=(4,), dtype=np.int32)
+    return prepared.CheckedInfo(
       builder=self,
       features=tfds.features.FeaturesDict(features),
       disable_shuffling=True,  # the source's order is the scenes' order
@@ -299,6 +353,11 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     stride = 2**128 // max(len(scenes), 1)
     for index, arrays in run.load(split, scenes, self.load):
       scene = scenes[index]
+      if self.request.resize == 'letterbox' and 'content' not in arrays:
+        raise UserError(
+          f'{self.name} cannot be letterboxed: its `load` has to use'
+          ' `readers.load_scene`; set eval.resize to squeeze'
+        )
       yield (
         index * stride,
         {**arrays, 'id': scene.id, 'sequence': scene.sequence},

@@ -55,14 +55,7 @@ class Bdd100k(base.SceneBuilder):
 
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
     """Reads one image; see `SceneBuilder.load`."""
-    root = pathlib.Path(self.request.root).expanduser()
-    image, label = readers.read_scene(
-      root / scene.origin['image'],
-      root / scene.origin['label'],
-      self.request.image_size,
-      TABLE,
-    )
-    return {'image': image, 'label': label}
+    return readers.load_scene(scene, self.request, TABLE)
 
 
 def open_source(
@@ -121,7 +114,7 @@ def _find_layout(
   ]
   partial = None
   for images, masks, ending in candidates:
-    found = images.is_dir(), masks.is_dir()
+    found = folders.is_folder(images), folders.is_folder(masks)
     if all(found):
       return images, masks, ending
     if any(found) and partial is None:
@@ -137,17 +130,19 @@ def _find_layout(
 def _scenes(root: pathlib.Path, variant: str, split: str) -> list[base.Scene]:
   """Lists the images of a split, those without image or label included."""
   image_folder, label_folder, ending = _find_layout(root, variant, split)
-  images = folders.files_by_stem(image_folder, folders.IMAGE_SUFFIXES)
-  masks = folders.files_by_stem(label_folder, ('.png',), ending)
+  scenes = folders.pair(
+    folders.Side(
+      image_folder,
+      '.jpg',
+      folders.files_by_stem(image_folder, folders.IMAGE_SUFFIXES),
+    ),
+    folders.Side(
+      label_folder,
+      f'{ending}.png',
+      folders.files_by_stem(label_folder, ('.png',), ending),
+    ),
+  )
   return [
-    folders.scene_of_files(
-      root,
-      name,
-      'bdd100k',
-      {
-        'image': images.get(name, image_folder / f'{name}.jpg'),
-        'label': masks.get(name, label_folder / f'{name}{ending}.png'),
-      },
-    )
-    for name in sorted(images.keys() | masks.keys())
+    folders.scene_of_files(root, name, 'bdd100k', files)
+    for name, files in scenes.items()
   ]

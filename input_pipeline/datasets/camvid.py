@@ -37,14 +37,7 @@ class Camvid(base.SceneBuilder):
 
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
     """Reads one frame; see `SceneBuilder.load`."""
-    root = pathlib.Path(self.request.root).expanduser()
-    image, label = readers.read_scene(
-      root / scene.origin['image'],
-      root / scene.origin['label'],
-      self.request.image_size,
-      class_table.CAMVID,
-    )
-    return {'image': image, 'label': label}
+    return readers.load_scene(scene, self.request, class_table.CAMVID)
 
 
 def open_source(
@@ -74,7 +67,7 @@ def open_source(
   if split:
     names = [split]
   elif variant:
-    names = [name for name in SPLITS if (root / name).is_dir()]
+    names = [name for name in SPLITS if folders.is_folder(root / name)]
     if not names:
       folders.check_folder(root / SPLITS[0], _LAYOUT)
   else:
@@ -89,14 +82,17 @@ def _scenes(root: pathlib.Path, split: str) -> list[base.Scene]:
   image_folder, label_folder = root / split, root / f'{split}annot'
   for folder in (image_folder, label_folder):
     folders.check_folder(folder, _LAYOUT)
-  images = folders.files_by_stem(image_folder, folders.IMAGE_SUFFIXES)
-  annotations = folders.files_by_stem(label_folder, ('.png',))
-  scenes = []
-  for name in sorted(images.keys() | annotations.keys()):
-    files = {
-      'image': images.get(name, image_folder / f'{name}.png'),
-      'label': annotations.get(name, label_folder / f'{name}.png'),
-    }
-    sequence = name.split('_')[0]
-    scenes.append(folders.scene_of_files(root, name, sequence, files))
-  return scenes
+  scenes = folders.pair(
+    folders.Side(
+      image_folder,
+      '.png',
+      folders.files_by_stem(image_folder, folders.IMAGE_SUFFIXES),
+    ),
+    folders.Side(
+      label_folder, '.png', folders.files_by_stem(label_folder, ('.png',))
+    ),
+  )
+  return [
+    folders.scene_of_files(root, name, name.split('_')[0], files)
+    for name, files in scenes.items()
+  ]

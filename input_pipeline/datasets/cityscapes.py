@@ -36,16 +36,14 @@ class Cityscapes(base.SceneBuilder):
 
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
     """Reads one image; see `SceneBuilder.load`."""
-    root = pathlib.Path(self.request.root).expanduser()
-    files = {role: root / path for role, path in scene.origin.items()}
-    size = self.request.image_size
-    image, label = readers.read_scene(
-      files['image'], files['label'], size, class_table.CITYSCAPES
-    )
-    arrays = {'image': image, 'label': label}
-    if self.request.depth:
+    request = self.request
+    arrays = readers.load_scene(scene, request, class_table.CITYSCAPES)
+    if request.depth:
       arrays['depth'] = readers.read_disparity_depth(
-        files['disparity'], files['camera'], size
+        request.folder / scene.origin['disparity'],
+        request.folder / scene.origin['camera'],
+        request.image_size,
+        request.resize,
       )
     return arrays
 
@@ -89,20 +87,30 @@ def _scenes(root: pathlib.Path, split: str, depth: bool) -> list[base.Scene]:
   if depth:
     kinds['disparity'] = ('disparity', '_disparity.png')
     kinds['camera'] = ('camera', '_camera.json')
-  for folder, _ in kinds.values():
-    folders.check_folder(root / folder / split, layout)
-  # An image without label and a label without image are both found.
-  names = set()
-  for role in ('image', 'label'):
-    folder, ending = kinds[role]
-    for path in (root / folder / split).glob(f'*/*{ending}'):
-      if not path.name.startswith('.'):
-        names.add((path.parent.name, path.name.removesuffix(ending)))
+  sides = {}
+  for role, (kind, ending) in kinds.items():
+    folder = root / kind / split
+    folders.check_folder(folder, layout)
+    sides[role] = folders.Side(folder, ending, _files_of_cities(folder, ending))
   scenes = []
-  for city, name in sorted(names):
-    files = {
-      role: root / folder / split / city / f'{name}{ending}'
-      for role, (folder, ending) in kinds.items()
-    }
-    scenes.append(folders.scene_of_files(root, name, city, files))
+  # An image without label and a label without image are both found.
+  for name, files in folders.pair(sides['image'], sides['label']).items():
+    city, _, frame = name.partition('/')
+    files |= {role: side.path(name) for role, side in sides.items()}
+    scenes.append(folders.scene_of_files(root, frame, city, files))
   return scenes
+
+
+def _files_of_cities(
+  root: pathlib.Path, ending: str
+) -> dict[str, pathlib.Path]:
+  """'<city>/<name>' to file; the ending is the official one, case and all."""
+  found: dict[str, pathlib.Path] = {}
+  for city in folders.entries(root):
+    if not folders.is_folder(city):
+      continue
+    for path in folders.entries(city):
+      if path.name.endswith(ending):
+        name = f'{city.name}/{path.name.removesuffix(ending)}'
+        folders.add_file(found, name, path)
+  return found

@@ -100,14 +100,7 @@ class IddLite(base.SceneBuilder):
 
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
     """Reads one image; see `SceneBuilder.load`."""
-    root = pathlib.Path(self.request.root).expanduser()
-    image, label = readers.read_scene(
-      root / scene.origin['image'],
-      root / scene.origin['label'],
-      self.request.image_size,
-      FILE_IDS,
-    )
-    return {'image': image, 'label': label}
+    return readers.load_scene(scene, self.request, FILE_IDS)
 
 
 class CoarseSource(prepared.PreparedSource):
@@ -172,43 +165,39 @@ def open_source(
 def _scenes(root: pathlib.Path, split: str) -> list[base.Scene]:
   """Lists the images of a split, those without image or label included."""
   package = root / 'idd20k_lite'
-  if not package.is_dir():
+  if not folders.is_folder(package):
     package = root
   image_root = package / 'leftImg8bit' / split
   label_root = package / 'gtFine' / split
   for folder in (image_root, label_root):
     folders.check_folder(folder, _LAYOUT)
-  drives = {
-    path.name
-    for folder in (image_root, label_root)
-    for path in folder.iterdir()
-    if path.is_dir() and not path.name.startswith('.')
-  }
-  scenes = []
-  for drive in sorted(drives):
-    images = _frames(image_root / drive, folders.IMAGE_SUFFIXES, '_image')
-    ids = _frames(label_root / drive, ('.png',), '_label')
-    for frame in sorted(images.keys() | ids.keys()):
-      image = image_root / drive / f'{frame}_image.jpg'
-      label = label_root / drive / f'{frame}_label.png'
-      files = {
-        'image': images.get(frame, image),
-        'label': ids.get(frame, label),
-      }
-      scenes.append(
-        folders.scene_of_files(root, f'{drive}_{frame}', drive, files)
-      )
-  return scenes
+  scenes = folders.pair(
+    folders.Side(
+      image_root,
+      '_image.jpg',
+      _frames(image_root, folders.IMAGE_SUFFIXES, '_image'),
+    ),
+    folders.Side(
+      label_root, '_label.png', _frames(label_root, ('.png',), '_label')
+    ),
+  )
+  return [
+    folders.scene_of_files(
+      root, name.replace('/', '_'), name.split('/')[0], files
+    )
+    for name, files in scenes.items()
+  ]
 
 
 def _frames(
-  folder: pathlib.Path, suffixes: tuple[str, ...], ending: str
+  root: pathlib.Path, suffixes: tuple[str, ...], ending: str
 ) -> dict[str, pathlib.Path]:
-  """Frame to file; a drive that one side lacks is empty there."""
-  if not folder.is_dir():
-    return {}
-  found = folders.files_by_stem(folder, suffixes, ending)
-  # '<frame>_inst_label.png' holds instances.
+  """'<drive>/<frame>' to file, of all drives of one side."""
   return {
-    frame: path for frame, path in found.items() if not frame.endswith('_inst')
+    f'{drive.name}/{frame}': path
+    for drive in folders.entries(root)
+    if folders.is_folder(drive)
+    for frame, path in folders.files_by_stem(drive, suffixes, ending).items()
+    # '<frame>_inst_label.png' holds instances.
+    if not frame.endswith('_inst')
   }

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 
 import numpy as np
@@ -35,6 +34,8 @@ import tensorflow_datasets as tfds
 
 from common_lib import class_table
 from common_lib.errors import UserError
+from common_lib.files import read_json_object
+from common_lib.foreign import quoted
 from input_pipeline.datasets import (
   base,
   folders,
@@ -72,14 +73,10 @@ class MapillaryVistas(base.SceneBuilder):
 
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
     """Reads one image; see `SceneBuilder.load`."""
-    root = pathlib.Path(self.request.root).expanduser()
-    image, label = readers.read_scene(
-      root / scene.origin['image'],
-      root / scene.origin['label'],
-      self.request.image_size,
-      read_table(root / scene.origin['config'], scene.origin['map']),
+    config = self.request.folder / scene.origin['config']
+    return readers.load_scene(
+      scene, self.request, read_table(config, scene.origin['map'])
     )
-    return {'image': image, 'label': label}
 
 
 def open_source(
@@ -139,19 +136,7 @@ def read_table(path: pathlib.Path, map_name: str) -> np.ndarray:
     UserError: the file is missing, damaged or lists a class that is not in
       `mapillary_classes`.
   """
-  try:
-    entries = json.loads(path.read_text())['labels']
-    names = [str(entry['name']) for entry in entries]
-  except FileNotFoundError:
-    raise UserError(
-      f'{path}: file is missing; copy it from the package, its list of classes'
-      ' says what the labels mean'
-    ) from None
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise UserError(
-      f'{path}: not a config of Mapillary Vistas ({error!r}); restore it from'
-      ' the package'
-    ) from error
+  names = _class_names(path)
   column = mapillary_classes.MAPS.index(map_name)
   classes, void_ids = {}, []
   for index, name in enumerate(names):
@@ -160,14 +145,35 @@ def read_table(path: pathlib.Path, map_name: str) -> np.ndarray:
     targets = mapillary_classes.V1_CLASSES.get(known) if known else ('', '')
     if targets is None or index > 255:
       raise UserError(
-        f'{path}: class {index}, {name!r}, is neither of v1.2 nor of v2.0;'
-        ' restore the file from the package'
+        f'{path}: class {index}, {quoted(name, 80)!r}, is neither of v1.2 nor'
+        ' of v2.0; restore the file from the package'
       )
     if targets[column]:
       classes[index] = class_table.CLASS_NAMES.index(targets[column])
     else:
       void_ids.append(index)
   return class_table.lookup_table(classes, tuple(void_ids))
+
+
+def _class_names(path: pathlib.Path) -> list[str]:
+  """The classes of a package, in the order of their indices."""
+  if not path.is_file():  # a pipe would be waited for
+    raise UserError(
+      f'{path}: file is missing; copy it from the package, its list of classes'
+      ' says what the labels mean'
+    )
+  fix = 'restore it from the package'
+  config = read_json_object(path, what='a config of Mapillary Vistas', fix=fix)
+  labels = config.get('labels')
+  if not isinstance(labels, list) or not all(
+    isinstance(label, dict) and isinstance(label.get('name'), str)
+    for label in labels
+  ):
+    raise UserError(
+      f'{path}: not a config of Mapillary Vistas ("labels" is no list of'
+      f' classes with a "name"); {fix}'
+    )
+  return [label['name'] for label in labels]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +212,7 @@ def _find_labels(
   """Returns the folder of labels and its config; probes the packages."""
   for name, folder, config in _LABELS:
     label_folder = root / split_folder / folder
-    if version in ('', name) and label_folder.is_dir():
+    if version in ('', name) and folders.is_folder(label_folder):
       return label_folder, root / config
   wanted = f'labels of {version}' if version else 'labels'
   raise UserError(
@@ -223,15 +229,19 @@ def _scenes(
   folders.check_folder(image_folder, _LAYOUT)
   label_folder, config = _find_labels(root, split_folder, options.version)
   read_table(config, options.map_name)  # before anything is written
-  images = folders.files_by_stem(image_folder, folders.IMAGE_SUFFIXES)
-  masks = folders.files_by_stem(label_folder, ('.png',))
+  pairs = folders.pair(
+    folders.Side(
+      image_folder,
+      '.jpg',
+      folders.files_by_stem(image_folder, folders.IMAGE_SUFFIXES),
+    ),
+    folders.Side(
+      label_folder, '.png', folders.files_by_stem(label_folder, ('.png',))
+    ),
+  )
   scenes = []
-  for name in sorted(images.keys() | masks.keys()):
-    files = {
-      'image': images.get(name, image_folder / f'{name}.jpg'),
-      'label': masks.get(name, label_folder / f'{name}.png'),
-      'config': config,
-    }
+  for name, pair in pairs.items():
+    files = {**pair, 'config': config}
     scene = folders.scene_of_files(root, name, 'mapillary-vistas', files)
     # Part of the digest: each map has a copy of its own.
     origin = {**scene.origin, 'map': options.map_name}

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import logging as standard_logging
+import os
 import pathlib
 import shutil
 import time
@@ -21,6 +22,7 @@ from common_lib import interrupts, locks
 from common_lib.console import say
 from common_lib.errors import UserError
 from input_pipeline.datasets import preparation
+from input_pipeline.files import checksums
 
 SKIPPED_FILE = 'skipped.json'
 # Between two looks at a lock that another process holds.
@@ -31,18 +33,23 @@ _DISK_ERRORS = (
   errno.EROFS,
   errno.ENOSPC,
   errno.EDQUOT,
+  errno.EFBIG,
+  errno.EIO,
+  errno.ESTALE,
   errno.ENOTDIR,
   errno.EEXIST,
+  errno.ELOOP,
+  errno.ENAMETOOLONG,
 )
 
 
 def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
   """Writes the builder's copy unless it is there.
 
-  The copy is written to a temporary folder and renamed when it is complete, so
-  a copy that exists is whole. What a killed preparation left behind is removed
-  by the next one. Of several processes that start at once on a shared disk,
-  one writes and the others wait.
+  The copy is written to a temporary folder and renamed when it is complete and
+  has its checksums, so a copy that exists is whole. What a killed preparation
+  left behind is removed by the next one. Of several processes that start at
+  once on a shared disk, one writes and the others wait.
 
   Args:
     builder: a builder whose config name identifies the content.
@@ -54,11 +61,11 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
     UserError: a damaged file, or a `cache_dir` that cannot be written.
   """
   folder = pathlib.Path(builder.data_dir).absolute()
-  if folder.exists():
+  if checksums.has_copy(folder):
     return folder
   total = sum(len(group) for group in builder.builder_config.scenes.values())
   with _disk_errors(folder), _lock(folder.parent) as locked:
-    if folder.exists():  # another process wrote it while we waited
+    if checksums.has_copy(folder):  # another process wrote it while we waited
       return folder
     if locked:  # else they may be what another process is writing
       _remove_leftovers(folder.parent)
@@ -132,13 +139,30 @@ def _disk_errors(folder: pathlib.Path) -> Iterator[None]:
   """Turns a full or protected disk into a `UserError`."""
   try:
     yield
-  except OSError as error:
-    if error.errno not in _DISK_ERRORS:
+  # ArrayRecord's writer raises RuntimeError, with the system's words in it.
+  except (OSError, RuntimeError) as error:
+    reason = _disk_problem(error, folder)
+    if reason is None:
       raise
     raise UserError(
-      f'cannot write the prepared data to {folder} ({error.strerror}); set'
+      f'cannot write the prepared data to {folder} ({reason}); set'
       ' data.cache_dir to a folder with space that you may write to'
     ) from error
+
+
+def _disk_problem(
+  error: OSError | RuntimeError, folder: pathlib.Path
+) -> str | None:
+  """What is wrong with the disk, if that is what the error is about."""
+  if isinstance(error, OSError):
+    # A missing file may as well be one that a data set's own code looks for.
+    above = folder.is_relative_to(str(error.filename or folder / 'none'))
+    known = error.errno in _DISK_ERRORS
+    if known or (error.errno == errno.ENOENT and above):
+      return os.strerror(error.errno)
+    return None
+  words = [os.strerror(number) for number in _DISK_ERRORS]
+  return next((reason for reason in words if reason in str(error)), None)
 
 
 @contextlib.contextmanager
@@ -158,6 +182,19 @@ def quiet_tfds() -> Iterator[None]:
     logger.removeFilter(keep)
 
 
+class CheckedInfo(tfds.core.DatasetInfo):
+  """What TFDS writes last, before it renames the folder; checksums are later.
+
+  Builders whose `_info` returns it have copies with checksums.
+  """
+
+  def write_to_directory(self, *args: Any, **kwargs: Any) -> None:
+    """Completes the folder."""
+    super().write_to_directory(*args, **kwargs)
+    folder = args[0] if args else kwargs['dataset_info_dir']
+    checksums.write(pathlib.Path(folder))
+
+
 class PreparedSource:
   """The scenes of one or more prepared splits; see `base.Source`.
 
@@ -173,16 +210,20 @@ class PreparedSource:
         that the copy lacks had no intact scene.
 
     Raises:
-      UserError: no intact scene at all.
+      UserError: no intact scene at all, or a copy that is damaged.
     """
     self._parts = parts
     self._readers = []
+    self._folders = []  # of each reader
+    for folder in self.folders:
+      checksums.check(pathlib.Path(folder))
     with quiet_tfds():
       for folder, splits in parts:
         builder = tfds.builder_from_directory(folder)
         for split in splits:
           if split in builder.info.splits:
             self._readers.append(builder.as_data_source(split=split))
+            self._folders.append(folder)
     if not self._readers:
       raise UserError(
         f'every scene of {parts} was skipped because of damaged files; see'
@@ -205,10 +246,16 @@ class PreparedSource:
       raise IndexError(f'scene {index} of {len(self)}')
     part = bisect.bisect_right(self._ends, index)
     start = self._ends[part - 1] if part else 0
-    scene = dict(self._readers[part][int(index) - start])
+    scene = self._read(part, int(index) - start)
     for key in ('id', 'sequence'):
       scene[key] = scene[key].decode()
     return scene
+
+  def _read(self, part: int, index: int) -> dict[str, Any]:
+    folder = pathlib.Path(self._folders[part])
+    # The scene is there, or the copy would not have opened.
+    with checksums.damage(folder, f'scene {index}: '):
+      return dict(self._readers[part][index])
 
   def __reduce__(self):
     return PreparedSource, (self._parts,)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from common_lib.errors import UserError
-from input_pipeline.datasets import base
+from input_pipeline.datasets import base, prepared
 from street_scenes.geometry.camera import Camera
 from street_scenes.layout.scene import sample_camera, sample_scene
 from street_scenes.layout.styles import HOME, OTHER
@@ -71,7 +71,7 @@ class StreetViews(base.SceneBuilder):
   def _info(self) -> tfds.core.DatasetInfo:
     features = dict(super()._info().features)
     features['camera'] = tfds.features.Tensor(shape=(13,), dtype=np.float32)
-    return tfds.core.DatasetInfo(
+    return prepared.CheckedInfo(
       builder=self,
       features=tfds.features.FeaturesDict(features),
       disable_shuffling=True,

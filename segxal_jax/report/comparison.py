@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
@@ -134,5 +134,5 @@ def write(
   }
   for name, file in files.items():
     write_bytes(folder / name, file)
-  print('\n\n'.join(map(as_text, tables)))
+  show('\n\n'.join(map(as_text, tables)))
   say(f'report: {folder / "report.html"}')

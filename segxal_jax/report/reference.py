@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
@@ -122,7 +122,7 @@ def write(
   files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
   for name, file in files.items():
     write_bytes(folder / name, file)
-  print('\n\n'.join(map(as_text, tables[:1])))
+  show('\n\n'.join(map(as_text, tables[:1])))
   say(f'report: {folder / "report.html"}')
 
 

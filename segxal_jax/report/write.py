@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.runtime import environment
@@ -76,7 +76,7 @@ def _write(config, workdir, metrics, pool, ledger) -> None:
   files['report.html'] = page.encode()
   for name, content in files.items():
     write_bytes(folder / name, content)
-  print(_text_table(metrics))
+  show(_text_table(metrics))
   say(f'report: {folder / "report.html"}')
 
 

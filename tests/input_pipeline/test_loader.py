@@ -305,3 +305,26 @@ def test_evaluation_tells_sequences_apart():
     assert (rows[7] == 0).all()  # padding
   (batch,) = loader.eval_loader(Numbered(3), batch_size=3)
   assert (batch['sequence'] == batch['sequence'][0]).all()
+
+
+class Letterboxed(Numbered):
+  """The same with two rows of bars, each scene's of another width."""
+
+  def __getitem__(self, index):
+    content = np.array([1, index, 3, index + 1], np.int32)
+    return super().__getitem__(index) | {'content': content}
+
+
+def test_evaluation_tells_where_the_scene_is():
+  source = Letterboxed(5)
+  batches = list(loader.eval_loader(source, batch_size=2))
+  found = np.concatenate([batch['content'] for batch in batches])
+  real = np.concatenate([batch['mask'] for batch in batches])
+  expected = [[1, index, 3, index + 1] for index in range(5)]
+  assert found.dtype == np.int32
+  assert found[real].tolist() == expected
+  # Training has no use for it, and others have none.
+  assert 'content' not in next(
+    loader.train_loader(source, batch_size=2, seed=0)
+  )
+  assert 'content' not in next(loader.eval_loader(Numbered(5), batch_size=2))

@@ -69,6 +69,7 @@ def _settings(config: Any) -> dict[str, Any]:
     'checkpoint': config.eval.checkpoint,
     'dropout_samples': config.eval.dropout_samples,
     'exact_pixels': config.eval.exact_pixels,
+    'resize': config.eval.resize,
     'folders': cache.folders(config),
     'num_test': config.data.num_test,
     'resamples': config.compare.resamples,

@@ -19,7 +19,8 @@ class DatasetObserver:
 
   Attributes:
     example: the image in the middle of the data set, chosen by nothing but
-      its place; None until this process has seen it, if it ever does.
+      its place, without a letterbox's bars once `share_example` was called;
+      None until this process has seen it, if it ever does.
   """
 
   def __init__(self, source_length: int, segment_images: int):
@@ -40,6 +41,7 @@ class DatasetObserver:
     self._segments: dict[str, dict[str, SegmentSums]] = {}
     self.example: Example | None = None
     self._size: tuple[int, ...] = ()
+    self._content = np.zeros(4, np.int32)
 
   def __call__(
     self, batch: Mapping[str, np.ndarray], maps: Mapping[str, Any]
@@ -74,15 +76,24 @@ class DatasetObserver:
 
   def share_example(self) -> None:
     """Gives the example to every process; every process must call it."""
-    if jax.process_count() == 1 or not self._detectors:
-      return
+    if jax.process_count() > 1 and self._detectors:
+      self._gather_example()
+    if self.example is not None:
+      self.example = self.example.cropped(self._content)
+      self._content = _whole(self.example.valid)
+
+  def _gather_example(self) -> None:
     example = self.example or self._blank()
-    own = dataclasses.asdict(example) | {'seen': self.example is not None}
+    own = dataclasses.asdict(example) | {
+      'seen': self.example is not None,
+      'content': self._content,
+    }
     del own['id']
     everyones = multihost_utils.process_allgather(jax.tree.map(np.asarray, own))
     seen = np.flatnonzero(everyones.pop('seen'))
     if len(seen):
       parts = jax.tree.map(lambda one: np.asarray(one[seen[0]]), everyones)
+      self._content = parts.pop('content')
       self.example = Example(id=self._title, **parts)
 
   def _blank(self) -> Example:
@@ -105,11 +116,15 @@ class DatasetObserver:
     prediction = maps['prediction'][row]
     scores = {name: score[row] for name, score in maps['score'].items()}
     place = int(batch['index'][row])
+    content = batch['content'][row] if 'content' in batch else _whole(label)
     if place in self._in_segments:
+      # Segments are sifted by their share of the image, bars left aside.
+      top, left, bottom, right = content
+      inside = slice(top, bottom), slice(left, right)
       own = sums_at_budgets(
-        list(scores.values()),
-        prediction != label,
-        valid,
+        [score[inside] for score in scores.values()],
+        (prediction != label)[inside],
+        valid[inside],
         [float(budget) for budget in BUDGETS],
       )
       for name, of_map in zip(scores, own):
@@ -118,9 +133,15 @@ class DatasetObserver:
           sums[budget] = sums.get(budget, SegmentSums.empty()).merge(one)
     if place == self._shown:
       image = batch['image'][row]
+      self._content = content
       self.example = Example(
         self._title, image, label, prediction, valid, scores
       )
+
+
+def _whole(label: np.ndarray) -> np.ndarray:
+  """`base.Source`'s 'content' of a scene without bars."""
+  return np.array((0, 0, *label.shape), np.int32)
 
 
 def _over_processes(sums: SegmentSums) -> SegmentSums:

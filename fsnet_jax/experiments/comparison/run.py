@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from common_lib import json_values
-from common_lib.console import say
+from common_lib.console import say, show
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.config import kinds
@@ -144,7 +144,7 @@ def run(
 
     for name in _SHORT:
       if name in shown:
-        print(as_text(shown[name]) + '\n')
+        show(as_text(shown[name]) + '\n')
     say(f'report: {folder / "report.html"}')
 
 

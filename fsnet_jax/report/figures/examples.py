@@ -16,7 +16,7 @@ from typing import Literal
 
 import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
 from common_lib import class_table
@@ -81,6 +81,25 @@ class Example:
     for name, score in self.failure.items():
       if not np.isfinite(score).all():
         raise ValueError(f'Example {self.id!r}: {name} has non-finite scores.')
+
+  def cropped(self, content: Int[np.ndarray, '4']) -> 'Example':
+    """The part of the pictures that is scene, not a letterbox's bars.
+
+    Args:
+      content: top, left, bottom and right, the last two exclusive, pixels.
+    """
+    top, left, bottom, right = content
+    rows, columns = slice(top, bottom), slice(left, right)
+    return Example(
+      id=self.id,
+      image=self.image[rows, columns],
+      label=self.label[rows, columns],
+      prediction=self.prediction[rows, columns],
+      valid=self.valid[rows, columns],
+      failure={
+        name: score[rows, columns] for name, score in self.failure.items()
+      },
+    )
 
   @property
   def wrong(self) -> Bool[np.ndarray, 'h w']:

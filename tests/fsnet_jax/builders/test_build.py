@@ -1,5 +1,7 @@
 """Data sets as a config opens them: whose limits hold, and what they share."""
 
+import numpy as np
+
 from configs import fsnet_fcn8
 from fsnet_jax.builders import data_sources
 from tests.input_pipeline.conftest import SIZE, Folder, random_ids, random_image
@@ -74,3 +76,24 @@ def test_cityscapes_validates_on_no_image_that_it_evaluates(tmp_path):
     assert data_sources.images_in_common(config, spec) == 0
   config.data.validation_split = ':val'
   assert data_sources.images_in_common(config, 'cityscapes:val') == 1
+
+
+def test_only_what_is_evaluated_is_letterboxed(tmp_path):
+  config = camvid_config(tmp_path)
+  config.image_size = (SIZE[0], 2 * SIZE[1])
+  config.eval.resize = 'letterbox'
+  scene = data_sources.source(config, 'camvid:val')[0]
+  height, width = SIZE
+  left = width // 2
+  assert scene['content'].tolist() == [0, left, height, left + width]
+  for own in (
+    data_sources.training_source(config),
+    data_sources.validation_source(config),
+  ):
+    assert 'content' not in own[0]
+    # Void of the files alone, no bars.
+    assert (np.asarray(own[0]['label'])[:, 0] != 255).any()
+  config.image_size = (32, 64)
+  config.data.name = 'streets'
+  config.data.num_test = 2
+  assert 'content' not in data_sources.source(config, 'streets/day')[0]

@@ -490,6 +490,47 @@ def test_the_example_reaches_the_process_that_draws_it(monkeypatch):
   jax.tree.map(np.testing.assert_array_equal, want, found)
 
 
+def letterboxed(array, outside):
+  """Each image between two bars of three columns, which anything may fill."""
+  bars = [(0, 0)] * array.ndim
+  bars[2] = (3, 3)
+  return np.pad(array, bars, constant_values=outside)
+
+
+def test_bars_of_a_letterbox_count_nowhere():
+  plain, boxed = (
+    per_image_observer.DatasetObserver(IMAGES, 4) for _ in range(2)
+  )
+  for batch, maps in batches(0, ('fsnet', 'msp')):
+    plain(batch, jax.tree.map(jnp.asarray, maps))
+    size = batch['label'].shape[1:]
+    content = np.array([0, 3, size[0], size[1] + 3], np.int32)
+    wide = {
+      **batch,
+      'image': letterboxed(batch['image'], 7),
+      'label': letterboxed(batch['label'], 255),
+      'content': np.tile(content, (4, 1)),
+    }
+    boxed(
+      wide,
+      {
+        'prediction': jnp.asarray(letterboxed(maps['prediction'], 2)),
+        'valid': jnp.asarray(letterboxed(maps['valid'], False)),
+        'score': {
+          name: jnp.asarray(letterboxed(score, 99))
+          for name, score in maps['score'].items()
+        },
+      },
+    )
+  for name, table in plain.tables().items():
+    np.testing.assert_array_equal(boxed.tables()[name].counts, table.counts)
+  assert boxed.segments() == plain.segments()
+  plain.share_example()
+  boxed.share_example()
+  want, found = (dataclasses.asdict(x.example) for x in (plain, boxed))
+  jax.tree.map(np.testing.assert_array_equal, want, found)
+
+
 def test_a_failed_training_says_which(monkeypatch, tmp_path):
   config = compare_fcn8.get_config()
 

@@ -233,3 +233,16 @@ def test_overlay_refuses_wrong_input():
     examples.failure_overlay(
       image, np.full((4, 5), 1.5, np.float32), scale='probability'
     )
+
+
+def test_a_letterbox_is_cut_off():
+  example = _plain_example((4, 8), wrong=[(1, 2)])
+  cut = example.cropped(np.array([1, 2, 3, 7]))
+  assert cut.id == example.id
+  assert cut.image.shape == (2, 5, 3)
+  assert np.argwhere(cut.wrong).tolist() == [[0, 0]]
+  np.testing.assert_array_equal(
+    cut.failure['fsnet'], example.failure['fsnet'][1:3, 2:7]
+  )
+  whole = example.cropped(np.array([0, 0, 4, 8]))
+  np.testing.assert_array_equal(whole.label, example.label)

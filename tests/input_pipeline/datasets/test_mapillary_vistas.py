@@ -218,13 +218,17 @@ def test_missing_labels_and_versions(tmp_path):
 def test_damaged_config_is_named(package):
   folder, (_, config, _) = package
   for content, message in (
-    ('{"labels": [', 'not a config'),
+    ('{"labels": [', 'a config of Mapillary Vistas, cannot be read'),
+    ('[1]', 'a config of Mapillary Vistas, cannot be read'),
+    ('{"labels":' + '[' * 5000, 'nested too deep'),
     ('{"classes": []}', 'not a config'),
-    ('[1]', 'not a config'),
+    ('{"labels": {"name": "x"}}', 'not a config'),
+    ('{"labels": ["road"]}', 'not a config'),
+    ('{"labels": [{"name": 7}]}', 'not a config'),
     ('{"labels": [{"name": "road"}]}', "class 0, 'road', is neither"),
   ):
     (folder.root / config).write_text(content)
-    with pytest.raises(UserError, match=f'{config}: {message}'):
+    with pytest.raises(UserError, match=f'{config}.*{message}'):
       open_source('mapillary_vistas', folder.request())
   (folder.root / config).unlink()
   with pytest.raises(UserError, match=f'{config}: file is missing'):

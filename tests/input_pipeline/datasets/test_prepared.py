@@ -1,5 +1,6 @@
-"""Preparation: once, atomic, never stale, in the scenes' order."""
+"""Preparation: once, whole, by content, in the scenes' order."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -18,6 +19,7 @@ from tensorflow_datasets.core import shuffle
 
 from common_lib import interrupts
 from common_lib.errors import UserError
+from input_pipeline import loader
 from input_pipeline.datasets import base, open_source, prepared, readers
 from tests.paths import ROOT
 
@@ -178,11 +180,41 @@ def test_a_changed_file_is_read_again_and_a_moved_root_is_not(
   assert len(calls) == 4
   assert (source[0]['label'] == 0).all()
 
-  # Same bytes in number, another time of change.
+  # Another time of change alone is no change.
   path = camvid.root / 'val/0016E5_07959.jpg'
   os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
   open_source('camvid:val', camvid.request())
-  assert len(calls) == 6
+  assert len(calls) == 4
+
+
+def test_a_label_replaced_by_one_of_the_same_size_and_time(camvid):
+  def blank(train_id):
+    path = camvid.save(
+      'valannot/0016E5_07959.png',
+      np.full((24, 32), train_id, np.uint8),
+      compress_level=0,
+    )
+    os.utime(path, ns=(10**18, 10**18))
+    return path.stat()
+
+  road = blank(3)
+  before = open_source('camvid:val', camvid.request())
+  sky = blank(0)
+  assert (road.st_size, road.st_mtime_ns) == (sky.st_size, sky.st_mtime_ns)
+  after = open_source('camvid:val', camvid.request())
+  assert (before[0]['label'] == 0).all()
+  assert (after[0]['label'] == 10).all()
+  # And back: nothing is prepared anew.
+  blank(3)
+  assert open_source('camvid:val', camvid.request()).folders == before.folders
+
+
+def test_a_copied_root_keeps_the_copy(camvid):
+  first = open_source('camvid:train', camvid.request())
+  other = camvid.root.with_name('elsewhere')
+  shutil.copytree(camvid.root, other)
+  second = open_source('camvid:train', camvid.request(root=str(other)))
+  assert second.folders == first.folders
 
 
 def test_source_pickles_small_and_reads_the_same(tmp_path):
@@ -247,10 +279,148 @@ def test_full_disk_is_named(tmp_path, monkeypatch):
     open_drawn(tmp_path, {'a': scenes(2)})
 
 
+def test_a_disk_that_fills_up_while_records_are_written(tmp_path):
+  # What ArrayRecord's writer raises.
+  class Full(Drawn):
+    def load(self, scene):
+      raise RuntimeError(
+        'Failed to finalize writing of split "a": write() failed: No space'
+        ' left on device; writing /x; at byte 1044480'
+      )
+
+  builder = Full.create('x', {'a': scenes(2)}, request(tmp_path))
+  with pytest.raises(
+    UserError, match=r'No space left on device\); set data\.cache_dir'
+  ):
+    base.open_prepared(builder)
+  files = [p.name for p in (tmp_path / 'cache').rglob('*') if p.is_file()]
+  assert files == ['lock']
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_no_copy(tmp_path, monkeypatch):
+  def full(folder):
+    raise OSError(28, os.strerror(28))
+
+  with monkeypatch.context() as patch:
+    patch.setattr(prepared.checksums, 'write', full)
+    with pytest.raises(UserError, match='No space left'):
+      open_drawn(tmp_path, {'a': scenes(2)})
+  files = [p.name for p in (tmp_path / 'cache').rglob('*') if p.is_file()]
+  assert files == ['lock']
+  assert len(open_drawn(tmp_path, {'a': scenes(2)})) == 2
+
+
+def test_other_runtime_errors_are_bugs(tmp_path):
+  class Buggy(Drawn):
+    def load(self, scene):
+      raise RuntimeError('no such thing')
+
+  builder = Buggy.create('x', {'a': scenes(2)}, request(tmp_path))
+  with pytest.raises(RuntimeError, match='no such thing'):
+    base.open_prepared(builder)
+
+
+def _garbage(path):
+  path.write_bytes(b'\xff{' * 30)
+
+
+def _half(path):
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _more(path):
+  path.write_text(path.read_text().replace('"5"', '"6"'))
+
+
+DAMAGES = {
+  'info garbage': ('dataset_info.json', _garbage),
+  'info gone': ('dataset_info.json', pathlib.Path.unlink),
+  'one scene too many': ('dataset_info.json', _more),
+  'features garbage': ('features.json', _garbage),
+  'features gone': ('features.json', pathlib.Path.unlink),
+  'shard cut': ('drawn-a.array_record-00000-of-00001', _half),
+  'shard emptied': (
+    'drawn-a.array_record-00000-of-00001',
+    lambda path: path.write_bytes(b''),
+  ),
+  'shard garbage': ('drawn-a.array_record-00000-of-00001', _garbage),
+  'shard gone': ('drawn-a.array_record-00000-of-00001', pathlib.Path.unlink),
+  'skipped garbage': ('skipped.json', _garbage),
+  'checksums garbage': ('checksums.json', _garbage),
+  'checksums gone': ('checksums.json', pathlib.Path.unlink),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_a_damaged_copy_is_to_be_deleted(tmp_path, damage):
+  folder = open_drawn(tmp_path, {'a': scenes(5)}).folders[0]
+  name, change = DAMAGES[damage]
+  content = (pathlib.Path(folder) / name).read_bytes()
+  change(pathlib.Path(folder) / name)
+  with contextlib.suppress(FileNotFoundError):
+    assert (pathlib.Path(folder) / name).read_bytes() != content
+  # Also where a loader's worker opens it.
+  for attempt in (
+    lambda: open_drawn(tmp_path, {'a': scenes(5)}),
+    lambda: prepared.PreparedSource(((folder, ('a',)),)),
+  ):
+    with pytest.raises(UserError) as error:
+      attempt()
+    assert f'delete {folder}, it is made again' in str(error.value)
+  shutil.rmtree(folder)
+  assert len(open_drawn(tmp_path, {'a': scenes(5)})) == 5
+
+
+def test_bytes_that_change_between_samples_are_noticed_when_read(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(prepared.checksums, '_WHOLE_BYTES', 5000)
+  monkeypatch.setattr(prepared.checksums, '_END_BYTES', 64)
+  monkeypatch.setattr(prepared.checksums, '_SAMPLE_BYTES', 1)
+  folder = open_drawn(tmp_path, {'a': scenes(5)}).folders[0]
+  (path,) = pathlib.Path(folder).glob('*record-*')
+  content = bytearray(path.read_bytes())
+  content[400] ^= 4
+  path.write_bytes(content)
+  source = open_drawn(tmp_path, {'a': scenes(5)})
+  batches = loader.eval_loader(source, batch_size=5)
+  with pytest.raises(UserError, match=r'damaged \(scene \d: ') as error:
+    next(batches)
+  batches.close()
+  assert f'delete {folder}, it is made again' in str(error.value)
+
+
+def test_a_copy_deleted_during_a_run_is_a_sentence(tmp_path):
+  source = open_drawn(tmp_path, {'a': scenes(5)})
+  shutil.rmtree(source.folders[0])
+  copy = pickle.dumps(source)
+  with pytest.raises(UserError, match='it is made again'):
+    pickle.loads(copy)
+
+
+def test_drawn_scenes_have_their_size_already(tmp_path):
+  source = open_drawn(tmp_path, {'a': scenes(2)})
+  again = open_drawn(tmp_path, {'a': scenes(2)}, resize='letterbox')
+  assert again.folders == source.folders
+
+
+def test_a_data_set_that_cannot_be_letterboxed_says_so(tmp_path):
+  (tmp_path / 'file').write_text('')
+  scene = base.Scene('0', 's', [0], ('file',))
+  builder = Drawn.create(
+    'x',
+    {'a': [scene]},
+    request(tmp_path, root=str(tmp_path), resize='letterbox'),
+  )
+  with pytest.raises(UserError, match=r'drawn cannot.*readers\.load_scene'):
+    base.open_prepared(builder)
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
     ({'image_size': (0, 5)}, 'image_size'),
+    ({'resize': 'crop'}, r"eval\.resize is 'crop'"),
     ({'on_error': 'ignore'}, r"data\.on_error is 'ignore'"),
     ({'num_examples': {'train': 0}}, r"data\.num_examples of 'train' is 0"),
   ],

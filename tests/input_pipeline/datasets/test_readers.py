@@ -1,12 +1,15 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from common_lib import class_table
 from common_lib.errors import UserError
+from input_pipeline import resizing
 from input_pipeline.datasets import readers
+from tests.input_pipeline.files.test_images import png_of_few_bits
 
 
 @pytest.fixture
@@ -141,16 +144,35 @@ def test_depth_by_hand(tmp_path):
   np.testing.assert_allclose(depth, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-  'content', ['{}', 'x', '{"extrinsic": {"baseline": "far"}}', '[]']
-)
-def test_damaged_camera_is_named(tmp_path, content):
+CAMERAS = {
+  'no JSON': ('x', 'cannot be read'),
+  'a list': ('[]', 'no JSON object'),
+  'nested': ('[' * 100_000, 'nested too deep'),
+  'digits': ('{"extrinsic": ' + '9' * 5000 + '}', 'cannot be read'),
+  'empty': ('{}', 'extrinsic.baseline is None'),
+  'no group': ('{"extrinsic": 7}', 'extrinsic.baseline is None'),
+  'text': ('{"extrinsic": {"baseline": "far"}}', 'baseline is far'),
+  'bool': ('{"extrinsic": {"baseline": true}}', 'baseline is True'),
+  'list': ('{"extrinsic": {"baseline": [1]}}', r'baseline is \[1\]'),
+  'zero': ('{"extrinsic": {"baseline": 0}}', 'baseline is 0'),
+  'NaN': ('{"extrinsic": {"baseline": NaN}}', 'baseline is nan'),
+  'infinite': ('{"extrinsic": {"baseline": Infinity}}', 'baseline is inf'),
+  'huge': ('{"extrinsic": {"baseline": 1' + '0' * 400 + '}}', 'baseline is 10'),
+  'one': ('{"extrinsic": {"baseline": 1}}', 'intrinsic.fx is None'),
+}
+
+
+@pytest.mark.parametrize('damage', CAMERAS)
+def test_damaged_camera_is_named(tmp_path, damage):
+  content, message = CAMERAS[damage]
   Image.fromarray(np.ones((2, 2), np.uint16)).save(tmp_path / 'd.png')
   (tmp_path / 'c.json').write_text(content)
-  with pytest.raises(UserError, match=r'c\.json: not a Cityscapes camera'):
+  with pytest.raises(UserError, match=rf'c\.json.*{message}') as error:
     readers.read_disparity_depth(
       tmp_path / 'd.png', tmp_path / 'c.json', (2, 2)
     )
+  assert 'Cityscapes camera file' in str(error.value)
+  assert len(str(error.value)) < 600
 
 
 def test_eight_bit_disparity_is_refused(tmp_path):
@@ -159,3 +181,131 @@ def test_eight_bit_disparity_is_refused(tmp_path):
     readers.read_disparity_depth(
       tmp_path / 'd.png', tmp_path / 'c.json', (2, 2)
     )
+
+
+ORIENTATION = 0x0112
+
+
+def turned_scene(tmp_path, orientation, kind='png', size=(24, 32)):
+  """An image that EXIF turns, and the upright one, by Pillow's own function."""
+  rng = np.random.default_rng(orientation)
+  stored = rng.integers(0, 256, (*size, 3), np.uint8)
+  exif = Image.Exif()
+  exif[ORIENTATION] = orientation
+  path = tmp_path / f'image.{kind}'
+  Image.fromarray(stored).save(path, exif=exif)
+  with Image.open(path) as image:
+    return path, np.asarray(ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize('kind', ['png', 'jpg'])
+@pytest.mark.parametrize('orientation', [5, 6, 7, 8])
+def test_an_image_is_turned_as_its_label(tmp_path, orientation, kind):
+  path, upright = turned_scene(tmp_path, orientation, kind)
+  assert upright.shape == (32, 24, 3)
+  ids = np.random.default_rng(0).integers(0, 12, (32, 24), np.uint8)
+  Image.fromarray(ids).save(tmp_path / 'label.png')
+  image, label = read(path, tmp_path / 'label.png', (32, 24))
+  np.testing.assert_array_equal(image, upright)
+  np.testing.assert_array_equal(label, class_table.CAMVID[ids])
+
+
+@pytest.mark.parametrize(
+  ('orientation', 'size', 'label_size'),
+  [
+    (2, (24, 32), (24, 32)),
+    (3, (24, 32), (24, 32)),
+    (4, (24, 32), (24, 32)),
+    (6, (24, 32), (24, 32)),  # drawn on the stored pixels?
+    (8, (24, 24), (24, 24)),  # a square shows nothing
+    (3, (24, 32), (32, 24)),
+    (6, (24, 32), (30, 24)),
+    (0, (24, 32), (24, 32)),
+    (9, (24, 32), (24, 32)),
+  ],
+)
+def test_other_orientations_are_refused(
+  tmp_path, orientation, size, label_size
+):
+  path, _ = turned_scene(tmp_path, orientation, size=size)
+  Image.fromarray(np.zeros(label_size, np.uint8)).save(tmp_path / 'label.png')
+  with pytest.raises(
+    UserError, match=rf'image\.png: its EXIF orientation is {orientation},'
+  ):
+    read(path, tmp_path / 'label.png')
+
+
+def test_a_turned_label_is_refused(pair):
+  image_path, label_path, _, ids = pair
+  exif = Image.Exif()
+  exif[ORIENTATION] = 3
+  Image.fromarray(ids).save(label_path, exif=exif)
+  with pytest.raises(UserError, match=r'label\.png: its EXIF orientation is 3'):
+    read(image_path, label_path)
+
+
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_images_of_sixteen_bits_are_refused(pair, channels):
+  image_path, label_path = pair[:2]
+  values = np.full((24, 32, channels), 258, np.uint16)
+  cv2.imwrite(str(image_path), values)
+  with pytest.raises(UserError, match=r'image\.png: has 16 bits per channel'):
+    read(image_path, label_path)
+
+
+def test_a_label_of_sixteen_bits_keeps_its_ids(pair):
+  image_path, label_path, _, ids = pair
+  Image.fromarray(ids.astype(np.uint16)).save(label_path)
+  label = read(image_path, label_path)[1]
+  np.testing.assert_array_equal(label, class_table.CAMVID[ids])
+  # 256 + 3 is not cut to 3.
+  Image.fromarray(ids.astype(np.uint16) + 256).save(label_path)
+  with pytest.raises(UserError, match='label id 256'):
+    read(image_path, label_path)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4])
+def test_a_label_of_few_bits_of_grey_is_refused(pair, bits):
+  # Pillow would make id 1 of 2 bits 85.
+  image_path, label_path = pair[:2]
+  label_path.write_bytes(png_of_few_bits(bits, 0, 32, 24))
+  with pytest.raises(UserError, match=rf'label\.png: has {bits} bits of grey'):
+    read(image_path, label_path)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4])
+def test_a_palette_of_few_bits_is_read(pair, bits):
+  image_path, label_path = pair[:2]
+  label_path.write_bytes(png_of_few_bits(bits, 3, 32, 24))
+  assert (read(image_path, label_path)[1] == class_table.CAMVID[0]).all()
+
+
+def test_a_label_is_png(pair):
+  image_path, label_path, _, ids = pair
+  Image.fromarray(ids).save(label_path, 'JPEG')
+  with pytest.raises(UserError, match=r'label\.png.*JPEG, expected PNG'):
+    read(image_path, label_path)
+
+
+def test_letterbox_pads_with_void(pair):
+  image_path, label_path, image, ids = pair  # 24 x 32
+  found, label = readers.read_scene(
+    image_path, label_path, (24, 64), class_table.CAMVID, 'letterbox'
+  )
+  np.testing.assert_array_equal(found[:, 16:48], image)
+  np.testing.assert_array_equal(label[:, 16:48], class_table.CAMVID[ids])
+  assert (label[:, :16] == 255).all() and (label[:, 48:] == 255).all()
+  assert (found[:, :16] == resizing.FILL).all()
+  assert (found[:, 48:] == resizing.FILL).all()
+
+
+def test_letterboxed_depth_is_unknown_in_the_bars(tmp_path):
+  Image.fromarray(np.full((2, 2), 257, np.uint16)).save(tmp_path / 'd.png')
+  (tmp_path / 'c.json').write_text(
+    '{"extrinsic": {"baseline": 2}, "intrinsic": {"fx": 3}}'
+  )
+  depth = readers.read_disparity_depth(
+    tmp_path / 'd.png', tmp_path / 'c.json', (4, 2), 'letterbox'
+  )
+  assert np.isnan(depth[[0, 3]]).all()
+  np.testing.assert_allclose(depth[1:3], 6)

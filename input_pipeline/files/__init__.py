@@ -1,0 +1,1 @@
+"""What is checked of files: images to decode, originals, prepared copies."""
