@@ -11,6 +11,7 @@ from common_lib.errors import UserError
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
+from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.models.segmentation.unet import UNet
 
@@ -103,5 +104,16 @@ def _unet(options: Any, common: dict[str, Any]) -> UNet:
   return UNet(**common)
 
 
+def _efficientnet_unet(
+  options: Any, common: dict[str, Any]
+) -> EfficientNetUNet:
+  return EfficientNetUNet(**common)
+
+
 # By `config.segmentation.name`.
-NETWORKS = {'fcn8': _fcn8, 'deeplab_v2': _deeplab_v2, 'unet': _unet}
+NETWORKS = {
+  'fcn8': _fcn8,
+  'deeplab_v2': _deeplab_v2,
+  'unet': _unet,
+  'efficientnet_unet': _efficientnet_unet,
+}

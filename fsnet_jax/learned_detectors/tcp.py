@@ -30,6 +30,9 @@ from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import confidnet
 from fsnet_jax.models.layers.initializers import host_init
 
+# Whose published code scales its images wrongly.
+_OF_SYNTHCP = ('fcn8', 'deeplab_v2')
+
 
 class Tcp:
   """ConfidNet over S, as SynthCP trains it (`config.fit.tcp`).
@@ -55,10 +58,11 @@ class Tcp:
           f'config.fit.tcp.{field} is {options[field]!r}: choose one of '
           f'{", ".join(choices)}.'
         )
-    if options.input == 'synthcp' and config.segmentation.name == 'unet':
+    name = config.segmentation.name
+    if options.input == 'synthcp' and name not in _OF_SYNTHCP:
       raise UserError(
         "config.fit.tcp.input='synthcp' is for fcn8 and deeplab_v2, whose "
-        "images SynthCP scales wrongly; set it to 'segmentation' for unet."
+        f"images SynthCP scales wrongly; set it to 'segmentation' for {name}."
       )
 
   def initial(
@@ -126,10 +130,11 @@ class TcpAsSynthCp(Tcp):
 
   def check(self, config: Any) -> None:
     """Raises UserError for an option or a network that does not exist."""
-    if config.segmentation.name == 'unet':
+    if config.segmentation.name not in _OF_SYNTHCP:
       raise UserError(
         'tcp_synthcp is for fcn8 and deeplab_v2, whose images SynthCP scales '
-        'wrongly; fit tcp in its place for unet.'
+        'wrongly; fit tcp in its place for '
+        f'{config.segmentation.name}.'
       )
     super().check(config)
 

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
+from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
 
 # Networks in three parts: `encode` (no dropout), `sample` (dropout) and
 # `upsample` (linear in the scores).
-IN_THREE_PARTS = (FCN8, DeepLabV2)
+IN_THREE_PARTS = (FCN8, DeepLabV2, EfficientNetUNet)
 
 
 def problem(network: Any) -> str | None:

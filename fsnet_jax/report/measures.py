@@ -188,7 +188,12 @@ _DETECTOR_TITLES: dict[str, str] = {
 }
 
 
-_NETWORKS = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2', 'unet': 'U-Net'}
+_NETWORKS = {
+  'fcn8': 'FCN8',
+  'deeplab_v2': 'DeepLabV2',
+  'unet': 'U-Net',
+  'efficientnet_unet': 'EfficientNet U-Net',
+}
 
 
 def network_title(name: str) -> str:

@@ -23,6 +23,7 @@ _CLASSIFIERS = {
   'fcn8': ('score_fr',),
   'unet': ('score',),
   'deeplab_v2': ('classifier',),
+  'efficientnet_unet': ('score',),
 }
 _SKETCH_SEED = 7
 

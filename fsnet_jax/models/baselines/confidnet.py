@@ -20,6 +20,7 @@ from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation import fcn8
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
+from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.unet import UNet
 
 WIDTHS = (400, 120, 64, 64)
@@ -60,8 +61,8 @@ def confidence_maps(
 
   Returns:
     FCN8: pool3, pool4 and fc7, of the padded image where it pads; DeepLab:
-    the features before the classifier; U-Net: its last block; any other
-    network: S_E(x).
+    the features before the classifier; the U-Nets: their last block; any
+    other network: S_E(x).
   """
   if isinstance(network, fcn8.FCN8):
     x = images - jnp.array(fcn8.MEAN_RGB, images.dtype)
@@ -78,6 +79,8 @@ def confidence_maps(
     return (encoded.layer4 if encoded.fused is None else encoded.fused,)
   if isinstance(network, UNet):
     return (network.decode(network.encode(images, train), train),)
+  if isinstance(network, EfficientNetUNet):
+    return (network.decoded(images, train),)
   return (network(images, train).features,)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from fsnet_jax.models.cpu import column_folding
+from fsnet_jax.models.cpu import column_folding, depthwise
 from fsnet_jax.models.cpu.conv_choice import Forms, Geometry, choose
 
 _CHOICE: contextvars.ContextVar[str] = contextvars.ContextVar(
@@ -82,7 +82,8 @@ def conv_general_dilated(
     lhs_dilation: as in lax; other than ones it is never rewritten.
     rhs_dilation: distance between kernel taps.
     dimension_numbers: as Flax passes them, channels last.
-    feature_group_count: as in lax; other than one it is never rewritten.
+    feature_group_count: as in lax; with as many groups as channels see
+      `depthwise`, other numbers but one are never rewritten.
     precision: as in lax; a given precision is never rewritten.
 
   Returns:
@@ -91,10 +92,13 @@ def conv_general_dilated(
   plain = (
     not rewriting()
     or lhs.ndim != 4
-    or feature_group_count != 1
     or precision is not None
     or (lhs_dilation is not None and set(lhs_dilation) != {1})
   )
+  if not plain and depthwise.is_depthwise(lhs, rhs, feature_group_count):
+    geometry = _geometry(lhs, rhs, window_strides, padding, rhs_dilation)
+    return depthwise.convolve(lhs, rhs, geometry)
+  plain = plain or feature_group_count != 1
   forms = Forms()
   if not plain:
     geometry = _geometry(lhs, rhs, window_strides, padding, rhs_dilation)

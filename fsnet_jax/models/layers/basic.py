@@ -64,7 +64,8 @@ def conv(
   *,
   stride: int = 1,
   dilation: int = 1,
-  padding: int | None = None,
+  padding: int | str | None = None,
+  groups: int = 1,
   use_bias: bool = True,
   kernel_init: Any = None,
   bias_init: Any = initializers.zeros,
@@ -78,8 +79,10 @@ def conv(
     size: rows and columns of the kernel.
     stride: of both axes.
     dilation: distance between kernel taps, in both axes.
-    padding: zeros added on each side; the default keeps the size at
-      stride 1.
+    padding: zeros added on each side, or 'SAME' for TensorFlow's, which adds
+      more after than before where the sum is odd; the default keeps the size
+      at stride 1.
+    groups: of channels that a kernel sees apart from the others.
     use_bias: whether to add a bias.
     kernel_init: the default is He's with fan-out.
     bias_init: the default is zeros.
@@ -90,12 +93,14 @@ def conv(
     The layer.
   """
   pad = dilation * (size - 1) // 2 if padding is None else padding
+  pads = pad if isinstance(pad, str) else ((pad, pad), (pad, pad))
   return nn.Conv(
     features,
     (size, size),
     strides=(stride, stride),
-    padding=((pad, pad), (pad, pad)),
+    padding=pads,
     kernel_dilation=(dilation, dilation),
+    feature_group_count=groups,
     use_bias=use_bias,
     kernel_init=kernel_init or initializers.he_fan_out(),
     bias_init=bias_init,

@@ -8,6 +8,7 @@ _DEEPEST = {
   'fcn8': 'vgg:pool5',
   'unet': 'down5',
   'deeplab_v2': 'backbone:3',
+  'efficientnet_unet': 'encoder:4',
 }
 # A layer whose one convolution makes the logits: (network, layer) -> path.
 _CLASSIFIERS = {('unet', 'block1'): ('score',)}

@@ -81,8 +81,10 @@ def check_modes(network, x):
     quick.jit(training_pass(net, variables, x))(variables['params'])
     for net in (network, frugal)
   )
+  largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain))
   for ours, expected in zip(jax.tree.leaves(again), jax.tree.leaves(plain)):
-    scale = np.abs(expected).max()
+    # What a later batch norm takes out has a gradient of rounding alone.
+    scale = max(np.abs(expected).max(), 1e-4 * largest)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4 * scale)
   (_, (output, statistics)), gradients = plain
   half = network.clone(dtype=jnp.bfloat16)
