@@ -38,7 +38,8 @@ def _data() -> ml_collections.ConfigDict:
 
 def _segmentation() -> ml_collections.ConfigDict:
   segmentation = ml_collections.ConfigDict()
-  segmentation.name = 'fcn8'  # or 'deeplab_v2', 'unet'
+  # or 'deeplab_v2', 'unet', 'efficientnet_unet'
+  segmentation.name = 'fcn8'
   # S_E(x). fcn8: 'pool5' or 'fc7'; deeplab_v2: 'layer4' or 'aspp'; unet:
   # 'bottleneck'.
   segmentation.features = 'pool5'

@@ -140,6 +140,7 @@ _SEGMENTATION = {
         'fcn8': ('pool5', 'fc7'),
         'deeplab_v2': ('layer4', 'aspp'),
         'unet': ('bottleneck',),
+        'efficientnet_unet': ('bottleneck',),
       }
     ),
     TRAINING,
@@ -198,6 +199,9 @@ _EVAL = {
   'checkpoint': Field(Word(('last', 'best')), EVALUATION),
   'num_examples': Field(COUNT_OR_0),
   'exact_pixels': Field(COUNT_OR_0, EVALUATION),
+  # A folder's name; `evaluation.folders` says of which letters.
+  'name': Field(Text()),
+  'resize': Field(Word(('squeeze', 'letterbox')), EVALUATION),
 }
 _FIT = {
   # The folder of a fit says by itself which detector it is.

@@ -42,7 +42,7 @@ NETWORK = Name(
   'segmentation network',
   'fsnet_jax.builders.networks',
   'NETWORKS',
-  ('fcn8', 'deeplab_v2', 'unet'),
+  ('fcn8', 'deeplab_v2', 'unet', 'efficientnet_unet'),
 )
 VARIANT = Name(
   'variant of FSNet',

@@ -122,24 +122,21 @@ def evaluate(
   description = cache.describe(
     config, workdir, cache.versions_of(config, sources)
   )
-  results = {}
+  results = dict(kept or {})
   with StopRequest('while evaluating', has_work=False) as stop:
     for name in config.eval.datasets:
-      if name in (kept or {}):
-        results[name] = kept[name]
-        continue
-      source = sources[name]
-      say(f'evaluating step {step} on {name}: {len(source)} images')
-      observe = (observers or {}).get(name)
-      results[name] = evaluator(state, source, stop, observe, name)
-      if keep is not None:
-        keep(name, results[name])
+      if name not in results:
+        say(f'evaluating step {step} on {name}: {len(sources[name])} images')
+        observe = (observers or {}).get(name)
+        results[name] = evaluator(state, sources[name], stop, observe, name)
+        if keep is not None:
+          keep(name, results[name])
   metrics = {
     'schema': 1,
     'config': config.to_dict(),
     'environment': environment.describe() | {'step': step} | origin,
     'evaluation': description,
-    'datasets': {name: result.metrics for name, result in results.items()},
+    'datasets': {name: results[name].metrics for name in config.eval.datasets},
   }
   if jax.process_index() == 0:
     check_still_there()
