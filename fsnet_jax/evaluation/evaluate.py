@@ -122,7 +122,7 @@ def evaluate(
   description = cache.describe(
     config, workdir, cache.versions_of(config, sources)
   )
-  results = dict(kept or {})
+  results = {n: kept[n] for n in config.eval.datasets if n in (kept or {})}
   with StopRequest('while evaluating', has_work=False) as stop:
     for name in config.eval.datasets:
       if name not in results:
@@ -131,17 +131,28 @@ def evaluate(
         results[name] = evaluator(state, sources[name], stop, observe, name)
         if keep is not None:
           keep(name, results[name])
-  metrics = {
-    'schema': 1,
-    'config': config.to_dict(),
-    'environment': environment.describe() | {'step': step} | origin,
-    'evaluation': description,
-    'datasets': {name: results[name].metrics for name in config.eval.datasets},
-  }
+  about = environment.describe() | {'step': step} | origin
+  metrics = _metrics(config, about, description, results)
   if jax.process_index() == 0:
     check_still_there()
     _publish(workdir, folder, step, metrics, results)
   return metrics
+
+
+def _metrics(
+  config: Any,
+  about: Mapping[str, Any],
+  description: Mapping[str, Any],
+  results: Mapping[str, DatasetResult],
+) -> dict[str, Any]:
+  """The contents of `metrics.json`."""
+  return {
+    'schema': 1,
+    'config': config.to_dict(),
+    'environment': dict(about),
+    'evaluation': description,
+    'datasets': {name: results[name].metrics for name in config.eval.datasets},
+  }
 
 
 def _publish(
