@@ -41,7 +41,9 @@ def load(spec: str) -> ConfigDict:
   _check_arguments(get_config, arguments, file)
   try:
     config = get_config(*arguments)
-  except (ValueError, UserError) as error:  # It says what to change.
+  except UserError:
+    raise
+  except ValueError as error:  # It says what to change.
     raise UserError(f'--config={spec}: {_text(error)}.') from error
   except (Exception, SystemExit) as error:
     raise UserError(
@@ -117,7 +119,7 @@ def _text(error: BaseException) -> str:
 def _described(error: BaseException, path: Path) -> str:
   """The error, and the line of the file that led to it."""
   if isinstance(error, SyntaxError) and error.filename == str(path):
-    return f'line {error.lineno}: SyntaxError: {error.msg}'
+    return f'line {error.lineno}: {type(error).__name__}: {error.msg}'
   frames = traceback.extract_tb(error.__traceback__)
   lines = [frame.lineno for frame in frames if frame.filename == str(path)]
   where = f'line {lines[-1]}: ' if lines else ''

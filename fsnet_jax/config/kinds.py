@@ -5,13 +5,14 @@ A kind reads a value that a config file, a stored config or Python gives
 what to give instead; `needed` says the same for a table of the fields.
 """
 
+import abc
 import ast
 import dataclasses
 import difflib
 import math
 import numbers
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from common_lib.foreign import quoted
 
@@ -33,22 +34,21 @@ class Unfit(Exception):
     self.part = part
 
 
-@runtime_checkable
-class Kind(Protocol):
+class Kind(abc.ABC):
   """One kind of value."""
 
   @property
+  @abc.abstractmethod
   def needed(self) -> str:
     """What to give, as in 'give ...'."""
-    ...
 
+  @abc.abstractmethod
   def read(self, value: Any) -> Any:
     """The value as the program keeps it; raises Unfit."""
-    ...
 
+  @abc.abstractmethod
   def parse(self, text: str) -> Any:
     """The value that a flag's text stands for; raises Unfit."""
-    ...
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -66,7 +66,7 @@ def shown(value: Any) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Flag:
+class Flag(Kind):
   """True or False."""
 
   needed = 'True or False'
@@ -87,7 +87,7 @@ class Flag:
 
 
 @dataclasses.dataclass(frozen=True)
-class Whole:
+class Whole(Kind):
   """A whole number within `low` and `high`, both allowed."""
 
   low: int = 0
@@ -119,7 +119,7 @@ class Whole:
 
 
 @dataclasses.dataclass(frozen=True)
-class Number:
+class Number(Kind):
   """A finite number within `low` and `high`; `above` and `below` are not."""
 
   low: float = -LARGEST_FLOAT
@@ -188,7 +188,7 @@ def check_text(value: Any, what: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
+class Text(Kind):
   """Any text on one line; `empty` says whether it may be empty."""
 
   empty: bool = True
@@ -210,7 +210,7 @@ class Text:
 
 
 @dataclasses.dataclass(frozen=True)
-class PathText:
+class PathText(Kind):
   """A path, or '' for none; `~` is resolved by `common_lib.paths`.
 
   Attributes:
@@ -237,7 +237,7 @@ class PathText:
 
 
 @dataclasses.dataclass(frozen=True)
-class Many:
+class Many(Kind):
   """Several values of one kind, a tuple.
 
   Attributes:

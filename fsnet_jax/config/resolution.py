@@ -1,8 +1,8 @@
 """A config as a user gives it -> one whose every field is what its row says."""
 
 import difflib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -40,47 +40,59 @@ def resolved(config: Any, fields: Fields = field_table.FIELDS) -> ConfigDict:
       f'The config is a {type(config).__name__}, not a ConfigDict: {_START}.'
     )
   plain = config.copy_and_resolve_references()
-  options = plain.get('segmentation')
-  network = options.get('name') if isinstance(options, ConfigDict) else None
-  result = _section(plain, '', fields, network)
+  sections = sections_of(fields)
+  network = get(plain, 'segmentation.name')
+  result = _section(plain, '', _Table(fields, sections, network))
   _check_complete(result, fields)
   return result.lock()
 
 
-def _section(
-  given: Any, prefix: str, fields: Fields, network: Any
-) -> ConfigDict:
+class _Table(NamedTuple):
+  """What a config is read by: rows, names of sections, and S's network."""
+
+  fields: Fields
+  sections: Collection[str]
+  network: Any
+
+
+def _section(given: Any, prefix: str, table: _Table) -> ConfigDict:
   """`resolved`, of one section; `prefix` is its name and a dot, or empty."""
   result = ConfigDict()
-  sections = sections_of(fields)
   for key, value in given.items():
     name = f'{prefix}{key}'
-    nested = isinstance(value, (ConfigDict, dict))
-    row = field_table.find(name, fields)
-    if name in sections:
-      if not nested:
-        raise UserError(
-          f'config.{name} is {shown(value)}, but it is a section with fields '
-          f'of its own: {_START}.'
-        )
-      result[key] = _section(value, f'{name}.', fields, network)
-    elif row is None:
-      while isinstance(value, (ConfigDict, dict)) and value:
-        key, value = next(iter(value.items()))
-        name = f'{name}.{key}'
-      raise UserError(no_field(name, fields))
-    elif nested:
-      raise UserError(
-        f'config.{name} is a section, but it is a field: give it '
-        f'{row.kind.needed}.'
-      )
+    if name not in table.sections:
+      result[key] = _field(name, value, table)
+    elif isinstance(value, (ConfigDict, dict)):
+      result[key] = _section(value, f'{name}.', table)
     else:
-      if prefix[:-1] in field_table.OPEN_SECTIONS:
-        read(name, field_table.OPEN_SECTIONS[prefix[:-1]], key)
-      kind = row.kind
-      kind = kind.of(network) if isinstance(kind, ByNetwork) else kind
-      result[key] = read(name, kind, value)
+      raise UserError(
+        f'config.{name} is {shown(value)}, but it is a section with fields of '
+        f'its own: {_START}.'
+      )
   return result
+
+
+def _field(name: str, value: Any, table: _Table) -> Any:
+  """The value of one field, as its row has it."""
+  nested = isinstance(value, (ConfigDict, dict))
+  row = field_table.find(name, table.fields)
+  if row is None:
+    while isinstance(value, (ConfigDict, dict)) and value:
+      key, value = next(iter(value.items()))
+      name = f'{name}.{key}'
+    raise UserError(no_field(name, table.fields))
+  if nested:
+    raise UserError(
+      f'config.{name} is a section, but it is a field: give it '
+      f'{row.kind.needed}.'
+    )
+  section, _, key = name.rpartition('.')
+  if section in field_table.OPEN_SECTIONS:
+    read(name, field_table.OPEN_SECTIONS[section], key)
+  kind = row.kind
+  if isinstance(kind, ByNetwork):
+    kind = kind.of(table.network)
+  return read(name, kind, value)
 
 
 def sections_of(fields: Fields) -> dict[str, None]:
@@ -146,10 +158,12 @@ def in_a_sentence(name: str, value: Any, reader: Callable[[Any], Any]) -> Any:
 
 def _kept(kind: Kind, value: Any) -> Any:
   """A value that is right, with `~` resolved where it is a path."""
-  if not isinstance(kind, PathText) or not value or value in kind.words:
+  if not isinstance(kind, PathText) or '~' not in value:
     return value
   paths = value.split(',') if kind.several else [value]
-  return ','.join(str(expanded(path)) for path in paths)
+  return ','.join(
+    str(expanded(path)) if path.startswith('~') else path for path in paths
+  )
 
 
 def no_field(name: str, fields: Fields) -> str:
@@ -160,19 +174,23 @@ def no_field(name: str, fields: Fields) -> str:
 
 
 def _nearest(name: str, fields: Fields) -> str:
+  """The field or section that was meant; '' where there is no telling."""
   section, _, key = name.rpartition('.')
-  for other in difflib.get_close_matches(section, sections_of(fields)):
+  sections = sections_of(fields)
+  for other in difflib.get_close_matches(section, sections):
     if field_table.find(f'{other}.{key}', fields):
       return f'{other}.{key}'
   known = [field for field in fields if not field.endswith('.*')]
-  places = [*known, *sections_of(fields)]
+  places = [*known, *sections]
+  if not section or section in sections:
+    beside = {
+      place.rpartition('.')[2]: place
+      for place in places
+      if place.rpartition('.')[0] == section
+    }
+    for close in difflib.get_close_matches(key, beside, n=1):
+      return beside[close]
   elsewhere = [f for f in known if f.rpartition('.')[2] == key]
-  elsewhere.sort(key=lambda field: field.count('.'))
-  return next(
-    iter(
-      difflib.get_close_matches(name, places, cutoff=0.8)
-      or elsewhere
-      or difflib.get_close_matches(name, places)
-    ),
-    '',
-  )
+  if elsewhere:
+    return min(elsewhere, key=lambda field: field.count('.'))
+  return next(iter(difflib.get_close_matches(name, places, cutoff=0.8)), '')

@@ -9,7 +9,7 @@ from fsnet_jax.config.kinds import Kind, Text, Unfit, check_text, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
-class Word:
+class Word(Kind):
   """One of a few words.
 
   Attributes:
@@ -40,7 +40,7 @@ class Word:
 
 
 @dataclasses.dataclass(frozen=True)
-class Name:
+class Name(Kind):
   """A key of a table of the package.
 
   Attributes:
@@ -84,7 +84,7 @@ class Name:
 
 
 @dataclasses.dataclass(frozen=True)
-class ByNetwork:
+class ByNetwork(Kind):
   """A word whose choices depend on `segmentation.name`.
 
   Attributes:

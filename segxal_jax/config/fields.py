@@ -4,6 +4,7 @@ What a row says: `fsnet_jax.config.fields`. What a field is for stands beside
 its default, in `configs/segxal_common.py`. Imports nothing heavy.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 from common_lib import class_table
@@ -14,6 +15,7 @@ from fsnet_jax.config.fields import (
   COUNT_OR_0,
   CYCLES,
   DATA,
+  EVALUATION,
   NOT_NEGATIVE,
   PHASE1,
   POSITIVE,
@@ -186,6 +188,10 @@ _REFERENCE = {
 # All of this package.
 FIELDS: Mapping[str, Field] = {
   **COMMON,
+  # Each cycle is measured on them.
+  'eval.datasets': dataclasses.replace(
+    COMMON['eval.datasets'], decides=EVALUATION | CYCLES
+  ),
   'warm_start': Field(Flag(), CYCLES),
   **section('pool', _POOL),
   **section('acquisition', _ACQUISITION),

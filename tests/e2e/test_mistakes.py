@@ -1,13 +1,38 @@
-"""A user's mistakes: one sentence, no traceback, exit code 2, nothing lost."""
+"""A user's mistakes: one sentence, no traceback, exit code 2, nothing lost.
+
+Those that are found before anything is computed are made in this process;
+`tests/fsnet_jax/config` has the rest of the command line's.
+"""
+
+import importlib
+import os
+from pathlib import Path
 
 import shutil
 import subprocess
 
 import pytest
+from absl.testing import flagsaver
 
+import main
+from common_lib.errors import UserError
 from tests.e2e import tiny
+from tests.paths import ROOT
 
-CONFIG = '--config=configs/fsnet_fcn8.py'
+CONFIG = f'--config={ROOT}/configs/fsnet_fcn8.py'
+
+
+@pytest.fixture(autouse=True)
+def flags():
+  """The program's flags are as they were after each test."""
+  with flagsaver.flagsaver():
+    yield
+
+
+def _check_sentence(error, *words):
+  assert '\n' not in error
+  for word in words:
+    assert word in error
 
 
 def _check(result, *words):
@@ -17,47 +42,140 @@ def _check(result, *words):
     line for line in result.stderr.splitlines() if line.startswith('error: ')
   ]
   assert len(lines) == 1, result.stderr
-  for word in words:
-    assert word in lines[0]
+  _check_sentence(lines[0], *words)
   assert 'compiling' not in result.stderr
 
 
 @pytest.mark.parametrize(
-  ('flags', 'words'),
+  ('arguments', 'words'),
   [
     ([], ['--config is missing']),
-    ([CONFIG, '--worksdir=x'], ['worksdir']),
-    ([CONFIG, '--config.bach_size=4'], ['bach_size', 'batch_size']),
-    ([CONFIG, '--config.batch_size=many'], ['batch_size', 'many']),
-    ([CONFIG, '--config.data.nme=x'], ['data.nme', 'name?']),
+    ([CONFIG, '--worksdir=x'], ['worksdir', 'workdir?']),
+    ([CONFIG, '--workdir='], ['--workdir is empty']),
     ([CONFIG, '--mode=trian'], ['mode', 'trian']),
-    (['--config=configs/nothing.py'], ['configs/nothing.py']),
-    ([CONFIG + ':kitti'], ['kitti', 'camvid']),
-    ([CONFIG, 'evaluate'], ['evaluate']),
-    ([CONFIG, '--config.batch_size=0'], ['config.batch_size']),
+    ([CONFIG, '--num_processes=0'], ['--num_processes=0']),
+    ([CONFIG, '--config.bach_size=4'], ['bach_size', 'batch_size']),
+    ([CONFIG, '--config.eval.root.camvid=x'], ['eval.roots.camvid?']),
+    ([f'{CONFIG}:kitti'], ['kitti', 'camvid']),
+    ([f'{CONFIG}.'], ['fsnet_fcn8.py. does not exist']),
+    ([CONFIG, '--config.eval.roots.kitti=x'], ['kitti', 'cityscapes']),
+  ],
+  ids=lambda value: ' '.join(value[-1:]) if isinstance(value, list) else '',
+)
+def test_a_mistaken_flag_is_one_sentence(arguments, words, capsys):
+  with pytest.raises(SystemExit) as stopped:
+    main._parse_flags(['main.py', *arguments])
+  assert stopped.value.code == 2
+  said = capsys.readouterr().err
+  assert said.startswith('error: ') and said.count('\n') == 1
+  _check_sentence(said.strip(), *words)
+
+
+def _run(workdir, *arguments):
+  """The command in this process, up to its checks."""
+  config = main._parse_flags(['main.py', *arguments])
+  room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
+  cli = importlib.import_module(f'{room}.cli')
+  cli.run(config, workdir, 'train', {})
+
+
+def _small(shared):
+  """The data of the shrunken demo, which several tests share."""
+  fields = {
+    name: value
+    for name, value in tiny.SHRUNK.items()
+    if name.startswith('data.')
+  }
+  fields |= {'data.cache_dir': shared / 'data'}
+  return [f'--config.{name}={value}' for name, value in fields.items()]
+
+
+SIZE = '--config.image_size=(32,64)'
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'words'),
+  [
     ([CONFIG, '--config.image_size=(60,128)'], ['multiples of 32']),
-    ([CONFIG, '--config.data.name=kitti'], ['kitti']),
-    ([CONFIG, '--config.data.augment=("flop",)'], ['flop']),
-    ([CONFIG + ':camvid'], ['data.root']),
     (
-      [CONFIG + ':camvid', '--config.data.root=/no/such/folder'],
+      [CONFIG, '--config.phase1_steps=0', '--config.phase2_steps=0'],
+      ['both 0'],
+    ),
+    ([f'{CONFIG}:camvid'], ['data.root']),
+    (
+      [f'{CONFIG}:camvid', '--config.data.root=/no/such/folder'],
       ['/no/such/folder'],
     ),
+    (
+      [
+        CONFIG,
+        '--config.eval.datasets=camvid',
+        '--config.eval.roots.camvid=/no',
+      ],
+      ['/no'],
+    ),
+    ([CONFIG, SIZE, '--config.eval.datasets=kitti'], ['kitti', 'streets']),
     (
       [CONFIG, '--config.init.backbone=vgg.npz'],
       ['config.init.backbone', 'config.width'],
     ),
-    ([CONFIG, '--process_id=1'], ['--coordinator_address']),
+    (
+      [CONFIG, '--config.init.phase1=/no/run'],
+      ['config.init.phase1', '/no/run'],
+    ),
+    ([CONFIG, '--config.eval.detectors=no:Such'], ['no:Such', 'PYTHONPATH']),
+    ([CONFIG, '--config.loss.beta_range=(0.9,0.1)'], ['low <= high']),
+    (
+      [
+        f'--config={ROOT}/configs/segxal_unet.py',
+        '--config.depth.percentiles=(98,2)',
+      ],
+      ['config.depth.percentiles'],
+    ),
   ],
   ids=lambda value: ' '.join(value[-1:]) if isinstance(value, list) else '',
 )
-def test_mistake_is_one_sentence(flags, words, tmp_path):
-  argv = tiny.command(tmp_path, tmp_path / 'run')[:2]
-  argv += [f'--workdir={tmp_path / "run"}', *flags]
-  if any(flag.startswith(CONFIG) for flag in flags):
-    argv.append(f'--config.data.cache_dir={tmp_path / "data"}')
-  _check(tiny.run(argv), *words)
+def test_a_mistake_is_one_sentence(arguments, words, shared, tmp_path):
+  with pytest.raises(UserError) as error:
+    _run(tmp_path / 'run', *arguments, *_small(shared))
+  _check_sentence(str(error.value), *words)
   assert not (tmp_path / 'run').exists()
+
+
+def test_a_command_ends_with_2_and_one_sentence(tmp_path):
+  argv = tiny.command(tmp_path, tmp_path / 'run')[:2]
+  argv += [f'--workdir={tmp_path / "run"}', CONFIG, '--process_id=1']
+  _check(tiny.run(argv), '--coordinator_address')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_help_ends_with_0():
+  argv = tiny.command(Path(), Path())[:2]
+  result = tiny.run([*argv, CONFIG, '--help'])
+  assert result.returncode == 0, result.stderr
+  assert '--config.FIELD=' in result.stdout
+  assert 'optimizer.learning_rate=0.001' in result.stdout
+
+
+def test_home_is_found_in_every_flag(tmp_path, monkeypatch, capsys):
+  from fsnet_jax.report import seeds
+  from fsnet_jax.weights import __main__ as weights
+  from street_scenes import __main__ as scenes
+
+  monkeypatch.setenv('HOME', str(tmp_path))
+  (tmp_path / 'mine.py').write_text((ROOT / 'configs/ablation.py').read_text())
+  config = main._parse_flags(
+    ['main.py', '--config=~/mine.py', '--config.init.backbone=~/vgg']
+  )
+  assert config.init.backbone == str(tmp_path / 'vgg')
+  scenes.main(['--out=~/a.png', '--size=32,64', '--columns=1'])
+  assert (tmp_path / 'a.png').is_file()
+  arguments = ['convert', '--arch=resnet18', '--from=~/no.npz', '--out=~/new']
+  assert weights.main(arguments) == 2
+  assert seeds.main(['~/run']) == 2
+  said = capsys.readouterr().err
+  assert f'{tmp_path}/no.npz' in said and f'{tmp_path}/run' in said
+  assert not os.path.exists('~')
 
 
 def test_evaluate_without_checkpoint(shared, tmp_path):

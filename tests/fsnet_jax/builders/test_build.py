@@ -40,6 +40,21 @@ def test_limits_hold_for_the_own_data_set_alone(tmp_path):
     assert len(source) == len(vistas.NAMES[name])
 
 
+def test_the_own_data_set_is_evaluated_where_eval_roots_says(tmp_path):
+  config = camvid_config(tmp_path / 'a')
+  elsewhere = Folder(tmp_path / 'b')
+  elsewhere.save('test/0006R0_f1.png', random_image(7))
+  elsewhere.save('testannot/0006R0_f1.png', random_ids(7, 12))
+  assert len(data_sources.source(config, 'camvid:test')) == FRAMES
+  config.eval.roots.camvid = str(elsewhere.root)
+  assert len(data_sources.source(config, 'camvid:test')) == 1
+  # What is trained and validated on stays where data.root is.
+  assert len(data_sources.training_source(config)) == FRAMES
+  assert len(data_sources.validation_source(config)) == FRAMES
+  config.data.root = ''
+  assert len(data_sources.source(config, 'camvid:test')) == 1
+
+
 def test_images_that_validation_and_evaluation_share(tmp_path):
   config = camvid_config(tmp_path)
   for spec, shared in (

@@ -182,8 +182,14 @@ def test_an_arm_is_a_title_and_changes():
     (('Random strategy=egl',), 'random, entropy'),
     (('A data.name=camvid',), 'the same in all'),
     (('A optimizer.kind=sgd',), 'the same in all'),
+    (('A plateau.patience=2',), 'the same in all'),
+    (('A eval.datasets=streets/fog',), 'the same in all'),
+    (('A pool.holdout=3',), 'the same in all'),
+    (('A eem.beta=much',), "config.eem.beta is 'much': give a number"),
     (('A strategy=eem', 'a strategy=eem'), 'one name'),
-    (('A eem.delta=1.0',), 'cannot be set'),
+    (('A eem.delta=1.0',), "A cannot be set: config has no field 'eem.delta'"),
+    (('A eem.alhpa=1.0',), 'Did you mean eem.alpha'),
+    (('A rule=all',), 'Did you mean selection.rule'),
   ],
 )
 def test_mistakes_in_arms(arms, words):
