@@ -16,6 +16,7 @@ import numpy as np
 
 from common_lib.errors import UserError
 from fsnet_jax.models.segmentation import vgg
+from fsnet_jax.weights import families
 from fsnet_jax.weights.names import vgg16_keras
 from fsnet_jax.weights.readers import read_tensors
 
@@ -85,10 +86,12 @@ def _compare(
 ) -> None:
   missing, extra = sorted(wanted - found), sorted(found - wanted)
   if missing or extra:
+    seen = families.resembles(found)
+    like = f'; it looks like {seen}' if seen and seen != 'VGG16' else ''
     raise UserError(
       f'{path} does not hold VGG16 as the HED archive names it: '
       f'{len(missing)} arrays are missing {missing[:3]}, '
-      f'{len(extra)} are unknown {extra[:3]}; give that archive.'
+      f'{len(extra)} are unknown {extra[:3]}{like}; give that archive.'
     )
 
 

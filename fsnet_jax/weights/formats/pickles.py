@@ -257,6 +257,12 @@ class _Machine:
 
   def persistent(self, _) -> None:
     parts = self.pop()
+    if type(parts) is tuple and len(parts) > 1 and parts[0] == 'module':
+      # A class of a module, and its source, in the format before 1.6.
+      if not isinstance(parts[1], _Name):
+        raise BadPickle('a reference is to no storage')
+      self.stack.append(parts[1])
+      return
     if type(parts) is not tuple or len(parts) < 5 or parts[0] != 'storage':
       raise BadPickle('a reference is to no storage')
     _, kind, key, _, count = parts[:5]

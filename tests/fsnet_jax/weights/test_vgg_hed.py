@@ -84,6 +84,10 @@ NAME = 'block5|layers|conv2d_2|vars|1'
   [
     ({NAME: None}, f'1 arrays are missing.*{NAME[:8]}'),
     ({'block6|vars|0': np.ones(1)}, '1 are unknown.*block6'),
+    (
+      {f'block{i}|layers|conv2d_3|vars|0': np.ones(1) for i in (3, 4, 5)},
+      '3 are unknown.*block3.*looks like VGG19',
+    ),
     ({NAME: np.ones(511, np.float32)}, r'shape \(511,\).*\(512,\)'),
     ({NAME: np.full(512, np.nan, np.float32)}, 'not finite'),
     ({NAME: np.ones(512, np.int32)}, 'floating'),

@@ -228,9 +228,29 @@ def _with_nan(tensors):
   tensors['pretrained.cls_token'][0, 0, 3] = np.nan
 
 
+def _with_integers(tensors):
+  name = 'pretrained.blocks.1.mlp.fc1.weight'
+  tensors[name] = tensors[name].astype(np.int8)
+
+
+def _of_twice_the_depth(tensors):
+  for name in [n for n in tensors if '.blocks.' in n]:
+    block = int(name.split('.')[2])
+    deeper = name.replace(f'.{block}.', f'.{block + 4}.', 1)
+    tensors[deeper] = tensors[name]
+
+
+def _of_half_the_depth(tensors):
+  for name in [n for n in tensors if 'blocks.2' in n or 'blocks.3' in n]:
+    del tensors[name]
+
+
 @pytest.mark.parametrize(
   ('spoil', 'words'),
   [
+    (_with_integers, 'fc1.weight of F has type int8'),
+    (_of_twice_the_depth, 'it has 8 pretrained.blocks where .* has 4'),
+    (_of_half_the_depth, 'it has 2 pretrained.blocks where .* has 4'),
     (_without_one, r"F .*1 tensors are missing \['pretrained.blocks.2.ls1"),
     (_with_one_more, r"1 are unknown \['depth_head.auxiliary.weight'\]"),
     (_of_another_width, r'output_conv1.bias.*\(3,\).*\(4,\)'),
@@ -243,6 +263,23 @@ def test_mistakes_in_a_file(spoil, words):
   spoil(tensors)
   with pytest.raises(UserError, match=words):
     convert.convert(tensors, network, NAMING, 'F', (28, 28))
+
+
+def test_what_stands_before_the_names_is_dropped(tmp_path):
+  backbone = {'cls_token': np.zeros((1, 1, 8), np.float32)}
+  backbone['blocks.0.norm1.weight'] = np.ones(8, np.float32)
+  head = {'decode_head.conv_depth.weight': np.ones((256, 16, 1, 1))}
+  whole = {'pretrained.pos_embed': np.zeros((1, 5, 8), np.float32)}
+  whole['depth_head.scratch.layer1_rn.weight'] = np.ones(3, np.float32)
+  path = tmp_path / 'a.npz'
+  for tensors in (backbone, head, whole):
+    for prefix in ('', 'module.', 'model._orig_mod.', 'a.encoder.b.'):
+      np.savez(path, **{prefix + name: v for name, v in tensors.items()})
+      found = convert.read_files(path, namings.ANCHORS)
+      assert found.keys() == tensors.keys()
+  # What else is in the file keeps its name, to be named as unknown.
+  np.savez(path, **{f'model.{n}': v for n, v in whole.items()}, loss=[1.0])
+  assert set(convert.read_files(path, namings.ANCHORS)) == {*whole, 'loss'}
 
 
 def test_two_files_must_not_hold_the_same_tensor(tmp_path):
