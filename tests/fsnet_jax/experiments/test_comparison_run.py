@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from common_lib.errors import UserError
-from configs import compare_fcn8
+from configs import compare_fcn8, stored_run
+from fsnet_jax import cli
 from fsnet_jax.experiments import ablation, comparison
 from fsnet_jax.experiments.comparison import (
   cells,
@@ -25,6 +26,7 @@ from fsnet_jax.experiments.comparison import (
 )
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.runtime.interrupts import Interrupted
+from fsnet_jax.runtime.workdir import open_workdir
 from tests.fsnet_jax.experiments.comparison_stand_ins import (
   DATASETS,
   IMAGES,
@@ -280,6 +282,56 @@ def test_other_images_are_evaluated_anew(finished, stand_ins, tmp_path):
     stand_ins.train(one, 5, tmp_path)
     evaluation.run_seed(one, 5, tmp_path, {}, evaluation.data_versions(one))
   assert stand_ins.passes == [DATASETS[0]] * 4
+
+
+def test_it_is_reported_from_its_folder_alone(
+  finished, stand_ins, tmp_path, monkeypatch, capsys
+):
+  """Images, initial weights and the config file may be gone."""
+  config = changed(finished[0], compare__seeds=(5,), compare__beside='')
+  config.compilation_cache_dir = 'off'
+  with open_workdir(finished[1], config):
+    comparison.run(config, finished[1], 'train', {})
+  workdir = tmp_path / 'moved'
+  shutil.copytree(finished[1], workdir)
+  report = workdir / 'report'
+  before = {path: path.read_bytes() for path in report.iterdir()}
+
+  def gone(*_):
+    raise UserError('no images')
+
+  monkeypatch.setattr(evaluation.data_sources, 'source', gone)
+  stored = stored_run.get_config(str(workdir))
+  cli.run(stored, workdir, 'evaluate', {})
+  assert 'FSNet less each method' in capsys.readouterr().out
+  assert before == {path: path.read_bytes() for path in report.iterdir()}
+  # Held against another detector, it is another report.
+  stored.compare.reference = 'msp'
+  cli.run(stored, workdir, 'evaluate', {})
+  (folder,) = (workdir / 'evaluations').iterdir()
+  content = read(folder / 'compare.json')
+  assert 'fsnet' in content['datasets'][DATASETS[0]]['differences']
+  assert before == {path: path.read_bytes() for path in report.iterdir()}
+  with pytest.raises(UserError, match='no images'):
+    cli.run(stored, workdir, 'train', {})
+  stored.eval.exact_pixels = 0
+  with pytest.raises(UserError, match='no finished seed of this evaluation'):
+    cli.run(stored, workdir, 'evaluate', {})
+
+
+def test_another_network_or_fit_is_evaluated_anew(finished, tmp_path):
+  config = changed(finished[0], compare__seeds=(5,), compare__beside='')
+  workdir = tmp_path / 'copy'
+  shutil.copytree(finished[1], workdir)
+  assert evaluation.read_seed(config, 5, workdir) is not None
+  for run in ('fsnet', 'phase1'):
+    (workdir / 'seed5' / run / 'checkpoints' / '3').mkdir(parents=True)
+    assert evaluation.read_seed(config, 5, workdir) is None
+    (workdir / 'seed5' / run / 'checkpoints' / '3').rmdir()
+    assert evaluation.read_seed(config, 5, workdir) is not None
+  other = {'streets/day': {'images': 9}, 'streets/day@blur2': {'images': 10}}
+  other['validation'] = {'images': 10}
+  assert evaluation.read_seed(config, 5, workdir, other) is None
 
 
 def test_an_older_evaluation_that_names_no_images_is_made_anew(

@@ -1,6 +1,7 @@
 """The loop as a whole: killed anywhere, it ends where an unbroken run ends."""
 
 import json
+import shutil
 import signal
 import sys
 
@@ -8,7 +9,9 @@ import jax
 import pytest
 
 from common_lib.errors import UserError
-from configs import segxal_unet
+from configs import segxal_unet, stored_run
+from fsnet_jax.runtime.workdir import open_workdir
+from segxal_jax import cli
 from segxal_jax.config import validation
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.driver import run_loop
@@ -127,6 +130,35 @@ def test_report(finished, data):
   assert 'src="http' not in page and 'SegXAL (EEM)' in page
   names = {path.name for path in folder.glob('*.png')}
   assert 'curves.png' in names and len(names) == 1 + 1 + 2
+
+
+def test_it_is_reported_from_its_folder_alone(finished, data, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished, workdir)
+  with open_workdir(workdir, _config(data)):
+    before = (workdir / 'config.json').read_bytes()
+  config = stored_run.get_config(str(workdir))
+  # Of what training alone needs, nothing is here any more.
+  moved = {'init.backbone': '/gone', 'batch_size': 3}
+  config.update_from_flattened_dict({'eval.roots.camvid': '/gone'})
+  cli.run(config, workdir, 'evaluate', {})
+  assert (workdir / 'report' / 'report.html').exists()
+  assert (workdir / 'config.json').read_bytes() == before
+  for field, value in moved.items():
+    other = stored_run.get_config(str(workdir))
+    other.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=field):
+      cli.run(other, workdir, 'evaluate', {})
+  other = stored_run.get_config(str(workdir))
+  other.eval.datasets = ('streets/night',)
+  with pytest.raises(UserError, match=r"eval.datasets was \['streets/day'\]"):
+    cli.run(other, workdir, 'evaluate', {})
+
+
+def test_how_it_ended_is_said(finished, data, capsys):
+  run_loop(_config(data), finished)
+  said = capsys.readouterr().err
+  assert said.endswith('the loop ended with cycle 2: 1 cycle is done\n')
 
 
 def test_nothing_measured_yet_is_a_mistake(data, tmp_path):
