@@ -28,12 +28,12 @@ def use_compilation_cache(folder: str) -> None:
   if folder == 'off':
     return
   home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-  path = folder or default_folder(
-    f'{home}/fsnet_jax/compiled', 'compiled programs'
+  path = expanded(
+    folder or default_folder(f'{home}/fsnet_jax/compiled', 'compiled programs')
   )
-  jax.config.update('jax_compilation_cache_dir', str(expanded(path)))
+  jax.config.update('jax_compilation_cache_dir', str(path))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-  compilation_cache.replace_damaged_entries(path.expanduser())
+  compilation_cache.replace_damaged_entries(path)
 
 
 def _check_detectors(config: Any, model: FSNet) -> None:

@@ -1,7 +1,9 @@
 """Loads a config file; whatever is wrong with it is one sentence."""
 
 import difflib
+import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -16,6 +18,8 @@ from common_lib.paths import expanded
 
 # Of the loaded file; dataclasses in it look their module up by that.
 _MODULE = 'config_file'
+# Of a shipped config: `fsnet_fcn8`, which is configs/fsnet_fcn8.py.
+_NAME = re.compile(r'[a-z]\w*')
 _HOW = 'as get_config() of configs/fsnet_fcn8.py does'
 
 
@@ -23,14 +27,15 @@ def load(spec: str) -> ConfigDict:
   """What `get_config` of a file returns.
 
   Args:
-    spec: the file, and after a colon the argument of its `get_config`.
+    spec: the file, or the name of a config that is shipped (`fsnet_fcn8`),
+      and after a colon the argument of its `get_config`.
 
   Raises:
     UserError: there is no such file, it cannot be run, or it returns no
       config.
   """
   file, colon, argument = spec.partition(':')
-  path = expanded(file)
+  path = _shipped(file) or expanded(file)
   get_config = getattr(_module(path, file), 'get_config', None)
   if not callable(get_config):
     raise UserError(
@@ -56,6 +61,19 @@ def load(spec: str) -> ConfigDict:
       f'it made, a ConfigDict, {_HOW}.'
     )
   return config
+
+
+def _shipped(file: str) -> Path | None:
+  """The config of that name that comes with the program, if it is one.
+
+  A file of a user's own is named by its path, and goes before it.
+  """
+  if not _NAME.fullmatch(file) or expanded(file).exists():
+    return None
+  found = importlib.util.find_spec('configs')
+  folders = found.submodule_search_locations if found else None
+  paths = [Path(folder) / f'{file}.py' for folder in folders or ()]
+  return next((path for path in paths if path.is_file()), None)
 
 
 def _module(path: Path, file: str) -> ModuleType:

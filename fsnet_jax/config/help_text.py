@@ -13,8 +13,11 @@ from fsnet_jax.config.words import Name
 
 _WIDTH = 80
 _USAGE = """\
-usage: python main.py --config=FILE[:ARGUMENT] [--config.FIELD=VALUE ...]
-                      [--workdir=FOLDER] [--mode=train|evaluate]
+usage: fsnet --config=FILE|NAME[:ARGUMENT] [--config.FIELD=VALUE ...]
+             [--workdir=FOLDER] [--mode=train|evaluate]
+
+`python main.py` in the repository is the same; NAME is that of a file in
+configs/.
 
 Runs a config: trains and evaluates, or evaluates alone. Exit codes: 0 done;
 2 something for you to change, in one sentence; 75 saved, run it again.

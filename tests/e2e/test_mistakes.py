@@ -6,16 +6,15 @@ Those that are found before anything is computed are made in this process;
 
 import importlib
 import os
-from pathlib import Path
-
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from absl.testing import flagsaver
 
-import main
 from common_lib.errors import UserError
+from launcher import command
 from tests.e2e import tiny
 from tests.paths import ROOT
 
@@ -64,7 +63,7 @@ def _check(result, *words):
 )
 def test_a_mistaken_flag_is_one_sentence(arguments, words, capsys):
   with pytest.raises(SystemExit) as stopped:
-    main._parse_flags(['main.py', *arguments])
+    command._parse_flags(['main.py', *arguments])
   assert stopped.value.code == 2
   said = capsys.readouterr().err
   assert said.startswith('error: ') and said.count('\n') == 1
@@ -73,7 +72,7 @@ def test_a_mistaken_flag_is_one_sentence(arguments, words, capsys):
 
 def _run(workdir, *arguments):
   """The command in this process, up to its checks."""
-  config = main._parse_flags(['main.py', *arguments])
+  config = command._parse_flags(['main.py', *arguments])
   room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
   cli = importlib.import_module(f'{room}.cli')
   cli.run(config, workdir, 'train', {})
@@ -164,7 +163,7 @@ def test_home_is_found_in_every_flag(tmp_path, monkeypatch, capsys):
 
   monkeypatch.setenv('HOME', str(tmp_path))
   (tmp_path / 'mine.py').write_text((ROOT / 'configs/ablation.py').read_text())
-  config = main._parse_flags(
+  config = command._parse_flags(
     ['main.py', '--config=~/mine.py', '--config.init.backbone=~/vgg']
   )
   assert config.init.backbone == str(tmp_path / 'vgg')

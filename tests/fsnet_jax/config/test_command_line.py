@@ -186,12 +186,11 @@ def test_help_of_a_mistake_is_a_mistake():
 def test_neither_a_mistake_nor_help_waits_for_jax():
   program = """
 import sys
-import main
 for flags in (['--help'], [sys.argv[1], '--help'],
               [sys.argv[1], '--config.eval.detectors=()'],
               [sys.argv[1], '--config.eval.root.camvid=x']):
   try:
-    main._parse_flags(['main.py', *flags])
+    command._parse_flags(['main.py', *flags])
   except SystemExit:
     pass
 heavy = {'jax', 'flax', 'tensorflow', 'orbax', 'grain'}

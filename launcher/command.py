@@ -1,0 +1,83 @@
+"""The flags of the program, and what is called with them."""
+
+import functools
+import importlib
+import shlex
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from common_lib.errors import UserError
+from common_lib.paths import expanded
+from fsnet_jax.config import command_line, fields
+from fsnet_jax.runtime import stored_config
+from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from segxal_jax.config import fields as segxal_fields
+
+flags.DEFINE_string('config', None, 'Config file, with an optional :argument.')
+flags.DEFINE_string(
+  'workdir', None, 'Folder of the run; default: runs/<config name>.'
+)
+flags.DEFINE_enum(
+  'mode', 'train', stored_config.MODES, 'train also evaluates at the end.'
+)
+flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
+flags.DEFINE_integer(
+  'num_processes', None, 'Processes of this run.', lower_bound=1
+)
+flags.DEFINE_integer(
+  'process_id', None, 'Number of this process, from 0.', lower_bound=0
+)
+FLAGS = flags.FLAGS
+# Of fields, by the task whose configs have more than the common ones.
+_TABLES = {'segxal': segxal_fields.FIELDS}
+
+
+def _fail(message: str) -> None:
+  print(f'error: {message}', file=sys.stderr, flush=True)
+  sys.exit(2)
+
+
+def _parse_flags(argv: list[str]) -> ConfigDict:
+  """The config, with every mistake as one sentence."""
+  try:
+    completed = stored_config.completed(argv, Path(__file__).parents[1])
+    config = command_line.parse(completed, FLAGS, _TABLES)
+    if FLAGS.workdir == '':
+      raise UserError('--workdir is empty: name a folder, or leave it out.')
+    table = _TABLES.get(config.task, fields.FIELDS)
+    stored_config.check_overrides(config, FLAGS.config, FLAGS.mode, table)
+    return config
+  except UserError as error:
+    _fail(str(error))
+
+
+def _work(config: ConfigDict) -> None:
+  name = stored_config.config_name(FLAGS.config)
+  workdir = expanded(FLAGS.workdir or Path('runs') / name)
+  program = Path(sys.argv[0]).name
+  words = ['python', program] if program.endswith('.py') else [program]
+  command = shlex.join([*words, *sys.argv[1:]])
+  origin = {'config_name': name, 'command': command}
+  room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
+  cli = importlib.import_module(f'{room}.cli')
+  cli.run(config, workdir, FLAGS.mode, origin)
+
+
+def _run(config: ConfigDict) -> int:
+  restart_with_huge_pages()
+  from fsnet_jax.runtime import distributed
+
+  return distributed.exit_code(
+    functools.partial(_work, config),
+    FLAGS.coordinator_address,
+    FLAGS.num_processes,
+    FLAGS.process_id,
+  )
+
+
+def run() -> None:
+  """Reads the command line and runs what it asks for; does not return."""
+  app.run(_run, flags_parser=_parse_flags)
