@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from absl import logging
 
 from common_lib import interrupts
@@ -143,6 +144,15 @@ def barrier(name: str) -> None:
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices(name)
+
+
+def anywhere(flag: bool) -> bool:
+  """True on all processes as soon as it is true on one; a collective."""
+  if jax.process_count() == 1:
+    return flag
+  from jax.experimental import multihost_utils
+
+  return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
 
 def _say_goodbye(code: int) -> None:

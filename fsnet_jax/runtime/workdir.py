@@ -19,6 +19,7 @@ from fsnet_jax.config import fields
 from fsnet_jax.config.fields import Field
 from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.storage import disk_errors
 from fsnet_jax.runtime.stored_config import flatten
 
 __all__ = [
@@ -196,7 +197,7 @@ def open_workdir(
 
   Raises:
     UserError: if the folder belongs to a run with another config, is in use
-      or cannot be written.
+      or cannot be written; or, within the block, if its disk is full.
   """
   plain = stored_config.as_plain(config)
   with contextlib.ExitStack() as stack:
@@ -208,6 +209,7 @@ def open_workdir(
         text = json.dumps(plain, indent=2) + '\n'
         write_text(workdir / stored_config.FILE, text)
     barrier('workdir')
+    stack.enter_context(disk_errors.explained(workdir))
     yield
 
 
@@ -242,4 +244,5 @@ def open_finished(
       if (workdir / stored_config.FILE).exists():
         _check_same_run(workdir, stored_config.as_plain(config), mode, table)
     barrier('workdir')
+    stack.enter_context(disk_errors.explained(workdir))
     yield
