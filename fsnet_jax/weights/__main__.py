@@ -87,7 +87,8 @@ def _convert(arguments: argparse.Namespace) -> None:
   }
   folders.write(arguments.out, tree, description)
   print(_table(report))
-  print(f'{arguments.out} holds {options.arch} at width {options.width:g}.')
+  out = quoted(arguments.out)
+  print(f'{out} holds {options.arch} at width {options.width:g}.')
 
 
 def _table(report) -> str:
