@@ -90,7 +90,8 @@ def _convert(arguments: argparse.Namespace) -> None:
   with interrupts.Section('while writing'):
     folders.write(arguments.out, tree, description)
   print(_table(report))
-  print(f'{arguments.out} holds {options.arch} at width {options.width:g}.')
+  out = quoted(arguments.out)
+  print(f'{out} holds {options.arch} at width {options.width:g}.')
 
 
 def _table(report) -> str:

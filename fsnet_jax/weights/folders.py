@@ -52,9 +52,18 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def check_new(folder: Path) -> None:
   """Raises UserError unless `folder` is free to be written."""
-  if folder.exists() and not folder.is_dir():
-    raise UserError(f'--out={folder} is a file: name a folder.')
-  if folder.is_dir() and any(folder.iterdir()):
+  # `os.path` answers no where `pathlib` raises: too long, not permitted.
+  if not os.path.isdir(folder):
+    if os.path.lexists(folder):
+      raise UserError(f'--out={folder} is a file: name a folder.')
+    return
+  try:
+    empty = not os.listdir(folder)
+  except OSError as error:
+    raise UserError(
+      f'--out={folder} cannot be read ({error.strerror}): name another folder.'
+    ) from error
+  if not empty:
     raise UserError(
       f'--out={folder} is not empty: name another folder, or delete it.'
     )
@@ -113,7 +122,7 @@ def describe(folder: Path) -> dict[str, Any]:
     UserError: it is no such folder, of a later version, or damaged.
   """
   path = folder / _DESCRIPTION
-  if not path.is_file():
+  if not os.path.isfile(path):
     raise UserError(
       f'{folder} holds no converted weights ({path.name} is missing); make '
       'them by python -m fsnet_jax.weights convert.'

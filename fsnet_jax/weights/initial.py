@@ -7,6 +7,7 @@ of its checkpoints. `check` finds every mistake without reading an array;
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,7 @@ def _check_archive(config: Any) -> None:
       f'config.init.backbone needs config.width=1.0, not {config.width}: the '
       "file holds the full network's weights."
     )
-  if not Path(path).is_file():
+  if not os.path.isfile(path):
     raise UserError(
       f'config.init.backbone names {path}, which is no file: give the .npz '
       "with VGG16's convolutions, or '' for random weights."
@@ -239,7 +240,7 @@ def _run_of(name: str) -> tuple[Path, int] | None:
   path = Path(name)
   if path.parent.name == 'checkpoints' and _STEP.fullmatch(path.name):
     return path.parent.parent, int(path.name)
-  if not name or not (path / 'config.json').is_file():
+  if not name or not os.path.isfile(path / 'config.json'):
     return None
   return path, max(checkpoint_folders.steps(path), default=-1)
 
@@ -248,7 +249,7 @@ def _check_run(config: Any) -> None:
   """Is the earlier run there, and its S this one?"""
   name = config.init.segmentation
   run, step = _run_of(name)
-  if not (checkpoint_folders.checkpoint(run, step) / 'state').is_dir():
+  if not os.path.isdir(checkpoint_folders.checkpoint(run, step) / 'state'):
     raise UserError(
       f'config.init.segmentation={name} holds no checkpoint: let that run '
       'save one first.'

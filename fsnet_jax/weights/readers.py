@@ -83,7 +83,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
       f'{path} is in no known format: give a file named '
       f'{", ".join(sorted(_READERS))}.'
     )
-  if not path.is_file():
+  if not os.path.isfile(path):
     raise UserError(f'{path} is no file: check the path.')
   try:
     arrays = read(path)

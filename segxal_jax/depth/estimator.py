@@ -1,6 +1,7 @@
 """What all providers that run a network share."""
 
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -134,7 +135,7 @@ def stamps(paths: Sequence[str]) -> tuple[tuple[int, int] | None, ...]:
   its provider more than once, and its file may have a gigabyte.
   """
   found = [pathlib.Path(path) for path in paths]
-  stats = [path.stat() if path.is_file() else None for path in found]
+  stats = [path.stat() if os.path.isfile(path) else None for path in found]
   return tuple(s and (s.st_size, s.st_mtime_ns) for s in stats)
 
 

@@ -317,6 +317,8 @@ def test_the_command(tmp_path, capsys):
     (['--arch=vgg16'], ['no vgg16']),
     (['--strict'], ['fc.bias']),
     (['--outt=x'], ['--outt']),
+    (['--from=' + 'x' * 300 + '.pth'], ['no file']),
+    (['--out=' + 'x' * 300], ['cannot be written']),
   ],
 )
 def test_a_mistake_writes_nothing(tmp_path, capsys, more, words):
@@ -355,3 +357,17 @@ def test_a_failed_write_leaves_nothing(tmp_path, capsys, monkeypatch):
   assert run(source, tmp_path / 'out') == 2
   assert 'No space left' in capsys.readouterr().err
   assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'resnet.pth']
+
+
+def test_names_of_a_file_cannot_steer_the_terminal(tmp_path, capsys):
+  arrays = state_dicts.resnet18()
+  arrays['head.\x1b[2J\x1b]0;title\x07'] = np.ones(2, np.float32)
+  arrays['head.\u202ereversed\nline'] = np.ones(2, np.float32)
+  source = tw.save(tmp_path / 'resnet.pth', arrays)
+  assert run(source, tmp_path / 'red\x1b[31m') == 0
+  shown = capsys.readouterr().out
+  assert not any(letter in shown for letter in '\x1b\x07\u202e')
+  assert 'reversed line' in shown
+  # JSON has them as escapes of its own.
+  text = (tmp_path / 'red\x1b[31m' / 'weights.json').read_text()
+  assert '\x1b' not in text and 'u202ereversed' in text
