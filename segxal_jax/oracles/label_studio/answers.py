@@ -13,7 +13,8 @@ a pixel wins:
 
 So what a person painted counts more than what was there before, and nothing
 need be erased first. A pixel that no region covers is void. A brush's soft
-edge belongs to it where it is at least half opaque.
+edge belongs to it where it is at least half opaque. Relations between regions
+say nothing about labels, nor does a region whose label was taken away.
 """
 
 import dataclasses
