@@ -126,6 +126,34 @@ def test_hostile_annotations_are_refused_and_the_others_kept(
   assert None not in look()
 
 
+def test_relations_and_regions_without_a_label_say_nothing(
+  server, published, tmp_path
+):
+  asked, found, look = published(2)
+  regions = found[0]['predictions'][0]['result']
+  brushes = [region for region in regions if region['type'] == 'brushlabels']
+  relation = {
+    'type': 'relation',
+    'from_id': brushes[0]['id'],
+    'to_id': brushes[1]['id'],
+    'direction': 'right',
+  }
+  server.annotate(found[0]['id'], [*regions, relation], lead_time=-2.5)
+  lost = json.loads(json.dumps(found[1]['predictions'][0]['result']))
+  name = lost[0]['value'].pop('brushlabels')[0]
+  server.annotate(found[1]['id'], lost)
+  whole, partly = look()
+  np.testing.assert_array_equal(whole.label, asked[0].prediction)
+  value = class_table.CLASS_NAMES.index(name)
+  expected = np.where(asked[1].prediction == value, 255, asked[1].prediction)
+  np.testing.assert_array_equal(partly.label, expected)
+  notes = tmp_path / 'run' / 'oracle' / 'answers'
+  note = json.loads((notes / 'cycle001_0000001.json').read_text())
+  assert note['regions']['unlabelled'] == 1
+  note = json.loads((notes / 'cycle001_0000000.json').read_text())
+  assert note['lead_time_secs'] is None  # Of a clock that was set back.
+
+
 def test_the_code_of_masks_is_that_of_the_servers_own_kit(tmp_path):
   masks = [
     scenes.question(i).prediction == v for i in (0, 1) for v in range(19)

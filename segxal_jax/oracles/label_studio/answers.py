@@ -13,7 +13,8 @@ a pixel wins:
 
 So what a person painted counts more than what was there before, and nothing
 need be erased first. A pixel that no region covers is void. A brush's soft
-edge belongs to it where it is at least half opaque.
+edge belongs to it where it is at least half opaque. Relations between regions
+say nothing about labels, nor does a region whose label was taken away.
 """
 
 import dataclasses
@@ -28,6 +29,13 @@ from segxal_jax.oracles.base import VOID
 from segxal_jax.oracles.label_studio import interface, rle
 
 _OPAQUE = 128
+# Controls that say nothing about labels: prompt points and relations.
+_NOT_LABELS = ('keypointlabels', 'keypoint', 'relation')
+# Without its label a region is, in some versions, of its tool's type.
+_BRUSHES = ('brushlabels', 'brush')
+_LONGEST_TIME = 100
+#: Largest number that a server's database has.
+LARGEST_ID = (1 << 63) - 1
 _MOST_REGIONS = 2_000
 _OF_THE_NETWORK = ('prediction', 'prediction-changed')
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
@@ -43,7 +51,8 @@ class Painting:
 
   Attributes:
     label: classes, 255 = covered by no region.
-    regions: how many there are of each origin.
+    regions: how many there are of each origin, and how many have lost their
+      label (`unlabelled`), which count for nothing.
     overlapping: pixels that regions of different classes cover.
   """
 
@@ -69,7 +78,8 @@ def chosen(annotations: Any) -> dict[str, Any] | None:
   for annotation in annotations:
     if not isinstance(annotation, dict):
       raise BadAnnotation('an annotation is not an object')
-    if type(annotation.get('id')) is not int:
+    number = annotation.get('id')
+    if type(number) is not int or not 0 <= number <= LARGEST_ID:
       raise BadAnnotation('an annotation has no number')
   made = [a for a in annotations if not a.get('was_cancelled')]
   return max(made, key=_weight, default=None)
@@ -77,10 +87,13 @@ def chosen(annotations: Any) -> dict[str, Any] | None:
 
 def _weight(annotation: Mapping[str, Any]) -> tuple[Any, ...]:
   """Larger = counts before the others."""
+  changed = annotation.get('updated_at')
   try:
-    time = datetime.datetime.fromisoformat(annotation.get('updated_at'))
+    if len(changed) > _LONGEST_TIME:
+      raise ValueError
+    time = datetime.datetime.fromisoformat(changed)
     age = (time - _EPOCH).total_seconds()
-  except (TypeError, ValueError):
+  except (TypeError, ValueError, OverflowError):
     raise BadAnnotation('an annotation has no time') from None
   return annotation.get('ground_truth') is True, age, annotation['id']
 
@@ -106,8 +119,18 @@ def paint(
   kept, added, made = (_blank(prediction) for _ in range(3))
   covered = np.zeros(prediction.shape, np.uint32)
   count: dict[str, int] = {}
-  for region in result:
-    found = _region(region, prediction.shape)
+  for number, region in enumerate(result, 1):
+    if _is_unlabelled(region):
+      count['unlabelled'] = count.get('unlabelled', 0) + 1
+      continue
+    try:
+      found = _region(region, prediction.shape)
+    except BadAnnotation as error:
+      problem = f'{_name_of(region, number)} {error}'
+    else:
+      problem = ''
+    if problem:
+      raise BadAnnotation(problem)
     if found is None:
       continue
     mask, value, origin = found
@@ -130,42 +153,57 @@ def _blank(prediction: UInt8[np.ndarray, 'h w']) -> UInt8[np.ndarray, 'h w']:
   return np.full(prediction.shape, VOID, np.uint8)
 
 
+def _name_of(region: Any, number: int) -> str:
+  """How a message calls a region."""
+  id = region.get('id') if isinstance(region, dict) else None
+  return f'region {number}' + (f' ({_quoted(id)})' if id is not None else '')
+
+
 def _region(
   region: Any, size: Sequence[int]
 ) -> tuple[Bool[np.ndarray, 'h w'], int, str] | None:
-  """Mask, class and origin of a brush region; None for a point."""
+  """Mask, class and origin of a brush region; None for what is no region."""
   if not isinstance(region, dict):
-    raise BadAnnotation('a region is not an object')
+    raise BadAnnotation('is not an object')
   kind = region.get('type')
-  if kind == 'keypointlabels':
+  if kind in _NOT_LABELS:
     return None
-  if kind != 'brushlabels':
-    raise BadAnnotation(f'a region is of the type {_quoted(kind)}')
+  if kind not in _BRUSHES:
+    raise BadAnnotation(f'is of the type {_quoted(kind)}')
   place = (region.get('original_height'), region.get('original_width'))
   if place != tuple(size):
     raise BadAnnotation(
-      f'a region is of an image of {_quoted(place)} instead of {tuple(size)}'
+      f'is of an image of {_quoted(place)} instead of {tuple(size)}'
     )
   if region.get('image_rotation') not in (0, None):
-    raise BadAnnotation('a region is of a rotated image')
+    raise BadAnnotation('is of a rotated image')
   value = region.get('value')
   if not isinstance(value, dict) or value.get('format') != 'rle':
-    raise BadAnnotation('a region has no run-length code')
+    raise BadAnnotation('has no run-length code')
   try:
     opacity = rle.decode(value.get('rle'), *size)
   except rle.BadRle as error:
-    raise BadAnnotation(f'a region cannot be read: {error}') from None
+    raise BadAnnotation(f'cannot be read: {error}') from None
   origin = region.get('origin')
   origin = origin if origin in _OF_THE_NETWORK else 'manual'
   return opacity >= _OPAQUE, _class_of(value.get('brushlabels')), origin
 
 
+def _is_unlabelled(region: Any) -> bool:
+  """Whether a brush region's label was taken away: it then says nothing."""
+  if not isinstance(region, dict) or region.get('type') not in _BRUSHES:
+    return False
+  value = region.get('value')
+  names = value.get('brushlabels', []) if isinstance(value, dict) else None
+  return names == []
+
+
 def _class_of(names: Any) -> int:
   if not isinstance(names, list) or len(names) != 1:
-    raise BadAnnotation('a region does not have one class')
+    raise BadAnnotation(f'does not have one class but {_quoted(names)}')
   name = names[0]
   if not isinstance(name, str) or name not in interface.CLASS_OF:
-    raise BadAnnotation(f'a region has the unknown class {_quoted(name)}')
+    raise BadAnnotation(f'has the unknown class {_quoted(name)}')
   return interface.CLASS_OF[name]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import tasks
+from segxal_jax.oracles.label_studio.answers import LARGEST_ID
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
 from segxal_jax.oracles.label_studio.project import Project
 
@@ -71,25 +72,33 @@ def _entries(client: Client, project: Project) -> Iterator[dict[str, Any]]:
     if not isinstance(entries, list):
       raise BadReply('no list of tasks')
     yield from (entry for entry in entries if isinstance(entry, dict))
-    total = reply.get('total')
-    if type(total) is not int:
-      raise BadReply('a list of tasks that does not say how many there are')
+    total = _count(
+      reply.get('total'), 'a list of tasks that does not say how many there are'
+    )
     page, seen = page + 1, seen + len(entries)
     if not entries:
       return
 
 
 def _listed(entry: dict[str, Any]) -> Listed:
-  try:
-    return Listed(
-      id=int(entry['id']),
-      annotations=int(entry.get('total_annotations') or 0),
-      skips=int(entry.get('cancelled_annotations') or 0),
-      predictions=int(entry.get('total_predictions') or 0),
-      drafts=bool(entry.get('drafts')),
-    )
-  except (KeyError, TypeError, ValueError, OverflowError):
-    raise BadReply('a task without a number') from None
+  return Listed(
+    id=_count(entry.get('id'), 'a task without a number'),
+    annotations=_counted(entry, 'total_annotations'),
+    skips=_counted(entry, 'cancelled_annotations'),
+    predictions=_counted(entry, 'total_predictions'),
+    drafts=bool(entry.get('drafts')),
+  )
+
+
+def _counted(entry: dict[str, Any], name: str) -> int:
+  value = entry.get(name)
+  return 0 if value is None else _count(value, f'a task with a bad {name}')
+
+
+def _count(value: Any, problem: str) -> int:
+  if type(value) is not int or not 0 <= value <= LARGEST_ID:
+    raise BadReply(problem)
+  return value
 
 
 def publish(

@@ -2,39 +2,37 @@
 
 Plain HTTP rather than the SDK, which brings 70 packages and holds numpy back.
 Nothing here tries again by itself: whether that is safe is known to the
-caller.
+caller. What a server answers is foreign: no message shows the token that it
+may repeat, nor more than a line of it.
 """
 
-import http.client
 import json
 import os
 import re
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
 
 from common_lib.errors import UserError
+from segxal_jax.oracles.label_studio import address
+from segxal_jax.oracles.label_studio.redaction import Redaction
+from segxal_jax.oracles.label_studio.transport import (
+  BadReply,
+  Transport,
+  Unreachable,
+)
 
-URL, TOKEN = 'LABEL_STUDIO_URL', 'LABEL_STUDIO_API_KEY'
-# Of one read or write on the wire, and of a whole call.
+URL, TOKEN = address.URL, 'LABEL_STUDIO_API_KEY'
+_TOKEN = re.compile(r'[\w.~+/=-]{8,4096}', re.ASCII)
+# Of one read or write on the wire, and of a whole exchange.
 _SILENCE_SECS = 30.0
 _CALL_SECS = 180.0
 _REPLY_BYTES = 64 << 20
-_CHUNK_BYTES = 1 << 16
 # Of an access token, which lives for 300 s.
 _FRESH_SECS = 200.0
 # Answers of a server, or of a gateway before it, that is in trouble.
 _TROUBLE = (408, 429)
-
-
-class Unreachable(Exception):
-  """No answer, or none that can be used now: it may help to try again."""
-
-
-class BadReply(Exception):
-  """An answer that is not JSON, too large, or not of the expected form."""
 
 
 class Refused(UserError):
@@ -49,16 +47,13 @@ class Refused(UserError):
     self.status = status
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-  """A redirect would carry the token to another server."""
-
-  def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-    """Follows nothing."""
-    return None
-
-
 class Client:
-  """One server and one user of it."""
+  """One server and one user of it.
+
+  Attributes:
+    url: of the server.
+    redacted: makes foreign text fit for people.
+  """
 
   def __init__(
     self,
@@ -74,18 +69,21 @@ class Client:
       url: such as http://127.0.0.1:8080.
       token: a personal access token or a legacy token.
       silence_secs: how long the server may say nothing.
-      call_secs: how long one call may take.
+      call_secs: how long one exchange may take, headers included.
       reply_bytes: how large an answer may be.
 
     Raises:
       UserError: either is malformed.
     """
-    self.url = _checked_url(url)
+    self.url = address.checked(url)
     self._token = _checked_token(token)
-    self._silence_secs, self._call_secs = silence_secs, call_secs
-    self._reply_bytes = reply_bytes
+    self.redacted = Redaction()
+    self.redacted.hide(self._token)
+    if self._token.lower() in self.url.lower():
+      raise UserError(f'{URL} holds the token: give the address alone.')
+    address.warn_if_open(self.url)
+    self._transport = Transport(silence_secs, call_secs, reply_bytes)
     self._access: tuple[str, float] | None = None
-    self._opener = urllib.request.build_opener(_NoRedirect)
 
   @classmethod
   def from_environment(cls) -> 'Client':
@@ -135,9 +133,10 @@ class Client:
         'POST', '/api/token/refresh/', {'refresh': self._token}, None
       )
       access = reply.get('access') if isinstance(reply, dict) else None
-      if not isinstance(access, str):
+      if not isinstance(access, str) or not _TOKEN.fullmatch(access):
         raise BadReply('no access token in the answer')
-      self._access = (_checked_token(access), until)
+      self.redacted.hide(access)
+      self._access = (access, until)
     return f'Bearer {self._access[0]}'
 
   def _send(
@@ -154,34 +153,20 @@ class Client:
       self.url + path, data, headers, method=method
     )
     what = f'{method} {path.partition("?")[0]}'
+    problem = ''
     try:
-      with self._opener.open(request, timeout=self._silence_secs) as response:
-        return response.status, _parsed(self._read(response), what)
-    except urllib.error.HTTPError as error:
-      with error:
-        raise self._failure(error, what) from None
-    except (OSError, http.client.HTTPException) as error:
-      reason = getattr(error, 'reason', None) or error
-      raise Unreachable(f'{type(error).__name__}: {reason}') from None
+      status, content = self._transport.exchange(request)
+    except Unreachable as error:
+      problem = self.redacted(error)
+    # Raised out here: an exception that is shown shows what it came from.
+    if problem:
+      raise Unreachable(problem)
+    if not 200 <= status < 300:
+      raise self._failure(status, content, what)
+    return status, _parsed(content, what)
 
-  def _read(self, response: Any) -> bytes:
-    """The body, however slowly it drips and whatever length it claims."""
-    until = time.monotonic() + self._call_secs
-    parts, size = [], 0
-    while part := response.read1(_CHUNK_BYTES):
-      parts.append(part)
-      size += len(part)
-      if size > self._reply_bytes:
-        raise BadReply(f'an answer of more than {self._reply_bytes >> 20} MiB')
-      if time.monotonic() > until:
-        raise Unreachable(f'no whole answer within {self._call_secs:.0f} s')
-    if getattr(response, 'length', None):
-      raise Unreachable('the answer breaks off')
-    return b''.join(parts)
-
-  def _failure(self, error: urllib.error.HTTPError, what: str) -> Exception:
+  def _failure(self, status: int, content: bytes, what: str) -> Exception:
     """What a status other than 2xx means."""
-    status = error.code
     if status >= 500 or status in _TROUBLE:
       return Unreachable(f'status {status} for {what}')
     if status in (401, 403):
@@ -197,14 +182,12 @@ class Client:
         f'{self.url} redirects to another address: set {URL} to the address '
         'that Label Studio itself is at.',
       )
-    try:
-      detail = ascii(self._read(error)[:300].decode('utf-8', 'replace'))
-    except (OSError, http.client.HTTPException, BadReply, Unreachable):
-      detail = 'no reason given'
+    detail = self.redacted(content.decode('utf-8', 'replace').strip())
     return Refused(
       status,
-      f'Label Studio at {self.url} refuses {what} (status {status}: {detail}): '
-      f'check {URL} and that the server is version 1.23 or newer.',
+      f'Label Studio at {self.url} refuses {what} (status {status}: '
+      f'{detail or "no reason given"}): check {URL} and that the server is '
+      'version 1.23 or newer.',
     )
 
 
@@ -214,34 +197,14 @@ def _parsed(content: bytes, what: str) -> Any:
   try:
     return json.loads(content)
   except (ValueError, RecursionError):
-    raise BadReply(f'the answer to {what} is not JSON') from None
-
-
-def _checked_url(url: str) -> str:
-  url = url.strip().rstrip('/')
-  try:
-    parts = urllib.parse.urlsplit(url)
-    wrong = parts.port == 0 or not parts.hostname
-  except ValueError:
-    raise UserError(_URL_HELP) from None
-  if wrong or parts.scheme not in ('http', 'https'):
-    raise UserError(_URL_HELP)
-  if parts.username or parts.password or parts.query or parts.fragment:
-    raise UserError(_URL_HELP)
-  return url
-
-
-# The value is not repeated: it may hold a password.
-_URL_HELP = (
-  f'{URL} must be the plain address of the server, such as '
-  'http://127.0.0.1:8080, without user, password or query.'
-)
+    problem = f'the answer to {what} is not JSON'
+  raise BadReply(problem)
 
 
 def _checked_token(token: str) -> str:
   """A token that can stand in a header; what it is is never said."""
   token = token.strip()
-  if not re.fullmatch(r'[\w.~+/=-]{8,4096}', token, re.ASCII):
+  if not _TOKEN.fullmatch(token):
     raise UserError(
       f'{TOKEN} is not an access token: copy one from the account settings of '
       'Label Studio.'

@@ -1,7 +1,6 @@
 """A person at Label Studio (Manual-M and Manual-D of the paper)."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,9 @@ from segxal_jax.oracles.label_studio.client import (
 from segxal_jax.oracles.label_studio.project import Project
 from segxal_jax.pool.ledger import Cost
 
+_LONGEST_MESSAGE = 1000
+# 30 years; what a browser's clock says is the annotator's own.
+_LONGEST_SECS = 1e9
 # Half a minute in all: enough for a server that is being restarted.
 _PAUSES_SECS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -166,8 +168,8 @@ class LabelStudio:
     note = {
       'task': numbers,
       'annotation': annotation['id'],
-      'annotator': _number(annotation.get('completed_by')),
-      'lead_time_secs': _number(annotation.get('lead_time')),
+      'annotator': _annotator(annotation.get('completed_by')),
+      'lead_time_secs': _seconds(annotation.get('lead_time')),
       'skipped': False,
       'regions': dict(sorted(painting.regions.items())),
       'overlapping_pixels': painting.overlapping,
@@ -175,6 +177,13 @@ class LabelStudio:
       'changed_pixels': int((painting.label != question.prediction).sum()),
     }
     self._keep(question, note)
+    unlabelled = painting.regions.get('unlabelled', 0)
+    if unlabelled:
+      self._tell_once(
+        tasks.key(self._project.run, question),
+        f'task {numbers} ({question.id}): {unlabelled} regions without a label '
+        'count for nothing',
+      )
     return merged(question, painting.label, self._rest, self._min_confidence)
 
   def _skipped(self, question: Question, numbers: str) -> Answer:
@@ -191,6 +200,7 @@ class LabelStudio:
     files.write_bytes(folder / name, (json.dumps(note) + '\n').encode())
 
   def _tell_once(self, key: str, message: str) -> None:
+    message = self._client.redacted(message, _LONGEST_MESSAGE)
     if self._told.get(key) != message:
       self._told[key] = message
       say(message)
@@ -269,7 +279,14 @@ def _check_token(client: Client) -> None:
     ) from None
 
 
-def _number(value: Any) -> int | float | None:
-  """A foreign number, or nothing."""
-  known = type(value) in (int, float) and math.isfinite(value)
+def _annotator(value: Any) -> int | None:
+  """Number of a user, or nothing where it is none."""
+  known = type(value) is int and 0 <= value <= answers.LARGEST_ID
+  return value if known else None
+
+
+def _seconds(value: Any) -> int | float | None:
+  """Time that an annotation took, or nothing where it is none."""
+  # Not by `isfinite`: a whole number of 400 digits is no float at all.
+  known = type(value) in (int, float) and 0 <= value <= _LONGEST_SECS
   return value if known else None

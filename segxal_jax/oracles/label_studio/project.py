@@ -1,18 +1,23 @@
 """The project of a run: found again, made once, never another's."""
 
 import dataclasses
-import json
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from common_lib import class_table, files
+from common_lib import checksums, class_table
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
+from common_lib.json_values import BadValue, fields, text, whole_number
 from segxal_jax.oracles.label_studio import interface
+from segxal_jax.oracles.label_studio.answers import LARGEST_ID
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
 
 _FILE = 'label_studio.json'
+_RUN = re.compile(r'[0-9a-f]{12}')
+_LONGEST_TIME = 100
 # The server's limit.
 _TITLE_LENGTH = 50
 
@@ -52,7 +57,7 @@ def find_or_create(client: Client, folder: Path) -> Project:
   if 'project' not in known:
     found = _named(client, _title(path, known['run']))
     known |= {'project': found['id'], 'created_at': found['created_at']}
-    _write(path, known)
+    checksums.write_json(path, known)
   else:
     found = _numbered(client, known, path)
   _check_labels(client, found)
@@ -61,25 +66,26 @@ def find_or_create(client: Client, folder: Path) -> Project:
 
 def _read(path: Path) -> dict[str, Any]:
   if not path.exists():
-    _write(path, {'run': secrets.token_hex(6)})
+    checksums.write_json(path, {'run': secrets.token_hex(6)})
+  what = "the run's name at Label Studio"
+  fix = 'restore it from a backup or choose another --workdir'
+  known = checksums.read_json(path, what=what, fix=fix)
   try:
-    known = json.loads(path.read_text())
-    if not isinstance(known['run'], str):
-      raise TypeError('run')
-  except (ValueError, KeyError, TypeError):
-    raise UserError(
-      f'{path} is damaged: restore it from a backup or choose another '
-      '--workdir.'
-    ) from None
-  return known
-
-
-def _write(path: Path, known: dict[str, Any]) -> None:
-  files.write_bytes(path, (json.dumps(known) + '\n').encode())
+    fields(known, 'it', ('run',), ('project', 'created_at'))
+    if not _RUN.fullmatch(text(known['run'], 'run')):
+      raise BadValue('its run is none')
+    if known.keys() & {'project', 'created_at'}:
+      fields(known, 'it', ('run', 'project', 'created_at'))
+      whole_number(known['project'], 'project', 1, LARGEST_ID)
+      text(known['created_at'], 'created_at', _LONGEST_TIME)
+    return known
+  except BadValue as error:
+    problem = error
+  raise UserError(f'{path}, {what}, is damaged ({problem}): {fix}.')
 
 
 def _title(path: Path, run: str) -> str:
-  name = path.absolute().parent.parent.name
+  name = quoted(path.absolute().parent.parent.name)
   return f'{name[: _TITLE_LENGTH - len(run) - 1]} {run}'.strip()
 
 
@@ -113,10 +119,15 @@ def _named(client: Client, title: str) -> dict[str, Any]:
 
 def _checked(project: Any) -> dict[str, Any]:
   """A project as the server describes it, if that is what it is."""
-  known = isinstance(project, dict) and type(project.get('id')) is int
-  if not known or not isinstance(project.get('created_at'), str):
+  if not isinstance(project, dict):
     raise BadReply('no project')
-  return project
+  try:
+    whole_number(project.get('id'), 'id', 1, LARGEST_ID)
+    text(project.get('created_at'), 'created_at', _LONGEST_TIME)
+    return project
+  except BadValue:
+    problem = 'no project'
+  raise BadReply(problem)
 
 
 def _numbered(
@@ -124,7 +135,7 @@ def _numbered(
 ) -> dict[str, Any]:
   """The project that `path` names, if it is still that one."""
   number = known['project']
-  mend = (
+  fix = (
     'set LABEL_STUDIO_URL to the server that has it and LABEL_STUDIO_API_KEY '
     f'to a token of a user who sees it, or delete {path} to '
     'publish what is not answered yet in a new project.'
@@ -135,11 +146,11 @@ def _numbered(
     if error.status != 404:
       raise
     raise UserError(
-      f'Project {number} of this run is not at {client.url}: {mend}'
+      f'Project {number} of this run is not at {client.url}: {fix}'
     ) from None
   if _checked(found)['created_at'] != known['created_at']:
     raise UserError(
-      f"Project {number} at {client.url} is not this run's: {mend}"
+      f"Project {number} at {client.url} is not this run's: {fix}"
     )
   return found
 
@@ -149,7 +160,8 @@ def _check_labels(client: Client, project: dict[str, Any]) -> None:
   declared: dict[str, set[str]] = {}
   try:
     root = ElementTree.fromstring(project.get('label_config') or '')
-  except ElementTree.ParseError:
+  # TypeError, ValueError: it is no text, or none that can be encoded.
+  except (ElementTree.ParseError, TypeError, ValueError):
     root = ElementTree.Element('View')
   for control in root.iter('BrushLabels'):
     values = {label.get('value', '') for label in control.iter('Label')}

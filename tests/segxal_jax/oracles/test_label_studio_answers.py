@@ -11,12 +11,15 @@ from common_lib import class_table
 from segxal_jax import oracles
 from segxal_jax.oracles.label_studio import (
   answers,
+  board,
   interface,
   oracle,
   picture,
+  project,
   tasks,
 )
 from segxal_jax.oracles.label_studio.answers import BadAnnotation
+from segxal_jax.oracles.label_studio.client import Client
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
 
@@ -186,6 +189,9 @@ def test_which_of_several_annotations_counts():
     [{'id': 'x', 'updated_at': '2026-01-01T00:00:00Z'}],
     [{'id': 1, 'updated_at': 'yesterday'}],
     [{'id': 1, 'updated_at': None}],
+    [{'id': 1, 'updated_at': '2026-01-01' + 'T' * 10**6}],
+    [{'id': 1, 'updated_at': '2026-01-01T00:00:00'}],
+    [{'id': 1, 'updated_at': 10**400}],
   ],
 )
 def test_what_is_not_a_list_of_annotations_is_refused(annotations):
@@ -216,17 +222,138 @@ def _valued(**changes):
     (_valued(format='png'), 'no run-length code'),
     (_valued(rle='abc'), 'not a list'),
     (_valued(rle=[0] * 100_000), 'more than the image could'),
-    (_valued(brushlabels=[]), 'one class'),
     (_valued(brushlabels=['car', 'road']), 'one class'),
     (_valued(brushlabels=['tram']), 'tram'),
     (_valued(brushlabels=[['car']]), 'unknown class'),
     (_valued(brushlabels=['../' * 1000]), 'unknown class .{60}$'),
     (_valued(brushlabels='car'), 'one class'),
+    (_valued(brushlabels={}), 'one class'),
+    (
+      _with(id='\x1b[2J' * 100, value=None),
+      r"region 2 \('\\x1b.{10,60}\) has no",
+    ),
+    (_with(type='brush', value=None), r"region 2 \('r'\) has no run-length"),
   ],
 )
 def test_a_region_that_no_annotator_made_is_refused(region, words):
   with pytest.raises(BadAnnotation, match=words):
     _paint([_with(), region])
+
+
+def test_a_relation_says_nothing_about_labels():
+  box = _box(slice(2, 7), slice(8, 14))
+  relation = {
+    'type': 'relation',
+    'from_id': 'a',
+    'to_id': 'b',
+    'direction': 'right',
+    'labels': ['same object'],
+  }
+  alone = _paint([_brush(box, CAR)])
+  for result in (
+    [relation, _brush(box, CAR)],
+    [_brush(box, CAR), relation | {'from_id': None, 'direction': 7}],
+    [{'type': 'keypoint'}, _brush(box, CAR), {'type': 'relation'}],
+  ):
+    painting = _paint(result)
+    np.testing.assert_array_equal(painting.label, alone.label)
+    assert painting.regions == {'manual': 1}
+  assert (_paint([relation]).label == 255).all()
+
+
+def test_a_region_that_lost_its_label_is_no_region():
+  prediction = _prediction()
+  good = _brush(prediction == CAR, CAR, 'prediction')
+  lost = _brush(prediction == SKY, SKY, 'prediction-changed')
+  expected = np.where(prediction == CAR, CAR, 255)
+  for change in (
+    {'value': lost['value'] | {'brushlabels': []}},
+    {'value': {'format': 'rle', 'rle': lost['value']['rle']}},
+    {'type': 'brush', 'value': {'format': 'rle', 'rle': []}},
+  ):
+    painting = _paint([lost | change, good])
+    np.testing.assert_array_equal(painting.label, expected)
+    assert painting.regions == {'unlabelled': 1, 'prediction': 1}
+    assert painting.overlapping == 0
+
+
+class Server(Client):
+  """Answers about one task as the real one does."""
+
+  def __init__(self, annotations):
+    super().__init__('http://127.0.0.1:1', 'c0ffee00c0ffee00')
+    self._annotations = annotations
+
+  def call(self, method, path, body=None, **query):
+    assert (method, path) == ('GET', '/api/tasks/3/annotations/')
+    # As it comes over the wire.
+    return 200, json.loads(json.dumps(self._annotations))
+
+
+def _asked(tmp_path, annotation):
+  """The answer to a question, and the note about it."""
+  asked = oracle.LabelStudio(Server([annotation]), tmp_path)
+  asked._project = project.Project('run', 1)
+  question = _question()
+  listed = board.Listed(3, 1, 0, 1, False)
+  asked._tasks = {tasks.key('run', question): [listed]}
+  answer = asked.answer(question, None)
+  note = tmp_path / 'answers' / 'cycle002_0000007.json'
+  return answer, json.loads(note.read_text()) if note.exists() else None
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'kept'),
+  [
+    ('lead_time', 12.5, 12.5),
+    ('lead_time', 0, 0),
+    ('lead_time', 10**400, None),
+    ('lead_time', -(10**400), None),
+    ('lead_time', -1.0, None),
+    ('lead_time', float('nan'), None),
+    ('lead_time', float('inf'), None),
+    ('lead_time', 1e12, None),
+    ('lead_time', '12', None),
+    ('lead_time', True, None),
+    ('lead_time', [12], None),
+    ('completed_by', 7, 7),
+    ('completed_by', 10**400, None),
+    ('completed_by', -1, None),
+    ('completed_by', 7.0, None),
+    ('completed_by', '7' * 5000, None),
+    ('completed_by', {'id': 7}, None),
+    ('completed_by', False, None),
+    ('completed_by', None, None),
+  ],
+  ids=lambda value: str(value)[:12],
+)
+def test_time_and_annotator_are_numbers_or_nothing(
+  tmp_path, field, value, kept
+):
+  answer, note = _asked(tmp_path, _annotation([], **{field: value}))
+  assert answer is not None
+  names = {'lead_time': 'lead_time_secs', 'completed_by': 'annotator'}
+  assert note[names[field]] == kept and type(note[names[field]]) is type(kept)
+
+
+@pytest.mark.parametrize(
+  'id', [10**400, -1, True, 1.0, '1', None], ids=lambda value: repr(value)[:9]
+)
+def test_an_annotation_without_a_sensible_number_is_refused(
+  tmp_path, id, capsys
+):
+  answer, note = _asked(tmp_path, _annotation([], id=id))
+  assert answer is None and note is None
+  assert 'task 3 (scene) is refused' in capsys.readouterr().err
+
+
+def test_regions_without_a_label_are_told(tmp_path, capsys):
+  lost = _brush(_box(slice(0, 2), slice(0, 2)), CAR)
+  lost['value']['brushlabels'] = []
+  answer, note = _asked(tmp_path, _annotation([lost, lost]))
+  assert (answer.label == 255).all() and note['regions'] == {'unlabelled': 2}
+  said = capsys.readouterr().err
+  assert 'task 3 (scene): 2 regions without a label count for nothing' in said
 
 
 @pytest.mark.parametrize('result', [None, 'x', {}, [{}] * 2001])
