@@ -145,7 +145,7 @@ def test_evaluate_on_other_data_keeps_the_run(copy_of_finished, shared):
 def test_a_detector_of_the_guide_needs_no_edit(
   copy_of_finished, shared, tmp_path, monkeypatch
 ):
-  guide = (tiny.ROOT / 'docs' / 'detectors.md').read_text()
+  guide = (tiny.ROOT / 'docs' / 'guide' / 'detectors.md').read_text()
   block = re.search(r'```python\n(.*?)```', guide, re.DOTALL).group(1)
   (tmp_path / 'my_detectors.py').write_text(block)
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
