@@ -55,7 +55,7 @@ def _check_detectors(config: Any, model: FSNet) -> None:
         f'choose from {", ".join(learned_detectors.FITTED)}.'
       )
     if learned and not _fits(config, name, learned):
-      learned_detectors.check_fit(learned, config.eval.fitted[learned])
+      learned_detectors.check_fit(learned, config.eval.fitted.get(learned, ''))
 
 
 def _fits(config: Any, name: str, learned: str) -> bool:
@@ -64,7 +64,7 @@ def _fits(config: Any, name: str, learned: str) -> bool:
     return False
   if learned in config.compare.fitted:
     return True
-  if not config.eval.fitted[learned]:
+  if not config.eval.fitted.get(learned, ''):
     raise UserError(
       f'config.eval.detectors names {name!r}, which learns: add {learned!r} to '
       f'config.compare.fitted, or set config.eval.fitted.{learned} to the '

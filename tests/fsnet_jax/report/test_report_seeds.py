@@ -68,6 +68,14 @@ def test_runs_that_do_not_belong_together(tmp_path, second, words):
     seeds.load_runs([first, other])
 
 
+def test_where_things_lie_may_differ(tmp_path):
+  runs = [
+    write_run(tmp_path, seed, 0.9, 0.8, data={'root': str(seed)}, **more)
+    for seed, more in ((0, {}), (1, {'log_every_steps': 3}))
+  ]
+  assert len(seeds.load_runs(runs)) == 2
+
+
 def test_a_missing_file_is_named(tmp_path, capsys):
   assert seeds.main([str(tmp_path / 'none')]) == 2
   words = 'none/report/metrics.json.*cannot be read.*No such file'

@@ -46,3 +46,22 @@ def test_folder_that_is_no_run(tmp_path):
   config.init.phase1 = str(tmp_path / 'none')
   with pytest.raises(UserError, match='none, which holds no run'):
     phase1_reuse.check(config)
+
+
+@pytest.mark.parametrize(
+  ('text', 'words'),
+  [
+    ('', 'config of a run, cannot be read'),
+    ('[]', 'holds no JSON object'),
+    ('[' * 100_000, 'nested too deep'),
+    ('{"init": 3}', 'whose config.json has no failure.decoder'),
+    ('{"phase2_steps": "many"}', "config.phase2_steps is 'many'"),
+    ('{"data": {"num_train": [[1]]}}', 'config.data.num_train is'),
+  ],
+)
+def test_a_damaged_config_of_that_run_is_named(tmp_path, text, words):
+  config = lender(tmp_path)
+  (tmp_path / 'config.json').write_text(text)
+  with pytest.raises(UserError, match='config.init.phase1 names') as error:
+    phase1_reuse.check(config)
+  assert words in str(error.value)
