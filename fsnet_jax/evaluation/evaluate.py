@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -14,7 +13,6 @@ from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.detectors import DETECTORS, use_temperature
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluator import DatasetResult, Evaluator, Observer
-from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.report import (
   failure_overlay,
   text_table,
@@ -42,17 +40,19 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
-def _restored(
-  config: Any, model: FSNet, mesh: Mesh, workdir: Path
-) -> tuple[int, Any]:
-  """The step that is evaluated, and the `TrainState` of then."""
+def _restored(config: Any, workdir: Path) -> tuple[int, Any, Evaluator]:
+  """The step that is evaluated, the `TrainState` of then, and what judges."""
+  mesh = mesh_lib.make_mesh()
+  model = networks.model(config)
   checkpoints = Checkpoints(workdir, read_only=True)
   try:
     step = _choose_step(config, checkpoints, workdir)
-    like = new_state(config, model, mesh)
-    return step, checkpoints.restore(step, like).state
+    state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
+  evaluator = Evaluator(config, model, mesh)
+  evaluator.check_fits(state)
+  return step, state, evaluator
 
 
 def _note_shared_images(config: Any) -> None:
@@ -108,11 +108,7 @@ def evaluate(
       no finite numbers.
     Interrupted: after Ctrl-C or SIGTERM.
   """
-  mesh = mesh_lib.make_mesh()
-  model = networks.model(config)
-  step, state = _restored(config, model, mesh, workdir)
-  evaluator = Evaluator(config, model, mesh)
-  evaluator.check_fits(state)
+  step, state, evaluator = _restored(config, workdir)
   _note_shared_images(config)
   sources = {
     name: data_sources.source(config, name) for name in config.eval.datasets
@@ -123,11 +119,10 @@ def evaluate(
   )
   results = {}
   with StopRequest() as stop:
-    for name in config.eval.datasets:
+    for name, source in sources.items():
       if name in (kept or {}):
         results[name] = kept[name]
         continue
-      source = sources[name]
       say(f'evaluating step {step} on {name}: {len(source)} images')
       observe = (observers or {}).get(name)
       results[name] = evaluator(state, source, stop, observe, name)
