@@ -40,8 +40,8 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
-def _restored(config: Any, workdir: Path) -> tuple[int, Any, Evaluator]:
-  """The step that is evaluated, the `TrainState` of then, and what judges."""
+def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
+  """The step that is evaluated, the `TrainState` of then, an `Evaluator`."""
   mesh = mesh_lib.make_mesh()
   model = networks.model(config)
   checkpoints = Checkpoints(workdir, read_only=True)
