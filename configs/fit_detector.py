@@ -3,8 +3,8 @@
     python main.py --config=configs/fsnet_fcn8.py --workdir=runs/s
     python main.py --config=configs/fit_detector.py --workdir=runs/tcp \
         --config.fit.detector=tcp --config.init.phase1=runs/s
-    python main.py --config=configs/fsnet_fcn8.py --workdir=runs/s \
-        --mode=evaluate --config.eval.detectors="('msp','tcp','tcp_msp')" \
+    python main.py --workdir=runs/s --mode=evaluate \
+        --config.eval.detectors="('msp','tcp','tcp_msp')" \
         --config.eval.fitted.tcp=runs/tcp
 
 The argument is the network, and after an underscore the protocol: `fcn8`

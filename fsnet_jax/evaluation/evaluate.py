@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from common_lib.console import say, show
 from common_lib.errors import UserError
@@ -15,7 +14,6 @@ from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.detectors import use_temperature
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluator import DatasetResult, Evaluator, Observer
-from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.report import (
   failure_overlay,
   text_table,
@@ -43,17 +41,19 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
-def _restored(
-  config: Any, model: FSNet, mesh: Mesh, workdir: Path
-) -> tuple[int, Any]:
-  """The step that is evaluated, and the `TrainState` of then."""
+def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
+  """The step that is evaluated, the `TrainState` of then, an `Evaluator`."""
+  mesh = mesh_lib.make_mesh()
+  model = networks.model(config)
   checkpoints = Checkpoints(workdir, read_only=True)
   try:
     step = _choose_step(config, checkpoints, workdir)
-    like = new_state(config, model, mesh)
-    return step, checkpoints.restore(step, like).state
+    state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
+  evaluator = Evaluator(config, model, mesh)
+  evaluator.check_fits(state)
+  return step, state, evaluator
 
 
 def _note_shared_images(config: Any) -> None:
@@ -109,11 +109,7 @@ def evaluate(
       no finite numbers.
     Interrupted: after Ctrl-C or SIGTERM.
   """
-  mesh = mesh_lib.make_mesh()
-  model = networks.model(config)
-  step, state = _restored(config, model, mesh, workdir)
-  evaluator = Evaluator(config, model, mesh)
-  evaluator.check_fits(state)
+  step, state, evaluator = _restored(config, workdir)
   _note_shared_images(config)
   sources = {
     name: data_sources.source(config, name) for name in config.eval.datasets

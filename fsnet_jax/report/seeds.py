@@ -31,7 +31,8 @@ def load_runs(workdirs: Sequence[Path]) -> list[Mapping[str, Any]]:
   """Reads the metrics of finished runs of one protocol.
 
   Args:
-    workdirs: folders of runs, or the metrics.json files themselves.
+    workdirs: folders of runs or of evaluations, or the metrics.json files
+      themselves.
 
   Returns:
     One `metrics.json` dictionary for each run, by seed.
@@ -64,7 +65,11 @@ def load_runs(workdirs: Sequence[Path]) -> list[Mapping[str, Any]]:
 
 def _load(workdir: Path) -> Mapping[str, Any]:
   """One run's metrics, checked; its config has a whole number as seed."""
-  path = workdir if workdir.is_file() else workdir / 'report/metrics.json'
+  path = workdir / 'report/metrics.json'
+  # A file itself, or the folder of an evaluation.
+  for other in (workdir, workdir / 'metrics.json'):
+    if other.is_file():
+      path = other
   fix = 'name the workdir of a finished run, or evaluate it again'
   run = metrics_json.read_metrics_json(path, fix=fix)
   try:

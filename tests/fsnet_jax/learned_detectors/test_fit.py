@@ -15,8 +15,14 @@ import fsnet_jax.training.trainer
 from common_lib.errors import UserError
 from fsnet_jax import cli, detectors, learned_detectors
 from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.evaluation import identity
 from fsnet_jax.evaluation.eval_step import make_eval_step
-from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
+from fsnet_jax.learned_detectors import (
+  cross_predictions,
+  fit_loop,
+  fit_metadata,
+  frozen_segmentation,
+)
 from fsnet_jax.learned_detectors.tcp import make_confidence
 from fsnet_jax.runtime.interrupts import Interrupted
 from tests.fsnet_jax.learned_detectors import small_fit
@@ -411,3 +417,52 @@ def test_the_command_fits_once(frozen_config, tmp_path, monkeypatch):
   cli.run(config, folder, 'train', {})  # Nothing is left to do.
   with pytest.raises(UserError, match='fit.direct.steps was 3 and is now 4'):
     cli.run(_changed(config, fit__direct__steps=4), folder, 'train', {})
+  with pytest.raises(UserError, match='config.eval.fitted.direct=') as error:
+    cli.run(config, folder, 'evaluate', {})
+  assert '\n' not in str(error.value)
+
+
+def test_fits_and_saves_are_told_apart(fits, frozen_config, tmp_path):
+  folders = [folder for folder, _ in fits.values()]
+  found = {identity.of_fit(folder) for folder in folders}
+  assert len(found) == len(folders)
+  shutil.copytree(folders[0], tmp_path / 'copy')
+  assert identity.of_fit(tmp_path / 'copy') in found
+  saves = []
+  for name in 'ab':
+    small_fit.save_run(frozen_config, tmp_path / name, seed=0)
+    saves.append(identity.of_checkpoints(tmp_path / name))
+  assert saves[0].keys() == saves[1].keys() == {str(small_fit.STEPS)}
+  assert saves[0] != saves[1]
+  assert saves[0] == identity.of_checkpoints(tmp_path / 'a')
+
+
+def test_a_fit_that_saved_nothing_gives_its_folder_up(frozen_config, tmp_path):
+  def claim(name, fingerprint, **changes):
+    config = _changed(frozen_config, **changes)
+    fit_metadata.claim(tmp_path, name, name, config, fingerprint)
+    return fit_metadata.read(tmp_path)
+
+  claim('tcp', 'one')
+  assert claim('direct', 'two', fit__direct__steps=5)['detector'] == 'direct'
+  # What it would have learnt from is a work of its own.
+  (tmp_path / 'failure_data' / 'fold0' / 'checkpoints' / '2').mkdir(
+    parents=True
+  )
+  assert claim('tcp', 'one')['segmentation'] == 'one'
+  (tmp_path / 'checkpoints' / '3').mkdir(parents=True)
+  claim('tcp', 'one')
+  with pytest.raises(UserError, match=r'another S \(one, now two\)'):
+    claim('tcp', 'two')
+  with pytest.raises(UserError, match='fit.tcp.steps was 3 and is now 4'):
+    claim('tcp', 'one', fit__tcp__steps=4)
+
+
+def test_so_does_failure_data(frozen_config, tmp_path):
+  cross_predictions._claim(frozen_config, tmp_path)
+  other = _changed(frozen_config, batch_size=3)
+  cross_predictions._claim(other, tmp_path)
+  (tmp_path / 'fold0' / 'checkpoints' / '2').mkdir(parents=True)
+  cross_predictions._claim(other, tmp_path)
+  with pytest.raises(UserError, match='batch_size was 3 and is now 2'):
+    cross_predictions._claim(frozen_config, tmp_path)

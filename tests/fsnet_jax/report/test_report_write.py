@@ -37,6 +37,15 @@ def test_report_folder(metrics, tmp_path):
   assert 'id="examples"' in paths[1].read_text()
 
 
+def test_pictures_of_an_earlier_report_are_not_left_beside(metrics, tmp_path):
+  group = [make_example(0)]
+  report.write_report(tmp_path, metrics, {'camvid/0001TP:val': group})
+  for name in ('.examples_gone.png.a1b2c3d4', 'examples_gone.png', 'panel.png'):
+    (tmp_path / name).write_text('')
+  paths = report.write_report(tmp_path, metrics, {})
+  assert {*tmp_path.iterdir()} == {*paths, tmp_path / 'panel.png'}
+
+
 def test_only_maps_that_the_examples_carry_are_shown(metrics, tmp_path):
   example = make_example(detectors=('entropy',))
   *_, path = report.write_report(tmp_path, metrics, {'streets/day': [example]})

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from configs import al_reference
+from configs import al_reference, stored_run
+from fsnet_jax.builders import data_sources
 from segxal_jax import cli
 from segxal_jax.config import builders, validation
 from segxal_jax.experiments import baselines
@@ -55,7 +56,7 @@ def _ids(source):
   return {source[place]['id'] for place in range(len(source))}
 
 
-def test_cells_are_run_once_measured_and_reported(data, tmp_path):
+def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
   config = _config(data)
   found = baselines.cells_of(config)
   titles = [(cell.title, cell.number, cell.config.seed) for cell in found]
@@ -98,6 +99,14 @@ def test_cells_are_run_once_measured_and_reported(data, tmp_path):
   assert names == {'metrics.json', 'tables.md', 'report.html', 'curves_0.png'}
   page = (report / 'report.html').read_text()
   assert whole in page and 'src="http' not in page
+  # What was measured is shown again without any image.
+  table = (report / 'tables.md').read_bytes()
+  (report / 'tables.md').unlink()
+  with monkeypatch.context() as patch:
+    patch.setattr(builders, '_training_split', None)
+    patch.setattr(data_sources, 'source', None)
+    cli.run(stored_run.get_config(str(tmp_path)), tmp_path, 'evaluate', origin)
+  assert (report / 'tables.md').read_bytes() == table
 
 
 def test_a_larger_share_contains_the_smaller_ones():
