@@ -43,7 +43,6 @@ from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import evaluator as evaluate
-from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.per_image_observer import DatasetObserver
 from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
@@ -51,6 +50,7 @@ from fsnet_jax.metrics import bootstrap
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 from fsnet_jax.runtime.interrupts import StopRequest
+from fsnet_jax.steps.eval_step import DropoutSampling, make_eval_step
 
 LEARNED = ('fsnet', 'tcp', 'direct', 'synthcp', 'ensemble')
 _S, _DROPOUT = 'S alone', 'mc_dropout'

@@ -23,8 +23,8 @@ from benchmarks.comparison_cost import LEARNED, machine, random_fits
 from common_lib import class_table
 from fsnet_jax.builders import networks
 from fsnet_jax.detectors import fitted_name, resolve
-from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.experiments.comparison import cells
+from fsnet_jax.steps.eval_step import DropoutSampling, make_eval_step
 
 _S, _DROPOUT, _ALL = 'S alone', 'mc_dropout', 'every score'
 

@@ -51,7 +51,7 @@ def lower(name, settings, phase):
 
   from benchmarks.peers import torch_reference
   from fsnet_jax.models.cpu import conv_forms
-  from fsnet_jax.training import optimizers, train_step
+  from fsnet_jax.steps import optimizers, train_step
 
   model = own_model(settings)
   optimizer = optimizers.make_optimizer(

@@ -93,8 +93,8 @@ import sys
 for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'clu', 'orbax',
              'orbax.checkpoint', 'array_record'):
   sys.modules[name] = None
-import fsnet_jax.training.train_step, fsnet_jax.training.optimizers
-import fsnet_jax.evaluation.eval_step, fsnet_jax.metrics.ranking.exact
+import fsnet_jax.steps.train_step, fsnet_jax.steps.optimizers
+import fsnet_jax.steps.eval_step, fsnet_jax.metrics.ranking.exact
 import fsnet_jax.detectors, fsnet_jax.learned_detectors
 """
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)

@@ -5,8 +5,8 @@ from typing import Any
 import optax
 
 from fsnet_jax.builders import networks
-from fsnet_jax.training import optimizers
-from fsnet_jax.training.train_step import LossOptions
+from fsnet_jax.steps import optimizers
+from fsnet_jax.steps.train_step import LossOptions
 
 
 def _segmentation_lr(config: Any) -> optax.Schedule:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from common_lib.class_table import VOID
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.training.losses import VOID
 
 #: Temperatures tried, evenly spaced in their logarithm.
 GRID = np.geomspace(0.2, 20.0, 61)

@@ -20,8 +20,6 @@ from fsnet_jax.detectors import (
   fitted_name,
   temperature_scaling,
 )
-from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
-from fsnet_jax.evaluation.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.evaluation.image_tables import ImageTables
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.image_table import ImageTable
@@ -33,7 +31,9 @@ from fsnet_jax.report import (
 )
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
-from fsnet_jax.training.train_step import TrainState
+from fsnet_jax.steps.coarse_label_eval_step import make_grouped_eval_step
+from fsnet_jax.steps.eval_step import DropoutSampling, make_eval_step
+from fsnet_jax.steps.train_step import TrainState
 from input_pipeline import class_groups
 from input_pipeline.datasets.base import Source
 

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from common_lib.class_table import VOID
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.cost import Cost
-from fsnet_jax.training.losses import VOID
 
 Variables = Mapping[str, Any]
 Batch = Mapping[str, Array]

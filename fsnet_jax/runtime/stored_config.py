@@ -33,8 +33,6 @@ _TRAINED = (
 _FITTED = _TRAINED | fields.FIT
 # Which cells, seeds and methods a table shows.
 _OF_TASK = {'ablation': ('ablation.',), 'compare': ('compare.',)}
-# Active learning measures each cycle's networks, and keeps the last.
-_NEVER = {'segxal': ('eval.datasets',)}
 
 # The config file of `--config` where that is left out.
 _STAND_IN = Path('configs', 'stored_run.py')
@@ -96,7 +94,6 @@ def differences(
   task = present.get('task')
   free = _OF_TASK.get(task, ())
   decided = _TRAINED if mode == 'train' else _FITTED
-  fixed = _NEVER.get(task, ())
   old, new = flatten(stored), flatten(present)
   keys = old.keys() | new.keys()
   if mode != 'train':
@@ -107,10 +104,7 @@ def differences(
     f'{quoted(repr(new.get(key)))}'
     for key in sorted(keys)
     if old.get(key) != new.get(key)
-    and (
-      key in fixed
-      or not (key.startswith(free) or fields.may_differ(key, decided, table))
-    )
+    and not (key.startswith(free) or fields.may_differ(key, decided, table))
   ]
 
 

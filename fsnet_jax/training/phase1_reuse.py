@@ -20,7 +20,7 @@ from fsnet_jax.config import fields, resolution
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.workdir import flatten
-from fsnet_jax.training.train_step import TrainState, create_state
+from fsnet_jax.steps.train_step import TrainState, create_state
 
 # What must be as it was in that run: what it began with is its own affair.
 _FIXED = fields.DATA | fields.PHASE1

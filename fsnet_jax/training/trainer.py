@@ -12,10 +12,6 @@ from jax.sharding import Mesh
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources, networks, optimization
-from fsnet_jax.evaluation.eval_step import (
-  make_validation_step,
-  validation_losses,
-)
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -25,13 +21,17 @@ from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
-from fsnet_jax.training import phase1_reuse
-from fsnet_jax.training.optimizers import NOT_YET
-from fsnet_jax.training.train_step import (
+from fsnet_jax.steps.eval_step import (
+  make_validation_step,
+  validation_losses,
+)
+from fsnet_jax.steps.optimizers import NOT_YET
+from fsnet_jax.steps.train_step import (
   TrainState,
   create_state,
   make_train_step,
 )
+from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
 # With several processes, asking all of them whether anyone was interrupted

@@ -7,8 +7,8 @@ import optax
 
 from fsnet_jax.builders import optimization
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.training.optimizers import NOT_YET
-from fsnet_jax.training.train_step import (
+from fsnet_jax.steps.optimizers import NOT_YET
+from fsnet_jax.steps.train_step import (
   Batch,
   LossOptions,
   Scalars,

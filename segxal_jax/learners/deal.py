@@ -20,7 +20,7 @@ from fsnet_jax.builders import networks, optimization
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.layers import basic, initializers
-from fsnet_jax.training.train_step import LossOptions
+from fsnet_jax.steps.train_step import LossOptions
 from segxal_jax.learners.base import Plain
 
 

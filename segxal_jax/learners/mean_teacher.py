@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer
 
+from common_lib.class_table import VOID
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.training.losses import VOID
-from fsnet_jax.training.train_step import TrainState
+from fsnet_jax.steps.train_step import TrainState
 from segxal_jax.explanation.step import logits_fn, variables_of
 from segxal_jax.learners.base import Plain, Step
 

@@ -16,7 +16,7 @@ from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
-from fsnet_jax.training.train_step import TrainState, create_state
+from fsnet_jax.steps.train_step import TrainState, create_state
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.datasets.base import Source

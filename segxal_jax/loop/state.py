@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from fsnet_jax.training.train_step import TrainState
+from fsnet_jax.steps.train_step import TrainState
 
 # A cycle runs them in this order; 'done' ends the loop.
 STAGES = ('train', 'predict', 'explain', 'query', 'annotate', 'select')

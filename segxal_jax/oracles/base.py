@@ -8,10 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
+from common_lib.class_table import VOID
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries.regions import Region
-
-VOID = 255
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-VOID = 255
+from common_lib.class_table import VOID
+
 # An outline may be this far from the true border.
 TOLERANCE_PX = 1.0
 

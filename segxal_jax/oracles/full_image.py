@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import VOID, Answer, Question
+from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool.ledger import Cost
 
 

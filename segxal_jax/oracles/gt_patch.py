@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from segxal_jax.oracles.base import VOID, Answer, Question, fill
+from common_lib.class_table import VOID
+from segxal_jax.oracles.base import Answer, Question, fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
 

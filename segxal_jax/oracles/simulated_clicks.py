@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from common_lib import random_streams
+from common_lib.class_table import VOID
 from segxal_jax import acquisition
-from segxal_jax.oracles.base import VOID, Answer, Oracle, Question, fill
+from segxal_jax.oracles.base import Answer, Oracle, Question, fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import region_selectors
 

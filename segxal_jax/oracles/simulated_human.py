@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from common_lib import random_streams
+from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import VOID, Answer, Question, fill
+from segxal_jax.oracles.base import Answer, Question, fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries.regions import Region
 

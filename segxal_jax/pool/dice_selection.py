@@ -5,8 +5,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import UInt8
 
-VOID = 255
-
 
 @dataclasses.dataclass(frozen=True)
 class DiceScores:

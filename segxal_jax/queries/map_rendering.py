@@ -13,7 +13,6 @@ from common_lib import class_table
 from fsnet_jax.report.figures.examples import ERROR_COLOR
 from segxal_jax.queries.regions import Region
 
-VOID = 255
 PROMPT_COLOR = (255, 0, 200)
 _MIN_WIDTH_PX = 320
 _MAX_WIDTH_PX = 512

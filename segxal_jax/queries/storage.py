@@ -19,7 +19,6 @@ from segxal_jax.oracles import Question
 from segxal_jax.queries.region_selectors import Asks
 from segxal_jax.queries.regions import Region
 
-VOID = 255
 # Those with a picture in the report, all in [0, 1]; half precision is far
 # finer than a colour.
 MAPS = ('entropy', 'proximity', 'cam', 'pae', 'eem', 'failure')

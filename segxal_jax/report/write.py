@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from common_lib import class_table
 from common_lib.console import say, show
 from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
@@ -122,7 +123,7 @@ def _curves(metrics: Mapping[str, Any], pool: Any) -> bytes:
 
 
 def _labelled_pixels(pool: Any, index: int) -> int:
-  return int((np.asarray(pool[index]['label']) != storage.VOID).sum())
+  return int((np.asarray(pool[index]['label']) != class_table.VOID).sum())
 
 
 def _through_cycles(

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import math
 
-from street_scenes.layout.scene_builder import (
-  FAR,
-  POLE,
-  SIGN,
-  SIGNAL,
-  VOID,
-  Site,
-)
+from common_lib.class_table import VOID
+from street_scenes.layout.scene_builder import FAR, POLE, SIGN, SIGNAL, Site
 from street_scenes.layout.street import Side
 from street_scenes.objects import furniture
 from street_scenes.types import Number, Point

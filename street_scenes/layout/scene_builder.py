@@ -20,7 +20,6 @@ from street_scenes.types import Color, Number, Span
 WALK, BUILDING, WALL, FENCE, POLE, SIGNAL, SIGN = 1, 2, 3, 4, 5, 6, 7
 VEGETATION, TERRAIN, SKY, PERSON, RIDER = 8, 9, 10, 11, 12
 CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = 13, 14, 15, 16, 17, 18
-VOID = 255
 
 # Bins of the skyline: one a metre, from this z.
 SKYLINE_START = -20

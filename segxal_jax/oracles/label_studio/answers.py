@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from segxal_jax.oracles.base import VOID
+from common_lib.class_table import VOID
 from segxal_jax.oracles.label_studio import interface, rle
 
 _OPAQUE = 128

@@ -10,11 +10,12 @@ import jax
 import numpy as np
 
 from common_lib import files
+from common_lib.class_table import VOID
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import VOID, Answer, Question, fill
+from segxal_jax.oracles.base import Answer, Question, fill
 from segxal_jax.oracles.label_studio import answers, board, project, tasks
 from segxal_jax.oracles.label_studio.board import Listed
 from segxal_jax.oracles.label_studio.client import (

@@ -148,16 +148,16 @@ _NOT_OF_A_RUN = (
 
 
 def test_what_may_change_when_a_run_goes_on():
-  from fsnet_jax.runtime import workdir
+  from fsnet_jax.runtime import stored_config
 
   expected = _free_by_prefix(fields.FIELDS, (*_NOT_OF_A_RUN, 'fit.'))
-  assert _free(fields.FIELDS, workdir._FIXED) == expected
+  assert _free(fields.FIELDS, stored_config._TRAINED) == expected
   table = segxal_fields.FIELDS
   words = [word for word in _NOT_OF_A_RUN if word != 'compare.']
   of_oracle = ('oracle.wait', 'oracle.poll_secs', 'oracle.recorded')
   expected = _free_by_prefix(table, (*words, 'fit.', *of_oracle))
   # Each cycle is measured on them.
-  assert _free(table, workdir._FIXED) == expected - {'eval.datasets'}
+  assert _free(table, stored_config._TRAINED) == expected - {'eval.datasets'}
 
 
 def test_what_a_shared_phase_1_does_not_depend_on():

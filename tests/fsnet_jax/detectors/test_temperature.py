@@ -7,10 +7,10 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from common_lib.class_table import VOID
 from fsnet_jax.detectors import temperature_scaling
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
-from fsnet_jax.training.losses import VOID
 
 
 class Fixed(FSNet):

@@ -17,7 +17,7 @@ from fsnet_jax.models.segmentation.protocol import SegmentationOutput
 from fsnet_jax.report import metrics_json, schema
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import StopRequest
-from fsnet_jax.training.train_step import TrainState
+from fsnet_jax.steps.train_step import TrainState
 from tests.fsnet_jax.report.report_data import make_metrics
 
 SIZE = (6, 8)

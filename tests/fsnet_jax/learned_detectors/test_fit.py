@@ -16,7 +16,6 @@ from common_lib.errors import UserError
 from fsnet_jax import cli, detectors, learned_detectors
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.evaluation import identity
-from fsnet_jax.evaluation.eval_step import make_eval_step
 from fsnet_jax.learned_detectors import (
   cross_predictions,
   fit_loop,
@@ -25,6 +24,7 @@ from fsnet_jax.learned_detectors import (
 )
 from fsnet_jax.learned_detectors.tcp import make_confidence
 from fsnet_jax.runtime.interrupts import Interrupted
+from fsnet_jax.steps.eval_step import make_eval_step
 from tests.fsnet_jax.learned_detectors import small_fit
 from tests.fsnet_jax.models import quick, small_networks
 

@@ -10,7 +10,7 @@ import pytest
 
 from common_lib.errors import UserError
 from fsnet_jax.runtime.checkpointing import Checkpoints
-from fsnet_jax.training import optimizers, train_step
+from fsnet_jax.steps import optimizers, train_step
 from tests.fsnet_jax.models import small_networks
 
 

@@ -10,8 +10,8 @@ from scipy import special, stats
 
 from common_lib.errors import UserError
 from configs import fsnet_deeplabv2, fsnet_fcn8, segxal_unet
-from fsnet_jax.training import losses
-from fsnet_jax.training.train_step import TrainState
+from fsnet_jax.steps import losses
+from fsnet_jax.steps.train_step import TrainState
 from segxal_jax import learners
 from segxal_jax.config import validation
 from segxal_jax.learners import deal, mean_teacher

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from fsnet_jax.training.train_step import TrainState
+from fsnet_jax.steps.train_step import TrainState
 from segxal_jax.loop import stopping
 from segxal_jax.loop.state import STAGES, LoopState
 from segxal_jax.pool.ledger import Cost

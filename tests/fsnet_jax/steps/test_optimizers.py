@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from fsnet_jax.training import optimizers
+from fsnet_jax.steps import optimizers
 
 
 def _optimizer(**changes):

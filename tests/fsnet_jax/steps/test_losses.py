@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_expit, logsumexp
 from sklearn.metrics import log_loss
 
-from fsnet_jax.training import losses
+from fsnet_jax.steps import losses
 
 SHAPE = (2, 5, 7)
 

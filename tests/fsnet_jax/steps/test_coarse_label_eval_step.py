@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from fsnet_jax import detectors
-from fsnet_jax.evaluation.coarse_label_eval_step import make_grouped_eval_step
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.ranking.exact import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from fsnet_jax.steps.coarse_label_eval_step import make_grouped_eval_step
 from input_pipeline.class_groups import for_evaluation
 from input_pipeline.datasets import idd_lite
 

@@ -7,7 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from fsnet_jax.training import gradient_accumulation, losses
+from common_lib import class_table
+from fsnet_jax.steps import gradient_accumulation, losses
 
 
 @flax.struct.dataclass
@@ -19,7 +20,7 @@ class State:
 def _linear_loss(params, state, batch):
   """A pixel-wise linear S; its one statistic counts the calls."""
   logits = batch['image'] @ params['kernel'] + params['bias']
-  valid = batch['label'] != losses.VOID
+  valid = batch['label'] != class_table.VOID
   loss = losses.segmentation_loss(logits, batch['label'], valid)
   stats = {'calls': state.batch_stats['calls'] + 1}
   key = jax.random.wrap_key_data(state.dropout_key)
@@ -34,9 +35,9 @@ def _problem(void_images=()):
   }
   # Unequal numbers of labelled pixels, so that the weights matter.
   for index in range(6):
-    batch['label'][index, :, : index // 2] = losses.VOID
+    batch['label'][index, :, : index // 2] = class_table.VOID
   for index in void_images:
-    batch['label'][index] = losses.VOID
+    batch['label'][index] = class_table.VOID
   batch['label'] = jnp.asarray(batch['label'])
   params = {
     'kernel': jnp.asarray(rng.normal(size=(3, 4)), jnp.float32),

@@ -5,9 +5,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Integer
 
-# The label of pixels that count nowhere.
-VOID = 255
-
 _FORMS = ('balanced', 'pos_weight', 'bce', 'wce')
 
 

@@ -11,8 +11,8 @@ import pytest
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
-from fsnet_jax.training import optimizers
-from fsnet_jax.training.train_step import (
+from fsnet_jax.steps import optimizers
+from fsnet_jax.steps.train_step import (
   LossOptions,
   create_state,
   make_train_step,

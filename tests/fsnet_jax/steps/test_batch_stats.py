@@ -6,8 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from fsnet_jax.evaluation import eval_step
-from fsnet_jax.training import optimizers, train_step
+from fsnet_jax.steps import eval_step, optimizers, train_step
 from tests.fsnet_jax.models import quick, small_networks
 
 MODEL = small_networks.fsnet()

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from common_lib.class_table import VOID
 from fsnet_jax.detectors import FailureDetector, ForwardPass
 from fsnet_jax.metrics.failure import failure_counts
 from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.training.losses import VOID, failure_target
+from fsnet_jax.steps.losses import failure_target
 
 Batch = Mapping[str, Array]
 

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from common_lib import class_table
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.training import gradient_accumulation, losses
-from fsnet_jax.training.optimizers import l2_weight_schedule
+from fsnet_jax.steps import gradient_accumulation, losses
+from fsnet_jax.steps.optimizers import l2_weight_schedule
 
 Batch = Mapping[str, Array]
 Scalars = dict[str, Array]
@@ -92,7 +93,7 @@ def create_state(
 
 def _valid_pixels(batch: Batch) -> Array:
   """True where the label is not void; padding images are void throughout."""
-  return batch['label'] != losses.VOID
+  return batch['label'] != class_table.VOID
 
 
 def _segment(model: FSNet, params, state: TrainState, batch: Batch):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fsnet_jax.training.losses import VOID
+from common_lib.class_table import VOID
 
 Batch = Mapping[str, Array]
 # (params, state, batch) -> (loss, (batch_stats, scalars))

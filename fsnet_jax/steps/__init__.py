@@ -1,0 +1,1 @@
+"""Pure steps: state and batch in, state and numbers out; compiled, no I/O."""
