@@ -186,6 +186,7 @@ def test_help_of_a_mistake_is_a_mistake():
 def test_neither_a_mistake_nor_help_waits_for_jax():
   program = """
 import sys
+from launcher import command
 for flags in (['--help'], [sys.argv[1], '--help'],
               [sys.argv[1], '--config.eval.detectors=()'],
               [sys.argv[1], '--config.eval.root.camvid=x']):

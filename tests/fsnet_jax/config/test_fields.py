@@ -27,8 +27,8 @@ SHIPPED = {
   'al_compare': al_compare.arguments(),
   'al_reference': _PROTOCOLS,
 }
-# They are of no protocol; the others take their fields.
-_SHARED = ('common', 'compare_common', 'segxal_common')
+# They are of no protocol; the others take their fields, or a run's.
+_SHARED = ('common', 'compare_common', 'segxal_common', 'stored_run')
 
 
 def table_of(config):
