@@ -17,7 +17,11 @@ from fsnet_jax.evaluation import folders
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import mesh
-from fsnet_jax.runtime.workdir import open_finished, open_workdir
+from fsnet_jax.runtime.workdir import (
+  check_workdir,
+  open_finished,
+  open_workdir,
+)
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
@@ -186,6 +190,7 @@ def run(
     Interrupted: if the run was stopped and can be continued.
   """
   logging.set_verbosity(logging.WARNING)
+  check_workdir(workdir, config, mode)
   _check(config, mode)
   use_compilation_cache(config.compilation_cache_dir)
   _TASKS[config.task](config, workdir, mode, origin)

@@ -9,7 +9,11 @@ from absl import logging
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
 from fsnet_jax.runtime import mesh
-from fsnet_jax.runtime.workdir import open_finished, open_workdir
+from fsnet_jax.runtime.workdir import (
+  check_workdir,
+  open_finished,
+  open_workdir,
+)
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from segxal_jax.config import builders, validation
@@ -55,6 +59,7 @@ def run(
     Interrupted: if the run was stopped, or waits for annotators.
   """
   logging.set_verbosity(logging.WARNING)
+  check_workdir(workdir, config, mode)
   _check(config, mode)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   if mode == 'train':
