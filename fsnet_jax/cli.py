@@ -14,6 +14,7 @@ from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.evaluation import folders
+from fsnet_jax.learned_detectors import fit_metadata
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import mesh
@@ -154,6 +155,8 @@ def _run_fit(
       '--config.eval.detectors.'
     )
   learned_detectors.check(name, config)
+  section = learned_detectors.section_of(learned_detectors.FITTED[name])
+  fit_metadata.check(workdir, name, section, config)
   with open_workdir(workdir, config):
     learned_detectors.fit(name, config, workdir)
 

@@ -40,8 +40,13 @@ _TRAINING = (
   'oracle.poll_secs',
   'oracle.recorded',
 )
-# Which cells, seeds and methods a table shows.
-_OF_TASK = {'ablation': ('ablation.',), 'compare': ('compare.',)}
+# Which cells, seeds and methods a table shows; what a fit depends on, its own
+# description says.
+_OF_TASK = {
+  'ablation': ('ablation.',),
+  'compare': ('compare.',),
+  'fit': ('fit.',),
+}
 # Active learning measures each cycle's networks, and keeps the last.
 _NEVER = {'segxal': ('eval.datasets',)}
 
