@@ -15,10 +15,15 @@ from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.config import resolution, validation
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
+from fsnet_jax.learned_detectors import fit_metadata
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import compilation_cache, mesh
-from fsnet_jax.runtime.workdir import open_finished, open_workdir
+from fsnet_jax.runtime.workdir import (
+  check_workdir,
+  open_finished,
+  open_workdir,
+)
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
@@ -154,6 +159,8 @@ def _run_fit(
       '--config.eval.detectors.'
     )
   learned_detectors.check(name, config)
+  section = learned_detectors.section_of(learned_detectors.FITTED[name])
+  fit_metadata.check(workdir, name, section, config)
   with open_workdir(workdir, config):
     learned_detectors.fit(name, config, workdir)
 
@@ -191,6 +198,7 @@ def run(
   """
   logging.set_verbosity(logging.WARNING)
   config = resolution.resolved(config)
+  check_workdir(workdir, config, mode)
   _check(config, mode)
   use_compilation_cache(config.compilation_cache_dir)
   _TASKS[config.task](config, workdir, mode, origin)

@@ -10,7 +10,11 @@ from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
 from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
-from fsnet_jax.runtime.workdir import open_finished, open_workdir
+from fsnet_jax.runtime.workdir import (
+  check_workdir,
+  open_finished,
+  open_workdir,
+)
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from segxal_jax.config import builders, validation
@@ -58,6 +62,7 @@ def run(
   """
   logging.set_verbosity(logging.WARNING)
   config = resolution.resolved(config, FIELDS)
+  check_workdir(workdir, config, mode, FIELDS)
   _check(config, mode)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
   if mode == 'train':

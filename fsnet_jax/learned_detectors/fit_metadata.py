@@ -51,11 +51,7 @@ def claim(
   Raises:
     UserError: the folder holds another fit, or cannot be written.
   """
-  present = {
-    'detector': name,
-    'segmentation': fingerprint,
-    'config': json.loads(json.dumps(config.to_dict())),
-  }
+  present = _described(name, config, fingerprint)
   path = folder / FILE
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,6 +67,39 @@ def claim(
       'for the fit.'
     ) from None
   barrier('fit description')
+  _refuse_another(folder, present, section)
+
+
+def check(folder: Path, name: str, section: str, config: Any) -> None:
+  """As `claim`, before S is read: changes nothing.
+
+  Args:
+    folder: of the fit, which need not be there.
+    name: of the detector.
+    section: of its options in `config.fit`.
+    config: the run's.
+
+  Raises:
+    UserError: the folder holds another fit.
+  """
+  if (folder / FILE).exists() and has_results(folder, besides=FAILURE_DATA):
+    fingerprint = read(folder)['segmentation']
+    _refuse_another(folder, _described(name, config, fingerprint), section)
+
+
+def _described(name: str, config: Any, fingerprint: str) -> dict[str, Any]:
+  """What `fit.json` holds."""
+  return {
+    'detector': name,
+    'segmentation': fingerprint,
+    'config': json.loads(json.dumps(config.to_dict())),
+  }
+
+
+def _refuse_another(
+  folder: Path, present: dict[str, Any], section: str
+) -> None:
+  """Raises UserError unless a folder's fit is the one that is described."""
   problem = _difference(read(folder), present, section)
   if problem:
     raise UserError(f'{folder} holds a fit {problem}.')

@@ -31,8 +31,13 @@ _TRAINED = (
   fields.DATA | fields.START | fields.PHASE1 | fields.PHASE2 | fields.CYCLES
 )
 _FITTED = _TRAINED | fields.FIT
-# Which cells, seeds and methods a table shows.
-_OF_TASK = {'ablation': ('ablation.',), 'compare': ('compare.',)}
+# Which cells, seeds and methods a table shows; what a fit depends on, its own
+# description says.
+_OF_TASK = {
+  'ablation': ('ablation.',),
+  'compare': ('compare.',),
+  'fit': ('fit.',),
+}
 
 # The config file of `--config` where that is left out.
 _STAND_IN = Path('configs', 'stored_run.py')

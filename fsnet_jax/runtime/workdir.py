@@ -24,6 +24,7 @@ from fsnet_jax.runtime.stored_config import flatten
 
 __all__ = [
   'check_still_there',
+  'check_workdir',
   'flatten',
   'forget',
   'has_results',
@@ -116,21 +117,53 @@ def _note_no_locks(reason: str) -> None:
   )
 
 
-def _take_over(
-  workdir: Path, config: Mapping[str, Any], table: Mapping[str, Field]
+def check_workdir(
+  workdir: Path,
+  config: Any,
+  mode: str,
+  table: Mapping[str, Field] = fields.FIELDS,
 ) -> None:
-  """Makes sure that a folder is this run's, or that it is nobody's.
+  """Finds what is wrong with a folder, before data are read for nothing.
+
+  Args:
+    workdir: of the command; nothing is made or changed there.
+    config: the command's `ConfigDict`.
+    mode: of the command.
+    table: of the fields of such a config.
+
+  Raises:
+    UserError: the folder is of another config's run, or there is no run to
+      look at.
+  """
+  stored, results = workdir / stored_config.FILE, has_results(workdir)
+  # The folder that many runs are in is none of them.
+  a_run = stored.exists() or (workdir / 'checkpoints').is_dir()
+  if mode != 'train' and not (results and a_run):
+    raise UserError(
+      f'--mode={mode} found no checkpoint in --workdir={workdir}: train '
+      'first, or name the folder of a run.'
+    )
+  if stored.exists() and (results or not _is_ours(workdir)):
+    plain = stored_config.as_plain(config)
+    _check_same_run(workdir, plain, mode, table)
+
+
+def _is_ours(workdir: Path) -> bool:
+  """Whether a `config.json` is of this program."""
+  return stored_config.read(workdir).keys() >= {'image_size', 'data', 'eval'}
+
+
+def _take_over(workdir: Path, config: Any, table: Mapping[str, Field]) -> None:
+  """Makes a folder this run's that is of another one, which saved nothing.
 
   A run that was refused, or diverged, before it saved anything owns nothing:
   the corrected command may have its folder.
   """
-  if not (workdir / stored_config.FILE).exists():
+  if not (workdir / stored_config.FILE).exists() or has_results(workdir):
     return
+  plain = stored_config.as_plain(config)
   stored = stored_config.read(workdir)
-  ours = stored.keys() >= {'image_size', 'data', 'eval'}
-  if not ours or has_results(workdir):
-    _check_same_run(workdir, config, 'train', table)
-  elif stored_config.differences(stored, config, 'train', table):
+  if stored_config.differences(stored, plain, 'train', table):
     say(f'note: {workdir} is of a run that saved nothing: it is used for this')
     for name in _TRACES:
       forget(workdir / name)
@@ -140,7 +173,7 @@ def _take_over(
 
 def forget(path: Path) -> None:
   """Deletes a file or a folder, if it is there."""
-  if path.is_dir():
+  if path.is_dir() and not path.is_symlink():
     shutil.rmtree(path)
   else:
     path.unlink(missing_ok=True)
@@ -199,14 +232,14 @@ def open_workdir(
     UserError: if the folder belongs to a run with another config, is in use
       or cannot be written; or, within the block, if its disk is full.
   """
-  plain = stored_config.as_plain(config)
+  text = json.dumps(stored_config.as_plain(config), indent=2) + '\n'
   with contextlib.ExitStack() as stack:
     if jax.process_index() == 0:
       with _writable(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_exclusive(workdir))
-        _take_over(workdir, plain, table)
-        text = json.dumps(plain, indent=2) + '\n'
+        check_workdir(workdir, config, 'train', table)
+        _take_over(workdir, config, table)
         write_text(workdir / stored_config.FILE, text)
     barrier('workdir')
     stack.enter_context(disk_errors.explained(workdir))
@@ -234,15 +267,9 @@ def open_finished(
   """
   with contextlib.ExitStack() as stack:
     if jax.process_index() == 0:
-      if not has_results(workdir):
-        raise UserError(
-          f'--mode={mode} found no checkpoint in --workdir={workdir}: train '
-          'first, or name the folder of a run.'
-        )
+      check_workdir(workdir, config, mode, table)
       with _writable(workdir):
         stack.enter_context(_exclusive(workdir))
-      if (workdir / stored_config.FILE).exists():
-        _check_same_run(workdir, stored_config.as_plain(config), mode, table)
     barrier('workdir')
     stack.enter_context(disk_errors.explained(workdir))
     yield

@@ -417,6 +417,9 @@ def test_the_command_fits_once(frozen_config, tmp_path, monkeypatch):
   cli.run(config, folder, 'train', {})  # Nothing is left to do.
   with pytest.raises(UserError, match='fit.direct.steps was 3 and is now 4'):
     cli.run(_changed(config, fit__direct__steps=4), folder, 'train', {})
+  # What was refused has not claimed it.
+  stored = json.loads((folder / 'config.json').read_text())
+  assert stored['fit']['direct']['steps'] == 3
   with pytest.raises(UserError, match='config.eval.fitted.direct=') as error:
     cli.run(config, folder, 'evaluate', {})
   assert '\n' not in str(error.value)

@@ -12,6 +12,7 @@ from common_lib.errors import UserError
 from fsnet_jax.runtime import workdir
 from fsnet_jax.runtime.workdir import (
   check_still_there,
+  check_workdir,
   has_results,
   open_finished,
   open_workdir,
@@ -125,6 +126,24 @@ def test_a_look_at_a_run_that_does_not_exist_leaves_nothing(tmp_path):
   ):
     pass
   assert not workdir.exists()
+
+
+@pytest.mark.parametrize('mode', ['train', 'evaluate'])
+def test_another_run_is_noticed_before_anything_is_made(tmp_path, mode):
+  run = tmp_path / 'runs' / 'one'
+  with open_workdir(run, _config()):
+    _save_a_checkpoint(run)
+  (run / '.lock').unlink()
+  check_workdir(run, _config(), mode)
+  with pytest.raises(UserError, match='seed was 0 and is now 1'):
+    check_workdir(run, _config(seed=1), mode)
+  assert not (run / '.lock').exists()
+  # The folder of all runs is no run.
+  if mode == 'evaluate':
+    with pytest.raises(UserError, match='no checkpoint'):
+      check_workdir(tmp_path / 'runs', _config(), mode)
+  else:
+    check_workdir(tmp_path / 'runs', _config(), mode)
 
 
 def test_a_look_at_a_run_changes_nothing_of_it(tmp_path):
