@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from common_lib import files
+from common_lib import files, interrupts
 from common_lib.class_table import VOID
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -222,6 +222,7 @@ class LabelStudio:
           f'{pause:.0f} s'
         )
         time.sleep(pause)
+        interrupts.check('while Label Studio does not answer')
     return None
 
 
