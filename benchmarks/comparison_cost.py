@@ -29,7 +29,7 @@ import os
 import platform
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -228,7 +228,7 @@ class Subject:
 
 
 @contextlib.contextmanager
-def _fixed_temperature() -> Iterator[None]:
+def _fixed_temperature() -> Generator[None]:
   """Temperature 1, which needs no validation images."""
   with mock.patch.object(evaluate.Evaluator, '_fit', lambda self, state: 1.0):
     yield

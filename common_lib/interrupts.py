@@ -23,12 +23,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
+from typing import Any
 
 # Of a run that has saved what there is, or had nothing to save.
 CONTINUE = 75
 
+# What `signal.signal` takes and returns; None is a handler of C's.
+_Handler = Callable[[int, FrameType | None], Any] | signal.Handlers | int | None
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # `timeout`, `srun` and other launchers pass on to their child what the child
 # got from the terminal itself: one request, though two signals.
@@ -61,7 +64,7 @@ class Section:
     """
     self.where = where
     self.has_work = has_work
-    self._previous: dict[signal.Signals, object] = {}
+    self._previous: dict[signal.Signals, _Handler] = {}
 
   def __enter__(self):
     _process.sections.append(self)
@@ -196,7 +199,7 @@ def take_signals() -> None:
 
 
 @contextlib.contextmanager
-def kept_from_children() -> Iterator[None]:
+def kept_from_children() -> Generator[None]:
   """Processes that the block starts, and their threads, get no signals.
 
   Ctrl-C goes to all processes of a terminal and a scheduler's SIGTERM to all
@@ -218,6 +221,8 @@ def end_with_parent(*_: object) -> None:
   from multiprocessing import parent_process
 
   parent = parent_process()
+  if parent is None:
+    return  # This is no child.
 
   def watched() -> None:
     parent.join()

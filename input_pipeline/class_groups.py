@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from common_lib.class_table import VOID
+from input_pipeline.sources import Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,26 @@ class ClassGroups:
     )
 
 
+@runtime_checkable
+class GroupedSource(Source, Protocol):
+  """A source of whose trainIds only groups are to be told apart.
+
+  Attributes:
+    groups: that an evaluation compares.
+  """
+
+  groups: ClassGroups
+
+
+@runtime_checkable
+class CoarseSource(Source, Protocol):
+  """A source with labels of its own, coarser than the trainIds."""
+
+  def for_evaluation(self) -> GroupedSource:
+    """The same scenes with trainIds as 'label'."""
+    ...
+
+
 class StandInLabels:
   """A source whose 'label' is the stand-in of each pixel's group.
 
@@ -40,7 +61,7 @@ class StandInLabels:
   `groups` says which of them are to be told apart.
   """
 
-  def __init__(self, source: Any, groups: ClassGroups, key: str):
+  def __init__(self, source: Source, groups: ClassGroups, key: str):
     """Wraps a source.
 
     Args:
@@ -63,18 +84,17 @@ class StandInLabels:
     return scene
 
 
-def for_evaluation(source: Any) -> tuple[Any, ClassGroups | None]:
+def for_evaluation(source: Source) -> tuple[Source, ClassGroups | None]:
   """The source as an evaluation can read it, and the classes to compare.
 
   Args:
-    source: any source; one with labels of its own has `for_evaluation()`,
-      which returns `StandInLabels`.
+    source: any source.
 
   Returns:
     The source with 'label' in trainIds, and the groups to compare, or None
     where the trainIds themselves are compared.
   """
-  if not hasattr(source, 'for_evaluation'):
+  if not isinstance(source, CoarseSource):
     return source, None
   wrapped = source.for_evaluation()
   return wrapped, wrapped.groups

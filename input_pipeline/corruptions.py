@@ -18,6 +18,7 @@ successor is under the AGPL.
 from __future__ import annotations
 
 import copy
+import operator
 import re
 import zlib
 from collections.abc import Callable
@@ -27,6 +28,8 @@ import cv2
 import numpy as np
 
 from common_lib.errors import UserError
+from input_pipeline.class_groups import CoarseSource, GroupedSource
+from input_pipeline.sources import Source
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -110,7 +113,9 @@ def jpeg(
   quality = (25, 18, 15, 10, 7)[severity - 1]
   settings = (cv2.IMWRITE_JPEG_QUALITY, quality)
   _, file = cv2.imencode('.jpg', image[..., ::-1], settings)
-  return np.ascontiguousarray(cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1])
+  decoded = cv2.imdecode(file, cv2.IMREAD_COLOR)
+  assert decoded is not None  # It has just been encoded.
+  return np.ascontiguousarray(decoded[..., ::-1])
 
 
 Corruption = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
@@ -167,7 +172,7 @@ def corrupt(
 class CorruptedSource:
   """A source with every image corrupted; a source itself, picklable."""
 
-  def __init__(self, source: Any, name: str, severity: int):
+  def __init__(self, source: Source, name: str, severity: int):
     """Wraps a source.
 
     Args:
@@ -182,7 +187,7 @@ class CorruptedSource:
   @property
   def folders(self) -> tuple[str, ...]:
     """The folders of the copies that this source reads."""
-    return self._source.folders
+    return getattr(self._source, 'folders', ())
 
   def __len__(self) -> int:
     return len(self._source)
@@ -197,32 +202,43 @@ class CorruptedSource:
       np.ascontiguousarray(image[top:bottom, left:right]),
       self._name,
       self._severity,
-      int(index),
+      operator.index(index),
     )
     scene['image'] = image
     return scene
 
 
+class CorruptedGroupedSource(CorruptedSource):
+  """The same of a source with `groups` to compare."""
+
+  def __init__(self, source: GroupedSource, name: str, severity: int):
+    super().__init__(source, name, severity)
+    self.groups = source.groups
+
+
 class CorruptedCoarseSource(CorruptedSource):
   """The same of a source with labels of its own (`class_groups`)."""
 
-  def for_evaluation(self) -> CorruptedSource:
+  def __init__(self, source: CoarseSource, name: str, severity: int):
+    super().__init__(source, name, severity)
+    self._coarse = source
+
+  def for_evaluation(self) -> CorruptedGroupedSource:
     """The same scenes with 'label' in trainIds, and `groups` to compare."""
-    inner = self._source.for_evaluation()
-    wrapped = CorruptedSource(inner, self._name, self._severity)
-    wrapped.groups = inner.groups
-    return wrapped
+    inner = self._coarse.for_evaluation()
+    return CorruptedGroupedSource(inner, self._name, self._severity)
 
 
-def corrupted(source: Any, spec: str) -> CorruptedSource:
+def corrupted(source: Source, spec: str) -> CorruptedSource:
   """Wraps a source with the corruption of a spec such as 'fog3'.
 
   Raises:
     UserError: there is no such corruption or severity.
   """
-  coarse = hasattr(source, 'for_evaluation')
-  kind = CorruptedCoarseSource if coarse else CorruptedSource
-  return kind(source, *parse(spec))
+  name, severity = parse(spec)
+  if isinstance(source, CoarseSource):
+    return CorruptedCoarseSource(source, name, severity)
+  return CorruptedSource(source, name, severity)
 
 
 def _drifts(

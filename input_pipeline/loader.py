@@ -20,7 +20,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import grain
 import numpy as np
@@ -256,6 +256,12 @@ class _ShuffledEpochs(grain.MapDataset):
   def __len__(self) -> int:
     return sys.maxsize
 
+  @overload
+  def __getitem__(self, index: slice) -> grain.MapDataset: ...
+
+  @overload
+  def __getitem__(self, index: int) -> Any: ...
+
   def __getitem__(self, index):
     if isinstance(index, slice):
       return self.slice(index)
@@ -303,7 +309,7 @@ class _PaddedRows:
   def __len__(self) -> int:
     return self._length
 
-  def __getitem__(self, index: int) -> Batch:
+  def __getitem__(self, index: int) -> dict[str, np.ndarray | np.generic]:
     real = index < len(self._source)
     scene = self._source[index if real else 0]
     arrays = _arrays(scene)

@@ -5,6 +5,7 @@ import importlib
 import shlex
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, flags
 from ml_collections import ConfigDict
@@ -35,7 +36,7 @@ FLAGS = flags.FLAGS
 _TABLES = {'segxal': segxal_fields.FIELDS}
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
   print(f'error: {message}', file=sys.stderr, flush=True)
   sys.exit(2)
 

@@ -1,9 +1,8 @@
 """From a config to the networks it describes; models never see a config."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from common_lib import class_table
@@ -13,6 +12,10 @@ from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
+from fsnet_jax.models.segmentation.protocol import (
+  PartlyFrozen,
+  SegmentationNetwork,
+)
 from fsnet_jax.models.segmentation.unet import UNet
 
 
@@ -25,7 +28,7 @@ def model(config: Any) -> FSNet:
   return FSNet(segmentation=segmentation(config), failure=failure(config))
 
 
-def segmentation(config: Any) -> nn.Module:
+def segmentation(config: Any) -> SegmentationNetwork:
   """S: the network that `config.segmentation.name` names.
 
   Raises:
@@ -75,7 +78,8 @@ def frozen(config: Any) -> Callable[[Sequence[str]], bool] | None:
   """Which parameters of S, by their path, never change; None for none."""
   if not config.segmentation.frozen_bn:
     return None
-  return segmentation(config).is_frozen
+  network = segmentation(config)
+  return network.is_frozen if isinstance(network, PartlyFrozen) else None
 
 
 def _fcn8(options: Any, common: dict[str, Any]) -> FCN8:
@@ -111,7 +115,7 @@ def _efficientnet_unet(
 
 
 # By `config.segmentation.name`.
-NETWORKS = {
+NETWORKS: Mapping[str, Callable[[Any, dict[str, Any]], SegmentationNetwork]] = {
   'fcn8': _fcn8,
   'deeplab_v2': _deeplab_v2,
   'unet': _unet,

@@ -68,6 +68,6 @@ class FailureDetector(Protocol):
     ...
 
 
-def fitted_name(detector: Any) -> str:
+def fitted_name(detector: FailureDetector) -> str:
   """The key of `ForwardPass.fitted` that a detector looks at; '' for none."""
   return getattr(detector, 'uses_fitted', '')

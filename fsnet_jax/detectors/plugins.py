@@ -1,23 +1,20 @@
 """Detectors that a user names as `module:Class`."""
 
 import importlib
-from typing import Any
 
 from common_lib.errors import UserError
+from fsnet_jax.detectors.base import FailureDetector
 
 _FIELD = 'config.eval.detectors'
 _FLAGS = ('uses_failure_network', 'uses_dropout_samples', 'uses_temperature')
 
 
-def load(entry: str) -> Any:
+def load(entry: str) -> FailureDetector:
   """Imports a detector and checks that it is one.
 
   Args:
     entry: `module:Class`; the module is one that Python finds, the class takes
       no arguments.
-
-  Returns:
-    A `FailureDetector`.
 
   Raises:
     UserError: it cannot be imported or made, or something of that protocol is

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fsnet_jax.detectors import FailureDetector
 from fsnet_jax.learned_detectors import fit_metadata
+from input_pipeline.datasets.base import Source
 
 _DIGITS = 16
 # The files of a checkpoint that hold more have names drawn at each save.
@@ -79,7 +81,7 @@ def of_fit(folder: Path) -> str:
   return digest.hexdigest()[:_DIGITS]
 
 
-def of_detector(detector: Any) -> str:
+def of_detector(detector: FailureDetector) -> str:
   """A digest of the source files behind a detector of a user's own.
 
   Args:
@@ -139,7 +141,7 @@ def _source_of_users(module: ModuleType) -> Path | None:
   return path
 
 
-def of_source(source: Any) -> dict[str, Any]:
+def of_source(source: Source) -> dict[str, Any]:
   """Which prepared copies the images of a source are from, and how many.
 
   A copy's folder is named by what it was made of.

@@ -3,9 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from common_lib.class_table import VOID
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 Variables = Mapping[str, Any]
 Batch = Mapping[str, Array]
@@ -51,7 +51,7 @@ class Setting:
   """
 
   config: Any
-  network: nn.Module
+  network: SegmentationNetwork
   variables: Variables
   failure_data: Path | None = None
 
@@ -70,6 +70,7 @@ class Loaded:
   outputs: Callable[[Any, Variables, ForwardPass], Array]
 
 
+@runtime_checkable
 class FittedDetector(Protocol):
   """A detector that is trained after S, over the frozen S.
 
@@ -107,7 +108,7 @@ class FittedDetector(Protocol):
     ...
 
 
-def section_of(detector: Any) -> str:
+def section_of(detector: FittedDetector) -> str:
   """The key of `config.fit` that holds a detector's options."""
   return getattr(detector, 'section', detector.name)
 
@@ -118,7 +119,7 @@ def valid_pixels(batch: Batch) -> Bool[Array, 'b h w']:
 
 
 def logits_of(
-  network: nn.Module, variables: Variables, batch: Batch
+  network: SegmentationNetwork, variables: Variables, batch: Batch
 ) -> Float[Array, 'b h w c']:
   """The logits whose errors a detector learns.
 

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,12 +20,13 @@ from fsnet_jax.learned_detectors.base import (
 )
 from fsnet_jax.models.baselines.synthcp_comparison import ComparisonNet
 from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 # `(constants, batch images, logits) -> the pictures the network sees`.
 Pictures = Callable[[Any, Array, Array], tuple[Array, ...]]
 
 
-def network_of(config: Any) -> nn.Module:
+def network_of(config: Any) -> ComparisonNet:
   """The network at the config's width and precision."""
   return ComparisonNet(
     width=width_of(config),
@@ -62,7 +62,7 @@ def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
 
 def make_step(
   config: Any,
-  s: nn.Module,
+  s: SegmentationNetwork,
   pictures: Pictures,
   optimizer: optax.GradientTransformation,
 ) -> Callable[[FitState, Any, Batch], tuple[FitState, dict[str, Array]]]:

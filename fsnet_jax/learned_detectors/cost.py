@@ -5,7 +5,7 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import jax
@@ -99,7 +99,7 @@ def _stored_seconds(path: Path) -> float:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Stopwatch]:
+def running(folder: Path) -> Generator[Stopwatch]:
   """A stopwatch that a killed command loses a few seconds of at most.
 
   Args:

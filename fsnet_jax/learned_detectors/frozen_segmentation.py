@@ -5,7 +5,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.builders import networks
 from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
@@ -46,7 +46,7 @@ def _check_finished(folder: Path) -> None:
     )
 
 
-def load(config: Any) -> tuple[nn.Module, dict[str, Any]]:
+def load(config: Any) -> tuple[SegmentationNetwork, dict[str, Any]]:
   """S as it ended in the run that `config.init.phase1` names.
 
   Args:

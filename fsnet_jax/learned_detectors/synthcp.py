@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
@@ -15,12 +14,13 @@ from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import spade
 from fsnet_jax.models.baselines.discriminator import LAYERS
+from fsnet_jax.models.network import Network
 
 # Below it, the discriminator's second scale has no cell left to normalise.
 _SMALLEST = 32
 
 
-def resynthesised(network: nn.Module, variables: Any, logits: Array) -> Array:
+def resynthesised(network: Network, variables: Any, logits: Array) -> Array:
   """What the generator draws from S's prediction.
 
   Args:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -29,6 +28,7 @@ from fsnet_jax.learned_detectors.base import (
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import confidnet
 from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 # Whose published code scales its images wrongly.
 _OF_SYNTHCP = ('fcn8', 'deeplab_v2')
@@ -66,7 +66,7 @@ class Tcp:
       )
 
   def initial(
-    self, config: Any, network: nn.Module, s: Variables
+    self, config: Any, network: SegmentationNetwork, s: Variables
   ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters and statistics before the first step.
 
@@ -155,7 +155,9 @@ def _fed_as_synthcp(config: Any) -> ConfigDict:
   return other
 
 
-def make_confidence(config: Any, network: nn.Module) -> Callable[..., Any]:
+def make_confidence(
+  config: Any, network: SegmentationNetwork
+) -> Callable[..., Any]:
   """The head on the backbone that the config gives it.
 
   Returns:
@@ -198,7 +200,9 @@ def make_confidence(config: Any, network: nn.Module) -> Callable[..., Any]:
 
 
 def make_step(
-  config: Any, network: nn.Module, optimizer: optax.GradientTransformation
+  config: Any,
+  network: SegmentationNetwork,
+  optimizer: optax.GradientTransformation,
 ) -> Callable[[FitState, Any, Any], tuple[FitState, dict[str, Array]]]:
   """The update of the head, to be compiled by the caller."""
   confidence = make_confidence(config, network)
@@ -229,7 +233,9 @@ def make_step(
   return step
 
 
-def _head(config: Any, network: nn.Module) -> confidnet.ConfidenceHead:
+def _head(
+  config: Any, network: SegmentationNetwork
+) -> confidnet.ConfidenceHead:
   return confidnet.head_for(
     network,
     width_of(config),
@@ -238,13 +244,13 @@ def _head(config: Any, network: nn.Module) -> confidnet.ConfidenceHead:
   )
 
 
-def _fresh(config: Any, network: nn.Module) -> dict[str, Any]:
+def _fresh(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
   """Any variables of S, for their shapes."""
   images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
   return host_init(network, 0, images)
 
 
-def _initial_head(config: Any, network: nn.Module) -> dict[str, Any]:
+def _initial_head(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
   """Parameters of a new head."""
   images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
 

@@ -3,13 +3,16 @@
 import dataclasses
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fsnet_jax.models.layers import initializers
-from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from fsnet_jax.models.network import Network
+from fsnet_jax.models.segmentation.protocol import (
+  SegmentationNetwork,
+  SegmentationOutput,
+)
 
 Tree = dict[str, Any]
 
@@ -23,12 +26,12 @@ class FSNet:
   empty dict.
 
   Attributes:
-    segmentation: S; satisfies `segmentation.SegmentationNetwork`.
+    segmentation: S.
     failure: F; called with (images, logits, features, train).
   """
 
-  segmentation: nn.Module
-  failure: nn.Module
+  segmentation: SegmentationNetwork
+  failure: Network
 
   def init(self, seed: int, image_size: tuple[int, int]) -> tuple[Tree, Tree]:
     """Initialises both networks on the host.
@@ -130,7 +133,7 @@ class FSNet:
 
 
 def _run(
-  module: nn.Module,
+  module: Network,
   name: str,
   params: Tree,
   batch_stats: Tree,

@@ -16,13 +16,14 @@ from jaxtyping import Array, Float, Integer
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 # Networks in three parts: `encode` (no dropout), `sample` (dropout) and
 # `upsample` (linear in the scores).
 IN_THREE_PARTS = (FCN8, DeepLabV2, EfficientNetUNet)
 
 
-def problem(network: Any) -> str | None:
+def problem(network: SegmentationNetwork) -> str | None:
   """Why Monte-Carlo dropout cannot be used with a network, or None."""
   if not isinstance(network, IN_THREE_PARTS):
     known = ', '.join(kind.__name__ for kind in IN_THREE_PARTS)
@@ -40,7 +41,7 @@ def problem(network: Any) -> str | None:
 
 
 def mean_logits(
-  network: Any,
+  network: SegmentationNetwork,
   variables: Any,
   images: Float[Array, 'b h w 3'],
   index: Integer[Array, ' b'],

@@ -1,7 +1,7 @@
 """How much device memory a compiled program takes, and what to do about it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from common_lib.errors import UserError
@@ -57,7 +57,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str) -> Generator[None]:
   """Turns an out-of-memory inside into one sentence with the mend.
 
   Args:

@@ -5,7 +5,7 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,7 @@ def forget(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _exclusive(workdir: Path) -> Iterator[None]:
+def _exclusive(workdir: Path) -> Generator[None]:
   """Refuses a second program on the same folder."""
   with (workdir / _LOCK).open('w') as lock:
     try:
@@ -206,7 +206,7 @@ def _exclusive(workdir: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _writable(workdir: Path) -> Iterator[None]:
+def _writable(workdir: Path) -> Generator[None]:
   """Says in a sentence that a folder cannot be written."""
   try:
     yield
@@ -220,7 +220,7 @@ def _writable(workdir: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def open_workdir(
   workdir: Path, config: Any, table: Mapping[str, Field] = fields.FIELDS
-) -> Iterator[None]:
+) -> Generator[None]:
   """Claims `workdir` for this run and stores its config there.
 
   Args:
@@ -252,7 +252,7 @@ def open_finished(
   config: Any,
   mode: str,
   table: Mapping[str, Field] = fields.FIELDS,
-) -> Iterator[None]:
+) -> Generator[None]:
   """Claims the folder of a run for a look at it; its config stays as it is.
 
   Args:

@@ -54,7 +54,7 @@ import itertools
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -64,31 +64,10 @@ from common_lib.paths import expanded
 from input_pipeline import resizing
 from input_pipeline.datasets import preparation, prepared
 from input_pipeline.files import checksums, hashes
+from input_pipeline.sources import Source
 
 # Raise it when the stored features change in a way all data sets share.
 _FORMAT_VERSION = 2
-
-
-@runtime_checkable
-class Source(Protocol):
-  """Random access to the scenes of one spec; picklable, in a fixed order.
-
-  `source[i]` is a dict with
-    image: uint8 [h, w, 3], RGB.
-    label: uint8 [h, w], trainIds 0..18, 255 = void.
-    id: str, unique within the source (the file's stem).
-    sequence: str, the clip, city or domain that the scene belongs to.
-    depth: float32 [h, w], metres, NaN = no measurement; only when the request
-      asks for depth.
-    content: int32 [4], where the scene lies in image and label: top, left,
-      bottom, right, the last two exclusive. Only of files, when the request
-      has `resize='letterbox'`.
-  Arrays may be read-only.
-  """
-
-  def __len__(self) -> int: ...
-
-  def __getitem__(self, index: int) -> dict[str, Any]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,7 +226,10 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     height, width = request.image_size
     config = SceneConfig(
-      name=f'{name}-{height}x{width}-{digest}', request=request, scenes=scenes
+      # pyrefly: ignore[unexpected-keyword] - a field that TFDS's class adds
+      name=f'{name}-{height}x{width}-{digest}',
+      request=request,
+      scenes=scenes,
     )
     folder = cache_dir / cls.name / config.name / str(cls.VERSION)
     damage = contextlib.nullcontext()

@@ -23,7 +23,7 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 _NAMED_FILES = 3
 _SURVEYED_IMAGES = 5  # whose headers tell the aspect ratio of all
-_FOLDER_PROBLEMS = {
+_FOLDER_PROBLEMS: Mapping[int | None, str] = {
   errno.ENOENT: 'no such folder',
   errno.ENOTDIR: 'is a file or lies in one, not a folder',
   errno.ELOOP: 'symbolic links that lead in a circle',
@@ -239,7 +239,7 @@ def open_splits(
   splits: Mapping[str, Sequence[base.Scene]],
   sequences: str,
   request: base.DataRequest,
-) -> base.Source:
+) -> prepared.PreparedSource:
   """Prepares official splits and opens some or all of their sequences.
 
   A copy holds a whole official split, one TFDS split a sequence, so that one

@@ -186,24 +186,27 @@ class _Options:
 
   @classmethod
   def parse(cls, variant: str) -> _Options:
-    fields = {}
+    options, given = cls(), set()
     for word in variant.split('+') if variant else ():
       if word in mapillary_classes.MAPS:
-        field, value = 'map_name', word
+        field = 'map_name'
+        options = dataclasses.replace(options, map_name=word)
       elif word in ('v1.2', 'v2.0'):
-        field, value = 'version', word
+        field = 'version'
+        options = dataclasses.replace(options, version=word)
       elif word == 'sample1000':
-        field, value = 'sample', True
+        field = 'sample'
+        options = dataclasses.replace(options, sample=True)
       else:
         raise UserError(
           f'mapillary_vistas has no option {word!r}; write {SPECS}'
         )
-      if field in fields:
+      if field in given:
         raise UserError(
           f'mapillary_vistas/{variant} says the same thing twice; write {SPECS}'
         )
-      fields[field] = value
-    return cls(**fields)
+      given.add(field)
+    return options
 
 
 def _find_labels(

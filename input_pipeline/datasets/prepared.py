@@ -7,11 +7,12 @@ import contextlib
 import errno
 import json
 import logging as standard_logging
+import operator
 import os
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -108,7 +109,7 @@ def _write(builder: tfds.core.DatasetBuilder, folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _lock(folder: pathlib.Path) -> Iterator[bool]:
+def _lock(folder: pathlib.Path) -> Generator[bool]:
   """Holds the exclusive lock of a folder; a killed holder releases it.
 
   Yields:
@@ -135,7 +136,7 @@ def _lock(folder: pathlib.Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _disk_errors(folder: pathlib.Path) -> Iterator[None]:
+def _disk_errors(folder: pathlib.Path) -> Generator[None]:
   """Turns a full or protected disk into a `UserError`."""
   try:
     yield
@@ -157,16 +158,17 @@ def _disk_problem(
   if isinstance(error, OSError):
     # A missing file may as well be one that a data set's own code looks for.
     above = folder.is_relative_to(str(error.filename or folder / 'none'))
-    known = error.errno in _DISK_ERRORS
-    if known or (error.errno == errno.ENOENT and above):
-      return os.strerror(error.errno)
+    number = error.errno
+    missing = number == errno.ENOENT and above
+    if number is not None and (number in _DISK_ERRORS or missing):
+      return os.strerror(number)
     return None
   words = [os.strerror(number) for number in _DISK_ERRORS]
   return next((reason for reason in words if reason in str(error)), None)
 
 
 @contextlib.contextmanager
-def quiet_tfds() -> Iterator[None]:
+def quiet_tfds() -> Generator[None]:
   """Hides TFDS's progress bars and its notes on each file it opens."""
 
   def keep(record):
@@ -246,7 +248,7 @@ class PreparedSource:
       raise IndexError(f'scene {index} of {len(self)}')
     part = bisect.bisect_right(self._ends, index)
     start = self._ends[part - 1] if part else 0
-    scene = self._read(part, int(index) - start)
+    scene = self._read(part, operator.index(index) - start)
     for key in ('id', 'sequence'):
       scene[key] = scene[key].decode()
     return scene

@@ -60,9 +60,9 @@ def load_scene(
   arrays = {'image': image, 'label': label}
   if request.resize == 'letterbox':
     # Image and label have one size, once the image is upright.
-    box = resizing.content_box(
-      images.header_size(label_path), size, request.resize
-    )
+    stored_size = images.header_size(label_path)
+    assert stored_size is not None  # The label has just been read.
+    box = resizing.content_box(stored_size, size, request.resize)
     arrays['content'] = np.array(box, np.int32)
   return arrays
 

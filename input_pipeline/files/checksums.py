@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from common_lib.errors import UserError
 from common_lib.files import read_json_object, write_json
@@ -84,7 +84,7 @@ def check(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def damage(folder: pathlib.Path, what: str = '') -> Iterator[None]:
+def damage(folder: pathlib.Path, what: str = '') -> Generator[None]:
   """Takes errors for damage of the copy that is read inside.
 
   What TFDS and ArrayRecord raise for bytes that have changed depends on where

@@ -126,7 +126,7 @@ def rasterize(
     under=under,
     slope_x=slope_x,
     slope_y=slope_y,
-    planes=_columns(np.concatenate([own, planes, round_planes])),
+    planes=_columns(np.concatenate([np.array(own), planes, round_planes])),
     limits=_columns(_limits(world, polygons)),
     rounds=_columns(rounds),
     first_round=FIRST + world.num_faces,

@@ -71,7 +71,7 @@ class WorldBuilder:
   def __init__(self):
     self._meshes: list[Mesh] = []
     self._poses: list[tuple[float, ...]] = []
-    self._kinds: list[tuple[int, int, int, int]] = []
+    self._kinds: list[tuple[int, int, int, int, int]] = []
     self._colors: list[Color] = []
     self._groups: list[tuple[float, float]] = []
     self._shadows: list[tuple[float, ...]] = []

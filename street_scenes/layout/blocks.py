@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from street_scenes.colors import shaded
 from street_scenes.layout.houses import build_house
 from street_scenes.layout.scene_builder import (
   FAR,
@@ -96,7 +97,7 @@ def _wall(
     side.walk[1],
     (z0, z1),
     height,
-    (color, tuple(0.85 * c for c in color)),
+    (color, shaded(color, 0.85)),
   )
   site.raise_skyline(side, z0, z1, height)
 
@@ -122,7 +123,7 @@ def _fence(
     side.walk[1],
     (z0, z1),
     height,
-    (color, tuple(0.8 * c for c in color)),
+    (color, shaded(color, 0.8)),
     length=2.5 if z0 < FAR else 6.0,
   )
   if kind == 'boards':

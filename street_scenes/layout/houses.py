@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from street_scenes.colors import brightened, shaded
 from street_scenes.layout.scene_builder import BUILDING, FAR, Site
 from street_scenes.layout.street import Side
 from street_scenes.objects import buildings
@@ -63,7 +64,7 @@ def build_house(
   if gabled:
     _roof(site, side, distance, span, height, deep, plaster)
   elif z0 < 35:
-    edge = tuple(min(1.12 * c, 1.0) for c in plaster)
+    edge = brightened(plaster, 1.12)
     site.pieces(
       buildings.block(),
       BUILDING,
@@ -97,7 +98,7 @@ def _end_wall(
     buildings.facade_piece(),
     BUILDING,
     (start[0], 0.0, start[1]),
-    (tuple(0.92 * c for c in plaster),),
+    (shaded(plaster, 0.92),),
     yaw=math.atan2(dx, dz),
     scale=(1.0, height, math.hypot(dx, dz)),
     group=site.world.group((near[0] + far[0]) / 2, z),
@@ -137,7 +138,7 @@ def _roof(
     buildings.gable(),
     BUILDING,
     (corner[0], height, corner[1]),
-    (tuple(0.9 * c for c in plaster),),
+    (shaded(plaster, 0.9),),
     yaw=corner[2],
     scale=(deep / 2, rise, 1.0),
     group=group,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from common_lib.class_table import VOID
+from street_scenes.colors import shaded
 from street_scenes.layout.scene_builder import FAR, POLE, SIGN, SIGNAL, Site
 from street_scenes.layout.street import Side
 from street_scenes.objects import furniture
@@ -214,7 +215,7 @@ def _small_things(site: Site, side: Side) -> None:
     if kind == 'bin':
       mesh, scale = furniture.bin_mesh(), (1.0, 1.0, 1.0)
       body = dice.pick(((0.2, 0.22, 0.2), (0.15, 0.3, 0.2), (0.5, 0.42, 0.1)))
-      colors = (body, tuple(0.7 * c for c in body))
+      colors = (body, shaded(body, 0.7))
     elif kind == 'bench':
       mesh, scale = furniture.bench(), (1.0, 1.0, 1.0)
       colors = ((0.42, 0.3, 0.2), (0.25, 0.25, 0.25))

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from street_scenes.colors import shaded
 from street_scenes.geometry.camera import Camera
 from street_scenes.geometry.raster import Bonnet
 from street_scenes.geometry.world import World, WorldBuilder
@@ -180,7 +181,7 @@ def _far_block(site: Site, x: Number, z: Number, height: Number) -> None:
     buildings.block(),
     BUILDING,
     (x, 0.0, z),
-    (tuple(0.85 * c for c in color),),
+    (shaded(color, 0.85),),
     scale=(site.dice.uniform(14, 26), height, 12.0),
   )
 

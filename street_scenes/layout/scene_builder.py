@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from street_scenes.colors import brightened, shaded
 from street_scenes.geometry.mesh import Mesh
 from street_scenes.geometry.world import WorldBuilder
 from street_scenes.layout.street import Side, Street
@@ -128,7 +129,7 @@ class Site:
       layer: added to the shape's layers.
     """
     z0, z1 = span
-    count = max(int(round((z1 - z0) / length)), 1)
+    count = max(round((z1 - z0) / length), 1)
     step = (z1 - z0) / count
     for i in range(count):
       a = z0 + i * step
@@ -152,12 +153,7 @@ class Site:
     """Returns the colours of one plant."""
     leaf = self.dice.tint(self.leaves, 0.08)
     bark = self.dice.tint((0.33, 0.27, 0.22))
-    return (
-      bark,
-      tuple(min(1.25 * c + 0.03, 1.0) for c in leaf),
-      leaf,
-      tuple(0.68 * c for c in leaf),
-    )
+    return bark, brightened(leaf, 1.25, 0.03), leaf, shaded(leaf, 0.68)
 
   def tree(
     self, x: Number, z: Number, size: Number = 1.0, kind: str | None = None

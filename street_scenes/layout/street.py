@@ -238,12 +238,13 @@ def sample_street(dice: Dice, style: CityStyle) -> Street:
       for side in (-1, 1)
       for gauge in (-0.72, 0.72)
     )
-  sides = tuple(
-    _sample_side(dice, style, sign, per_side * lane_width) for sign in (-1, 1)
-  )
+  half = per_side * lane_width
+  # From left to right: both draw from the same dice.
+  left = _sample_side(dice, style, -1, half)
+  right = _sample_side(dice, style, 1, half)
   return Street(
     bend=(turn / 2, dice.uniform(-0.3, 0.3) * style.bend / _STRAIGHT),
-    sides=sides,
+    sides=(left, right),
     lanes=tuple(lanes),
     crossing=crossing,
     zebra=zebra,

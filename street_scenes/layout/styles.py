@@ -9,10 +9,12 @@ from street_scenes.types import Color, Span
 
 def _rgb(text: str) -> tuple[Color, ...]:
   """Reads colours written as RRGGBB, separated by spaces."""
-  return tuple(
-    tuple(int(word[i : i + 2], 16) / 255 for i in (0, 2, 4))
-    for word in text.split()
-  )
+  return tuple(map(_color, text.split()))
+
+
+def _color(word: str) -> Color:
+  red, green, blue = (int(word[i : i + 2], 16) / 255 for i in (0, 2, 4))
+  return red, green, blue
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ stopped one goes on where it was.
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def _train_run(cell: Any, folder: Path, trainings: int, images: int) -> None:
 
 
 @contextlib.contextmanager
-def _named(seed: int, what: str) -> Iterator[None]:
+def _named(seed: int, what: str) -> Generator[None]:
   """Says in which cell a mistake, or a training that failed, was found."""
   try:
     yield

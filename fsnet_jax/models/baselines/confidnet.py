@@ -21,6 +21,7 @@ from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation import fcn8
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.models.segmentation.unet import UNet
 
 WIDTHS = (400, 120, 64, 64)
@@ -50,7 +51,9 @@ def wrongly_scaled(images: Float[Array, 'b h w 3']) -> Float[Array, 'b h w 3']:
 
 
 def confidence_maps(
-  network: nn.Module, images: Float[Array, 'b h w 3'], train: bool = False
+  network: SegmentationNetwork,
+  images: Float[Array, 'b h w 3'],
+  train: bool = False,
 ) -> tuple[Array, ...]:
   """What the head looks at; call it by `network.apply(..., method=...)`.
 
@@ -157,7 +160,7 @@ class ConfidenceHead(nn.Module):
 
 
 def head_for(
-  network: nn.Module, width: float, alignment: str, dtype: Any
+  network: SegmentationNetwork, width: float, alignment: str, dtype: Any
 ) -> ConfidenceHead:
   """The head that suits a segmentation network.
 

@@ -13,7 +13,7 @@ Use: `nn.Conv(..., conv_general_dilated=conv_forms.conv_general_dilated)`.
 import contextlib
 import contextvars
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import jax
@@ -32,7 +32,7 @@ _NHWC = ('NHWC', 'HWIO', 'NHWC')
 
 
 @contextlib.contextmanager
-def use(choice: str) -> Iterator[None]:
+def use(choice: str) -> Generator[None]:
   """Overrides the choice by back end, for tests and benchmarks.
 
   It acts while a program is traced: what `jit` compiled before is kept.

@@ -16,10 +16,11 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from fsnet_jax.models.network import Network
 
 _RECORD: contextvars.ContextVar[list[tuple[Any, 'Initializer']] | None] = (
   contextvars.ContextVar('host_init_record', default=None)
@@ -124,7 +125,7 @@ def uniform_fan_in(fan_in: int | None = None) -> Initializer:
 
 
 def host_init(
-  module: nn.Module,
+  module: Network,
   seed: int,
   *inputs: Any,
   **kwargs: Any,

@@ -21,14 +21,17 @@ The contract, beyond the signatures below:
   the 'dropout' stream. Batch statistics live in the 'batch_stats'
   collection, and are updated only if `train` is true and the collection is
   mutable.
-* A network with parameters that never change says which, by a method
-  `is_frozen(path)`; `builders.networks.frozen` hands it to the optimiser.
+* A network with parameters that never change is `PartlyFrozen`, too;
+  `builders.networks.frozen` hands its `is_frozen` to the optimiser.
 """
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import flax.struct
 from jaxtyping import Array, Float
+
+from fsnet_jax.models.network import Network
 
 
 @flax.struct.dataclass
@@ -45,7 +48,8 @@ class SegmentationOutput:
   features: Any
 
 
-class SegmentationNetwork(Protocol):
+@runtime_checkable
+class SegmentationNetwork(Network, Protocol):
   """What a segmentation network must offer; see the module's docstring."""
 
   num_classes: int
@@ -72,5 +76,18 @@ class SegmentationNetwork(Protocol):
 
     Raises:
       UserError: the size is not usable; the message names usable ones.
+    """
+    ...
+
+
+@runtime_checkable
+class PartlyFrozen(Protocol):
+  """A network with parameters that the optimiser must leave alone."""
+
+  def is_frozen(self, path: Sequence[str]) -> bool:
+    """Whether a parameter never changes.
+
+    Args:
+      path: names from the root of the parameters to the leaf.
     """
     ...

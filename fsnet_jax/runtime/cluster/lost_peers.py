@@ -8,7 +8,7 @@ import contextlib
 import ctypes
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import jax
 
@@ -34,7 +34,7 @@ def reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[None]:
+def watched() -> Generator[None]:
   """Around `jax.distributed.initialize`: decides what a lost peer leads to.
 
   By itself jaxlib then prints a stack trace and aborts, from a thread of its
@@ -63,7 +63,7 @@ def watched() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def noticed() -> Iterator[None]:
+def noticed() -> Generator[None]:
   """Ends the process where the block fails because another one is gone."""
   try:
     yield

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from common_lib.errors import UserError
@@ -65,7 +65,7 @@ def says_nothing_of_the_files(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def explained(workdir: Path) -> Iterator[None]:
+def explained(workdir: Path) -> Generator[None]:
   """Turns whatever a full disk makes libraries raise into one sentence.
 
   Args:

@@ -11,7 +11,7 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class BadFile(ValueError):
 
 
 @contextlib.contextmanager
-def open_torch(path: str | os.PathLike) -> Iterator[tuple[Pickled, Arrays]]:
+def open_torch(path: str | os.PathLike) -> Generator[tuple[Pickled, Arrays]]:
   """Opens a file that `torch.save` wrote.
 
   Args:

@@ -198,9 +198,15 @@ def test_a_fit_learns_from_them(failure_data, frozen_config, tmp_path):
 class Forbidden(nn.Module):
   """An S that must not be run."""
 
+  num_classes: int = 3
+
   @nn.compact
   def __call__(self, images):
     raise AssertionError('S was run')
+
+  @nn.nowrap
+  def check_image_size(self, image_size):
+    pass
 
 
 def test_given_logits_stand_for_those_of_s():

@@ -16,13 +16,15 @@ SIZE = (8, 12)
 class SmallSegmentation(nn.Module):
   """A network with all that the contract allows: batch norm and dropout."""
 
+  num_classes: int = 5
+
   @nn.compact
   def __call__(self, images, train=False):
     x = basic.conv(8, 3, stride=2, name='encoder')(images / 255)
     x = nn.relu(basic.batch_norm(train, name='norm')(x))
     dropped = nn.Dropout(0.5)(x, deterministic=not train)
-    logits = basic.conv(5, 1, name='score')(dropped)
-    logits = jax.image.resize(logits, (*images.shape[:3], 5), 'nearest')
+    logits = basic.conv(self.num_classes, 1, name='score')(dropped)
+    logits = jax.image.resize(logits, (*images.shape[:3], self.num_classes), 'nearest')
     return SegmentationOutput(logits=logits, features=x)
 
   @nn.nowrap
