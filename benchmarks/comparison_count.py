@@ -100,7 +100,9 @@ class Counter:
 
 def _count(function: Any, *arguments: Any) -> float:
   """Billions of operations of a program, as it is lowered."""
-  return jax.jit(function).lower(*arguments).cost_analysis()['flops'] / 1e9
+  cost = jax.jit(function).lower(*arguments).cost_analysis()
+  assert cost is not None  # CPUs and GPUs have one.
+  return cost['flops'] / 1e9
 
 
 def report(counts: dict[str, float]) -> None:

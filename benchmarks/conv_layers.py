@@ -95,19 +95,22 @@ def _layer(module, shape):
     padding = lax.padtype_to_pads(shape[1:3], extent, strides, padding)
   elif isinstance(padding, int):
     padding = [(padding, padding)] * 2
-  pads = tuple(_pair(pad) for pad in padding)
+  rows, columns = map(_pair, padding)
   return Layer(
     tuple(shape),
     tuple(module.kernel_size),
     module.features,
     strides,
-    pads,
+    (rows, columns),
     dilation,
   )
 
 
-def _pair(value):
-  return (value, value) if isinstance(value, int) else tuple(value or (1, 1))
+def _pair(value) -> tuple[int, int]:
+  if isinstance(value, int):
+    return value, value
+  first, second = value or (1, 1)
+  return first, second
 
 
 def jax_parts(layer):

@@ -130,11 +130,15 @@ def jax_tasks(settings, variables, batch):
 
   step = explain_step.make_score_step(model, options, ('eem',), False)
   key = jax.random.key(0)
+
+  def score(params, stats, batch):
+    return step(params, stats, batch, key)['eem']
+
   every = tuple(range(NUM_CLASSES))
   tasks = {
     'forward': compiled(forward),
     'map': maps(options.layer),
-    'score': compiled(lambda *arguments: step(*arguments, key)['eem']),
+    'score': compiled(score),
     'classes': maps(options.layer, classes=every),
     'last': maps('block1', classes=every, classifier=('score',)),
     'last by passes': maps('block1', classes=every),
@@ -168,7 +172,7 @@ def work(connection, name, settings, variables):
     tasks = torch_tasks(name, settings, variables, batch)
   while (order := connection.recv()) is not None:
     task, steps, wanted = order
-    times = []
+    times, result = [], None
     for _ in range(steps):
       started = clock()
       result = tasks[task]()
@@ -248,13 +252,13 @@ def report(contest, tasks):
   )
   best = min((medians['forward', name] for name in peers), default=None)
   for task in tasks:
-    line = f'{task:{width}}'
+    line, ours = f'{task:{width}}', None
     if 'jax' in contest.contenders:
       ours = medians[task, 'jax']
       line += f'{ours:9.1f}{ours / medians["forward", "jax"]:7.2f}'
     theirs = [medians[task, n] for n in contest.entrants(task) if n != 'jax']
     line += ''.join(f'{value:15.1f}' for value in theirs)
-    if theirs and 'jax' in contest.contenders:
+    if theirs and ours is not None:
       gap = difference(contest.results, task, peers[0])
       line += f'{min(theirs) / best:7.2f}{ours / min(theirs):7.2f}{gap:9.0e}'
     else:

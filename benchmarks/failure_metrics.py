@@ -52,7 +52,7 @@ def reference_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     'ap_success': average_precision_score(~wrong, -score),
     'auroc': roc_auc_score(wrong, score),
     'fpr95_error': false_rate[np.argmax(true_rate >= 0.95)],
-    'aurc': np.mean(failures / np.arange(1, len(wrong) + 1)),
+    'aurc': float(np.mean(failures / np.arange(1, len(wrong) + 1))),
   }
 
 
@@ -89,7 +89,7 @@ def torch_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
 
 def timed(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
   """Fastest seconds of a call, and its last result."""
-  seconds = []
+  seconds, result = [], None
   for _ in range(repeats):
     start = time.perf_counter()
     result = jax.block_until_ready(function())

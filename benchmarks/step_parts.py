@@ -70,9 +70,11 @@ def ours(settings, steps):
 
   lowered, state, batch = steppers.lower('jax', settings, 1)
   compiled = lowered.compile()
+  text = compiled.as_text()
+  assert text is not None  # CPUs and GPUs have one.
   instructions = {
     name: (shape, opcode, _OP_NAME.search(rest))
-    for name, shape, opcode, rest in _INSTRUCTION.findall(compiled.as_text())
+    for name, shape, opcode, rest in _INSTRUCTION.findall(text)
   }
 
   def run(state):

@@ -138,7 +138,9 @@ def gib(name):
 def floating_point_operations(settings, phase):
   """Of one step with plain convolutions, as XLA counts them."""
   lowered, _, _ = lower('jax-plain', settings, phase)
-  return lowered.cost_analysis()['flops']
+  cost = lowered.cost_analysis()
+  assert cost is not None  # CPUs and GPUs have one.
+  return cost['flops']
 
 
 def matmul_peak(dtype):

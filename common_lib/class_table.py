@@ -209,3 +209,9 @@ def colorize(label: np.ndarray) -> np.ndarray:
   colors = np.zeros((256, 3), np.uint8)
   colors[:NUM_CLASSES] = PALETTE
   return colors[label]
+
+
+def color_of(index: int) -> tuple[int, int, int]:
+  """Red, green and blue of a class, 0..255."""
+  red, green, blue = PALETTE[index].tolist()
+  return red, green, blue

@@ -76,7 +76,7 @@ class Section:
         self._previous[number] = signal.signal(number, self._handle)
     return self
 
-  def __exit__(self, *_) -> None:
+  def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
     _process.sections.remove(self)
     for number, handler in self._previous.items():
       signal.signal(number, handler)

@@ -27,6 +27,8 @@ class Explainer:
     self.format = torch.contiguous_format
     if channels_last:
       self.format = torch.channels_last
+      # torch's stubs of `Module.to` lack this form of it.
+      # pyrefly: ignore[no-matching-overload]
       model.to(memory_format=self.format)
     self.model = model.eval().requires_grad_(False)
     self.image = torch.from_numpy(batch['image']).permute(0, 3, 1, 2)
@@ -52,7 +54,7 @@ class Explainer:
 
   def tapped(self, images, last=False):
     """Logits, and the leaf that they are differentiable in."""
-    layer = self.model.block1 if last else self.model.down5
+    layer = self.model.get_submodule('block1' if last else 'down5')
     found = []
 
     def tap(module, inputs, output):
@@ -93,6 +95,7 @@ class Explainer:
       alpha = gradient.mean((2, 3))
       cam = finished(alpha, leaf.detach(), images.shape[2:])
       result = cam if result is None else torch.maximum(result, cam)
+    assert result is not None  # There is a class.
     return result.numpy()
 
   @torch.inference_mode()

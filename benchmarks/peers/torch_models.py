@@ -261,13 +261,15 @@ class FailureNet(nn.Module):
     probs = logits.softmax(1)
     entropy = -(probs * probs.clamp_min(1e-30).log()).sum(1, keepdim=True)
     index = logits.argmax(1, keepdim=True).to(logits.dtype)
-    return {
+    maps = {
       'x': (images / 255 - mean) / std,
-      'w1': self.w1(logits) if self.w1 else None,
       'w2': probs.amax(1, keepdim=True),
       'w3': entropy.sigmoid(),
       'w4': index / (logits.shape[1] - 1),
     }
+    if self.w1:
+      maps['w1'] = self.w1(logits)
+    return maps
 
   def _decode(self, z, stages, pixels):
     size = pixels.shape[2:]

@@ -65,7 +65,9 @@ def layer_name(names):
 
 def _rename(names):
   if names[0] == 'vgg':
-    stage, index = re.fullmatch(r'conv(\d)_(\d)', names[1]).groups()
+    layer = re.fullmatch(r'conv(\d)_(\d)', names[1])
+    assert layer is not None  # VGG has no others.
+    stage, index = layer.groups()
     leaf = _LEAVES[names[2]]
     return f'stages.{int(stage) - 1}.{2 * (int(index) - 1)}.{leaf}'
   name = '.'.join([*names[:-1], _LEAVES[names[-1]]])

@@ -37,6 +37,8 @@ def learning_rates(config: Any, step: int, phase: int) -> dict[str, float]:
   """Learning rates that update `step` (from 0) used, for logging."""
   failure = config.optimizer.failure_learning_rate if phase == 2 else 0.0
   return {
+    # optax's numbers may be complex; a learning rate is not.
+    # pyrefly: ignore[bad-argument-type]
     'learning_rate_segmentation': float(_segmentation_lr(config)(step)),
     'learning_rate_failure': failure,
   }

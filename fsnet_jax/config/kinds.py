@@ -104,10 +104,11 @@ class Whole(Kind):
     """See `Kind`; a bool is no number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
       raise Unfit(f'give {self.needed}')
-    if not self.low <= value <= self.high:
-      large = ' (it is too large)' if value > LARGEST_INT else ''
+    number = int(value)
+    if not self.low <= number <= self.high:
+      large = ' (it is too large)' if number > LARGEST_INT else ''
       raise Unfit(f'give {self.needed}{large}')
-    return int(value)
+    return number
 
   def parse(self, text: str) -> int:
     """See `Kind`."""
@@ -229,6 +230,8 @@ class PathText(Kind):
 
   def read(self, value: Any) -> str:
     """See `Kind`."""
+    # Of a subclass, such as NumPy's, it makes a plain one.
+    # pyrefly: ignore[unnecessary-type-conversion]
     return str(check_text(value, 'a path'))
 
   def parse(self, text: str) -> str:

@@ -28,6 +28,8 @@ class Word(Kind):
   def read(self, value: Any) -> str:
     """See `Kind`."""
     if isinstance(value, str) and value in self.choices:
+      # Of a subclass, such as NumPy's, it makes a plain one.
+      # pyrefly: ignore[unnecessary-type-conversion]
       return str(value)
     near = suggestion(value, self.choices) if isinstance(value, str) else ''
     if self.offered_by:

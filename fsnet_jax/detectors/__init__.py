@@ -54,7 +54,6 @@ __all__ = [
   'DETECTORS',
   'FailureDetector',
   'ForwardPass',
-  'entries',
   'fitted_name',
   'resolve',
   'use_temperature',

@@ -18,6 +18,7 @@ class MonteCarloDropout:
 
   def score(self, forward: ForwardPass):
     """-sum_c p_c ln p_c with p = softmax of the mean logits."""
+    assert forward.dropout_logits is not None  # It asks for them.
     return entropy(forward.dropout_logits)
 
   def probability(self, forward: ForwardPass):

@@ -118,7 +118,8 @@ def evaluate(
   description = cache.describe(
     config, workdir, cache.versions_of(config, sources)
   )
-  results = {n: kept[n] for n in config.eval.datasets if n in (kept or {})}
+  known = kept or {}
+  results = {n: known[n] for n in config.eval.datasets if n in known}
   with StopRequest('while evaluating', has_work=False) as stop:
     for name in config.eval.datasets:
       if name not in results:
@@ -127,7 +128,7 @@ def evaluate(
         results[name] = evaluator(state, sources[name], stop, observe, name)
         if keep is not None:
           keep(name, results[name])
-  about = environment.describe() | {'step': step} | origin
+  about = {**environment.describe(), 'step': step, **origin}
   metrics = _metrics(config, about, description, results)
   if jax.process_index() == 0:
     check_still_there()

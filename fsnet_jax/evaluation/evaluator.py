@@ -221,6 +221,7 @@ class Evaluator:
     )
     total = np.zeros(len(temperature_scaling.GRID))
     source = data_sources.validation_source(self._config)
+    assert source is not None  # Checked with the config.
     for batch in data_sources.evaluation_batches(self._config, source):
       inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
       nll = fit_step(

@@ -1,6 +1,7 @@
 """What Direct prediction and SynthCP share: learning where S is right."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,8 @@ def make_step(
       state.params, state.stats, constants, batch
     )
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    state = state.replace(
+    state = dataclasses.replace(
+      state,
       step=state.step + 1,
       params=optax.apply_updates(state.params, updates),
       stats=stats,

@@ -87,7 +87,8 @@ def entropy_of_mean(
   Args:
     logits: of each member.
   """
-  mean = sum(jax.nn.softmax(one, axis=-1) for one in logits) / len(logits)
+  total = jnp.asarray(sum(jax.nn.softmax(one, axis=-1) for one in logits))
+  mean = total / len(logits)
   first = jnp.argmax(mean, axis=-1, keepdims=True)
   others = jnp.where(jnp.arange(mean.shape[-1]) == first, 0.0, mean)
   # The largest probability is 1 less the others: near 1 its own logarithm

@@ -19,6 +19,7 @@ from fsnet_jax.models.baselines import spade, vgg19
 from fsnet_jax.models.baselines.discriminator import MultiscaleDiscriminator
 from fsnet_jax.models.layers import class_maps
 from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.network import output_of
 
 _BETAS = {'b1': 0.0, 'b2': 0.9}
 
@@ -163,7 +164,8 @@ def make_step(
     )
     grads = {'generator': g_grads, 'discriminator': d_grads}
     updates, opt_state = opt.update(grads, state.opt_state, state.params)
-    state = state.replace(
+    state = dataclasses.replace(
+      state,
       step=state.step + 1,
       params=optax.apply_updates(state.params, updates),
       stats={'generator': g_stats, 'discriminator': d_stats},
@@ -180,7 +182,8 @@ def _perceptual(
   network = vgg19.VGG19()
   variables = {'params': constants['vgg19']}
   return gan_losses.perceptual(
-    network.apply(variables, photos), network.apply(variables, pictures)
+    output_of(network, variables, photos),
+    output_of(network, variables, pictures),
   )
 
 

@@ -24,12 +24,12 @@ def discriminator_hinge(real: Judged, fake: Judged) -> Float[Array, '']:
     jnp.mean(jax.nn.relu(1 - r[-1])) + jnp.mean(jax.nn.relu(1 + f[-1]))
     for r, f in zip(real, fake)
   ]
-  return sum(terms) / len(terms)
+  return jnp.asarray(sum(terms)) / len(terms)
 
 
 def generator_hinge(fake: Judged) -> Float[Array, '']:
   """-mean D(fake), over scales."""
-  return -sum(jnp.mean(f[-1]) for f in fake) / len(fake)
+  return -jnp.asarray(sum(jnp.mean(f[-1]) for f in fake)) / len(fake)
 
 
 def feature_matching(real: Judged, fake: Judged) -> Float[Array, '']:
@@ -41,7 +41,7 @@ def feature_matching(real: Judged, fake: Judged) -> Float[Array, '']:
   for r, f in zip(real, fake):
     for ours, theirs in zip(f[:-1], r[:-1]):
       total += jnp.mean(jnp.abs(ours - jax.lax.stop_gradient(theirs)))
-  return total / len(fake)
+  return jnp.asarray(total) / len(fake)
 
 
 def perceptual(
@@ -53,7 +53,9 @@ def perceptual(
     real: of `VGG19`, for photographs; no gradient goes through them.
     fake: the same, for drawn pictures.
   """
-  return sum(
-    weight * jnp.mean(jnp.abs(f - jax.lax.stop_gradient(r)))
-    for weight, r, f in zip(_LAYER_WEIGHTS, real, fake)
+  return jnp.asarray(
+    sum(
+      weight * jnp.mean(jnp.abs(f - jax.lax.stop_gradient(r)))
+      for weight, r, f in zip(_LAYER_WEIGHTS, real, fake)
+    )
   )

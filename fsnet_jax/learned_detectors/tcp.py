@@ -28,6 +28,7 @@ from fsnet_jax.learned_detectors.base import (
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import confidnet
 from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.network import output_of
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 # Whose published code scales its images wrongly.
@@ -193,7 +194,8 @@ def make_confidence(
       stats = {**stats, 'backbone': updated.get('batch_stats', {})}
     else:
       maps = network.apply(own, images, False, method=confidnet.confidence_maps)
-    logits = head.apply({'params': variables['params']['head']}, maps, size)
+    own_head = {'params': variables['params']['head']}
+    logits = output_of(head, own_head, maps, size)
     return logits, stats
 
   return confidence
@@ -222,7 +224,8 @@ def make_step(
       state.params, state, s, batch
     )
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    state = state.replace(
+    state = dataclasses.replace(
+      state,
       step=state.step + 1,
       params=optax.apply_updates(state.params, updates),
       stats=stats,

@@ -147,11 +147,8 @@ def resolution_error(
     By metric the absolute error; None where it is not defined.
   """
   found = ranking_metrics(table.ranking())
-  return {
-    metric: (
-      None
-      if found[metric] is None or exact[metric] is None
-      else abs(found[metric] - exact[metric])
-    )
-    for metric in METRICS
-  }
+  return {metric: _gap(found[metric], exact[metric]) for metric in METRICS}
+
+
+def _gap(found: float | int | None, exact: float | None) -> float | None:
+  return None if found is None or exact is None else abs(found - exact)

@@ -165,6 +165,7 @@ class FailureHistogram:
       ),
     )
     if counts.pixels is None:
+      assert counts.bins is not None  # One of the two is there.
       return more._with_bins(counts.bins)
     pending = self.pending.append(counts.pixels.keys, counts.pixels.codes)
     more = dataclasses.replace(more, pending=pending)

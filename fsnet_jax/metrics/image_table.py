@@ -64,13 +64,7 @@ class ImageTable:
     most_suspicious_first = self.counts[:, :, ::-1]
     found = np.concatenate(
       [
-        ranking_metrics(
-          *np.moveaxis(
-            most_suspicious_first[start : start + _AT_ONCE], 1, 0
-          ).astype(np.float64),
-          self.tied[::-1],
-          ('fpr95_error',),
-        )['fpr95_error']
+        _fpr95(most_suspicious_first[start : start + _AT_ONCE], self.tied[::-1])
         for start in range(0, len(self.counts), _AT_ONCE)
       ]
     )
@@ -91,3 +85,9 @@ class ImageTable:
     total = weights.astype(np.float64) @ self.counts.reshape(images, -1)
     both = total.reshape(-1, kinds, ranges)[:, :, ::-1]
     return both[:, 0], both[:, 1]
+
+
+def _fpr95(counts: np.ndarray, tied: np.ndarray) -> np.ndarray:
+  """[r], of [r 2 s] counts, most suspicious step first; NaN: undefined."""
+  right, wrong = np.moveaxis(counts, 1, 0).astype(np.float64)
+  return ranking_metrics(right, wrong, tied, ('fpr95_error',))['fpr95_error']

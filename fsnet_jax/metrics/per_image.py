@@ -107,10 +107,9 @@ class ImageHistograms:
     """
     if not self._images:
       raise ValueError('no image was added')
-    if self._starts is None:
-      self._choose_ranges()
-    lowest = np.minimum.reduceat(self._lowest, self._starts)
-    highest = np.maximum.reduceat(self._highest, self._starts)
+    starts = self._choose_ranges() if self._starts is None else self._starts
+    lowest = np.minimum.reduceat(self._lowest, starts)
+    highest = np.maximum.reduceat(self._highest, starts)
     images = [self._images[place] for place in sorted(self._images)]
     return ImageTable(np.stack(images), lowest == highest)
 
@@ -120,13 +119,14 @@ class ImageHistograms:
       return histogram
     return np.add.reduceat(histogram, self._starts, axis=-1)
 
-  def _choose_ranges(self) -> None:
+  def _choose_ranges(self) -> np.ndarray:
     total = np.sum(list(self._images.values()), axis=0, dtype=np.int64)
-    self._starts = _range_starts(total, self._ranges)
+    self._starts = starts = _range_starts(np.asarray(total), self._ranges)
     self._images = {
       place: self._reduced(histogram)
       for place, histogram in self._images.items()
     }
+    return starts
 
 
 def _range_starts(total: np.ndarray, ranges: int) -> np.ndarray:
@@ -136,7 +136,7 @@ def _range_starts(total: np.ndarray, ranges: int) -> np.ndarray:
   pixels weigh the same in all, or rare errors would share a few ranges, and a
   bin that weighs more than a range is one by itself.
   """
-  filled = total.any(axis=0)
+  filled = np.asarray(total.any(axis=0))
   if filled.sum() <= ranges:
     filled[0] = True
     return np.flatnonzero(filled)

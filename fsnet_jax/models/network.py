@@ -31,3 +31,17 @@ class Network(Protocol):
   def clone(self, **updates: Any) -> 'Network':
     """The same module with other attributes."""
     ...
+
+
+def output_of(
+  network: Network, variables: Mapping[str, Any], *args: Any, **kwargs: Any
+) -> Any:
+  """What a network makes of its inputs; none of its variables change.
+
+  Args:
+    network: any Flax module.
+    variables: of it.
+    *args: of its `__call__`.
+    **kwargs: likewise, or `method`, `rngs`.
+  """
+  return network.apply(variables, *args, **kwargs)

@@ -1,13 +1,16 @@
 """How each measure is named, scaled, compared and explained in a report."""
 
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 UNDEFINED = '\N{EM DASH}'
 
-# A number of metrics.json, Python's or numpy's; None where not defined.
-Value = numbers.Real | None
+# Python's or NumPy's.
+Number = float | int | np.floating | np.integer
+# A number of metrics.json; None where not defined.
+Value = Number | None
 
 
 class Measure(NamedTuple):

@@ -355,7 +355,7 @@ def _check_count(value: Any, where: str) -> None:
   """Raises unless the value is a whole number of things."""
   if isinstance(value, bool) or not isinstance(value, numbers.Integral):
     raise ValueError(f'{where} is {shown(value)}, not a whole number.')
-  if not 0 <= value <= LARGEST:
+  if not 0 <= int(value) <= LARGEST:
     raise ValueError(f'{where} is {shown(value)}, not in [0, 2^53].')
 
 

@@ -105,9 +105,11 @@ def mean_and_spread(
   values: Sequence[measures.Value], measure: measures.Measure
 ) -> str:
   """`mean ± sample standard deviation`, scaled; a dash if any is undefined."""
-  if any(value is None for value in values):
+  scaled = [
+    float(value) * measure.scale for value in values if value is not None
+  ]
+  if len(scaled) < len(values):
     return measures.UNDEFINED
-  scaled = [float(value) * measure.scale for value in values]
   mean = f'{statistics.fmean(scaled):.2f}'
   if len(scaled) < 2:
     return mean

@@ -5,7 +5,6 @@ called ahead or behind only where the interval leaves 0 out, and level where it
 holds it. Without intervals nothing is claimed.
 """
 
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -160,14 +159,14 @@ def caught_share(
   return min(1.0, max(0.0, share))
 
 
-def _caught(failure: Mapping[str, Any], error_rate: numbers.Real) -> str:
+def _caught(failure: Mapping[str, Any], error_rate: measures.Number) -> str:
   """Says how many errors are caught by setting the least trusted aside.
 
   The share set aside is the smallest of the levels that could hold all the
   errors, so a perfect detector would catch them all.
   """
   subject = _subject(failure)
-  levels = sorted(failure[subject]['risk_at_coverage'], key=float)
+  levels: list[str] = sorted(failure[subject]['risk_at_coverage'], key=float)
   roomy = [level for level in levels if _aside(level) >= error_rate]
   if not roomy:
     return ''
@@ -247,7 +246,7 @@ def _margin(failure: Mapping[str, Any]) -> str:
 
 def _best(
   values: Mapping[str, measures.Value], lower_is_better: bool
-) -> list[tuple[str, numbers.Real]]:
+) -> list[tuple[str, measures.Number]]:
   """Returns the rivals to name: all of a few, or the best of many."""
   known = [(name, value) for name, value in values.items() if value is not None]
   if len(known) <= _NAMED_RIVALS:

@@ -18,7 +18,7 @@ class StopRequest(interrupts.Section):
   is a collective, as `requested_anywhere` is.
   """
 
-  def __exit__(self, raised: type[BaseException] | None, *rest) -> None:
+  def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
     try:
       wanted, name = raised is None and self.requested_anywhere(), ''
       if wanted:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 def format_duration(secs: float | int) -> str:
   """Seconds as `h:mm:ss` or `m:ss`."""
-  minutes, seconds = divmod(int(round(secs)), 60)
+  minutes, seconds = divmod(round(secs), 60)
   hours, minutes = divmod(minutes, 60)
   if hours:
     return f'{hours}:{minutes:02d}:{seconds:02d}'

@@ -96,7 +96,7 @@ def differences(
   Returns:
     In words, `batch_size was 8 and is now 4`; by name.
   """
-  task = present.get('task')
+  task = present.get('task', '')
   free = _OF_TASK.get(task, ())
   decided = _TRAINED if mode == 'train' else _FITTED
   old, new = flatten(stored), flatten(present)

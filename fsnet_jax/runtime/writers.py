@@ -28,8 +28,20 @@ class Writer(Protocol):
     """Ends the file."""
 
 
-class _Silent(Writer):
-  """Writes nothing."""
+class _Silent:
+  """A writer that writes nothing."""
+
+  def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+    """See `Writer`."""
+
+  def write_images(self, step: int, images: Mapping[str, Any]) -> None:
+    """See `Writer`."""
+
+  def flush(self) -> None:
+    """See `Writer`."""
+
+  def close(self) -> None:
+    """See `Writer`."""
 
 
 def create_writer(workdir: Path) -> Writer | metric_writers.MetricWriter:

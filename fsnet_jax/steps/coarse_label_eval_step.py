@@ -5,6 +5,7 @@ so do the scores; only right and wrong are decided by group, and the classes of
 the metrics are the groups.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -40,28 +41,28 @@ def make_grouped_eval_step(
     `counts` are the g groups, and `maps['prediction']` holds the lowest class
     of the predicted group, as the labels do.
   """
-  of_class = np.asarray(of_class, np.int32)
+  group = np.asarray(of_class, np.int32)
   stand_ins = np.array(
-    [np.flatnonzero(of_class == g)[0] for g in range(of_class.max() + 1)]
+    [np.flatnonzero(group == g)[0] for g in range(group.max() + 1)]
   )
-  step = make_eval_step(model, detectors, num_classes=len(of_class), **options)
+  step = make_eval_step(model, detectors, num_classes=len(group), **options)
 
   def eval_step(params, batch_stats, batch, *rest):
     # The same forward pass as in `step`: XLA does it once.
     images = batch['image'].astype(jnp.float32)
     logits = model.segment(params, batch_stats, images, train=False)[0].logits
-    agreed = _agreed(batch['label'], jnp.argmax(logits, axis=-1), of_class)
+    agreed = _agreed(batch['label'], jnp.argmax(logits, axis=-1), group)
     counts, maps = step(params, batch_stats, batch | {'label': agreed}, *rest)
-    member = jnp.asarray(of_class[:, None] == np.arange(len(stand_ins)))
+    member = jnp.asarray(group[:, None] == np.arange(len(stand_ins)))
     member = member.astype(jnp.int32)
     confusion = jnp.einsum(
       'bij,ig,jh->bgh', counts['confusion'], member, member
     )
     failure = {
-      name: _grouped(one, member, of_class)
+      name: _grouped(one, member, group)
       for name, one in counts['failure'].items()
     }
-    shown = jnp.asarray(stand_ins[of_class], jnp.uint8)[maps['prediction']]
+    shown = jnp.asarray(stand_ins[group], jnp.uint8)[maps['prediction']]
     return (
       counts | {'confusion': confusion, 'failure': failure},
       maps | {'prediction': shown},
@@ -96,4 +97,6 @@ def _grouped(
   if bins is not None:
     histogram = jnp.einsum('csn,cg->gsn', bins.histogram, member)
     bins = bins.replace(histogram=histogram)
-  return counts.replace(calibration=calibration, pixels=pixels, bins=bins)
+  return dataclasses.replace(
+    counts, calibration=calibration, pixels=pixels, bins=bins
+  )

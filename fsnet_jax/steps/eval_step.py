@@ -75,14 +75,14 @@ def make_validation_step(
   """
 
   def validation_step(params, batch_stats, batch):
-    valid = _valid(batch)
+    valid, score = _valid(batch), None
     if phase == 1:
       images = batch['image'].astype(jnp.float32)
       output, _ = model.segment(params, batch_stats, images, train=False)
       logits = output.logits
     else:
       forward = _forward(model, params, batch_stats, batch)
-      logits = forward.segmentation.logits
+      logits, score = forward.segmentation.logits, forward.failure_logits
     labels = jnp.where(valid, batch['label'], 0).astype(jnp.int32)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     wrong = failure_target(logits, labels) & valid
@@ -91,8 +91,7 @@ def make_validation_step(
       'valid': jnp.sum(valid),
       'wrong': jnp.sum(wrong),
     }
-    if phase == 2:
-      score = forward.failure_logits
+    if score is not None:
       sums['missed'] = -jnp.sum(
         jnp.where(wrong, jax.nn.log_sigmoid(score), 0.0)
       )
@@ -164,17 +163,17 @@ def make_eval_step(
     params, batch_stats, batch, temperature=1.0, fitted_variables=None
   ):
     forward = _forward(model, params, batch_stats, batch)
-    forward = forward.replace(temperature=temperature)
+    forward = dataclasses.replace(forward, temperature=temperature)
     if sampled:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)
-      forward = forward.replace(dropout_logits=mean)
+      forward = dataclasses.replace(forward, dropout_logits=mean)
     if fitted:
       s = _variables_of_s(params, batch_stats)
+      own = fitted_variables or {}
       said = {
-        name: outputs(fitted_variables[name], s, forward)
-        for name, outputs in fitted.items()
+        name: outputs(own[name], s, forward) for name, outputs in fitted.items()
       }
-      forward = forward.replace(fitted=said)
+      forward = dataclasses.replace(forward, fitted=said)
     return _counts_and_maps(forward, batch, detectors, num_classes, keep_pixels)
 
   return eval_step

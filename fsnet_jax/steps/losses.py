@@ -122,4 +122,5 @@ def _two_sided(
   sides = (wrong, valid & ~wrong)
   weights = [1 / jnp.sqrt(jnp.sum(s.astype(jnp.float32)) + 1) for s in sides]
   means = [_masked_mean(values, side) for side in sides]
-  return sum(w * m for w, m in zip(weights, means)) / sum(weights)
+  total = jnp.asarray(sum(w * m for w, m in zip(weights, means)))
+  return total / sum(weights)

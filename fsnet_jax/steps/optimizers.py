@@ -4,7 +4,7 @@ The tree never changes shape: which phase a run is in is data (a step number
 in the train state), so a checkpoint of either phase restores into it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -89,6 +89,7 @@ def make_optimizer(
   Raises:
     ValueError: for an unknown kind.
   """
+  steps: list[optax.GradientTransformation]
   if kind == 'sgd':
     steps = [
       optax.add_decayed_weights(weight_decay),
@@ -102,10 +103,13 @@ def make_optimizer(
     steps.insert(0, optax.clip_by_global_norm(clip_norm))
   failure = optax.conditionally_mask(
     optax.adam(failure_lr),
-    should_transform_fn=lambda step, in_phase2, **_: in_phase2,
+    should_transform_fn=lambda step, **extra: extra['in_phase2'],
     forward_extra_args=True,
   )
-  transforms = {'segmentation': optax.chain(*steps), 'failure': failure}
+  transforms: dict[Hashable, optax.GradientTransformation] = {
+    'segmentation': optax.chain(*steps),
+    'failure': failure,
+  }
   if frozen is not None:
     transforms['frozen'] = optax.set_to_zero()
   return optax.partition(transforms, _labels(frozen))

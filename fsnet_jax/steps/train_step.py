@@ -192,7 +192,8 @@ def make_train_step(
       grads, state.opt_state, state.params, in_phase2=jnp.asarray(phase == 2)
     )
     scalars['gradient_norm'] = optax.tree.norm(grads)
-    state = state.replace(
+    state = dataclasses.replace(
+      state,
       step=state.step + 1,
       params=optax.apply_updates(state.params, updates),
       batch_stats=stats,

@@ -5,6 +5,7 @@ that continues from it is bit-identical to one that trained it itself.
 """
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ def continue_from(
     end = checkpoints.restore(config.phase1_steps, like, iterator).state
   finally:
     checkpoints.close()
-  return state.replace(
+  return dataclasses.replace(
+    state,
     step=end.step,
     dropout_key=end.dropout_key,
     params=state.params | {'segmentation': end.params['segmentation']},

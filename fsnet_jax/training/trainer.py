@@ -184,7 +184,8 @@ class Trainer:
       say(note)
     if not notes:
       return state
-    return state.replace(
+    return dataclasses.replace(
+      state,
       params=mesh_lib.put_replicated(params, self._mesh),
       batch_stats=mesh_lib.put_replicated(batch_stats, self._mesh),
     )
@@ -320,8 +321,9 @@ class Trainer:
       say(f'phase {phase}  step {step}  validation: {shown}')
     if self._switches_now(step, phase, losses):
       say(f'S has converged: phase 2 starts after step {step}')
-      self._state = self._state.replace(
-        phase2_start=mesh_lib.put_replicated(np.int32(step), self._mesh)
+      self._state = dataclasses.replace(
+        self._state,
+        phase2_start=mesh_lib.put_replicated(np.int32(step), self._mesh),
       )
     self._save(step, _quality(losses, phase))
     # Validation time must not count as slow training.

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterable
 
-_BASIC = {(2, 2, 2, 2): 'ResNet18', (3, 4, 6, 3): 'ResNet34'}
-_BOTTLENECK = {
+_BASIC: dict[tuple[int, ...], str] = {
+  (2, 2, 2, 2): 'ResNet18',
+  (3, 4, 6, 3): 'ResNet34',
+}
+_BOTTLENECK: dict[tuple[int, ...], str] = {
   (3, 4, 6, 3): 'ResNet50',
   (3, 4, 23, 3): 'ResNet101',
   (3, 8, 36, 3): 'ResNet152',

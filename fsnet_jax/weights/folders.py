@@ -155,7 +155,8 @@ def _problem(found: dict[str, Any]) -> str:
     return 'its arch is none that is known'
   width = found.get('width')
   # NaN is not equal to anything, nor within any bounds.
-  if type(width) not in (int, float) or not 0 < width <= MAX_WIDTH:
+  is_number = isinstance(width, int | float) and not isinstance(width, bool)
+  if not (is_number and 0 < width <= MAX_WIDTH):
     return f'its width is no number above 0 and at most {MAX_WIDTH}'
   if type(found.get('source', '')) is not str:
     return 'its source is no name'

@@ -248,7 +248,9 @@ def _run_of(name: str) -> tuple[Path, int] | None:
 def _check_run(config: Any) -> None:
   """Is the earlier run there, and its S this one?"""
   name = config.init.segmentation
-  run, step = _run_of(name)
+  found = _run_of(name)
+  assert found is not None  # Else it would not be checked as a run.
+  run, step = found
   if not os.path.isdir(checkpoint_folders.checkpoint(run, step) / 'state'):
     raise UserError(
       f'config.init.segmentation={name} holds no checkpoint: let that run '

@@ -116,7 +116,7 @@ def _legend(
   present = np.unique(np.concatenate([m.ravel() for m in label_maps]))
   swatches = [
     (
-      tuple(int(v) for v in class_table.PALETTE[index]),
+      class_table.color_of(index),
       class_table.CLASS_NAMES[index],
     )
     for index in present

@@ -213,6 +213,8 @@ def _write_images(
     arrays[f'draws/{name}'] = np.stack(
       [found[metric] for metric in bootstrap.METRICS]
     )
+  # No array is named allow_pickle, which is NumPy's own keyword.
+  # pyrefly: ignore[bad-argument-type]
   np.savez_compressed(path, **arrays)
   failure = result.metrics['failure']
   for name, table in tables.items():
@@ -265,10 +267,12 @@ def read_seed(
       return None  # A detector has been fitted anew since.
     cell = cells.joint_config(config, seed, folder)
     metrics = cache.read(folder / 'fsnet', cell, data)
-    stored_results.check_metrics(metrics, datasets, detectors)
-    stored_results.check_compared(metrics)
     cell = cells.alone_config(config, seed, folder)
     alone = cache.read(folder / 'phase1', cell, data)
+    if metrics is None or alone is None:
+      return None
+    stored_results.check_metrics(metrics, datasets, detectors)
+    stored_results.check_compared(metrics)
     stored_results.check_metrics(alone, datasets, cell.eval.detectors)
     resampled = {
       dataset: stored_results.read_draws(

@@ -79,6 +79,8 @@ class Parts:
     if part.example is not None:
       examples.append(part.example)
     json_file, npz_file = self._files(dataset)
+    # No array is named allow_pickle, which is NumPy's own keyword.
+    # pyrefly: ignore[bad-argument-type]
     np.savez(npz_file, **_as_arrays(examples))
     content = {
       'identity': self._identity,

@@ -125,6 +125,7 @@ def run(
     results = _finished(config, workdir, data)
     return _write(config, workdir, folder, results, origin)
 
+  shown: dict[str, Any] = {}
   if mode == 'train':
     for name in config.compare.fitted:
       learned_detectors.check_data(name, config)

@@ -35,7 +35,7 @@ def metric_bounds(
     return dict.fromkeys(rank.METRICS)
   if ranking.exact:
     values = values or rank.ranking_metrics(ranking)
-    return {name: (values[name], values[name]) for name in rank.METRICS}
+    return {name: _itself(values[name]) for name in rank.METRICS}
   swapped = ranking.swapped
   auroc = _auroc_bounds(ranking)
   aurc = _aurc_bounds(ranking)
@@ -54,6 +54,10 @@ def metric_bounds(
     'e_aurc': (max(aurc[0] - optimal, 0.0), max(aurc[1] - optimal, 0.0)),
     'augrc': (augrc[1], augrc[0]),
   }
+
+
+def _itself(value: float | int | None) -> Interval | None:
+  return None if value is None else (value, value)
 
 
 def _ap_bounds(ranking: Ranking) -> Interval:

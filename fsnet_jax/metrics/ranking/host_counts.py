@@ -134,7 +134,8 @@ def _add_piece(
   size: int | None,
 ) -> BinCounts:
   """Counts a piece, in slices of `size` pixels if that is given."""
-  whole = len(keys) // size * size if size else 0
+  slices = len(keys) // size if size else 0
+  whole = slices * (size or 0)
 
   def step(number, so_far):
     # No scan: it would copy both arrays to begin with.
@@ -145,8 +146,8 @@ def _add_piece(
       jax.lax.dynamic_slice(codes, [start], [size]),
     )
 
-  if whole:
-    counts = jax.lax.fori_loop(0, whole // size, step, counts)
+  if slices:
+    counts = jax.lax.fori_loop(0, slices, step, counts)
   if whole < len(keys):
     counts = add_pixels(counts, keys[whole:], codes[whole:])
   return counts

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Integer
 from fsnet_jax.models.baselines.spectral import SpectralConv, xavier
 from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.models.layers import basic, class_maps, initializers
+from fsnet_jax.models.sizes import grid_of
 
 # Output channels of the blocks, from stride 64 to 1.
 WIDTHS = (1024, 1024, 1024, 512, 256, 128, 64)
@@ -98,7 +99,7 @@ class Spade(nn.Module):
       dtype=jnp.promote_types(x.dtype, jnp.float32),
       name='norm',
     )(x)
-    small = class_maps.resize_floor(labels, x.shape[1:3])
+    small = class_maps.resize_floor(labels, grid_of(x))
 
     def parameters(inputs: int, features: int, name: str):
       return ConvParameters(features, self.dtype, name=name)(inputs)
@@ -196,13 +197,14 @@ class SpadeGenerator(nn.Module):
     Returns:
       [b h w 3] RGB in [-1, 1].
     """
-    size = labels.shape[1:3]
-    times = doublings(size)
+    height, width = grid_of(labels)
+    times = doublings((height, width))
     widths = [basic.scaled(n, self.width) for n in WIDTHS[-times - 1 :]]
     hidden = basic.scaled(_HIDDEN, self.width)
     first = ConvParameters(widths[0], self.dtype, name='first')
     kernel, bias = first(self.num_classes)
-    small = class_maps.resize_floor(labels, tuple(n >> times for n in size))
+    coarse = (height >> times, width >> times)
+    small = class_maps.resize_floor(labels, coarse)
     x = class_maps.convolve(small, kernel) + bias
     for number, features in enumerate(widths):
       if number:

@@ -13,6 +13,7 @@ Use: `nn.Conv(..., conv_general_dilated=conv_forms.conv_general_dilated)`.
 import contextlib
 import contextvars
 import functools
+import operator
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from jaxtyping import Array
 
 from fsnet_jax.models.cpu import column_folding, depthwise
 from fsnet_jax.models.cpu.conv_choice import Forms, Geometry, choose
+from fsnet_jax.models.sizes import grid_of
 
 _CHOICE: contextvars.ContextVar[str] = contextvars.ContextVar(
   'conv_forms_choice', default='auto'
@@ -99,23 +101,22 @@ def conv_general_dilated(
     geometry = _geometry(lhs, rhs, window_strides, padding, rhs_dilation)
     return depthwise.convolve(lhs, rhs, geometry)
   plain = plain or feature_group_count != 1
-  forms = Forms()
   if not plain:
     geometry = _geometry(lhs, rhs, window_strides, padding, rhs_dilation)
     forms = choose(rhs.shape, geometry, lhs.shape[1:3])
-  if forms == Forms():
-    return lax.conv_general_dilated(
-      lhs,
-      rhs,
-      window_strides,
-      padding,
-      lhs_dilation,
-      rhs_dilation,
-      dimension_numbers,
-      feature_group_count,
-      precision=precision,
-    )
-  return convolve(lhs, rhs, geometry, forms)
+    if forms != Forms():
+      return convolve(lhs, rhs, geometry, forms)
+  return lax.conv_general_dilated(
+    lhs,
+    rhs,
+    window_strides,
+    padding,
+    lhs_dilation,
+    rhs_dilation,
+    dimension_numbers,
+    feature_group_count,
+    precision=precision,
+  )
 
 
 def convolve_3x3(x: Array, kernel: Array) -> Array:
@@ -141,14 +142,22 @@ def _geometry(
   rhs_dilation: Sequence[int] | None,
 ) -> Geometry:
   """What lax would read from these arguments."""
-  dilation = tuple(rhs_dilation or (1, 1))
+  dilation = _pair(rhs_dilation or (1, 1))
   if isinstance(padding, str):
     extent = [(k - 1) * d + 1 for k, d in zip(rhs.shape[:2], dilation)]
     padding = lax.padtype_to_pads(
       lhs.shape[1:3], extent, window_strides, padding
     )
-  pads = tuple((int(low), int(high)) for low, high in padding)
-  return Geometry(tuple(window_strides), pads, dilation)
+  rows, columns = padding
+  return Geometry(
+    _pair(window_strides), (_pair(rows), _pair(columns)), dilation
+  )
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+  """Two numbers, NumPy's as Python's."""
+  first, second = map(operator.index, values)
+  return first, second
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -222,13 +231,13 @@ def _flipped_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
   """A unit-stride convolution of `g`; padding may be negative (cropping)."""
-  pads = []
-  for axis in (0, 1):
+
+  def pads(axis: int) -> tuple[int, int]:
     reach = geometry.dilation[axis] * (kernel.shape[axis] - 1)
     low = reach - geometry.pads[axis][0]
-    high = x.shape[axis + 1] + reach - g.shape[axis + 1] - low
-    pads.append((low, high))
-  window = Geometry((1, 1), tuple(pads), geometry.dilation)
+    return low, x.shape[axis + 1] + reach - g.shape[axis + 1] - low
+
+  window = Geometry((1, 1), (pads(0), pads(1)), geometry.dilation)
   return _plain(g, _turned(kernel), window)
 
 
@@ -299,8 +308,8 @@ def _patches_kernel_gradient(
 def _taps_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
-  total = None
-  for tap in _taps(kernel):
+
+  def part_of(tap: tuple[int, int]) -> Array:
     part = _product('bhwo,io->bhwi', g, kernel[tap])
     config = [(0, 0, 0)]
     for axis in (0, 1):
@@ -310,8 +319,9 @@ def _taps_input_gradient(
       high = length - low - ((g.shape[axis + 1] - 1) * stride + 1)
       # Placing among the padded rows and cropping the padding, in one.
       config.append((low - before, high - after, stride - 1))
-    part = lax.pad(part, jnp.zeros((), part.dtype), [*config, (0, 0, 0)])
-    total = part if total is None else total + part
+    return lax.pad(part, jnp.zeros((), part.dtype), [*config, (0, 0, 0)])
+
+  total = functools.reduce(operator.add, map(part_of, _taps(kernel)))
   return total.astype(x.dtype)
 
 
@@ -319,10 +329,9 @@ def _taps_kernel_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
   padded = _padded(x, geometry)
+  size = grid_of(g)
   parts = [
-    jnp.einsum(
-      'bhwi,bhwo->io', _shifted(padded, tap, g.shape[1:3], geometry), g
-    )
+    jnp.einsum('bhwi,bhwo->io', _shifted(padded, tap, size, geometry), g)
     for tap in _taps(kernel)
   ]
   return jnp.stack(parts).reshape(kernel.shape)

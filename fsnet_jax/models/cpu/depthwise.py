@@ -8,6 +8,7 @@ vectorises.
 """
 
 import functools
+import operator
 from collections.abc import Sequence
 
 import jax
@@ -43,10 +44,13 @@ def convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
   """
   padded = _padded(x, geometry.pads)
   size = _output_size(padded, kernel, geometry)
-  total = None
-  for tap in _taps(kernel):
-    part = _wide(_seen(padded, tap, size, geometry)) * _wide(kernel[*tap, 0])
-    total = part if total is None else total + part
+  total = functools.reduce(
+    operator.add,
+    (
+      _wide(_seen(padded, tap, size, geometry)) * _wide(kernel[*tap, 0])
+      for tap in _taps(kernel)
+    ),
+  )
   return total.astype(x.dtype)
 
 

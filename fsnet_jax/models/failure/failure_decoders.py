@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
+from fsnet_jax.models.sizes import grid_of
 
 # Channels after each step up, and those of the steps to strides 16 .. 1.
 WIDTHS = (256, 128, 64, 32, 16)
@@ -84,12 +85,13 @@ class LiteralDecoder(nn.Module):
   ) -> Float[Array, 'b h w 1']:
     """Decodes; see the module's docstring."""
     unit = basic.remat(ConvUnit, self.remat)
-    size = pixels.shape[1:3]
+    height, width = size = grid_of(pixels)
     widths = [basic.scaled(channels, self.width) for channels in WIDTHS]
     x = unit(widths[0], 1, self.dtype, name='project')(z, train)
     for step, channels in enumerate(widths, 1):
-      grid = tuple(min(2 * n, m) for n, m in zip(x.shape[1:3], size))
-      if grid == x.shape[1:3]:
+      rows, columns = before = grid_of(x)
+      grid = (min(2 * rows, height), min(2 * columns, width))
+      if grid == before:
         break
       x = resizing.resize_bilinear(x, grid)
       x = unit(channels, 3, self.dtype, name=f'up{step}')(x, train)
@@ -134,7 +136,7 @@ class SkipDecoder(nn.Module):
     ]
     widths = [basic.scaled(channels, self.width) for channels in WIDTHS]
     coarse = [
-      resizing.resize_bilinear(features, z.shape[1:3])
+      resizing.resize_bilinear(features, grid_of(z))
       for rung in rungs
       for features in rung
       if features.shape[1] <= z.shape[1]
@@ -144,7 +146,7 @@ class SkipDecoder(nn.Module):
     for step, (channels, rung) in enumerate(zip(widths, rungs), 1):
       if rung[0].shape[1] <= z.shape[1]:
         continue
-      x = resizing.resize_bilinear(x, rung[0].shape[1:3])
+      x = resizing.resize_bilinear(x, grid_of(rung[0]))
       x = jnp.concatenate([x, *rung], -1)
       x = unit(channels, 3, self.dtype, name=f'up{step}')(x, train)
     return _last(self.dtype)(x)
@@ -193,7 +195,7 @@ class FourScaleDecoder(nn.Module):
         name=f'score{scale}',
       )(x)
       share = basic.at_least_float32(share)
-      total = total + resizing.resize_bilinear(share, pixels.shape[1:3])
+      total = total + resizing.resize_bilinear(share, grid_of(pixels))
     return total
 
 

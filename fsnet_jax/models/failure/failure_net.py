@@ -11,6 +11,7 @@ from common_lib.errors import UserError
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.failure import failure_decoders, failure_features, resnet
 from fsnet_jax.models.layers import basic, initializers
+from fsnet_jax.models.sizes import grid_of
 
 INPUTS = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
 
@@ -86,7 +87,7 @@ class FailureNet(nn.Module):
         self.width, self.dtype, self.remat, self.blocks, name=name
       )
       encoded.append(encoder(x, train))
-    grid = seg_features.shape[1:3]
+    grid = grid_of(seg_features)
     z = [resizing.resize_bilinear(stages[3], grid) for stages in encoded]
     if 'seg_features' in self.inputs:
       z.append(seg_features.astype(self.dtype))

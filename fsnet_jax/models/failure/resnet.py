@@ -115,4 +115,5 @@ class ResNet18(nn.Module):
           name=f'layer{stage}_{block}',
         )(x, train)
       stages.append(x)
-    return tuple(stages)
+    first, second, third, fourth = stages
+    return first, second, third, fourth

@@ -1,5 +1,8 @@
 """Maps of classes: as planes, resized, and convolved."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -71,10 +74,13 @@ def _looked_up(labels: Array, kernel: Array) -> Array:
   labels, table = jax.lax.optimization_barrier(
     (labels, basic.at_least_float32(table))
   )
-  total = 0
-  for row, column in _TAPS:
+
+  def looked_up(tap: tuple[int, int]) -> Array:
+    row, column = tap
     seen = labels[:, row : row + height, column : column + width]
-    total += table[row, column].at[seen].get(mode='promise_in_bounds')
+    return table[row, column].at[seen].get(mode='promise_in_bounds')
+
+  total = functools.reduce(operator.add, map(looked_up, _TAPS))
   return total.astype(kernel.dtype)
 
 

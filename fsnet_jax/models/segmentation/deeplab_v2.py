@@ -13,6 +13,7 @@ from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation import fcn8, resnet101
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from fsnet_jax.models.sizes import grid_of
 
 HEADS = ('synthcp', 'v2')
 FEATURES = ('layer4', 'aspp')
@@ -171,7 +172,7 @@ class DeepLabV2(nn.Module):
     """Segments a batch of images; see `SegmentationNetwork`."""
     encoded = self.encode(images, train)
     coarse, features = self.score(encoded, train)
-    logits = self.upsample(encoded, coarse, images.shape[1:3])
+    logits = self.upsample(encoded, coarse, grid_of(images))
     return SegmentationOutput(logits=logits, features=features)
 
   def encode(
@@ -186,7 +187,7 @@ class DeepLabV2(nn.Module):
     Returns:
       The features at stride 8.
     """
-    self.check_image_size(images.shape[1:3])
+    self.check_image_size(grid_of(images))
     mean = jnp.array(fcn8.MEAN_RGB, images.dtype)
     x = (images - mean) * self.input_scale
     layer4 = self.backbone(x, train)[-1]
@@ -207,7 +208,7 @@ class DeepLabV2(nn.Module):
     """
     if self.head == 'v2':
       scores = [classify(encoded.layer4) for classify in self.layer5]
-      coarse = sum(map(basic.at_least_float32, scores))
+      coarse = jnp.asarray(sum(map(basic.at_least_float32, scores)))
     else:
       x = self.dropout(encoded.fused, deterministic=not train)
       coarse = basic.at_least_float32(self.classifier(x))

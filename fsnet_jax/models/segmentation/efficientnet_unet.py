@@ -11,6 +11,7 @@ from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation.efficientnet_lite import EfficientNetLite0
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from fsnet_jax.models.sizes import grid_of
 
 STRIDE = 32
 # Of the decoder's levels, at strides 16, 8, 4 and 2.
@@ -45,7 +46,7 @@ class Level(nn.Module):
     Returns:
       [b h2 w2 features].
     """
-    x = resizing.resize_bilinear(x, skip.shape[1:3])
+    x = resizing.resize_bilinear(x, grid_of(skip))
     x = jnp.concatenate([x, skip], -1)
     x = basic.conv(
       self.features, 3, use_bias=False, dtype=self.dtype, name='conv'
@@ -100,7 +101,7 @@ class EfficientNetUNet(nn.Module):
     """Segments a batch of images; see `SegmentationNetwork`."""
     deepest, last = self._run(images, train)
     coarse = self._classify(last, deterministic=not train)
-    logits = self.upsample(last, coarse, images.shape[1:3])
+    logits = self.upsample(last, coarse, grid_of(images))
     return SegmentationOutput(logits=logits, features=deepest)
 
   def encode(
@@ -155,7 +156,7 @@ class EfficientNetUNet(nn.Module):
     return resizing.resize_bilinear(coarse, size)
 
   def _run(self, images: Array, train: bool) -> tuple[Array, Array]:
-    self.check_image_size(images.shape[1:3])
+    self.check_image_size(grid_of(images))
     x = basic.imagenet_normalized(images).astype(self.dtype)
     *skips, deepest = self.encoder(x, train)
     x = deepest

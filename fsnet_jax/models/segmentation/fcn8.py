@@ -15,6 +15,7 @@ from fsnet_jax.models.cpu import conv_forms, resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation import fcn8_dropout_head, vgg
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from fsnet_jax.models.sizes import grid_of
 
 # Subtracted from RGB 0..255. Blue is 0.408 * 255, not ImageNet's 0.406 * 255:
 # SynthCP, whose FCN8 the paper uses, has it so.
@@ -130,7 +131,7 @@ class FCN8(nn.Module):
     """Segments a batch of images; see `SegmentationNetwork`."""
     encoded = self.encode(images)
     coarse, features = self.score(encoded, train)
-    logits = self.upsample(encoded, coarse, images.shape[1:3])
+    logits = self.upsample(encoded, coarse, grid_of(images))
     return SegmentationOutput(logits=logits, features=features)
 
   def encode(self, images: Float[Array, 'b h w 3']) -> Encoded:
@@ -142,7 +143,7 @@ class FCN8(nn.Module):
     Returns:
       The deterministic part of the network.
     """
-    self.check_image_size(images.shape[1:3])
+    self.check_image_size(grid_of(images))
     x = (images - jnp.array(MEAN_RGB, images.dtype)) * self.input_scale
     if self.padding == 'pad99':
       x = jnp.pad(x, ((0, 0), (_PAD, _PAD), (_PAD, _PAD), (0, 0)))
@@ -155,7 +156,7 @@ class FCN8(nn.Module):
       pool4 = _crop(pool4, 5, up2)
       pool3 = _crop(pool3, 9, up4)
       # Cell i of pool5 is centred at pixel 32 (i - 3) + 12.5.
-      pool5 = _crop(pool5, 3, _grid(images.shape[1:3]))
+      pool5 = _crop(pool5, 3, _grid(grid_of(images)))
     return Encoded(features=pool5, fc6=fc6, pool4=pool4, pool3=pool3)
 
   def score(
@@ -232,8 +233,8 @@ class FCN8(nn.Module):
       x = resizing.bilinear_transposed(coarse, 2) + skip4
       x = resizing.bilinear_transposed(x, 2) + skip3
       return resizing.bilinear_transposed(x, 8, 31, tuple(image_size))
-    x = resizing.resize_bilinear(coarse, skip4.shape[1:3]) + skip4
-    x = resizing.resize_bilinear(x, skip3.shape[1:3]) + skip3
+    x = resizing.resize_bilinear(coarse, grid_of(skip4)) + skip4
+    x = resizing.resize_bilinear(x, grid_of(skip3)) + skip3
     return resizing.resize_bilinear(x, tuple(image_size))
 
   @nn.nowrap

@@ -133,7 +133,8 @@ class ResNet101(nn.Module):
           name=f'layer{stage + 1}_{index}',
         )(x, train)
       stages.append(x)
-    return tuple(stages)
+    first, second, third, fourth = stages
+    return first, second, third, fourth
 
 
 def is_affine(path: Sequence[str]) -> bool:

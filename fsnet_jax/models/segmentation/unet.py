@@ -11,6 +11,7 @@ from common_lib.errors import UserError
 from fsnet_jax.models.cpu import pooling
 from fsnet_jax.models.layers import basic, initializers, transposed
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from fsnet_jax.models.sizes import grid_of
 
 CHANNELS = (64, 128, 256, 512, 1024)
 STRIDE = 16
@@ -138,7 +139,7 @@ class UNet(nn.Module):
     Returns:
       The bottleneck and the skips; outside training, deterministic.
     """
-    self.check_image_size(images.shape[1:3])
+    self.check_image_size(grid_of(images))
     x = basic.imagenet_normalized(images).astype(self.dtype)
     skips = []
     for level in range(1, len(CHANNELS) + 1):

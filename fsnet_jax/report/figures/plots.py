@@ -7,7 +7,6 @@ tell apart; markers and dashes repeat what colour says.
 
 import io
 import math
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +37,7 @@ _LOOKS: tuple[tuple[str, str, Any], ...] = (
 
 _RESOLUTION_DPI = 144
 _NAME_LENGTH = 29
-_STYLE: Mapping[str, Any] = {
+_STYLE: dict[str, Any] = {
   'font.family': 'DejaVu Sans',
   'font.size': 9,
   'text.color': _INK,
@@ -199,19 +198,20 @@ def _risk_panel(
   axes.set_ylabel('risk: wrong among those kept')
 
 
-def _draw_references(axes: Axes, error_rate: numbers.Real) -> None:
+def _draw_references(axes: Axes, error_rate: measures.Number) -> None:
   """Draws the base error rate and the best possible curve."""
-  axes.axhline(error_rate * 100, color=_FAINT, linewidth=1, linestyle='--')
+  rate = float(error_rate)
+  axes.axhline(rate * 100, color=_FAINT, linewidth=1, linestyle='--')
   axes.annotate(
     f'base error rate {measures.format_percent(error_rate)}',
-    (9, error_rate * 100),
+    (9, rate * 100),
     xytext=(0, 3),
     textcoords='offset points',
     color=_FAINT,
     fontsize=8,
   )
   coverages = [share / 100 for share in range(10, 101)]
-  perfect = [max(0.0, 1 - (1 - error_rate) / share) for share in coverages]
+  perfect = [max(0.0, 1 - (1 - rate) / share) for share in coverages]
   axes.fill_between(
     [share * 100 for share in coverages],
     [risk * 100 for risk in perfect],

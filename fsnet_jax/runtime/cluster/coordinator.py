@@ -25,6 +25,7 @@ def check_free(cluster: Cluster) -> None:
   """
   if 'JAX_COORDINATOR_BIND_ADDRESS' in os.environ:
     return
+  assert cluster.address is not None  # Without one jax finds it by itself.
   _, port = host_and_port(cluster.address, 'the address')
   family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
   with socket.socket(family) as probe:
@@ -52,6 +53,7 @@ def wait(cluster: Cluster, patience_secs: float) -> None:
   Raises:
     UserError: it did not come.
   """
+  assert cluster.address is not None  # Without one jax finds it by itself.
   host, port = host_and_port(cluster.address, 'the address')
   began = told = time.monotonic()
   while problem := _problem(host, port):

@@ -62,7 +62,7 @@ def described(
   given = (address, num_processes, process_id)
   if all(value is None for value in given):
     found = _open_mpi() or _slurm() or _tpu_pod()
-  elif None in given:
+  elif address is None or num_processes is None or process_id is None:
     missing = [flag for flag, value in zip(_FLAGS, given) if value is None]
     raise UserError(
       f'A multi-process run needs all of {", ".join(_FLAGS)}: give '
@@ -181,7 +181,7 @@ def _slurm_address() -> str:
       'which names no host: set JAX_COORDINATOR_ADDRESS to host:port of the '
       'first process.'
     )
-  return f'{host}:{_port(_whole("SLURM_JOB_ID"))}'
+  return f'{host}:{_port(_whole("SLURM_JOB_ID") or 0)}'
 
 
 def _open_mpi() -> Cluster | None:

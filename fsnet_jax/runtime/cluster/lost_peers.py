@@ -83,12 +83,11 @@ def all_end(patience_secs: float) -> bool:
   """
   from jax._src import distributed
 
-  if not _joined:
+  client = distributed.global_state.client
+  if not _joined or client is None:
     return False
   try:
-    distributed.global_state.client.wait_at_barrier(
-      'end', round(1000 * patience_secs)
-    )
+    client.wait_at_barrier('end', round(1000 * patience_secs))
   except Exception:  # Whatever this version of jaxlib raises.
     return False
   return True

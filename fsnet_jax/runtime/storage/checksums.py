@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -134,7 +134,7 @@ def note_missing(folder: str) -> None:
   )
 
 
-def _is_dict(value: Any) -> bool:
+def _is_dict(value: Any) -> TypeGuard[dict[str, Any]]:
   return isinstance(value, dict)
 
 
@@ -152,4 +152,4 @@ def _of_array(leaf: Any) -> str:
     leaf = leaf.addressable_data(0) if leaf.is_fully_replicated else leaf
   values = np.asarray(leaf)
   flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-  return f'{_form(values)}:{hashlib.sha256(flat).hexdigest()}'
+  return f'{_form(values)}:{hashlib.sha256(flat.data).hexdigest()}'

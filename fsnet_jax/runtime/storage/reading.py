@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from grain import checkpoint as grain_checkpoint
 
 from common_lib.errors import UserError
@@ -67,6 +68,7 @@ def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
     )
   if anywhere(isinstance(error, Damaged)):
     raise error or Damaged('another process finds it damaged')
+  assert found is not None  # It is, where there was no error.
   return found
 
 
@@ -178,7 +180,9 @@ def _restored(handler: Any, folder: Path, args: Any) -> Any:
   )
 
 
-def _explained(handler: Any, folder: Path, read: Callable[[Path], Any]) -> Any:
+def _explained(
+  handler: Any, folder: Path, read: Callable[[epath.Path], Any]
+) -> Any:
   """What a handler reads; its errors as ours.
 
   A handler alone, without the checkpointer around it, does not wait for other

@@ -69,6 +69,8 @@ def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     raise ValueError(f'{name} is compressed in a way that NumPy never uses')
   with archive.open(info) as file:
     try:
+      # What zipfile calls IO[bytes] is a BufferedIOBase.
+      # pyrefly: ignore[bad-argument-type]
       shape, fortran, dtype = _header(file)
     except _BAD_HEADER as error:
       reason = quoted(error, 120) or type(error).__name__

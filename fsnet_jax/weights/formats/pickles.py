@@ -373,7 +373,10 @@ def read_pickle(file: io.BufferedIOBase) -> Pickled:
   """
   machine = _Machine()
   try:
-    for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
+    # A BufferedIOBase is IO[bytes], though none of its bases says so.
+    # pyrefly: ignore[bad-argument-type]
+    operations = pickletools.genops(file)
+    for number, (operation, argument, _) in enumerate(operations):
       if operation.name == 'STOP':
         return Pickled(machine.pop(), machine.storages, machine.foreign)
       if operation.name not in _OPERATIONS:

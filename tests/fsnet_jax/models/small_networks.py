@@ -24,7 +24,8 @@ class SmallSegmentation(nn.Module):
     x = nn.relu(basic.batch_norm(train, name='norm')(x))
     dropped = nn.Dropout(0.5)(x, deterministic=not train)
     logits = basic.conv(self.num_classes, 1, name='score')(dropped)
-    logits = jax.image.resize(logits, (*images.shape[:3], self.num_classes), 'nearest')
+    shape = (*images.shape[:3], self.num_classes)
+    logits = jax.image.resize(logits, shape, 'nearest')
     return SegmentationOutput(logits=logits, features=x)
 
   @nn.nowrap
