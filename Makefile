@@ -53,8 +53,9 @@ $(BIN)/python:
 	  { echo "error: $(PYTHON) is older than 3.11: make PYTHON=python3.11 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-user: $(BIN)/python $(PINS)
+$(VENV)/.installed-user: $(BIN)/python $(PINS) pyproject.toml
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-user requirements-dev.txt

@@ -13,8 +13,8 @@ printed are medians in milliseconds an image:
   prediction and the score;
 - MC-Dropout by itself, which does not learn and is in the comparison too;
 - every score from one forward pass of S;
-- the evaluation pass: those, reading the images, and every metric; then with
-  the histograms of single images for the bootstrap; then with segments too.
+- the evaluation pass: those, reading the images, every metric, and the
+  intervals of a single run; then with segments too.
 
 Ratios are to the slowest detector that learns, for wall time and for the time
 that all threads computed; on a machine that others use, the latter is the one
@@ -47,6 +47,7 @@ from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.per_image_observer import DatasetObserver
 from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
 from fsnet_jax.metrics import bootstrap
+from fsnet_jax.metrics.image_table import ImageTable
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 from fsnet_jax.runtime.interrupts import StopRequest
@@ -55,7 +56,7 @@ from fsnet_jax.steps.eval_step import DropoutSampling, make_eval_step
 LEARNED = ('fsnet', 'tcp', 'direct', 'synthcp', 'ensemble')
 _S, _DROPOUT = 'S alone', 'mc_dropout'
 _SCORES, _METRICS = 'every score', 'pass: scores, metrics'
-_IMAGES, _SEGMENTS = 'pass: + images', 'pass: + segments'
+_SEGMENTS = 'pass: + segments'
 _ERROR_RATE = 0.2
 _CELL = 8  # pixels; images and errors are made of such squares
 _CONFIGS = {'fcn8': compare_fcn8, 'deeplabv2': compare_deeplabv2}
@@ -128,7 +129,7 @@ class Subject:
     self.briefly = settings.briefly
     self.source = self._scenes(settings.images, settings.image_size)
     self.batches = self._batches()
-    self.observer: DatasetObserver | None = None
+    self.tables: dict[str, ImageTable] = {}
 
   def _scenes(self, count: int, size: tuple[int, int]) -> Scenes:
     """Images of squares, labelled so that S errs on a fifth of them."""
@@ -188,8 +189,8 @@ class Subject:
 
     Args:
       detectors: to evaluate.
-      segment_images: how many images are cut into segments; None leaves out
-        the histograms of single images too.
+      segment_images: how many images are cut into segments; None: the pass
+        of a run by itself.
     """
     config = self.config.copy_and_resolve_references()
     config.eval.detectors = tuple(detectors)
@@ -204,9 +205,9 @@ class Subject:
       observer = None
       if segment_images is not None:
         observer = DatasetObserver(len(self.source), segment_images)
-        self.observer = observer
       with _fixed_temperature():
-        evaluator(state, self.source, StopRequest(), observer)
+        result = evaluator(state, self.source, StopRequest(), observer)
+      self.tables = result.tables or self.tables
 
     return over_all
 
@@ -222,7 +223,6 @@ class Subject:
       found[name] = self.scores((name,))
     found[_SCORES] = self.scores(every)
     found[_METRICS] = self.whole(every, None)
-    found[_IMAGES] = self.whole(every, 0)
     found[_SEGMENTS] = self.whole(every, self.segment_images)
     return found
 
@@ -264,7 +264,7 @@ def report(times: dict[str, np.ndarray]) -> None:
   # The passes share what comes before dropout with S.
   if _DROPOUT in medians:
     dropout = medians[_DROPOUT] - medians[_S]
-    for name in (_SCORES, _METRICS, _IMAGES, _SEGMENTS):
+    for name in (_SCORES, _METRICS, _SEGMENTS):
       medians[f'{name}, less MC-Dropout'] = medians[name] - dropout
   known = [medians[name] for name in LEARNED if name in medians]
   slowest = np.max(known, axis=0)
@@ -338,7 +338,7 @@ def main(argv: Sequence[str] | None = None) -> None:
   subject = Subject(settings)
   times = compete(subject.contenders(), settings.rounds, settings.images)
   report(times)
-  tables = subject.observer.tables()
+  tables = subject.tables
   resamples = subject.config.compare.resamples
   weights = bootstrap.draws(settings.images, resamples)
   took, _ = seconds(

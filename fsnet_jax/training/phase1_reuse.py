@@ -25,7 +25,8 @@ from fsnet_jax.steps.train_step import TrainState, create_state
 
 # What must be as it was in that run: what it began with is its own affair.
 _FIXED = fields.DATA | fields.PHASE1
-# What else is read of its config.
+# What is read of its config at all, and what of that must be there.
+_READ = _FIXED | fields.START | fields.PHASE2
 _NEEDED = ('failure.decoder', 'init.phase1', 'switch', 'phase2_steps')
 
 
@@ -36,7 +37,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
     folder: of that run.
 
   Returns:
-    As it was stored, nested; what a field holds is of its type.
+    As it was stored, nested; a field of training holds what its row allows.
 
   Raises:
     UserError: it is missing or damaged.
@@ -47,7 +48,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
     stored = read_json_object(path, what='the config of a run', fix=fix)
     for name, row in fields.COMMON.items():
       value = resolution.get(stored, name)
-      if value is not None:
+      if value is not None and row.decides & _READ:
         resolution.read(name, row.kind, value)
   except UserError as error:
     raise UserError(

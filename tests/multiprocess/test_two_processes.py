@@ -73,7 +73,21 @@ def test_compare_stop_and_resume(shared, tmp_path):
       entry['failure'][name]['pooled']['auroc'],
       atol=1e-3,
     )
+    _same_difference(
+      single['failure'][name]['difference_to_msp'],
+      entry['failure'][name]['difference_to_msp'],
+    )
   _same_intervals(together, _compared(workdir))
+
+
+def _same_difference(first, second):
+  """What a report says of a detector and MSP; None for MSP itself."""
+  assert (first is None) == (second is None)
+  for metric in first or {}:
+    one, other = first[metric], second[metric]
+    assert (one['units'], one['unit']) == (other['units'], other['unit'])
+    for bound in ('difference', 'low', 'high'):
+      np.testing.assert_allclose(one[bound], other[bound], atol=3e-3)
 
 
 def _same_intervals(first, second):
