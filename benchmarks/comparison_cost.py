@@ -206,6 +206,8 @@ class Subject:
       if segment_images is not None:
         observer = DatasetObserver(len(self.source), segment_images)
       with _fixed_temperature():
+        # Of a state the evaluator reads these two fields alone.
+        # pyrefly: ignore[bad-argument-type]
         result = evaluator(state, self.source, StopRequest(), observer)
       self.tables = result.tables or self.tables
 

@@ -8,6 +8,7 @@ drops outliers, is left out, as in every comparison that followed.)
 """
 
 import dataclasses
+from typing import TypeGuard
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class CoreSet:
     the first pick is the candidate farthest from the mean of all.
     """
     del rng
+    assert candidates.embedding is not None  # `needs_embedding` asks for it.
     points = self._prepared(candidates.embedding)
     check_finite('embedding', points, candidates.index)
     if _has(candidates.centres):
@@ -78,5 +80,5 @@ class CoreSet:
     return points / np.maximum(length, np.finfo(np.float32).tiny)
 
 
-def _has(centres: np.ndarray | None) -> bool:
+def _has(centres: np.ndarray | None) -> TypeGuard[np.ndarray]:
   return centres is not None and len(centres) > 0

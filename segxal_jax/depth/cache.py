@@ -74,5 +74,6 @@ def _read(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray | None:
   except UserError:
     return None
   stored = arrays.get('depth')
-  whole = stored is not None and stored.dtype == np.float16
-  return stored if whole and stored.shape == size else None
+  if stored is None or stored.dtype != np.float16 or stored.shape != size:
+    return None
+  return stored

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from common_lib.errors import UserError
+from fsnet_jax.models.network import output_of
+from fsnet_jax.models.sizes import grid_of
 from segxal_jax.depth.networks import convert, namings
 from segxal_jax.depth.networks.preprocessing import Preprocessing
 
@@ -82,8 +84,9 @@ class NetworkDepth:
   def _estimate(
     self, variables: Mapping[str, Any], images: Float[Array, 'b h w 3']
   ) -> Float[Array, 'b h w']:
-    output = self._network.apply(variables, self._preprocessing(images))
-    return self._finish(output, images.shape[1:3])
+    prepared = self._preprocessing(images)
+    output = output_of(self._network, variables, prepared)
+    return self._finish(output, grid_of(images))
 
 
 def weight_files(options: Any) -> list[str]:
@@ -136,7 +139,7 @@ def stamps(paths: Sequence[str]) -> tuple[tuple[int, int] | None, ...]:
   """
   found = [pathlib.Path(path) for path in paths]
   stats = [path.stat() if os.path.isfile(path) else None for path in found]
-  return tuple(s and (s.st_size, s.st_mtime_ns) for s in stats)
+  return tuple(None if s is None else (s.st_size, s.st_mtime_ns) for s in stats)
 
 
 def fingerprint(paths: Sequence[str], *settings: Any) -> str:

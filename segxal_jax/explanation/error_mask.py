@@ -1,5 +1,7 @@
 """The Explainable Error Mask (EEM, paper eq. 3) and the score of an image."""
 
+import functools
+import operator
 from typing import Any
 
 import jax.numpy as jnp
@@ -41,7 +43,8 @@ def explainable_error_mask(
     raise ValueError('gamma is positive but there is no failure score')
   # A weight of 0 leaves the map out altogether: 0 * NaN would be NaN.
   parts = ((alpha, cam), (beta, entropy), (gamma, failure))
-  return sum(weight * part for weight, part in parts if weight) / total
+  kept = [w * part for w, part in parts if w and part is not None]
+  return functools.reduce(operator.add, kept) / total
 
 
 def image_score(

@@ -9,7 +9,9 @@ errors to learn from. Not in the paper.
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import optimize, special
+
+# SciPy has no annotations.
+from scipy import optimize, special  # pyrefly: ignore[untyped-import]
 
 # Below it, coefficients are nothing but rounding.
 _NOTHING = 1e-6

@@ -5,13 +5,14 @@ training loop: it gives the loop its networks, its optimiser, its compiled
 step and its images, each made from the usual one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from segxal_jax.learners.base import Learner, Plain
 from segxal_jax.learners.deal import Deal
 from segxal_jax.learners.mean_teacher import MeanTeacher
 
-LEARNERS: dict[str, type[Learner]] = {
+LEARNERS: dict[str, Callable[[Any], Learner]] = {
   learner.name: learner for learner in (Plain, Deal, MeanTeacher)
 }
 

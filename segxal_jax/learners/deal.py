@@ -20,6 +20,7 @@ from fsnet_jax.builders import networks, optimization
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.layers import basic, initializers
+from fsnet_jax.models.sizes import grid_of
 from fsnet_jax.steps.train_step import LossOptions
 from segxal_jax.learners.base import Plain
 
@@ -59,8 +60,8 @@ class DifficultyBranch(nn.Module):
   ) -> Float[Array, 'b h w']:
     """Logits of the difficulty, higher = S errs here; see `FSNet.detect`."""
     del images, features, train
-    size = seg_logits.shape[1:3]
-    grid = tuple(max(1, n // self.stride) for n in size)
+    rows, columns = size = grid_of(seg_logits)
+    grid = (max(1, rows // self.stride), max(1, columns // self.stride))
     probs = jax.nn.softmax(basic.at_least_float32(seg_logits))
     coarse = resizing.resize_align_corners(probs, grid)
     gamma = self.param('gamma', initializers.zeros, (1,))

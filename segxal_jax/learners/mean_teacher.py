@@ -56,6 +56,7 @@ def with_average(
 
   def update(updates, state, params=None, **extra):
     updates, inner_state = inner.update(updates, state.inner, params, **extra)
+    assert params is not None  # The training step gives them.
     weight = jnp.minimum(decay, state.count / (state.count + 1))
     average = jax.tree.map(
       lambda old, new: weight * old + (1 - weight) * new,

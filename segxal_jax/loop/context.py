@@ -98,14 +98,14 @@ class Run:
       phase2_start=self.learner.joint_start(),
     )
     if previous is not None and config.warm_start:
-      state = state.replace(
-        params=previous.params, batch_stats=previous.batch_stats
+      state = dataclasses.replace(
+        state, params=previous.params, batch_stats=previous.batch_stats
       )
     else:
       params, batch_stats, _ = initial.load(
         config, state.params, state.batch_stats
       )
-      state = state.replace(params=params, batch_stats=batch_stats)
+      state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
     return mesh_lib.put_replicated(state, self.mesh)
 
   def compiled(self, name: str, make: Callable[[], Any]) -> Any:

@@ -175,6 +175,8 @@ def write_scores(
       [n] of each image, or its `embedding` [n k]; `centres` [m k].
   """
   content = io.BytesIO()
+  # No array is named allow_pickle, which is NumPy's own keyword.
+  # pyrefly: ignore[bad-argument-type]
   np.savez_compressed(content, **arrays)
   path = _made(workdir, cycle) / _SCORES
   files.write_bytes(path, content.getvalue())

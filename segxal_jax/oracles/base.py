@@ -74,13 +74,16 @@ class Oracle(Protocol):
     title: how reports call it.
     needs_truth: whether it may see the data set's ground truth. One that
       does not never gets it.
-    where: the address at which people answer; '' if it answers by itself.
   """
 
   name: str
   title: str
   needs_truth: bool
-  where: str
+
+  @property
+  def where(self) -> str:
+    """The address at which people answer; '' if it answers by itself."""
+    ...
 
   @classmethod
   def create(cls, options: Any, seed: int, folder: Path | None) -> 'Oracle':

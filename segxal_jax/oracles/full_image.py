@@ -39,4 +39,5 @@ class FullImage:
   def answer(self, question: Question, truth: np.ndarray | None) -> Answer:
     """See `Oracle`."""
     del question
+    assert truth is not None  # `needs_truth` asks for it.
     return whole_image(truth)

@@ -47,6 +47,7 @@ class GroundTruthPatches:
 
   def answer(self, question: Question, truth: np.ndarray | None) -> Answer:
     """See `Oracle`; a click for each class of each patch."""
+    assert truth is not None  # `needs_truth` asks for it.
     patches = regions.patches(truth.shape, self._patch)
     chosen = regions.doubtful(question.eem, patches, question.usable)
     pasted = np.isin(patches, chosen) & question.usable

@@ -71,6 +71,7 @@ class SparseHuman:
       self._seed, 'sparse_human', question.cycle, question.index
     )
     label = fill(question, self._rest, self._min_confidence)
+    assert truth is not None  # `needs_truth` asks for it.
     asked = np.zeros(truth.shape, bool)
     others = np.unique(truth[truth != VOID])
     clicks = 0

@@ -79,6 +79,7 @@ class SimulatedHuman:
       self._seed, 'simulated_human', question.cycle, question.index
     )
     label = fill(question, self._rest, self._min_confidence)
+    assert truth is not None  # `needs_truth` asks for it.
     asked = np.zeros(truth.shape, bool)
     parts = _objects(truth)
     clicks = 0

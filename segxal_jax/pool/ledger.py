@@ -164,8 +164,8 @@ class Ledger:
     entry = {
       'kind': 'selection',
       'cycle': cycle,
-      'accepted': [int(i) for i in accepted],
-      'rejected': [int(i) for i in rejected],
+      'accepted': list(map(int, accepted)),
+      'rejected': list(map(int, rejected)),
       'dice': {str(index): value for index, value in dice.items()},
     }
     kept = entries.selection(entry, self._pool, self._answered(cycle))

@@ -133,7 +133,8 @@ def write(
     usable=usable,
     segments=segments,
     regions=np.array(ranked, np.float64).reshape(-1, 4),
-    **stored,
+    # No map is named allow_pickle, which is NumPy's own keyword.
+    **stored,  # pyrefly: ignore[bad-argument-type]
   )
   files.write_bytes(file, content.getvalue())
 

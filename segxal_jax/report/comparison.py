@@ -39,7 +39,7 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
   reference = next(iter(results), None)
   for title, by_seed in results.items():
     runs = list(by_seed.values())
-    row = {'title': title, 'seeds': sorted(by_seed)}
+    row: dict[str, Any] = {'title': title, 'seeds': sorted(by_seed)}
     row['miou'] = over_runs.spread(
       [over_runs.miou(run, dataset) for run in runs]
     )
@@ -56,7 +56,7 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
     row['iou'] = over_runs.class_iou(runs, dataset)
     row['seconds'] = _seconds(runs)
     row['lead'] = None
-    if title != reference:
+    if reference is not None and title != reference:
       row['lead'] = _lead(by_seed, results[reference], dataset)
     rows.append(row)
   return rows

@@ -33,7 +33,7 @@ _LOOKS = (
 # Of the arms beyond those looks.
 _LINES = ('-', '--', ':')
 _MOST_BANDS = 5
-_STYLE: Mapping[str, Any] = {
+_STYLE: dict[str, Any] = {
   'font.family': 'DejaVu Sans',
   'font.size': 9,
   'text.color': _INK,
@@ -111,8 +111,8 @@ def gap(
   if not a or not b:
     return None
   end = min(a[-1][0], b[-1][0])
-  areas = [area(_until(pairs, end)) for pairs in (a, b)]
-  return None if None in areas else areas[0] - areas[1]
+  first, second = (area(_until(pairs, end)) for pairs in (a, b))
+  return None if first is None or second is None else first - second
 
 
 def _until(
@@ -143,7 +143,7 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
     panels = result.subplots(1, len(units), sharey=True, squeeze=False)[0]
     for unit, axes in zip(units, panels, strict=True):
       share = unit == 'pixels' and pool_pixels is not None
-      factor = 100 / max(pool_pixels, 1) if share else 1.0
+      factor = 100 / max(pool_pixels or 0, 1) if share else 1.0
       for number, curve in enumerate(curves):
         drawn = _draw(axes, curve, unit, factor, _look(number))
         if len(curves) == 1 and len(curve.runs) == 1:
@@ -175,7 +175,8 @@ def _anything_paid(curves: Sequence[Curve]) -> bool:
 def _look(number: int) -> tuple[str, str, str]:
   """Colour, marker and line of an arm."""
   turn, place = divmod(number, len(_LOOKS))
-  return (*_LOOKS[place], _LINES[turn % len(_LINES)])
+  color, marker = _LOOKS[place]
+  return color, marker, _LINES[turn % len(_LINES)]
 
 
 def _draw(

@@ -103,7 +103,7 @@ def _table_2(metrics: Mapping[str, Any]) -> dict[str, Any]:
     for entry in metrics['cycles']
   ]
   length = max(5, len(ours))
-  rows = [
+  rows: list[dict[str, Any]] = [
     {'name': f'This run, {first}', 'ours': True, 'values': ours},
     *(
       {

@@ -116,7 +116,7 @@ def _legend(
   present = np.unique(np.concatenate([m.ravel() for m in label_maps]))
   swatches = [
     (
-      class_table.color_of(index),
+      class_table.color_of(int(index)),
       class_table.CLASS_NAMES[index],
     )
     for index in present

@@ -137,8 +137,9 @@ def _through_cycles(
   sheets = {}
   for index in sorted(followed) if folders else ():
     scene = pool[index]
-    history = [_maps(storage.path(folder, index)) for folder in folders]
-    if None in history:
+    found = [_maps(storage.path(folder, index)) for folder in folders]
+    history = [maps for maps in found if maps is not None]
+    if len(history) < len(found):
       continue
     heading = f'{scene["id"]} through the cycles'
     sheets[f'watched_{index:07d}'] = (

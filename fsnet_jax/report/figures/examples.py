@@ -167,7 +167,7 @@ def example_sheet(
   )
   swatches = [
     (
-      class_table.color_of(index),
+      class_table.color_of(int(index)),
       class_table.CLASS_NAMES[index],
     )
     for index in present

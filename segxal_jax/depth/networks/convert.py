@@ -190,11 +190,14 @@ def convert(
     value = _joined(tensors, sources[path], file)
     axes = _AXES.get((path[-1], value.ndim))
     value = value.transpose(axes) if axes else value
-    if value.shape != shape.shape:
+    # Empty nodes are kept on demand only.
+    # pyrefly: ignore[missing-attribute]
+    expected = shape.shape
+    if value.shape != expected:
       raise UserError(
         f'{file} is of another network: {sources[path][0]} makes '
         f'{"/".join(path)} of shape {value.shape} where the network has '
-        f'{shape.shape}; check that it is of this size and variant.'
+        f'{expected}; check that it is of this size and variant.'
       )
     if not np.isfinite(value).all():
       raise UserError(

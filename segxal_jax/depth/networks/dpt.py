@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
+from fsnet_jax.models.sizes import grid_of
 from segxal_jax.depth.networks import resampling, vit
 
 # Each tap's grid against the grid of patches.
@@ -71,9 +72,9 @@ class DPTHead(nn.Module):
       )
     x = None
     for level in (4, 3, 2, 1):
-      size = None
+      size: tuple[int, int] | None = None
       if self.follow_skip and level > 1:
-        size = maps[level - 2].shape[1:3]
+        size = grid_of(maps[level - 2])
       x = Fusion(
         self.features, self.unit_bias, dtype=self.dtype, name=f'fuse_{level}'
       )(x, maps[level - 1], size)
@@ -101,6 +102,7 @@ class DPTHead(nn.Module):
     """The tap as a map of its level's channels and size."""
     x = tap.grid
     if self.readout:
+      assert tap.token is not None  # Every block of a transformer has one.
       token = jnp.broadcast_to(tap.token[:, None, None, :], x.shape)
       x = jnp.concatenate([x, token], axis=-1)
       x = vit.dense(tap.grid.shape[-1], self.dtype, f'readout_{level}')(x)
@@ -181,7 +183,7 @@ class Fusion(nn.Module):
     if x is None:
       x = skip
     else:
-      skip = resizing.resize_bilinear(skip, x.shape[1:3])
+      skip = resizing.resize_bilinear(skip, grid_of(x))
       x = x + self._unit('unit1')(skip)
     x = self._unit('unit2')(x)
     size = size or (2 * x.shape[1], 2 * x.shape[2])
@@ -253,6 +255,7 @@ class LinearHead(nn.Module):
     """Computes [b h w] depth in metres at four times the grid."""
     maps = []
     for tap in taps:
+      assert tap.token is not None  # Every block of a transformer has one.
       token = jnp.broadcast_to(tap.token[:, None, None, :], tap.grid.shape)
       maps.append(jnp.concatenate([tap.grid, token], axis=-1))
     x = jnp.concatenate(maps, axis=-1)

@@ -60,7 +60,9 @@ class Preprocessing:
     """
     size = self.size(images.shape[1], images.shape[2])
     images = resampling.resize(images, size, 'bicubic')
-    mean, deviation = (np.float32(v) for v in (self.mean, self.deviation))
+    mean, deviation = (
+      np.asarray(v, np.float32) for v in (self.mean, self.deviation)
+    )
     return (images - jnp.asarray(mean)) / jnp.asarray(deviation)
 
   def _rounded(self, length: float) -> int:

@@ -42,7 +42,7 @@ def resize(
     if have == want and not offset:
       continue
     shape = [want if a == axis else 1 for a in range(4)]
-    total = 0
+    total = jnp.zeros((), wide)
     for index, weight in neighbours(have, want, rule, offset):
       part = jnp.take(x, index, axis=axis, mode='clip').astype(wide)
       total = total + part * weight.astype(wide).reshape(shape)

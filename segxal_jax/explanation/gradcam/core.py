@@ -28,6 +28,7 @@ from jaxtyping import Array, Bool, Float
 
 from common_lib.errors import UserError
 from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.sizes import grid_of
 from segxal_jax.explanation.gradcam import (
   class_maps,
   initial_gradient,
@@ -124,7 +125,7 @@ def explain(
     return _explain_classifier(
       apply_fn, variables, images, layer, mask, options
     )
-  size = images.shape[1:3]
+  size = grid_of(images)
   zero = _activation(apply_fn, variables, images, layer)
 
   def forward(delta):

@@ -12,6 +12,8 @@ the one-hot image is where the backward pass begins.
 """
 
 import dataclasses
+import functools
+import operator
 from typing import Any
 
 import flax.linen as nn
@@ -40,7 +42,8 @@ class Finder:
   """
 
   def __init__(self):
-    self._output, self._head = None, None
+    self._output: Any = None
+    self._head: Head | None = None
 
   def see(self, context: Any, args: tuple[Any, ...], output: Any) -> None:
     """A module call as `nn.intercept_methods` gives it."""
@@ -67,7 +70,7 @@ def _plain(module: nn.Conv) -> bool:
   def ones(value: Any) -> bool:
     return value is None or set(jax.tree.leaves(value)) <= {1}
 
-  size = tuple(module.kernel_size)
+  size = tuple(jax.tree.leaves(module.kernel_size))
   same = tuple(((n - 1) // 2, (n - 1) // 2) for n in size)
   padding = module.padding
   if not isinstance(padding, str):
@@ -101,10 +104,11 @@ def predicted_seed(
   table = jnp.moveaxis(kernel.astype(jnp.float32), -1, 2)
   # The last row is that of pixels that do not count, or lie outside.
   table = jnp.pad(table, ((0, 0), (0, 0), (0, 1), (0, 0)))
-  return sum(
+  parts = (
     jnp.take(table[tap], seen, axis=0, mode='clip')
     for tap, seen in _shifted(kernel, winner, classes)
   )
+  return functools.reduce(operator.add, parts)
 
 
 def class_seed(
@@ -122,9 +126,10 @@ def class_seed(
   """
   column = jnp.take(kernel.astype(jnp.float32), index, axis=-1)
   hits = (winner == index).astype(jnp.float32)
-  return sum(
+  parts = (
     seen[..., None] * column[tap] for tap, seen in _shifted(kernel, hits, 0)
   )
+  return functools.reduce(operator.add, parts)
 
 
 def _shifted(kernel: Array, pixels: Array, outside: Any):

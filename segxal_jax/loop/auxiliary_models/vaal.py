@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, UInt8
 from common_lib import random_streams
 from common_lib.console import say
 from fsnet_jax.models.layers import initializers
+from fsnet_jax.models.network import output_of
 from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax.acquisition import Acquisition
 from segxal_jax.loop.auxiliary_models.vaal_networks import (
@@ -120,7 +121,7 @@ class Vaal:
   def novelty(self, state: VaalState, images: Array) -> Float[Array, ' b']:
     """1 - D: the probability of being unlabelled, by the judge."""
     (mean, _), _ = self._encode(state, state.params, self.shrink(images), False)
-    logits = self._judge.apply({'params': state.params['judge']}, mean)
+    logits = output_of(self._judge, {'params': state.params['judge']}, mean)
     return jax.nn.sigmoid(-logits)
 
   def coder_loss(
@@ -148,7 +149,7 @@ class Vaal:
     divergence = 0.5 * jnp.mean(
       jnp.sum(mean**2 + jnp.exp(log_variance) - 1 - log_variance, axis=1)
     )
-    logits = self._judge.apply({'params': params['judge']}, mean)
+    logits = output_of(self._judge, {'params': params['judge']}, mean)
     fooled = 2 * jnp.mean(-jax.nn.log_sigmoid(logits))
     stats = {'encoder': encoder, 'decoder': updated['batch_stats']}
     return (error + divergence) / numbers + fooled, stats
@@ -172,9 +173,10 @@ class Vaal:
     )
     updates, opt = self._optimizer.update(gradient, state.coder_opt, coder)
     coder = optax.apply_updates(coder, updates)
-    return state.replace(
-      params={**state.params, **coder}, stats=stats, coder_opt=opt
-    )
+    # optax gives back the kind of tree that it was given.
+    # pyrefly: ignore[invalid-argument]
+    params = {**state.params, **coder}
+    return state.replace(params=params, stats=stats, coder_opt=opt)
 
   def _judge_update(self, state, images, labelled) -> VaalState:
     shrunk = self.shrink(images)
@@ -182,7 +184,7 @@ class Vaal:
     mean = jax.lax.stop_gradient(mean)
 
     def loss(judge):
-      logits = self._judge.apply({'params': judge}, mean)
+      logits = output_of(self._judge, {'params': judge}, mean)
       right = jnp.where(labelled, logits, -logits)
       # Each half once, as the authors have it.
       return 2 * jnp.mean(-jax.nn.log_sigmoid(right))

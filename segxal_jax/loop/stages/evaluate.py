@@ -76,7 +76,7 @@ def predict(run: Run, state: LoopState) -> LoopState:
   pool = run.ledger.labelled(cycle)
   spent = run.ledger.spent(cycle)
   audits = [annotation.audit for annotation in pool.values()]
-  measured = {
+  measured: dict[str, Any] = {
     'cycle': cycle,
     'labelled_images': len(pool),
     'pool_images': len(run.pool),

@@ -32,6 +32,7 @@ def _record(run: Run, state: LoopState) -> None:
   for index in state.queried:
     prediction = shared.read_maps(run, folder, index).prediction
     annotation = run.ledger.annotation(state.cycle, index)
+    assert annotation is not None  # All that was queried is answered.
     label, _ = run.ledger.read(annotation)
     agreement = dice(prediction, label, class_table.NUM_CLASSES)
     scores[index] = None if agreement is None else agreement.macro

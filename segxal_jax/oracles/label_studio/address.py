@@ -26,6 +26,7 @@ def checked(url: str) -> str:
     UserError: it is none, or says more than where the server is.
   """
   url = url.strip().rstrip('/')
+  parts = urllib.parse.SplitResult('', '', '', '', '')
   try:
     parts = urllib.parse.urlsplit(url)
     port, host = parts.port, _host(parts.hostname or '')

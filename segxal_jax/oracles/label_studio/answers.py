@@ -82,14 +82,14 @@ def chosen(annotations: Any) -> dict[str, Any] | None:
     if type(number) is not int or not 0 <= number <= LARGEST_ID:
       raise BadAnnotation('an annotation has no number')
   made = [a for a in annotations if not a.get('was_cancelled')]
-  return max(made, key=_weight, default=None)
+  return max(made, key=_weight) if made else None
 
 
 def _weight(annotation: Mapping[str, Any]) -> tuple[Any, ...]:
   """Larger = counts before the others."""
   changed = annotation.get('updated_at')
   try:
-    if len(changed) > _LONGEST_TIME:
+    if not isinstance(changed, str) or len(changed) > _LONGEST_TIME:
       raise ValueError
     time = datetime.datetime.fromisoformat(changed)
     age = (time - _EPOCH).total_seconds()
@@ -123,12 +123,11 @@ def paint(
     if _is_unlabelled(region):
       count['unlabelled'] = count.get('unlabelled', 0) + 1
       continue
+    found, problem = None, ''
     try:
       found = _region(region, prediction.shape)
     except BadAnnotation as error:
       problem = f'{_name_of(region, number)} {error}'
-    else:
-      problem = ''
     if problem:
       raise BadAnnotation(problem)
     if found is None:

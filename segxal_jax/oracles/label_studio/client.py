@@ -153,7 +153,7 @@ class Client:
       self.url + path, data, headers, method=method
     )
     what = f'{method} {path.partition("?")[0]}'
-    problem = ''
+    problem, status, content = '', 0, b''
     try:
       status, content = self._transport.exchange(request)
     except Unreachable as error:

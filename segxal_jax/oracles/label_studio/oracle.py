@@ -97,6 +97,23 @@ class LabelStudio:
       return self._client.url
     return f'{self._client.url}/projects/{self._project.number}'
 
+  # A run that asks has all three; one that is only checked has none.
+
+  @property
+  def _server(self) -> Client:
+    assert self._client is not None
+    return self._client
+
+  @property
+  def _home(self) -> Path:
+    assert self._folder is not None
+    return self._folder
+
+  @property
+  def _own_project(self) -> Project:
+    assert self._project is not None
+    return self._project
+
   def publish(self, questions: Sequence[Question]) -> None:
     """See `Oracle`; one task a question, however often it is called.
 
@@ -112,14 +129,14 @@ class LabelStudio:
     doubtful_first = sorted(questions, key=tasks.score, reverse=True)
 
     def sync() -> None:
-      self._project = project.find_or_create(self._client, self._folder)
-      self._tasks = board.publish(self._client, self._project, doubtful_first)
+      self._project = project.find_or_create(self._server, self._home)
+      self._tasks = board.publish(self._server, self._project, doubtful_first)
 
     try:
       self._patiently(sync)
     except BadReply as error:
       raise UserError(
-        f'Label Studio at {self._client.url} gives an answer of an unknown '
+        f'Label Studio at {self._server.url} gives an answer of an unknown '
         f'form ({error}): use version 1.23, or check LABEL_STUDIO_URL.'
       ) from None
 
@@ -132,7 +149,7 @@ class LabelStudio:
       Interrupted: the server does not answer.
     """
     del truth
-    name = tasks.key(self._project.run, question)
+    name = tasks.key(self._own_project.run, question)
     listed = self._tasks.get(name, [])
     numbers = ', '.join(str(task.id) for task in listed)
     try:
@@ -155,7 +172,7 @@ class LabelStudio:
     """The annotations of all tasks of a question."""
     found = []
     for task in (task for task in listed if task.annotations):
-      reply = board.annotations(self._client, task)
+      reply = board.annotations(self._server, task)
       if not isinstance(reply, list):
         raise answers.BadAnnotation('its annotations are not a list')
       found += reply
@@ -181,7 +198,7 @@ class LabelStudio:
     unlabelled = painting.regions.get('unlabelled', 0)
     if unlabelled:
       self._tell_once(
-        tasks.key(self._project.run, question),
+        tasks.key(self._own_project.run, question),
         f'task {numbers} ({question.id}): {unlabelled} regions without a label '
         'count for nothing',
       )
@@ -195,13 +212,13 @@ class LabelStudio:
     """Writes down where an answer came from, for people."""
     place = {name: getattr(question, name) for name in ('cycle', 'index', 'id')}
     note = place | note
-    folder = self._folder / 'answers'
+    folder = self._home / 'answers'
     folder.mkdir(parents=True, exist_ok=True)
     name = f'cycle{question.cycle:03d}_{question.index:07d}.json'
     files.write_bytes(folder / name, (json.dumps(note) + '\n').encode())
 
   def _tell_once(self, key: str, message: str) -> None:
-    message = self._client.redacted(message, _LONGEST_MESSAGE)
+    message = self._server.redacted(message, _LONGEST_MESSAGE)
     if self._told.get(key) != message:
       self._told[key] = message
       say(message)
@@ -214,7 +231,7 @@ class LabelStudio:
       except Unreachable as error:
         if pause is None:
           raise Interrupted(
-            f'Label Studio at {self._client.url} does not answer ({error}); '
+            f'Label Studio at {self._server.url} does not answer ({error}); '
             'nothing is lost: run the same command again once it is up.'
           ) from None
         say(

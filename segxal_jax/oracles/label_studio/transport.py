@@ -54,7 +54,7 @@ class Transport:
       Unreachable: no whole answer; its text may be the server's.
       BadReply: the answer is too large.
     """
-    problem = ''
+    problem, whole, status, content = '', False, 0, b''
     with _Watch(self.call_secs) as watch:
       opener = urllib.request.build_opener(
         _NoRedirect, _Http(watch), _Https(watch)
@@ -181,9 +181,9 @@ class _Http(urllib.request.HTTPHandler):
     super().__init__()
     self._watch = watch
 
-  def http_open(self, request: urllib.request.Request) -> Any:
+  def http_open(self, req: urllib.request.Request) -> Any:
     """See `urllib.request.HTTPHandler`."""
-    return self.do_open(_watched(_Connection, self._watch), request)
+    return self.do_open(_watched(_Connection, self._watch), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -193,9 +193,9 @@ class _Https(urllib.request.HTTPSHandler):
     super().__init__()
     self._watch = watch
 
-  def https_open(self, request: urllib.request.Request) -> Any:
+  def https_open(self, req: urllib.request.Request) -> Any:
     """See `urllib.request.HTTPSHandler`."""
-    return self.do_open(_watched(_SecureConnection, self._watch), request)
+    return self.do_open(_watched(_SecureConnection, self._watch), req)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
