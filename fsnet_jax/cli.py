@@ -15,7 +15,7 @@ from fsnet_jax.config import validation
 from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.runtime import mesh
+from fsnet_jax.runtime import compilation_cache, mesh
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
@@ -29,6 +29,7 @@ def use_compilation_cache(folder: str) -> None:
   path = Path(folder) if folder else default / 'fsnet_jax' / 'compiled'
   jax.config.update('jax_compilation_cache_dir', str(path.expanduser()))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+  compilation_cache.replace_damaged_entries(path.expanduser())
 
 
 def _check_detectors(config: Any, model: FSNet) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from common_lib.console import say
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.builders import data_sources
 from fsnet_jax.learned_detectors import cross_predictions
 from fsnet_jax.learned_detectors.base import FitState, Setting
@@ -20,6 +21,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
+from fsnet_jax.runtime.storage import checkpoint_folders
 from input_pipeline import transforms
 from input_pipeline.loader import train_loader
 
@@ -96,7 +98,8 @@ def run(setting: Setting, job: Job, folder: Path) -> FitState:
 
   Raises:
     Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
-    UserError: the loss is no longer finite, or memory ran out.
+    UserError: the loss is no longer finite, memory or the disk ran out, or
+      no checkpoint in the folder is intact.
   """
   folder.mkdir(parents=True, exist_ok=True)
   mesh = mesh_lib.make_mesh()
@@ -104,12 +107,12 @@ def run(setting: Setting, job: Job, folder: Path) -> FitState:
   iterator = batches(setting, job)
   checkpoints = Checkpoints(folder)
   try:
-    latest = checkpoints.latest_step()
-    if latest is not None:
-      state = checkpoints.restore(latest, state, iterator).state
+    restored = checkpoints.resume(state, lambda step: iterator)
+    if restored is not None:
+      state = restored.state
     if int(state.step) < job.steps:
-      if latest is not None:
-        say(f'{job.title}: resuming from step {latest} of {folder}')
+      if restored is not None:
+        say(f'{job.title}: resuming from step {restored.step} of {folder}')
       with StopRequest() as stop:
         state = _loop(setting, job, state, iterator, checkpoints, mesh, stop)
   finally:
@@ -131,6 +134,7 @@ def _loop(setting, job, state, iterator, checkpoints, mesh, stop) -> FitState:
       state, scalars = step(state, constants, batch)
       scalars['loss'].block_until_ready()
     number += 1
+    checkpoints.check()
     last = number == job.steps
     if last or number % config.log_every_steps == 0:
       values = _finite(job, number, scalars)
@@ -187,14 +191,19 @@ def load(folder: Path, like: Mapping[str, Any]) -> dict[str, Any]:
   Raises:
     UserError: there is no checkpoint, or it is of another network.
   """
-  steps = [p.name for p in folder.glob('checkpoints/*') if p.name.isdigit()]
-  path = folder / 'checkpoints' / max(steps, key=int, default='none') / 'state'
+  step = max(checkpoint_folders.steps(folder), default=None)
+  if step is None:
+    raise UserError(
+      f'{folder} has no checkpoint of this detector: fit it first.'
+    )
+  path = checkpoint_folders.checkpoint(folder, step)
   try:
-    return _without_holes(path, like)
+    return _without_holes(path / 'state', like)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-      f'{folder} has no readable checkpoint of this detector '
-      f'({type(error).__name__}): fit it again in another folder.'
+      f'{path} is damaged, or not of this detector ({quoted(error, 200)}): run '
+      'the command that fitted it again, which goes on from the one before '
+      'it, or fit it in another folder.'
     ) from error
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.builders import networks
 from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
@@ -68,8 +70,7 @@ def load(config: Any) -> tuple[nn.Module, dict[str, Any]]:
 
 def last_step(folder: Path) -> int:
   """Step of the newest checkpoint of a run; -1 if it has none."""
-  names = [p.name for p in folder.glob('checkpoints/*') if p.name.isdigit()]
-  return max(map(int, names), default=-1)
+  return max(checkpoint_folders.steps(folder), default=-1)
 
 
 def stored(folder: Path, like: dict[str, Any]) -> dict[str, Any]:
@@ -88,13 +89,14 @@ def stored(folder: Path, like: dict[str, Any]) -> dict[str, Any]:
   from fsnet_jax.runtime import weights_store
 
   wanted = {name: {'segmentation': tree} for name, tree in like.items()}
-  path = folder / 'checkpoints' / str(last_step(folder)) / 'state'
+  path = checkpoint_folders.checkpoint(folder, last_step(folder))
   try:
-    found = weights_store.load_arrays(path, wanted)
+    found = weights_store.load_arrays(path / 'state', wanted)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-      f'{path} cannot be read ({type(error).__name__}): fit again in another '
-      'folder.'
+      f'{path} is damaged or holds another network ({quoted(error, 200)}): run '
+      'the command that trained it again, which goes on from the checkpoint '
+      'before it, or fit again in another folder.'
     ) from error
   return {name: tree['segmentation'] for name, tree in found.items()}
 

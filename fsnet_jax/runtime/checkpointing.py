@@ -1,6 +1,6 @@
 """Checkpoints: train state, data iterator and metadata, saved as one."""
 
-import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,24 @@ import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers
 
+from common_lib.console import say
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
+from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.storage import (
+  checkpoint_folders,
+  checksums,
+  disk_errors,
+  orbax_noise,
+  reading,
+)
+from fsnet_jax.runtime.storage.checksums import Damaged
+from fsnet_jax.runtime.storage.literal_paths import literal
+from fsnet_jax.runtime.storage.reading import Restored
 
 # An early save (Ctrl-C) carries no validation result: it must never be taken
 # for the best.
 _NOT_VALIDATED = 1e30
-
-
-@dataclasses.dataclass(frozen=True)
-class Restored:
-  """What a checkpoint held; the data iterator was set in place."""
-
-  state: Any
-  metadata: dict[str, Any]
 
 
 def _quality(metrics: dict[str, float]) -> float:
@@ -32,46 +37,52 @@ class Checkpoints:
   """The checkpoints of one run, in `<workdir>/checkpoints`.
 
   Saving is asynchronous and atomic: a run killed in the middle of a save
-  leaves the checkpoint before it. The newest and the best (lowest validation
-  value) are kept.
+  leaves the checkpoint before it. The two newest and the best (lowest
+  validation value) are kept: the one before the newest is what a run goes on
+  from where the newest turns out to be damaged.
   """
 
   def __init__(self, workdir: Path, *, read_only: bool = False):
-    policy = checkpoint_managers.AnyPreservationPolicy(
-      # `max_to_keep` with `best_fn` would delete the newest one, from which
-      # a run resumes.
-      [
-        checkpoint_managers.LatestN(1),
-        checkpoint_managers.BestN(
-          get_metric_fn=_quality, reverse=True, n=1,
-          keep_checkpoints_without_metrics=False,
-        ),
-      ]
-    )  # fmt: skip
-    self._manager = ocp.CheckpointManager(
-      (workdir / 'checkpoints').absolute(),
-      options=ocp.CheckpointManagerOptions(
-        best_fn=_quality,
-        best_mode='min',
-        preservation_policy=policy,
-        # What a killed save left behind; not for a reader to remove.
-        cleanup_tmp_directories=not read_only,
-      ),
-    )
+    """Changes nothing yet.
+
+    Args:
+      workdir: of the run.
+      read_only: whether to refuse to save.
+
+    Raises:
+      UserError: no checkpoint can be saved at such a path.
+    """
+    self._workdir = workdir
+    self._read_only = read_only
+    self._root = literal(workdir / 'checkpoints')
+    # Made by the first save: it reads all that is there, of which damaged
+    # ones must be out of the way by then.
+    self._manager: ocp.CheckpointManager | None = None
+    self._saving: int | None = None
+    # Of the first checkpoint of a run, until it has been read back.
+    self._unproved: tuple[int, Any] | None = None
 
   def latest_step(self) -> int | None:
-    """Step of the newest checkpoint, or None."""
-    return self._manager.latest_step()
+    """Step of the newest checkpoint, damaged or not, or None."""
+    return max(checkpoint_folders.steps(self._workdir), default=None)
 
   def best_step(self) -> int | None:
-    """Step of the best validated checkpoint, or None."""
-    step = self._manager.best_step()
-    if step is None:
-      return None
-    metrics = self._manager.metrics(step)
-    if metrics is None or _quality(metrics) >= _NOT_VALIDATED:
-      return None
-    return step
+    """Step of the best validated checkpoint, or None.
+
+    Raises:
+      UserError: the validation value of one of them cannot be read.
+    """
+    best = None
+    for step in checkpoint_folders.steps(self._workdir):
+      folder = checkpoint_folders.checkpoint(self._workdir, step)
+      try:
+        value = reading.validation(folder)
+      except Damaged as error:
+        raise self._damaged(step, error) from error
+      # Of equal ones the latest.
+      if value < _NOT_VALIDATED and (best is None or value <= best[0]):
+        best = value, step
+    return None if best is None else best[1]
 
   def save(
     self,
@@ -89,25 +100,75 @@ class Checkpoints:
       iterator: grain iterator of the training data.
       metadata: JSON-serialisable; what the loop needs besides.
       validation: lower is better; None if this step was not validated.
+
+    Raises:
+      UserError: this checkpoint, or the one before it, cannot be written.
     """
-    if step in self._manager.all_steps():
+    self.wait()
+    known = self._opened().all_steps()
+    if step in known:
       return
     quality = _NOT_VALIDATED if validation is None else float(validation)
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state),
-        data=grain_checkpoint.CheckpointSave(iterator),
-        metadata=ocp.args.JsonSave(metadata),
-      ),
-      metrics={'validation': quality},
-      force=True,
+    metrics = {'validation': quality}
+    arrays = checksums.of_arrays(state) if jax.process_index() == 0 else {}
+    record = checksums.record(
+      arrays,
+      metadata=checksums.of_json(metadata),
+      metrics=checksums.of_json(metrics),
+      data=checksums.of_processes(checksums.of_json(iterator.get_state())),
     )
+    if not known:
+      self._unproved = step, jax.tree.map(lambda leaf: 0, state)
+    self._saving = step
+    try:
+      self._opened().save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(
+            state, custom_metadata={checksums.KEY: record}
+          ),
+          data=grain_checkpoint.CheckpointSave(iterator),
+          metadata=ocp.args.JsonSave(metadata),
+        ),
+        metrics=metrics,
+        force=True,
+      )
+    except (OSError, ValueError) as error:
+      self._explain(error)
+      raise
+
+  def _opened(self) -> ocp.CheckpointManager:
+    """The manager, which only those who save need."""
+    if self._read_only:
+      raise RuntimeError(f'{self._root} was opened to be read')
+    if self._manager is None:
+      orbax_noise.silence()
+      policy = checkpoint_managers.AnyPreservationPolicy(
+        # `max_to_keep` with `best_fn` would delete the newest one, from which
+        # a run resumes.
+        [
+          checkpoint_managers.LatestN(2),
+          checkpoint_managers.BestN(
+            get_metric_fn=_quality, reverse=True, n=1,
+            keep_checkpoints_without_metrics=False,
+          ),
+        ]
+      )  # fmt: skip
+      self._manager = ocp.CheckpointManager(
+        self._root,
+        options=ocp.CheckpointManagerOptions(
+          best_fn=_quality,
+          best_mode='min',
+          preservation_policy=policy,
+          cleanup_tmp_directories=True,  # What a killed save left behind.
+        ),
+      )
+    return self._manager
 
   def restore(
     self, step: int, like: Any, iterator: Any | None = None
   ) -> Restored:
-    """Reads a checkpoint.
+    """Reads a checkpoint; nothing is moved or changed.
 
     Args:
       step: which one.
@@ -120,38 +181,164 @@ class Checkpoints:
       State and metadata.
 
     Raises:
-      UserError: the data was read by another number of processes.
+      UserError: it is damaged, holds other arrays, or its data were read by
+        another number of processes.
     """
-    if iterator is not None:
-      self._check_processes(step)
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-    items = {
-      'state': ocp.args.StandardRestore(abstract),
-      'metadata': ocp.args.JsonRestore(),
-    }
-    if iterator is not None:
-      items['data'] = grain_checkpoint.CheckpointRestore(iterator)
-    restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-    return Restored(state=restored.state, metadata=restored.metadata)
+    folder = checkpoint_folders.checkpoint(self._workdir, step)
+    try:
+      return reading.read_checkpoint(folder, like, iterator)
+    except Damaged as error:
+      raise self._damaged(step, error) from error
 
-  def _check_processes(self, step: int) -> None:
-    """Each process reads a part of the data that depends on their number."""
-    folder = self._manager.directory / str(step) / 'data'
-    own = f'process_{jax.process_index()}-of-{jax.process_count()}.json'
-    if (folder / own).exists():
-      return
-    files = folder.glob('process_*-of-*.json')
-    counts = {file.stem.rpartition('-')[2] for file in files}
-    raise UserError(
-      f'{folder.parent} was written by {" or ".join(sorted(counts)) or "no"} '
-      f'processes and is now read by {jax.process_count()}: go on with as many '
-      'as before, for each has its own part of the training data.'
+  def resume(
+    self, like: Any, iterator_of: Callable[[int], Any | None]
+  ) -> Restored | None:
+    """Reads the newest checkpoint that is intact.
+
+    Damaged ones that are newer are set aside, and said to be.
+
+    Args:
+      like: as for `restore`.
+      iterator_of: the iterator to set, or None, for a step.
+
+    Returns:
+      None if there is no checkpoint.
+
+    Raises:
+      UserError: none is intact, and nothing was moved; or as `restore`.
+    """
+    problems: dict[int, str] = {}
+    for step in reversed(checkpoint_folders.steps(self._workdir)):
+      folder = checkpoint_folders.checkpoint(self._workdir, step)
+      try:
+        found = reading.read_checkpoint(folder, like, iterator_of(step))
+      except Damaged as error:
+        problems[step] = str(error)
+        continue
+      self._set_aside(problems | self._without_validation(step), step)
+      return found
+    if problems:
+      shown = '; '.join(f'{step}: {why}' for step, why in problems.items())
+      raise UserError(
+        f'{self._root} holds no intact checkpoint ({quoted(shown, 400)}): '
+        'nothing was moved or deleted; put a copy of one back, or begin again '
+        'in another --workdir.'
+      )
+    return None
+
+  def _without_validation(self, before: int) -> dict[int, str]:
+    """Older checkpoints of which nobody can tell how good they are."""
+    problems = {}
+    for step in checkpoint_folders.steps(self._workdir):
+      if step < before:
+        try:
+          reading.validation(checkpoint_folders.checkpoint(self._workdir, step))
+        except Damaged as error:
+          problems[step] = str(error)
+    return problems
+
+  def _set_aside(self, problems: dict[int, str], intact: int) -> None:
+    # The decision has been made by all; moving is for one.
+    barrier('checkpoints read')
+    if jax.process_index() == 0:
+      for step, why in problems.items():
+        folder = checkpoint_folders.checkpoint(self._workdir, step)
+        try:
+          goal = checkpoint_folders.set_aside(self._workdir, step)
+        except OSError as error:
+          raise UserError(
+            f'{folder} is damaged ({why}) and cannot be moved aside '
+            f'({error.strerror}): move it away and run the same command again.'
+          ) from error
+        say(
+          f'checkpoint {folder} is damaged ({why}): set aside as {goal}; '
+          f'step {intact} is intact'
+        )
+    barrier('checkpoints set aside')
+
+  def _damaged(self, step: int, error: Damaged) -> UserError:
+    older = [s for s in checkpoint_folders.steps(self._workdir) if s < step]
+    folder = checkpoint_folders.checkpoint(self._workdir, step)
+    if not older:
+      return UserError(
+        f'{folder} is damaged ({error}) and there is none before it: put a '
+        'copy of it back, or train again in another --workdir.'
+      )
+    return UserError(
+      f'{folder} is damaged ({error}): run the command that trained it again, '
+      f'which goes on from the one before it (step {older[-1]}), or move that '
+      'folder away to use the one before it as it is.'
     )
 
+  def check(self) -> None:
+    """Raises UserError once the save in the background has failed; cheap.
+
+    Call it after each step, so that a run on a full disk does not train for
+    nothing until its next checkpoint.
+    """
+    if self._saving is None or self._manager is None:
+      return
+    if not self._manager.is_saving_in_progress():
+      self.wait()
+
   def wait(self) -> None:
-    """Returns once everything saved is on disk."""
-    self._manager.wait_until_finished()
+    """Returns once everything saved is on disk.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    if self._saving is None or self._manager is None:
+      return
+    try:
+      self._manager.wait_until_finished()
+    except (OSError, ValueError) as error:
+      self._explain(error)
+      raise
+    self._saving = None
+    self._prove_first()
+
+  def _prove_first(self) -> None:
+    """Reads the first checkpoint of a run back, so that none is in vain."""
+    proving, self._unproved = self._unproved, None
+    if proving is None or jax.process_index() > 0:
+      return
+    step, like = proving
+    folder = checkpoint_folders.checkpoint(self._workdir, step)
+    try:
+      reading.read_arrays(folder / 'state', like)
+    except (Damaged, KeyError) as error:
+      raise UserError(
+        f'{folder}, the first checkpoint of this run, does not give back what '
+        f'was saved ({error}): choose a --workdir on another disk.'
+      ) from error
+
+  def _explain(self, error: Exception) -> None:
+    """Raises UserError for a save that failed, unless the fault is ours."""
+    step, self._saving = self._saving, None
+    code = disk_errors.number(error)
+    if code is None:
+      return
+    left = self.latest_step()
+    rest = (
+      'none is saved yet, so that the same command begins anew'
+      if left is None
+      else f'the same command then goes on from that of step {left}'
+    )
+    if disk_errors.is_full(code):
+      raise UserError(
+        f'The disk of {self._root} is full ({disk_errors.words(code)}), so '
+        f'that the checkpoint of step {step} is not saved: free some space; '
+        f'{rest}.'
+      ) from error
+    raise UserError(
+      f'{self._root} cannot be written ({disk_errors.words(code)}), so that '
+      f'the checkpoint of step {step} is not saved: make the folder writable; '
+      f'{rest}.'
+    ) from error
 
   def close(self) -> None:
     """Waits for running saves and releases the threads."""
-    self._manager.close()
+    self.wait()
+    if self._manager is not None:
+      self._manager.close()
+      self._manager = None

@@ -3,24 +3,49 @@
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 import orbax.checkpoint as ocp
+
+from fsnet_jax.runtime.storage import (
+  checksums,
+  disk_errors,
+  orbax_noise,
+  reading,
+)
+from fsnet_jax.runtime.storage.literal_paths import literal
 
 
 def save_arrays(folder: Path, tree: Any) -> None:
-  """Writes a tree of NumPy arrays.
+  """Writes a tree of NumPy arrays, and reads it back.
 
   Args:
     folder: must not exist.
     tree: nested dicts of arrays, without empty dicts.
+
+  Raises:
+    OSError: the folder cannot be written, or does not give back what was.
+    UserError: its path is one that no arrays can be saved to.
   """
-  with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-    checkpointer.save(folder.absolute(), args=ocp.args.StandardSave(tree))
+  orbax_noise.silence()
+  record = checksums.record(checksums.of_arrays(tree))
+  args = ocp.args.StandardSave(tree, custom_metadata={checksums.KEY: record})
+  goal = literal(folder)
+  try:
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+      checkpointer.save(goal, args=args)
+    reading.read_arrays(folder, tree)
+  except checksums.Damaged as error:
+    raise OSError(
+      0, f'it does not give back what was written: {error}'
+    ) from error
+  except ValueError as error:
+    code = disk_errors.number(error)
+    if code is None:
+      raise
+    raise OSError(code, disk_errors.words(code)) from error
 
 
 def load_arrays(folder: Path, like: Any) -> Any:
-  """Reads a tree of arrays, or a part of one.
+  """Reads a tree of arrays, or a part of one, and compares the checksums.
 
   Args:
     folder: of `save_arrays`, or the item of a checkpoint.
@@ -31,18 +56,7 @@ def load_arrays(folder: Path, like: Any) -> Any:
     NumPy arrays in the structure of `like`.
 
   Raises:
-    KeyError, ValueError, OSError: the folder lacks one of them or cannot be
-      read.
+    KeyError, ValueError, OSError: the folder lacks one of them or is damaged;
+      the text says how.
   """
-  restore = ocp.RestoreArgs(restore_type=np.ndarray)
-  args = ocp.args.PyTreeRestore(
-    item=jax.tree.map(lambda leaf: 0, like),
-    restore_args=jax.tree.map(lambda leaf: restore, like),
-    partial_restore=True,
-  )
-  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-    tree = checkpointer.restore(folder.absolute(), args=args)
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    if not isinstance(leaf, np.ndarray):
-      raise KeyError('/'.join(entry.key for entry in path))
-  return tree
+  return reading.read_arrays(folder, like)

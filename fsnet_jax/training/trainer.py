@@ -158,8 +158,8 @@ class Trainer:
 
   def _restore_or_create(self) -> TrainState:
     state = new_state(self._config, self._model, self._mesh)
-    latest = self._checkpoints.latest_step()
-    if latest is None:
+    restored = self._checkpoints.resume(state, lambda step: self._iterator)
+    if restored is None:
       state = self._with_initial_weights(state)
       if self._config.init.phase1:
         say(f'phase 1 is that of {self._config.init.phase1}')
@@ -167,10 +167,9 @@ class Trainer:
           self._config, state, self._iterator, self._mesh
         )
       return state
-    restored = self._checkpoints.restore(latest, state, self._iterator)
     self._plateau.best = float(restored.metadata['plateau_best'])
     self._plateau.stale = int(restored.metadata['plateau_stale'])
-    say(f'resuming from step {latest} of {self._workdir}')
+    say(f'resuming from step {restored.step} of {self._workdir}')
     return restored.state
 
   def _with_initial_weights(self, state: TrainState) -> TrainState:
@@ -248,6 +247,7 @@ class Trainer:
         # Ctrl-C acts at once; the next batch is being read meanwhile.
         scalars['loss'].block_until_ready()
       step += 1
+      self._checkpoints.check()
       if step % self._config.log_every_steps == 0:
         self._log(step, phase, jax.device_get(scalars))
       if self._is_boundary(step):

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from common_lib.errors import UserError
+from common_lib.files import write_text
+from common_lib.foreign import quoted
+from fsnet_jax.runtime.storage import checksums
 from fsnet_jax.weights.convert import nested
 
 SCHEMA = 1
 _DESCRIPTION = 'weights.json'
 _ARRAYS = 'arrays'
+_CHECKSUM = 'checksum'
 
 
 def sha256(path: Path) -> str:
@@ -52,19 +56,18 @@ def write(
 
   check_new(folder)
   shapes = {'/'.join(path): a.shape for path, a in _flat(tree).items()}
-  text = json.dumps(
-    {'schema': SCHEMA, **description, 'shapes': shapes}, indent=2
-  )
+  content = {'schema': SCHEMA, **description, 'shapes': shapes}
+  text = json.dumps(content | {_CHECKSUM: checksums.of_json(content)}, indent=2)
   temporary = folder.absolute().with_name(f'.{folder.name}.{os.getpid()}')
   try:
     temporary.mkdir(parents=True)
     weights_store.save_arrays(temporary / _ARRAYS, tree)
-    (temporary / _DESCRIPTION).write_text(text + '\n')
+    write_text(temporary / _DESCRIPTION, text + '\n')
     temporary.rename(folder.absolute())
   except OSError as error:
     raise UserError(
-      f'--out={folder} cannot be written ({error.strerror}): name another '
-      'folder.'
+      f'--out={folder} cannot be written ({error.strerror}): free some space, '
+      'or name another folder.'
     ) from error
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
@@ -91,6 +94,13 @@ def describe(folder: Path) -> dict[str, Any]:
     ) from error
   if not known:
     raise UserError(f'{path} is of another version; convert the file again.')
+  # Folders of an earlier version have none.
+  checksum = description.pop(_CHECKSUM, None)
+  if checksum not in (None, checksums.of_json(description)):
+    raise UserError(
+      f'{path} is damaged or was changed by hand (it differs from its '
+      'checksum); convert the file again.'
+    )
   return {**description, 'shapes': shapes}
 
 
@@ -109,7 +119,7 @@ def read(folder: Path) -> dict[str, Any]:
     )
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-      f'{folder} is damaged ({type(error).__name__}); convert the file again.'
+      f'{folder} is damaged ({quoted(error, 200)}); convert the file again.'
     ) from error
   found = {path: array.shape for path, array in _flat(tree).items()}
   if found != shapes:

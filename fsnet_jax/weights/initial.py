@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from common_lib.errors import UserError
+from common_lib.foreign import quoted
 from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.weights import folders, vgg_hed
 
 Tree = dict[str, Any]
@@ -332,15 +334,14 @@ def _run_of(name: str) -> tuple[Path, int] | None:
     return path.parent.parent, int(path.name)
   if not name or not (path / 'config.json').is_file():
     return None
-  steps = [p.name for p in path.glob('checkpoints/*') if p.name.isdigit()]
-  return path, max(map(int, steps), default=-1)
+  return path, max(checkpoint_folders.steps(path), default=-1)
 
 
 def _check_run(config: Any) -> None:
   """Is the earlier run there, and its S this one?"""
   name = config.init.segmentation
   run, step = _run_of(name)
-  if not (run / 'checkpoints' / str(step) / 'state').is_dir():
+  if not (checkpoint_folders.checkpoint(run, step) / 'state').is_dir():
     raise UserError(
       f'config.init.segmentation={name} holds no checkpoint: let that run '
       'save one first.'
@@ -369,18 +370,19 @@ def _load_run(variables: Tree, run: Path, step: int) -> Tree:
   """S of an earlier run's checkpoint."""
   from fsnet_jax.runtime import weights_store
 
-  folder = run / 'checkpoints' / str(step) / 'state'
+  folder = checkpoint_folders.checkpoint(run, step)
   wanted = {
     name: {'segmentation': tree['segmentation']}
     for name, tree in variables.items()
     if tree['segmentation']
   }
   try:
-    stored = weights_store.load_arrays(folder, wanted)
+    stored = weights_store.load_arrays(folder / 'state', wanted)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-      f'config.init.segmentation: {folder} cannot be read '
-      f'({type(error).__name__}) or holds another network.'
+      f'config.init.segmentation: {folder} is damaged or holds another network '
+      f'({quoted(error, 200)}): run the command of that run again, which goes '
+      'on from the checkpoint before it, or name another.'
     ) from error
   source = _Source('segmentation', run, '', ('width', 0), 'segmentation')
   return _overlay(variables, stored, source, ())

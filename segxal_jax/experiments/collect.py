@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common_lib.errors import UserError
-from segxal_jax.loop import stage_timings
+from segxal_jax.loop import position, stage_timings
 from segxal_jax.report import curves
 
 SCHEMA = 1
@@ -45,10 +45,8 @@ def cycles(workdir: Path) -> list[dict[str, Any]]:
 
 def reason(workdir: Path) -> str:
   """Why a run ended; '' if it has not."""
-  path = workdir / 'position.json'
-  if not path.exists():
-    return ''
-  return json.loads(path.read_text())['reason']
+  found = position.read(workdir)
+  return '' if found is None else found['reason']
 
 
 def is_done(workdir: Path) -> bool:

@@ -1,7 +1,6 @@
 """Everything that the stages of one run share."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ import jax
 import numpy as np
 
 from common_lib import random_streams
-from common_lib.files import write_text
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.training.train_step import TrainState, create_state
 from fsnet_jax.weights import initial
@@ -24,12 +23,11 @@ from input_pipeline.loader import BatchIterator, train_loader
 from segxal_jax import learners, oracles
 from segxal_jax.acquisition import view_requirements
 from segxal_jax.config import builders
+from segxal_jax.loop import position
 from segxal_jax.loop.state import LoopState
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import AnnotatedSource, Ledger
 from segxal_jax.pool.mixed_source import HalfUnlabelled
-
-_POSITION = 'position.json'
 
 
 class Run:
@@ -183,7 +181,7 @@ class Run:
       _as_dict(state.train),
       self.training_batches(state.cycle),
       state.metadata(),
-      # The newest counts as the best, so that one checkpoint is kept.
+      # The newest counts as the best, so that no other is kept for it.
       validation=-float(step),
     )
 
@@ -191,38 +189,61 @@ class Run:
     # A position is of use only with the networks that it belongs to.
     self._checkpoints.wait()
     if jax.process_index() == 0:
-      text = json.dumps(state.metadata()) + '\n'
-      write_text(self.workdir / _POSITION, text)
+      position.write(self.workdir, state.metadata())
     barrier('position')
 
+  def check_saved(self) -> None:
+    """Raises UserError once a save in the background has failed; cheap."""
+    self._checkpoints.check()
+
   def restore(self) -> LoopState | None:
-    """The state saved last, or None for a new run."""
-    path = self.workdir / _POSITION
-    position = json.loads(path.read_text()) if path.exists() else None
-    step = self._checkpoints.latest_step()
-    if step is None:
-      if position is None:
-        return None
-      return LoopState.restored(position, self.fresh_networks(None))
-    cycle = (step - 1) // self.steps_per_cycle + 1
-    like = self.fresh_networks(None)
-    unfinished = step < cycle * self.steps_per_cycle
-    restored = self._checkpoints.restore(
-      step,
-      _as_dict(like),
-      self.training_batches(cycle) if unfinished else None,
-    )
+    """The state saved last, or None for a new run.
+
+    Raises:
+      UserError: `position.json` or every checkpoint is damaged, or they do
+        not belong together; nothing has been touched.
+    """
+    found = position.read(self.workdir)
+    if found is not None:
+      position.check_fits(
+        self.workdir,
+        found,
+        pool_size=len(self.pool),
+        furthest=checkpoint_folders.furthest(self.workdir),
+        steps_per_cycle=self.steps_per_cycle,
+      )
+    fresh = self.fresh_networks(None)
+    restored = self._checkpoints.resume(_as_dict(fresh), self._batches_at)
+    if restored is None:
+      return None if found is None else LoopState.restored(found, fresh)
     trained = TrainState(**restored.state)
     saved = LoopState.restored(restored.metadata, trained)
-    if position is None:
+    if found is None or not self._is_trained(restored.step):
       return saved
-    later = LoopState.restored(position, trained)
+    later = LoopState.restored(found, trained)
     if later.place <= saved.place:
       return saved
-    if later.cycle > cycle:
+    if later.cycle > saved.cycle:
+      # Of the next cycle, however far the run once was.
       networks = self.fresh_networks(trained)
-      return later.then('train', train=networks)
+      return later.then(
+        'train', cycle=saved.cycle + 1, queried=(), reason='', train=networks
+      )
     return later
+
+  def _is_trained(self, step: int) -> bool:
+    """Whether a checkpoint is at the end of a cycle's training."""
+    return step % self.steps_per_cycle == 0
+
+  def _batches_at(self, step: int) -> BatchIterator | None:
+    """The batches that training goes on with, before they are set there."""
+    if self._iterator is not None:
+      # An attempt at a damaged checkpoint may have moved it.
+      self._iterator[1].close()
+      self._iterator = None
+    if self._is_trained(step):
+      return None
+    return self.training_batches((step - 1) // self.steps_per_cycle + 1)
 
   def share_ledger(self, name: str) -> None:
     """Lets every process know what process 0 has written; a collective."""

@@ -22,7 +22,7 @@ def train(run: Run, state: LoopState) -> LoopState:
 
   Raises:
     Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
-    UserError: the loss is no longer finite.
+    UserError: the loss is no longer finite, or the disk is full.
   """
   config = run.config
   total = config.phase1_steps + config.phase2_steps
@@ -39,6 +39,7 @@ def train(run: Run, state: LoopState) -> LoopState:
       networks, scalars = update(networks, batch)
       scalars['loss'].block_until_ready()
     step += 1
+    run.check_saved()
     if step % config.log_every_steps == 0 or step == total:
       _log(run, state.cycle, step, phase, scalars, progress)
     state = state.then('train', train=networks)

@@ -351,7 +351,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, capsys, monkeypatch):
   def full(*_):
     raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr('pathlib.Path.write_text', full)
+  monkeypatch.setattr(folders, 'write_text', full)
   assert run(source, tmp_path / 'out') == 2
   assert 'No space left' in capsys.readouterr().err
   assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'resnet.pth']
@@ -377,5 +377,11 @@ def test_a_damaged_folder_is_one_sentence(tmp_path):
     folders.read(other)
   changed = text.replace('params/bn1/bias', 'params/bn1/x')
   (tmp_path / 'out' / 'weights.json').write_text(changed)
+  with pytest.raises(UserError, match='weights.json is damaged or was changed'):
+    folders.read(tmp_path / 'out')
+  # An earlier version wrote none, and its arrays are looked at all the same.
+  changed = json.loads(changed)
+  del changed['checksum']
+  (tmp_path / 'out' / 'weights.json').write_text(json.dumps(changed))
   with pytest.raises(UserError, match='out is damaged'):
     folders.read(tmp_path / 'out')

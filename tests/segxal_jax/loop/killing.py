@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import orbax.checkpoint as ocp
 
+from fsnet_jax.runtime.storage import checkpoint_folders
+
 
 class Killed(BaseException):
   """Stands for SIGKILL: nothing may catch it."""
@@ -27,8 +29,9 @@ def killer(monkeypatch, owner, name, calls, before=None):
 
 
 def _networks(workdir):
-  """Of the only checkpoint that a loop keeps."""
-  (folder,) = (workdir / 'checkpoints').absolute().glob('[0-9]*/state')
+  """Of the newest checkpoint that a loop keeps."""
+  step = checkpoint_folders.steps(workdir)[-1]
+  folder = checkpoint_folders.checkpoint(workdir, step).absolute() / 'state'
   return ocp.tree.to_flat_dict(ocp.StandardCheckpointer().restore(folder))
 
 

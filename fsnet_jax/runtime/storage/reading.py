@@ -1,0 +1,257 @@
+"""Reads a checkpoint, and says so where it is not what was saved."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from grain import checkpoint as grain_checkpoint
+
+from common_lib.errors import UserError
+from common_lib.foreign import quoted
+from fsnet_jax.runtime.storage import checksums, disk_errors, orbax_noise
+from fsnet_jax.runtime.storage.checksums import Damaged
+from fsnet_jax.runtime.storage.literal_paths import literal
+
+_METADATA = '_METADATA'
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+  """What a checkpoint held; the data iterator was set in place.
+
+  Attributes:
+    step: of the checkpoint.
+    state: pytree of arrays.
+    metadata: what the loop had stored besides.
+  """
+
+  step: int
+  state: Any
+  metadata: dict[str, Any]
+
+
+def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
+  """Reads a checkpoint and compares it with its checksums; a collective.
+
+  Args:
+    folder: of the checkpoint; its name is the step.
+    like: pytree of jax arrays with the shapes, dtypes and shardings to
+      restore into.
+    iterator: training iterator to set to where it was, or None.
+
+  Raises:
+    Damaged: on all processes as soon as one of them finds damage.
+    UserError: it holds other arrays, is of another number of processes, or
+      cannot be read at the moment.
+  """
+  error, found = None, None
+  try:
+    if iterator is not None:
+      _check_processes(folder)
+    found = _read(folder, like, iterator)
+  except (Damaged, UserError) as caught:
+    error = caught
+  # All go on, all set it aside or all end: nobody waits for one that left.
+  if _anywhere(isinstance(error, UserError)):
+    raise (
+      error
+      if isinstance(error, UserError)
+      else UserError(
+        f'{folder} cannot be read by another process: see what that one says.'
+      )
+    )
+  if _anywhere(isinstance(error, Damaged)):
+    raise error or Damaged('another process finds it damaged')
+  return found
+
+
+def validation(folder: Path) -> float:
+  """The validation value of a checkpoint: lower is better.
+
+  Raises:
+    Damaged: it is not what was saved.
+    UserError: it cannot be read at the moment.
+  """
+  metrics = _json_file(folder, 'metrics', 'metrics')
+  record = _record_of(folder / 'state')
+  if record is not None:
+    _compare_json('its validation value', metrics, record.get('metrics'))
+  value = metrics.get('validation') if isinstance(metrics, dict) else None
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    raise Damaged('its validation value is no number')
+  return float(value)
+
+
+def read_arrays(folder: Path, like: Any) -> Any:
+  """Reads a tree of arrays, or a part of one, and compares the checksums.
+
+  Args:
+    folder: an orbax folder of arrays.
+    like: tree with something in the place of each wanted array.
+
+  Returns:
+    NumPy arrays in the structure of `like`.
+
+  Raises:
+    Damaged: it is not what was saved.
+    KeyError: it lacks one of the arrays.
+    UserError: it cannot be read at the moment.
+  """
+  record = _record_of(folder)
+  restore = ocp.RestoreArgs(restore_type=np.ndarray)
+  args = ocp.args.PyTreeRestore(
+    item=jax.tree.map(lambda leaf: 0, like),
+    restore_args=jax.tree.map(lambda leaf: restore, like),
+    partial_restore=True,
+  )
+  tree = _restored(ocp.PyTreeCheckpointHandler(), folder, args)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    if not isinstance(leaf, np.ndarray):
+      raise KeyError(jax.tree_util.keystr(path, simple=True, separator='/'))
+  _compare_arrays(folder, tree, record)
+  return tree
+
+
+def _read(folder: Path, like: Any, iterator: Any | None) -> Restored:
+  step = int(folder.name)
+  validation(folder)
+  metadata = _json_file(folder, 'metadata', 'metadata')
+  record = _record_of(folder / 'state')
+  if record is not None:
+    _compare_json('its metadata', metadata, record.get('metadata'))
+    difference = checksums.first_difference(like, record['arrays'])
+    if difference is not None:
+      raise UserError(
+        f'{folder} holds other arrays than this command trains ({difference}): '
+        'use the config and the version of the program that it was saved with, '
+        'or another --workdir.'
+      )
+  if not isinstance(metadata, dict):
+    raise Damaged('its metadata is no JSON object')
+  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+  args = ocp.args.StandardRestore(abstract)
+  state = _restored(ocp.StandardCheckpointHandler(), folder / 'state', args)
+  _compare_arrays(folder / 'state', state, record)
+  if iterator is not None:
+    _restore_data(folder, iterator, record)
+  return Restored(step=step, state=state, metadata=metadata)
+
+
+def _restored(handler: Any, folder: Path, args: Any) -> Any:
+  """What a handler reads; its errors as ours.
+
+  A handler alone, without the checkpointer around it, does not wait for other
+  processes: one that fails here leaves none of them waiting.
+  """
+  orbax_noise.silence()
+  try:
+    return handler.restore(literal(folder), args=args)
+  except UserError:
+    raise
+  except jax.errors.JaxRuntimeError:
+    raise  # The device, not the disk.
+  # Damaged files raise whatever the libraries stumble over.
+  except Exception as error:
+    _raise_if_of_the_moment(folder, error)
+    raise Damaged(
+      f'its arrays cannot be read ({type(error).__name__}: '
+      f'{quoted(error, 120)})'
+    ) from error
+  finally:
+    handler.close()
+
+
+def _restore_data(folder: Path, iterator: Any, record: Any) -> None:
+  """Sets the training iterator to where it was."""
+  index, count = jax.process_index(), jax.process_count()
+  state = _json_file(folder, 'data', f'process_{index}-of-{count}.json')
+  if record is not None:
+    digests = record.get('data')
+    if not isinstance(digests, list) or len(digests) != count:
+      raise Damaged('its checksums are not those of the training data')
+    _compare_json('its place in the training data', state, digests[index])
+  try:
+    grain_checkpoint.CheckpointHandler().restore(
+      literal(folder / 'data'), item=iterator
+    )
+  except (KeyError, TypeError, ValueError) as error:
+    raise Damaged('its place in the training data cannot be read') from error
+
+
+def _check_processes(folder: Path) -> None:
+  """Each process reads a part of the data that depends on their number."""
+  count = jax.process_count()
+  names = [file.name for file in _entries(folder / 'data')]
+  if f'process_{jax.process_index()}-of-{count}.json' in names:
+    return
+  counts = {name.removesuffix('.json').rpartition('-')[2] for name in names}
+  counts = sorted(text for text in counts if text.isdigit())
+  if not counts or str(count) in counts:
+    return  # A file of this run is missing, which is damage.
+  raise UserError(
+    f'{folder} was written by {" or ".join(counts)} processes and is now read '
+    f'by {count}: go on with as many as before, for each has its own part of '
+    'the training data.'
+  )
+
+
+def _entries(folder: Path) -> list[Path]:
+  try:
+    return list(folder.iterdir())
+  except OSError:
+    return []
+
+
+def _record_of(folder: Path) -> checksums.Record | None:
+  """The checksums of an orbax folder of arrays; Damaged if unreadable."""
+  metadata = _json_file(folder.parent, folder.name, _METADATA)
+  return checksums.stored_record(metadata)
+
+
+def _compare_arrays(
+  folder: Path, tree: Any, record: checksums.Record | None
+) -> None:
+  if record is None:
+    checksums.note_missing(str(folder))
+  else:
+    checksums.compare(tree, record['arrays'])
+
+
+def _json_file(folder: Path, item: str, name: str) -> Any:
+  try:
+    return json.loads((folder / item / name).read_bytes())
+  except FileNotFoundError:
+    raise Damaged(f'{item}/{name} is missing') from None
+  except OSError as error:
+    _raise_if_of_the_moment(folder, error)
+    raise Damaged(f'{item}/{name} cannot be read ({error.strerror})') from None
+  except (ValueError, RecursionError):
+    raise Damaged(f'{item}/{name} is no JSON') from None
+
+
+def _compare_json(what: str, value: Any, expected: Any) -> None:
+  if checksums.of_json(value) != expected:
+    raise Damaged(f'{what} differs from its checksum')
+
+
+def _raise_if_of_the_moment(folder: Path, error: BaseException) -> None:
+  if disk_errors.says_nothing_of_the_files(error):
+    code = disk_errors.number(error)
+    why = 'out of memory' if code is None else disk_errors.words(code)
+    raise UserError(
+      f'{folder} cannot be read now ({why}): nothing was changed; run the same '
+      'command again once it can be.'
+    ) from error
+
+
+def _anywhere(flag: bool) -> bool:
+  """True on all processes as soon as it is true on one; a collective."""
+  if jax.process_count() == 1:
+    return flag
+  from jax.experimental import multihost_utils
+
+  return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))

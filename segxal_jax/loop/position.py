@@ -1,0 +1,120 @@
+"""`position.json`: the stage that comes next, checked before it is used."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from common_lib.errors import UserError
+from common_lib.files import read_json_object, write_text
+from fsnet_jax.runtime.storage import checksums
+from segxal_jax.loop.state import DONE, STAGES
+
+_FILE = 'position.json'
+_CHECKSUM = 'checksum'
+_LONGEST_REASON = 1000
+_FIX = (
+  'delete it, and the same command goes on from the newest checkpoint, with '
+  'the same result'
+)
+
+Position = dict[str, Any]
+
+
+def write(workdir: Path, position: Position) -> None:
+  """Writes where a run stands.
+
+  Args:
+    workdir: of the run.
+    position: of `LoopState.metadata`.
+
+  Raises:
+    OSError: the file cannot be written.
+  """
+  content = position | {_CHECKSUM: checksums.of_json(position)}
+  write_text(workdir / _FILE, json.dumps(content) + '\n')
+
+
+def read(workdir: Path) -> Position | None:
+  """Where a run stands; None if it has not got that far.
+
+  Raises:
+    UserError: the file is damaged, or was changed.
+  """
+  path = workdir / _FILE
+  if not path.exists():
+    return None
+  found = read_json_object(path, what='the position of a run', fix=_FIX)
+  # An earlier version wrote none.
+  checksum = found.pop(_CHECKSUM, None)
+  problem = _problem(found)
+  if problem is None and checksum not in (None, checksums.of_json(found)):
+    problem = 'it differs from its checksum'
+  if problem is not None:
+    raise UserError(f'{path} is damaged or was changed ({problem}): {_FIX}.')
+  return found
+
+
+def _problem(position: Position) -> str | None:
+  """What no run would have written, as a clause."""
+  if set(position) != {'cycle', 'stage', 'queried', 'reason'}:
+    return 'it must have cycle, stage, queried and reason, and nothing else'
+  if not _is_count(position['cycle']) or position['cycle'] < 1:
+    return 'its cycle is no number from 1'
+  if position['stage'] not in (*STAGES, DONE):
+    return 'its stage is none'
+  queried = position['queried']
+  if not isinstance(queried, list) or not all(map(_is_count, queried)):
+    return 'its queried are no places in the pool'
+  if len(set(queried)) < len(queried):
+    return 'its queried name an image twice'
+  reason = position['reason']
+  if not isinstance(reason, str) or len(reason) > _LONGEST_REASON:
+    return 'its reason is no short text'
+  if bool(reason) != (position['stage'] == DONE):
+    return 'it has a reason to end without an end, or none at its end'
+  return None
+
+
+def _is_count(value: Any) -> bool:
+  return type(value) is int and value >= 0
+
+
+def check_fits(
+  workdir: Path,
+  position: Position,
+  *,
+  pool_size: int,
+  furthest: int | None,
+  steps_per_cycle: int,
+) -> None:
+  """Raises UserError unless a run with such checkpoints can stand there.
+
+  Args:
+    workdir: of the run.
+    position: of `read`.
+    pool_size: images of the pool.
+    furthest: step of the last checkpoint, damaged or not, or None.
+    steps_per_cycle: training steps of a cycle.
+  """
+  place = (
+    f'{workdir / _FILE} stands at cycle {position["cycle"]}, stage '
+    f'{position["stage"]!r}'
+  )
+  if any(index >= pool_size for index in position['queried']):
+    raise UserError(
+      f'{place} and asks about images beyond the {pool_size} of the pool: '
+      f'{_FIX}.'
+    )
+  cycle, stage = position['cycle'], position['stage']
+  # Steps that were trained before a run could stand there.
+  trained = (cycle - 1 if stage == 'train' else cycle) * steps_per_cycle
+  if trained > (furthest or 0):
+    have = (
+      'there is no checkpoint'
+      if furthest is None
+      else f'the last checkpoint is of step {furthest}'
+    )
+    raise UserError(
+      f'{place}, which is after {trained} training steps, but {have}: put the '
+      f'missing checkpoints back, or {_FIX}.'
+    )
