@@ -126,8 +126,8 @@ def check_data(name: str, config: Any) -> None:
 def fit(name: str, config: Any, workdir: Path) -> Cost:
   """Trains a detector over the frozen S, or goes on with it.
 
-  Does nothing where it is finished. The caller claims `workdir` if others
-  might use it (`open_workdir`).
+  Does nothing where it is finished, unless it is damaged. The caller claims
+  `workdir` if others might use it (`open_workdir`).
 
   Args:
     name: a key of `FITTED`.
@@ -144,6 +144,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
     Interrupted: after Ctrl-C or SIGTERM; the same call goes on.
   """
   from fsnet_jax.learned_detectors import cross_predictions, frozen_segmentation
+  from fsnet_jax.runtime.checkpointing import newest_is_damaged
 
   check(name, config)
   detector = FITTED[name]
@@ -151,7 +152,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
   section, s = section_of(detector), frozen_segmentation.fingerprint(variables)
   fit_metadata.claim(workdir, name, section, config, s)
   finished = cost.read(workdir)
-  if finished is not None:
+  if finished is not None and not newest_is_damaged(workdir):
     return finished
   failure_data, prior = None, Cost()
   if detector.needs_predictions and config.fit.predictions == 'folds':

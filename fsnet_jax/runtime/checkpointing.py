@@ -12,7 +12,7 @@ from orbax.checkpoint import checkpoint_managers
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.distributed import anywhere, barrier
 from fsnet_jax.runtime.storage import (
   checkpoint_folders,
   checksums,
@@ -31,6 +31,27 @@ _NOT_VALIDATED = 1e30
 
 def _quality(metrics: dict[str, float]) -> float:
   return metrics['validation']
+
+
+def newest_is_damaged(folder: Path) -> bool:
+  """Whether finished work has to be done again; a collective.
+
+  Args:
+    folder: of runs: of one, or of several in its subfolders.
+
+  Returns:
+    True if the newest checkpoint of one of them is damaged. Where somebody
+    has deleted them all, nothing is.
+  """
+  damaged = False
+  for workdir in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
+    step = max(checkpoint_folders.steps(workdir), default=None)
+    if step is not None and not damaged:
+      try:
+        reading.check_checkpoint(checkpoint_folders.checkpoint(workdir, step))
+      except Damaged:
+        damaged = True
+  return anywhere(damaged)
 
 
 class Checkpoints:

@@ -3,6 +3,7 @@
 import os
 
 import jax
+import numpy as np
 
 from common_lib.errors import UserError
 
@@ -58,3 +59,12 @@ def barrier(name: str) -> None:
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices(name)
+
+
+def anywhere(flag: bool) -> bool:
+  """True on all processes as soon as it is true on one; a collective."""
+  if jax.process_count() == 1:
+    return flag
+  from jax.experimental import multihost_utils
+
+  return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))

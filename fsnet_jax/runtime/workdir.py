@@ -12,6 +12,7 @@ import jax
 from common_lib.errors import UserError
 from common_lib.files import write_text
 from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.runtime.storage import disk_errors
 
 # What may change between two commands on one run: these fields do not enter
 # the training.
@@ -93,7 +94,7 @@ def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
 
   Raises:
     UserError: if the folder belongs to a run with another config, is in use
-      or cannot be written.
+      or cannot be written; or, within the block, if its disk is full.
   """
   plain = _as_plain(config)
   path = workdir / 'config.json'
@@ -111,4 +112,5 @@ def open_workdir(workdir: Path, config: Any) -> Iterator[None]:
           'another folder.'
         ) from None
     barrier('workdir')
+    stack.enter_context(disk_errors.explained(workdir))
     yield

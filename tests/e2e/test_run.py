@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -99,6 +100,38 @@ def test_stopped_run_resumes_to_the_same_bits(finished, shared, tmp_path):
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr
   _assert_same_run(finished[0], tmp_path / 'run')
+
+
+def _flip_a_bit(folder: Path) -> None:
+  """Of the largest file of a checkpoint: in the middle of its values."""
+  files = [path for path in folder.rglob('*') if path.is_file()]
+  path = max(files, key=lambda file: file.stat().st_size)
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def test_damaged_checkpoint_under_a_path_of_wildcards(
+  finished, shared, tmp_path
+):
+  """It ends as a killed run does; who only reads moves nothing."""
+  workdir = shutil.copytree(finished[0], tmp_path / 'lr[0.1] {a,b}*?')
+  _flip_a_bit(workdir / 'checkpoints' / str(LAST_STEP))
+  argv = tiny.command(shared, workdir)
+  result = tiny.run([*argv, '--mode=evaluate'])
+  assert result.returncode == 2, result.stderr
+  assert result.stderr.count('\n') == 1
+  assert 'checkpoints/12 is damaged (array ' in result.stderr
+  assert sorted(p.name for p in (workdir / 'checkpoints').iterdir()) == [
+    '12',
+    '8',
+  ]
+  result = tiny.run(argv)
+  assert result.returncode == 0, result.stderr
+  assert 'set aside as' in result.stderr
+  assert 'resuming from step 8' in result.stderr
+  assert 'Traceback' not in result.stderr
+  _assert_same_run(finished[0], workdir)
 
 
 def test_ablation_cell_is_a_run_of_its_own(finished, shared, tmp_path):

@@ -26,6 +26,7 @@ from fsnet_jax import learned_detectors
 from fsnet_jax.detectors import DETECTORS, fitted_name
 from fsnet_jax.learned_detectors import cost
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.runtime.checkpointing import newest_is_damaged
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.training.trainer import Trainer
 
@@ -129,7 +130,7 @@ def train(config: Any, seed: int, workdir: Path) -> None:
 
 def _train_run(cell: Any, folder: Path, trainings: int, images: int) -> None:
   """One run of the trainer, timed over all commands."""
-  if cost.read(folder) is not None:
+  if cost.read(folder) is not None and not newest_is_damaged(folder):
     return
   say(f'compare: seed {cell.seed}, {folder.name}')
   with _named(cell.seed, folder.name), open_workdir(folder, cell):

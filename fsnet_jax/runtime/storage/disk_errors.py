@@ -1,8 +1,13 @@
 """What the operating system said, out of the errors of the libraries."""
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from common_lib.errors import UserError
 
 _TENSORSTORE = re.compile(r"os_error_code='(\d+)'")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -35,9 +40,14 @@ def number(error: BaseException | None) -> int | None:
     seen.add(id(error))
     if isinstance(error, OSError) and error.errno:
       return error.errno
-    found = _TENSORSTORE.search(str(error))
+    text = str(error)
+    found = _TENSORSTORE.search(text)
     if found:
       return int(found.group(1))
+    # TensorFlow, which writes TensorBoard's events, has the words alone.
+    for code in _FULL:
+      if os.strerror(code) in text:
+        return code
     error = error.__cause__ or error.__context__
   return None
 
@@ -52,6 +62,32 @@ def says_nothing_of_the_files(error: BaseException) -> bool:
   if isinstance(error, MemoryError):
     return True
   return number(error) in _OF_THE_MOMENT
+
+
+@contextlib.contextmanager
+def explained(workdir: Path) -> Iterator[None]:
+  """Turns whatever a full disk makes libraries raise into one sentence.
+
+  Args:
+    workdir: of the run that writes.
+
+  Raises:
+    UserError: within the block something could not be written for want of
+      room.
+  """
+  try:
+    yield
+  except UserError:
+    raise
+  except Exception as error:
+    code = number(error)
+    if code is None or not is_full(code):
+      raise
+    where = getattr(error, 'filename', None) or workdir
+    raise UserError(
+      f'The disk of {where} is full ({words(code)}): free some space and run '
+      'the same command again; what was saved before is kept.'
+    ) from error
 
 
 def words(code: int) -> str:

@@ -12,6 +12,9 @@ class _OrbaxErrors(logging.Filter):
     """False for what is to be dropped."""
     if record.levelno < logging.ERROR:
       return True
+    # Of arrays; nothing else here is read or written by tasks.
+    if 'exception was never retrieved' in record.getMessage():
+      return False
     files = [record.pathname]
     trace = record.exc_info[2] if isinstance(record.exc_info, tuple) else None
     while trace is not None:

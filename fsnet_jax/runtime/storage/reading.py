@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 
 from common_lib.errors import UserError
-from common_lib.foreign import quoted
+from fsnet_jax.runtime.distributed import anywhere
 from fsnet_jax.runtime.storage import checksums, disk_errors, orbax_noise
 from fsnet_jax.runtime.storage.checksums import Damaged
 from fsnet_jax.runtime.storage.literal_paths import literal
@@ -56,7 +57,7 @@ def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
   except (Damaged, UserError) as caught:
     error = caught
   # All go on, all set it aside or all end: nobody waits for one that left.
-  if _anywhere(isinstance(error, UserError)):
+  if anywhere(isinstance(error, UserError)):
     raise (
       error
       if isinstance(error, UserError)
@@ -64,7 +65,7 @@ def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
         f'{folder} cannot be read by another process: see what that one says.'
       )
     )
-  if _anywhere(isinstance(error, Damaged)):
+  if anywhere(isinstance(error, Damaged)):
     raise error or Damaged('another process finds it damaged')
   return found
 
@@ -86,6 +87,31 @@ def validation(folder: Path) -> float:
   return float(value)
 
 
+def check_checkpoint(folder: Path) -> None:
+  """Reads a checkpoint whole, whatever network it is of, and drops it.
+
+  Args:
+    folder: of the checkpoint.
+
+  Raises:
+    Damaged: it is not what was saved.
+    UserError: it cannot be read at the moment.
+  """
+  validation(folder)
+  record = _record_of(folder / 'state')
+  metadata = _json_file(folder, 'metadata', 'metadata')
+  if record is not None:
+    _compare_json('its metadata', metadata, record.get('metadata'))
+  handler = ocp.PyTreeCheckpointHandler()
+
+  def read(path):
+    tree = handler.metadata(path).tree
+    return handler.restore(path, args=_as_numpy(tree))
+
+  tree = _explained(handler, folder / 'state', read)
+  _compare_arrays(folder / 'state', tree, record)
+
+
 def read_arrays(folder: Path, like: Any) -> Any:
   """Reads a tree of arrays, or a part of one, and compares the checksums.
 
@@ -102,12 +128,7 @@ def read_arrays(folder: Path, like: Any) -> Any:
     UserError: it cannot be read at the moment.
   """
   record = _record_of(folder)
-  restore = ocp.RestoreArgs(restore_type=np.ndarray)
-  args = ocp.args.PyTreeRestore(
-    item=jax.tree.map(lambda leaf: 0, like),
-    restore_args=jax.tree.map(lambda leaf: restore, like),
-    partial_restore=True,
-  )
+  args = _as_numpy(jax.tree.map(lambda leaf: 0, like))
   tree = _restored(ocp.PyTreeCheckpointHandler(), folder, args)
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     if not isinstance(leaf, np.ndarray):
@@ -141,7 +162,23 @@ def _read(folder: Path, like: Any, iterator: Any | None) -> Restored:
   return Restored(step=step, state=state, metadata=metadata)
 
 
+def _as_numpy(tree: Any) -> Any:
+  """Arguments to read the arrays in the places of a tree, and no others."""
+  restore = ocp.RestoreArgs(restore_type=np.ndarray)
+  return ocp.args.PyTreeRestore(
+    item=tree,
+    restore_args=jax.tree.map(lambda leaf: restore, tree),
+    partial_restore=True,
+  )
+
+
 def _restored(handler: Any, folder: Path, args: Any) -> Any:
+  return _explained(
+    handler, folder, lambda path: handler.restore(path, args=args)
+  )
+
+
+def _explained(handler: Any, folder: Path, read: Callable[[Path], Any]) -> Any:
   """What a handler reads; its errors as ours.
 
   A handler alone, without the checkpointer around it, does not wait for other
@@ -149,7 +186,7 @@ def _restored(handler: Any, folder: Path, args: Any) -> Any:
   """
   orbax_noise.silence()
   try:
-    return handler.restore(literal(folder), args=args)
+    return read(literal(folder))
   except UserError:
     raise
   except jax.errors.JaxRuntimeError:
@@ -157,10 +194,7 @@ def _restored(handler: Any, folder: Path, args: Any) -> Any:
   # Damaged files raise whatever the libraries stumble over.
   except Exception as error:
     _raise_if_of_the_moment(folder, error)
-    raise Damaged(
-      f'its arrays cannot be read ({type(error).__name__}: '
-      f'{quoted(error, 120)})'
-    ) from error
+    raise Damaged('its arrays cannot be read') from error
   finally:
     handler.close()
 
@@ -246,12 +280,3 @@ def _raise_if_of_the_moment(folder: Path, error: BaseException) -> None:
       f'{folder} cannot be read now ({why}): nothing was changed; run the same '
       'command again once it can be.'
     ) from error
-
-
-def _anywhere(flag: bool) -> bool:
-  """True on all processes as soon as it is true on one; a collective."""
-  if jax.process_count() == 1:
-    return flag
-  from jax.experimental import multihost_utils
-
-  return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))

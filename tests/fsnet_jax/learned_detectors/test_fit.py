@@ -132,6 +132,25 @@ def test_interrupted_fit_resumes_to_the_same_bits(
   jax.tree.map(np.testing.assert_array_equal, unbroken, resumed)
 
 
+def test_a_damaged_fit_is_done_again_from_the_checkpoint_before(
+  frozen_config, tmp_path, capsys
+):
+  """A finished one too, of which the command would else do nothing."""
+  config = _changed(frozen_config, checkpoint_every_steps=2)
+  learned_detectors.fit('tcp', config, tmp_path)
+  whole = learned_detectors.load('tcp', tmp_path).variables
+  (tmp_path / 'checkpoints' / '3' / 'state' / 'manifest.ocdbt').unlink()
+  with pytest.raises(UserError, match='3 is damaged.*fitted it again, which'):
+    learned_detectors.load('tcp', tmp_path)
+  capsys.readouterr()
+  learned_detectors.fit('tcp', config, tmp_path)
+  said = capsys.readouterr().err
+  assert 'checkpoints/3 is damaged (its arrays cannot be read)' in said
+  assert 'TCP: resuming from step 2' in said
+  again = learned_detectors.load('tcp', tmp_path).variables
+  jax.tree.map(np.testing.assert_array_equal, whole, again)
+
+
 @pytest.fixture(scope='module')
 def said(fits, frozen_config):
   """What every fit says of two images, and the parts it is made of."""

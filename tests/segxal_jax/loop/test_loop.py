@@ -1,6 +1,7 @@
 """The loop as a whole: killed anywhere, it ends where an unbroken run ends."""
 
 import json
+import shutil
 import signal
 import sys
 
@@ -9,7 +10,9 @@ import pytest
 
 from common_lib.errors import UserError
 from configs import segxal_unet
+from fsnet_jax.runtime.storage import checkpoint_folders
 from segxal_jax.config import validation
+from segxal_jax.loop import position
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.driver import run_loop
 from segxal_jax.pool.ledger import Ledger
@@ -92,6 +95,56 @@ def test_killed_at_any_moment_it_ends_the_same(
   done = run_loop(config, tmp_path)
   assert done.cycles == 2
   killing.assert_same(finished, tmp_path)
+
+
+def _damaged(workdir, *steps):
+  """Checkpoints without the index of their arrays."""
+  for step in steps:
+    folder = workdir / 'checkpoints' / str(step)
+    (folder / 'state' / 'manifest.ocdbt').unlink()
+
+
+def test_damaged_checkpoints_end_the_same(
+  finished, data, tmp_path, monkeypatch
+):
+  """In the middle of a cycle and at its end; without one nothing is touched."""
+  workdir = shutil.copytree(finished, tmp_path / 'run')
+  assert checkpoint_folders.steps(workdir) == [6, 8]
+  _damaged(workdir, 8)
+  run_loop(_config(data), workdir)
+  killing.assert_same(finished, workdir)
+  # Killed after it fell back to the end of the cycle before.
+  first = tmp_path / 'first'
+  run_loop(_config(data), first, until=(2, 'train'))
+  shutil.rmtree(workdir / 'checkpoints' / '6')
+  shutil.copytree(first / 'checkpoints' / '4', workdir / 'checkpoints' / '4')
+  _damaged(workdir, 8)
+  with monkeypatch.context() as patch:
+    killing.killer(patch, Run, 'save', 1)
+    with pytest.raises(killing.Killed):
+      run_loop(_config(data), workdir)
+  run_loop(_config(data), workdir)
+  killing.assert_same(finished, workdir)
+  _damaged(workdir, 6, 8)
+  with pytest.raises(UserError, match='no intact checkpoint .8: '):
+    run_loop(_config(data), workdir)
+  assert checkpoint_folders.steps(workdir) == [6, 8]
+
+
+def test_a_position_beyond_the_checkpoints_touches_nothing(
+  finished, data, tmp_path
+):
+  workdir = shutil.copytree(finished, tmp_path / 'run')
+  position.write(
+    workdir, {'cycle': 9, 'stage': 'train', 'queried': [], 'reason': ''}
+  )
+  with pytest.raises(UserError, match='cycle 9.* last checkpoint is of step 8'):
+    run_loop(_config(data), workdir)
+  assert checkpoint_folders.steps(workdir) == [6, 8]
+  # Its advice is good.
+  (workdir / 'position.json').unlink()
+  run_loop(_config(data), workdir)
+  killing.assert_same(finished, workdir)
 
 
 def _command(data, workdir):

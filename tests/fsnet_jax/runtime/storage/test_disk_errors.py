@@ -34,6 +34,22 @@ def test_the_number_of_an_error_is_found():
   assert disk_errors.number(outer) is None
 
 
+def test_a_full_disk_is_one_sentence_whoever_meets_it(tmp_path):
+  tensorflow = RuntimeError('{{Op}} /w/events; No space left on device [Op:x]')
+  for error in (FULL, OSError(errno.ENOSPC, 'x'), tensorflow):
+    with (
+      pytest.raises(UserError, match=f'disk of {tmp_path} is full'),
+      disk_errors.explained(tmp_path),
+    ):
+      raise error
+  for error in (OSError(errno.EIO, 'x'), ValueError('x'), UserError('mine')):
+    with (
+      pytest.raises(type(error), match=str(error).replace('[', '.')),
+      disk_errors.explained(tmp_path),
+    ):
+      raise error
+
+
 def test_damage_is_told_from_the_moment():
   for code in (errno.EACCES, errno.EMFILE, errno.ESTALE):
     assert disk_errors.says_nothing_of_the_files(OSError(code, ''))
