@@ -4,22 +4,23 @@ Exit codes: 0 done; 2 something for you to change, in one sentence; 75 saved,
 run the same command again.
 """
 
+# ruff: noqa: E402
+from common_lib import interrupts
+
+if __name__ == '__main__':
+  interrupts.watch('before training')  # Before anything slow is imported.
+
 import importlib
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from common_lib.errors import UserError
 from common_lib.flag_errors import flag_problem
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
-
-_DONE, _USER_ERROR, _CONTINUE = 0, 2, 75
-_INTERRUPTED = 'Interrupted before training: run the same command again.'
 
 config_flags.DEFINE_config_file(
   'config', None, 'Config file, with an optional :argument.', lock_config=True
@@ -38,7 +39,7 @@ FLAGS = flags.FLAGS
 
 def _fail(message: str) -> None:
   print(f'error: {message}', file=sys.stderr, flush=True)
-  sys.exit(_USER_ERROR)
+  sys.exit(2)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
@@ -62,30 +63,22 @@ def _config_name() -> str:
   return '_'.join(filter(None, [Path(file).stem, argument]))
 
 
+def _work() -> None:
+  workdir = Path(FLAGS.workdir or Path('runs') / _config_name())
+  command = shlex.join(['python', 'main.py', *sys.argv[1:]])
+  origin = {'config_name': _config_name(), 'command': command}
+  room = 'segxal_jax' if FLAGS.config.task == 'segxal' else 'fsnet_jax'
+  cli = importlib.import_module(f'{room}.cli')
+  cli.run(FLAGS.config, workdir, FLAGS.mode, origin)
+
+
 def _run(_: list[str]) -> int:
   restart_with_huge_pages()
   from fsnet_jax.runtime import distributed
-  from fsnet_jax.runtime.interrupts import Interrupted
 
-  try:
-    distributed.initialize(
-      FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
-    )
-    workdir = Path(FLAGS.workdir or Path('runs') / _config_name())
-    command = shlex.join(['python', 'main.py', *sys.argv[1:]])
-    origin = {'config_name': _config_name(), 'command': command}
-    room = 'segxal_jax' if FLAGS.config.task == 'segxal' else 'fsnet_jax'
-    cli = importlib.import_module(f'{room}.cli')
-    cli.run(FLAGS.config, workdir, FLAGS.mode, origin)
-  except UserError as error:
-    _fail(str(error))
-  except Interrupted as stopped:
-    print(stopped, file=sys.stderr, flush=True)
-    return _CONTINUE
-  except KeyboardInterrupt:
-    print(_INTERRUPTED, file=sys.stderr, flush=True)
-    return _CONTINUE
-  return _DONE
+  return distributed.exit_code(
+    _work, FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id
+  )
 
 
 if __name__ == '__main__':
@@ -93,6 +86,4 @@ if __name__ == '__main__':
   # missing GPU libraries.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
-  # Until the loop takes over, SIGTERM is Ctrl-C.
-  signal.signal(signal.SIGTERM, signal.default_int_handler)
   app.run(_run, flags_parser=_parse_flags)

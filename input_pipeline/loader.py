@@ -14,6 +14,7 @@ Everything is grain; images and labels stay uint8 until they are on the device.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -23,6 +24,7 @@ from typing import Any
 import grain
 import numpy as np
 
+from common_lib import interrupts
 from common_lib.class_table import VOID
 from common_lib.errors import UserError
 from input_pipeline import transforms
@@ -49,13 +51,18 @@ class BatchIterator(grain.DatasetIterator[Batch]):
 
   def __next__(self) -> Batch:
     self._assert_not_closed()
-    if self._running is None:
+    batch = self._first() if self._running is None else next(self._running)
+    self._next_step += 1
+    return batch
+
+  def _first(self) -> Batch:
+    """The first batch, which starts the workers."""
+    alone = contextlib.nullcontext()
+    with interrupts.kept_from_children() if self._num_workers else alone:
       self._running = _start(
         self._batches[self._next_step :], self._num_workers
       )
-    batch = next(self._running)
-    self._next_step += 1
-    return batch
+      return next(self._running)
 
   def get_state(self) -> dict[str, Any]:
     """Returns what `set_state` needs to continue with the next batch."""
@@ -200,7 +207,8 @@ def _start(
     dataset = dataset.mp_prefetch(
       grain.MultiprocessingOptions(
         num_workers=num_workers, per_worker_buffer_size=2
-      )
+      ),
+      worker_init_fn=interrupts.end_with_parent,
     )
   return iter(dataset)
 

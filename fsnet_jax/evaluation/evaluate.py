@@ -92,7 +92,7 @@ def evaluate(
   evaluator.check_fits(state)
   _note_shared_images(config)
   results = {}
-  with StopRequest() as stop:
+  with StopRequest('while evaluating', has_work=False) as stop:
     for name in config.eval.datasets:
       if name in (kept or {}):
         results[name] = kept[name]

@@ -153,7 +153,8 @@ def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
     ),
     out_shardings=mesh_lib.batch_sharding(mesh),
   )
-  with StopRequest() as stop:
+  doing = f'while predicting fold {fold + 1}'
+  with StopRequest(doing, has_work=False) as stop:
     held_out = Fold(source, fold, config.fit.num_folds)
     for batch in data_sources.evaluation_batches(config, held_out):
       images = mesh_lib.put_batch({'image': batch['image']}, mesh)['image']
@@ -163,8 +164,8 @@ def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
           _write(files[int(index)], compact(logits[row]))
       if stop.requested_anywhere():
         raise Interrupted(
-          f'Interrupted by {stop.signal_name} while predicting fold '
-          f'{fold + 1}: run the same command again to continue.'
+          f'Interrupted by {stop.signal_name} {doing}: run the same command '
+          'again to continue.'
         )
 
 

@@ -18,6 +18,7 @@ from fsnet_jax.learned_detectors.base import FitState, Setting
 from fsnet_jax.runtime import memory, weights_store
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from input_pipeline import transforms
@@ -110,7 +111,8 @@ def run(setting: Setting, job: Job, folder: Path) -> FitState:
     if int(state.step) < job.steps:
       if latest is not None:
         say(f'{job.title}: resuming from step {latest} of {folder}')
-      with StopRequest() as stop:
+      where = f'while fitting {job.title}'
+      with StopRequest(where, has_work=False) as stop, lost_peers.noticed():
         state = _loop(setting, job, state, iterator, checkpoints, mesh, stop)
   finally:
     checkpoints.wait()
@@ -131,6 +133,7 @@ def _loop(setting, job, state, iterator, checkpoints, mesh, stop) -> FitState:
       state, scalars = step(state, constants, batch)
       scalars['loss'].block_until_ready()
     number += 1
+    stop.work_began()
     last = number == job.steps
     if last or number % config.log_every_steps == 0:
       values = _finite(job, number, scalars)

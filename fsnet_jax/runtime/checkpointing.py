@@ -24,6 +24,18 @@ class Restored:
   metadata: dict[str, Any]
 
 
+def kept(workdir: Path) -> str:
+  """What a kill at this moment would leave of a run, in words.
+
+  Args:
+    workdir: of the run; a checkpoint is there whole or not at all.
+  """
+  names = [p.name for p in workdir.glob('checkpoints/*') if p.name.isdigit()]
+  if not names:
+    return 'no checkpoint is saved yet'
+  return f'the last saved checkpoint is of step {max(map(int, names))}'
+
+
 def _quality(metrics: dict[str, float]) -> float:
   return metrics['validation']
 

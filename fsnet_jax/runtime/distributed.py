@@ -1,25 +1,66 @@
 """Joins the processes of a cluster into one run."""
 
-import os
+import sys
+import time
+from collections.abc import Callable
 
 import jax
+from absl import logging
 
+from common_lib import interrupts
+from common_lib.console import say
 from common_lib.errors import UserError
+from fsnet_jax.runtime.cluster import coordinator, lost_peers
+from fsnet_jax.runtime.cluster.description import Cluster, described
+
+# How long the first process waits for the last one, and they for it. Jobs of
+# a queue start minutes apart.
+_PATIENCE_SECS = 300
+# How long a process that ends early waits for the others to do so too.
+_GOODBYE_SECS = 5.0
+_USER_ERROR = 2
 
 
-def _cluster_detected() -> bool:
-  """True where `jax.distributed.initialize()` finds its peers by itself."""
-  slurm = int(os.environ.get('SLURM_NTASKS', '1')) > 1
-  open_mpi = int(os.environ.get('OMPI_COMM_WORLD_SIZE', '1')) > 1
-  tpu_pod = (
-    ',' in os.environ.get('TPU_WORKER_HOSTNAMES', '')
-    or 'MEGASCALE_COORDINATOR_ADDRESS' in os.environ
-  )
-  return (slurm and 'SLURM_PROCID' in os.environ) or open_mpi or tpu_pod
+def exit_code(
+  work: Callable[[], None],
+  address: str | None,
+  num_processes: int | None,
+  process_id: int | None,
+) -> int:
+  """Joins the other processes, works, and says how that ended.
+
+  Args:
+    work: what the command does, after which nothing is left to do.
+    address: `host:port` of process 0.
+    num_processes: how many processes make up the run.
+    process_id: number of this one, from 0.
+
+  Returns:
+    0 done, 2 something for the user to change, 75 saved. Where the work fails
+    because another process is gone, this one ends with 75 and a sentence.
+  """
+  code = 0
+  try:
+    initialize(address, num_processes, process_id)
+    with lost_peers.noticed():
+      work()
+  except UserError as error:
+    print(f'error: {error}', file=sys.stderr, flush=True)
+    code = _USER_ERROR
+  except interrupts.Interrupted as stopped:
+    print(stopped, file=sys.stderr, flush=True)
+    code = interrupts.CONTINUE
+  interrupts.finished()
+  if code and jax.distributed.is_initialized():
+    _say_goodbye(code)
+  return code
 
 
 def initialize(
-  coordinator: str | None, num_processes: int | None, process_id: int | None
+  address: str | None,
+  num_processes: int | None,
+  process_id: int | None,
+  patience_secs: int = _PATIENCE_SECS,
 ) -> None:
   """Initialises `jax.distributed` where there is more than one process.
 
@@ -28,28 +69,72 @@ def initialize(
   run of one process and nothing happens.
 
   Args:
-    coordinator: `host:port` of process 0.
+    address: `host:port` of process 0.
     num_processes: how many processes make up the run.
     process_id: number of this one, from 0.
+    patience_secs: how long to wait for all of them.
 
   Raises:
-    UserError: if only some of the three are given, or one is out of range.
+    UserError: only some of the three are given, one is out of range, the
+      environment's values make no sense, or not all processes came.
   """
-  given = (coordinator, num_processes, process_id)
-  if any(value is not None for value in given):
-    if any(value is None for value in given):
-      raise UserError(
-        'A multi-process run needs all of --coordinator_address, '
-        '--num_processes and --process_id: give the missing ones.'
+  cluster = described(address, num_processes, process_id)
+  if cluster is None:
+    return
+  # We stop at signals ourselves; the service would take SIGTERM from us.
+  jax.config.update('jax_enable_preemption_service', False)
+  # What it says of connecting is said here.
+  logging.set_verbosity(logging.WARNING)
+  if cluster.address is None:
+    _join_as_detected(patience_secs)
+  else:
+    _join(cluster, patience_secs)
+  interrupts.join()
+  interrupts.take_signals()
+
+
+def _join(cluster: Cluster, patience_secs: int) -> None:
+  """Joins processes that all know the address of the first."""
+  say(
+    f'process {cluster.process_id}: waiting for {cluster.num_processes} '
+    f'processes at {cluster.address}, up to {patience_secs} s'
+  )
+  began = time.monotonic()
+  if cluster.process_id == 0:
+    coordinator.check_free(cluster)
+  else:
+    coordinator.wait(cluster, float(patience_secs))
+  left = max(1, round(patience_secs - (time.monotonic() - began)))
+  try:
+    with lost_peers.watched():
+      jax.distributed.initialize(
+        cluster.address,
+        cluster.num_processes,
+        cluster.process_id,
+        initialization_timeout=left,
       )
-    if not 0 <= process_id < num_processes:
-      raise UserError(
-        f'--process_id is {process_id}: it counts from 0 to '
-        f'--num_processes - 1 = {num_processes - 1}.'
-      )
-    jax.distributed.initialize(coordinator, num_processes, process_id)
-  elif _cluster_detected():
-    jax.distributed.initialize()
+  # Of jaxlib: whatever its version raises for a time that is over.
+  except (RuntimeError, ValueError, TypeError) as error:
+    raise UserError(
+      f'Not all of {cluster.num_processes} processes joined at '
+      f'{cluster.address} within {patience_secs} s{lost_peers.reason(error)}: '
+      'start every one of them with the same address and number of processes, '
+      'and each with a number of its own.'
+    ) from None
+
+
+def _join_as_detected(patience_secs: int) -> None:
+  """Joins the hosts of a TPU pod, which ask its metadata for each other."""
+  say(f'waiting for the other hosts of the pod, up to {patience_secs} s')
+  try:
+    with lost_peers.watched():
+      jax.distributed.initialize(initialization_timeout=patience_secs)
+  except (RuntimeError, ValueError, TypeError, KeyError) as error:
+    raise UserError(
+      f'The hosts of this TPU pod did not join{lost_peers.reason(error)}: '
+      'start the command on all of them, or give --coordinator_address, '
+      '--num_processes and --process_id.'
+    ) from None
 
 
 def barrier(name: str) -> None:
@@ -58,3 +143,14 @@ def barrier(name: str) -> None:
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices(name)
+
+
+def _say_goodbye(code: int) -> None:
+  """Ends the process if the others do not end with it.
+
+  A mistake or a signal may reach one process alone. The others then wait for
+  it in the middle of their work, and it for them at its end; once it is gone
+  they notice.
+  """
+  if not lost_peers.all_end(_GOODBYE_SECS):
+    interrupts.leave('', code)

@@ -12,6 +12,8 @@ Imports nothing heavy: it runs before jax does.
 import os
 import sys
 
+from common_lib import interrupts
+
 _VARIABLE = 'GLIBC_TUNABLES'
 _HUGE_PAGES = 'glibc.malloc.hugetlb=1'
 
@@ -26,6 +28,7 @@ def restart_with_huge_pages() -> None:
   """
   if sys.platform != 'linux' or _VARIABLE in os.environ:
     return
+  interrupts.hold_back()
   sys.stdout.flush()
   sys.stderr.flush()
   command = [sys.executable, *sys.orig_argv[1:]]

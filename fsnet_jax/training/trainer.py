@@ -19,7 +19,8 @@ from fsnet_jax.evaluation.eval_step import (
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
-from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.checkpointing import Checkpoints, kept
+from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.writers import create_writer
@@ -153,6 +154,7 @@ class Trainer:
     self._progress = Progress(config.batch_size)
     self._writer = create_writer(workdir)
     self._steps: dict[int, Any] = {}
+    self._reached = 1, 0  # Phase and step, for `_where`.
     self._state = self._restore_or_create()
     say(f'{_describe(self._state)}, {jax.device_count()} devices')
 
@@ -226,20 +228,27 @@ class Trainer:
       Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
       UserError: if a loss is no longer finite.
     """
-    with StopRequest() as stop:
+    with StopRequest(self._where, has_work=False) as stop:
       try:
-        self._loop(stop)
+        with lost_peers.noticed():
+          self._loop(stop)
       finally:
         self._checkpoints.wait()
         self._writer.flush()
         self._writer.close()
         self._checkpoints.close()
 
+  def _where(self) -> str:
+    phase, step = self._reached
+    done = f'after step {step}' if step else 'before the first step'
+    return f'in phase {phase} {done}; {kept(self._workdir)}'
+
   def _loop(self, stop: StopRequest) -> None:
     step = int(self._state.step)
     total = self._config.phase2_steps
     while step < int(self._state.phase2_start) + total:
       phase = self._phase(step)
+      self._reached = phase, step
       batch = mesh_lib.put_batch(next(self._iterator), self._mesh)
       train_step = self._train_step(phase, batch)
       with memory.explained(f'training step {step + 1}'):
@@ -248,6 +257,8 @@ class Trainer:
         # Ctrl-C acts at once; the next batch is being read meanwhile.
         scalars['loss'].block_until_ready()
       step += 1
+      self._reached = phase, step
+      stop.work_began()
       if step % self._config.log_every_steps == 0:
         self._log(step, phase, jax.device_get(scalars))
       if self._is_boundary(step):

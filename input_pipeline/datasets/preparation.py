@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from common_lib import interrupts
 from common_lib.console import say
 from common_lib.errors import UserError
 
+DOING = 'while preparing data'
 _PROGRESS_SECS = 5.0
 _NAMED_SKIPS = 10  # the rest is in the list beside the data alone
 
@@ -59,6 +61,7 @@ class LoadingRun:
       Position within `scenes` and what `load` returned.
 
     Raises:
+      Interrupted: after Ctrl-C or SIGTERM.
       UserError: a damaged scene that is not to be skipped.
     """
     workers = min(8, os.cpu_count() or 1)
@@ -67,6 +70,7 @@ class LoadingRun:
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
       try:
         for index, scene in enumerate(scenes):
+          interrupts.check(DOING)
           wanted = min(workers if kept else 1, len(scenes) - index)
           while len(ahead) < wanted:
             ahead.append(pool.submit(load, scenes[index + len(ahead)]))

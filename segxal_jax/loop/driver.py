@@ -14,6 +14,7 @@ import jax
 
 from common_lib import random_streams
 from common_lib.console import say
+from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import StopRequest
 from segxal_jax.config import builders
 from segxal_jax.loop import stage_timings
@@ -55,17 +56,20 @@ def run_loop(
     Interrupted: stopped, or waiting for annotators; run it again.
     UserError: for anything the user must change.
   """
-  with StopRequest() as stop:
+  with StopRequest('while opening the pool', has_work=False) as stop:
     run = Run(config, workdir, stop)
     try:
       state = run.restore()
+      stop.work_began()
       if state is None:
         state = _first_state(run)
         run.save(state)
       while state.stage != DONE and (state.cycle, state.stage) != until:
         began = time.perf_counter()
         stage, cycle = state.stage, state.cycle
-        state = STAGES[stage](run, state)
+        stop.where = f'in cycle {cycle}, stage {stage}'
+        with lost_peers.noticed():
+          state = STAGES[stage](run, state)
         stage_timings.add(workdir, cycle, stage, time.perf_counter() - began)
         run.save(state)
       return Finished(state.cycle, state.reason)

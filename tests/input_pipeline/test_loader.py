@@ -1,5 +1,8 @@
 import collections
 import json
+import multiprocessing
+import os
+import signal
 
 import grain
 import numpy as np
@@ -166,6 +169,18 @@ def test_workers_give_the_same_batches_and_states():
   none = train(**settings)
   none.set_state(state)
   assert_equal(take(none, 3), expected[11:])
+
+
+def test_workers_leave_signals_to_their_parent():
+  # Ctrl-C in a terminal reaches all of them.
+  iterator = train(count=20, batch_size=2, num_workers=1)
+  expected = take(train(count=20, batch_size=2), 10)
+  found = take(iterator, 1)
+  for worker in multiprocessing.active_children():
+    os.kill(worker.pid, signal.SIGINT)
+    os.kill(worker.pid, signal.SIGTERM)
+  assert_equal(found + take(iterator, 9), expected)
+  iterator.close()
 
 
 def test_orbax_restores_it(tmp_path):

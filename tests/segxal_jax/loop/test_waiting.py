@@ -1,6 +1,7 @@
 """The stage that waits for people: what it says, keeps and lets go."""
 
 import importlib
+import signal
 
 import numpy as np
 import pytest
@@ -130,10 +131,10 @@ def test_a_signal_ends_the_waiting(run, state):
 
   def interrupted(questions):
     publish(questions)
-    run.stop._handle(15, None)
+    signal.raise_signal(signal.SIGTERM)
 
   run.oracle.publish = interrupted
-  with pytest.raises(Interrupted, match='SIGTERM'):
+  with pytest.raises(Interrupted, match='SIGTERM while'), run.stop:
     stage.annotate(run, state)
 
 

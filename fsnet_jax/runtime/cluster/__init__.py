@@ -1,0 +1,1 @@
+"""How processes become one run, and what is said where they do not."""

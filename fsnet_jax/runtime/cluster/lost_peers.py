@@ -1,0 +1,136 @@
+"""A sentence and exit code 75 where another process of the run is gone.
+
+Nothing can be saved then, for saving takes all processes; what is on disk is
+whole, and the same command goes on from it.
+"""
+
+import contextlib
+import ctypes
+import functools
+import re
+from collections.abc import Iterator
+
+import jax
+
+from common_lib import interrupts
+from common_lib.errors import UserError
+from common_lib.foreign import quoted
+
+# Words of the errors that collectives and the coordination service raise.
+_LOST = re.compile(
+  r'gloo|nccl|coordination|heartbeat|barrier|socket closed|connection (closed|'
+  r'reset|refused)|broken pipe|unavailable|deadline|distributed service',
+  re.IGNORECASE,
+)
+_WORD = ctypes.sizeof(ctypes.c_void_p)
+_joined = False
+_kept_alive = []
+
+
+def reason(error: Exception) -> str:
+  """What jaxlib said while the processes joined, in brackets; '' if nothing."""
+  text = quoted(error, 100)
+  return '' if 'bad_cast' in text else f' ({text})'
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+  """Around `jax.distributed.initialize`: decides what a lost peer leads to.
+
+  By itself jaxlib then prints a stack trace and aborts, from a thread of its
+  own. It has a callback for it that jax does not hand on, and that no function
+  of Python can be: the argument has no Python type, so calling it throws
+  std::bad_cast, which ends in std::terminate. Both are taken here, the second
+  for that exception alone. While the processes join, the same exception is an
+  ordinary RuntimeError.
+  """
+  from jax._src.lib import _jax
+
+  name = 'get_distributed_runtime_client'
+  create = getattr(_jax, name, None)
+  if create is not None:
+    _take_terminate()
+    setattr(
+      _jax, name, functools.partial(create, missed_heartbeat_callback=_called)
+    )
+  try:
+    yield
+  finally:
+    if create is not None:
+      setattr(_jax, name, create)
+  global _joined
+  _joined = True
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[None]:
+  """Ends the process where the block fails because another one is gone."""
+  try:
+    yield
+  except (UserError, interrupts.Interrupted):
+    raise
+  except Exception as error:
+    if _joined and jax.process_count() > 1 and _LOST.search(str(error)):
+      _leave(str(error))
+    raise
+
+
+def all_end(patience_secs: float) -> bool:
+  """Whether every process comes here; a collective.
+
+  Args:
+    patience_secs: how long to wait for them.
+  """
+  from jax._src import distributed
+
+  if not _joined:
+    return False
+  try:
+    distributed.global_state.client.wait_at_barrier(
+      'end', round(1000 * patience_secs)
+    )
+  except Exception:  # Whatever this version of jaxlib raises.
+    return False
+  return True
+
+
+def _called(*_: object) -> None:
+  if _joined:
+    _leave('')
+
+
+def _take_terminate() -> None:
+  """Replaces C++'s last resort; does nothing where there is another C++."""
+  try:
+    library = ctypes.CDLL('libstdc++.so.6')
+    type_of_exception = library.__cxa_current_exception_type
+    set_terminate = library._ZSt13set_terminatePFvvE
+  except (OSError, AttributeError):
+    return
+  handler = ctypes.CFUNCTYPE(None)
+  type_of_exception.restype = ctypes.c_void_p
+  set_terminate.restype, set_terminate.argtypes = handler, [handler]
+
+  def terminate() -> None:
+    thrown = type_of_exception()
+    if _joined and thrown:
+      # The second word of a std::type_info is its name.
+      name = ctypes.c_char_p.from_address(thrown + _WORD).value
+      if name == b'St8bad_cast':
+        _leave('')
+    previous()
+
+  function = handler(terminate)
+  previous = set_terminate(function)
+  _kept_alive.append(function)
+
+
+def _leave(problem: str) -> None:
+  """Says what is known, and ends the process."""
+  reason = f' ({quoted(problem, 160)})' if problem else ''
+  where = interrupts.where()
+  where = f', {where}' if where else ''
+  interrupts.leave(
+    f'Another process of this run has ended or cannot be reached{reason}'
+    f'{where}: look at what it printed, and run the same command again on all.'
+  )
