@@ -1,7 +1,7 @@
 """The folder of one run: whose config it holds, and who is writing to it."""
 
 import contextlib
-import fcntl
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from common_lib import locks
+from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_text
 from fsnet_jax.runtime.distributed import barrier
@@ -69,17 +71,28 @@ def _check_same_run(path: Path, config: dict[str, Any]) -> None:
     )
 
 
+@functools.cache  # Once, for a comparison opens many folders.
+def _note_no_locks(reason: str) -> None:
+  say(
+    f'note: the disk of --workdir has no file locks ({reason}): take care that '
+    'no other run uses the folder meanwhile'
+  )
+
+
 @contextlib.contextmanager
 def _exclusive(workdir: Path) -> Iterator[None]:
   """Refuses a second program on the same folder."""
   with (workdir / '.lock').open('w') as lock:
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+      free = locks.taken(lock)
+    except locks.NoLocks as missing:
+      free = True
+      _note_no_locks(str(missing))
+    if not free:
       raise UserError(
         f'--workdir={workdir} is in use by another run: wait for it or '
         'choose another --workdir.'
-      ) from None
+      )
     yield
 
 

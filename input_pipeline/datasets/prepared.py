@@ -5,11 +5,11 @@ from __future__ import annotations
 import bisect
 import contextlib
 import errno
-import fcntl
 import json
 import logging as standard_logging
 import pathlib
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +17,14 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core import constants as tfds_constants
 
+from common_lib import interrupts, locks
 from common_lib.console import say
 from common_lib.errors import UserError
+from input_pipeline.datasets import preparation
 
 SKIPPED_FILE = 'skipped.json'
+# Between two looks at a lock that another process holds.
+_NAP_SECS = 0.5
 _DISK_ERRORS = (
   errno.EACCES,
   errno.EPERM,
@@ -52,25 +56,19 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
   folder = pathlib.Path(builder.data_dir).absolute()
   if folder.exists():
     return folder
-  with _disk_errors(folder), _lock(folder.parent):
+  total = sum(len(group) for group in builder.builder_config.scenes.values())
+  with _disk_errors(folder), _lock(folder.parent) as locked:
     if folder.exists():  # another process wrote it while we waited
       return folder
-    for leftover in folder.parent.glob(f'{tfds_constants.INCOMPLETE_PREFIX}*'):
-      say(f'removing the unfinished copy {leftover}')
-      shutil.rmtree(leftover)
-    total = sum(len(group) for group in builder.builder_config.scenes.values())
+    if locked:  # else they may be what another process is writing
+      _remove_leftovers(folder.parent)
     say(f'preparing {total} scenes, once, in {folder}')
-    downloads = folder.parent / f'{tfds_constants.INCOMPLETE_PREFIX}downloads'
     try:
-      with quiet_tfds():
-        builder.download_and_prepare(
-          # TFDS makes this folder in any case; nothing is downloaded to it.
-          download_dir=downloads,
-          download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-          file_format='array_record',
-        )
-    finally:
-      shutil.rmtree(downloads, ignore_errors=True)
+      _write(builder, folder)
+    except OSError:
+      if locked or not folder.exists():
+        raise
+      # Without locks, another process was faster.
   skipped = _skipped(folder)
   if skipped:
     say(
@@ -80,18 +78,53 @@ def prepare(builder: tfds.core.DatasetBuilder) -> pathlib.Path:
   return folder
 
 
+def _remove_leftovers(home: pathlib.Path) -> None:
+  """Deletes what killed preparations left in the folder of a data set."""
+  for leftover in home.glob(f'{tfds_constants.INCOMPLETE_PREFIX}*'):
+    say(f'removing the unfinished copy {leftover}')
+    shutil.rmtree(leftover)
+
+
+def _write(builder: tfds.core.DatasetBuilder, folder: pathlib.Path) -> None:
+  """Writes a copy; a signal removes what there is of it."""
+  # TFDS makes this folder in any case; nothing is downloaded to it.
+  downloads = folder.parent / f'{tfds_constants.INCOMPLETE_PREFIX}downloads'
+  try:
+    with interrupts.Section(preparation.DOING), quiet_tfds():
+      builder.download_and_prepare(
+        download_dir=downloads,
+        download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        file_format='array_record',
+      )
+  finally:
+    shutil.rmtree(downloads, ignore_errors=True)
+
+
 @contextlib.contextmanager
-def _lock(folder: pathlib.Path) -> Iterator[None]:
-  """Holds the exclusive lock of a folder; a killed holder releases it."""
+def _lock(folder: pathlib.Path) -> Iterator[bool]:
+  """Holds the exclusive lock of a folder; a killed holder releases it.
+
+  Yields:
+    Whether it is held; a disk without locks cannot keep others out.
+  """
   folder.mkdir(parents=True, exist_ok=True)
   with (folder / 'lock').open('w') as file:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      say(f'waiting for another process that prepares {folder}')
-      fcntl.flock(file, fcntl.LOCK_EX)
+      if not locks.taken(file):
+        say(f'waiting for another process that prepares {folder}')
+        while not locks.taken(file):
+          interrupts.check(preparation.DOING)
+          time.sleep(_NAP_SECS)
+      held = True
+    except locks.NoLocks as missing:
+      held = False
+      say(
+        f'note: the disk of {folder} has no file locks ({missing}): if several '
+        'processes prepare this data at once, each writes a copy and the '
+        'first one stays'
+      )
     # The file stays: removing it would let a third process lock a new one.
-    yield
+    yield held
 
 
 @contextlib.contextmanager

@@ -1,11 +1,14 @@
 """The folder of a run: its config, and one program at a time."""
 
+import errno
+import fcntl
 import json
 
 import ml_collections
 import pytest
 
 from common_lib.errors import UserError
+from fsnet_jax.runtime import workdir
 from fsnet_jax.runtime.workdir import open_workdir
 
 
@@ -23,10 +26,10 @@ def _config(**fields):
 
 
 def test_config_is_stored_and_the_same_one_may_return(tmp_path):
-  workdir = tmp_path / 'a' / 'run'
+  folder = tmp_path / 'a' / 'run'
   for _ in range(2):
-    with open_workdir(workdir, _config()):
-      stored = json.loads((workdir / 'config.json').read_text())
+    with open_workdir(folder, _config()):
+      stored = json.loads((folder / 'config.json').read_text())
   assert stored['image_size'] == [64, 128]
   assert stored['data']['num_train'] == 5
 
@@ -62,6 +65,21 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
     pass
   with open_workdir(tmp_path, _config()):
     assert (tmp_path / 'config.json').exists()
+
+
+def test_a_disk_without_locks_is_used_with_one_note(
+  tmp_path, monkeypatch, capsys
+):
+  def no_locks(*_):
+    raise OSError(errno.ENOLCK, 'No locks available')
+
+  monkeypatch.setattr(fcntl, 'flock', no_locks)
+  workdir._note_no_locks.cache_clear()
+  for name in ('a', 'b'):
+    with open_workdir(tmp_path / name, _config()):
+      assert (tmp_path / name / 'config.json').exists()
+  said = capsys.readouterr().err
+  assert said.count('has no file locks (No locks available)') == 1
 
 
 def test_unreadable_config_is_explained(tmp_path):

@@ -1,5 +1,7 @@
 """Preparation: once, atomic, never stale, in the scenes' order."""
 
+import errno
+import fcntl
 import os
 import pathlib
 import pickle
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core import shuffle
 
+from common_lib import interrupts
 from common_lib.errors import UserError
 from input_pipeline.datasets import base, open_source, prepared, readers
 from tests.paths import ROOT
@@ -326,3 +329,76 @@ def test_two_processes_at_once_prepare_once(camvid):
   shutil.rmtree(camvid.root / 'train')  # the copy has all that it needs
   parts = ((str(next(camvid.cache.rglob('1.0.0'))), ('seq_0006R0',)),)
   assert prepared.PreparedSource(parts)[0]['id'] == '0006R0_f00930'
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+  def fail(*_):
+    raise OSError(errno.EOPNOTSUPP, 'Operation not supported')
+
+  monkeypatch.setattr(fcntl, 'flock', fail)
+
+
+def test_without_locks_nothing_of_others_is_removed(tmp_path, no_locks, capsys):
+  wanted = Drawn.create('x', {'a': scenes(3)}, request(tmp_path))
+  home = pathlib.Path(wanted.data_dir).parent
+  theirs = home / 'incomplete.ABC_1.0.0'
+  theirs.mkdir(parents=True)
+  assert len(base.open_prepared(wanted)) == 3
+  assert 'no file locks (Operation not supported)' in capsys.readouterr().err
+  assert theirs.exists()
+
+
+def test_without_locks_the_first_copy_stays(tmp_path, no_locks, monkeypatch):
+  other = request(tmp_path, cache_dir=str(tmp_path / 'other'))
+  theirs = Drawn.create('x', {'a': scenes(3)}, other)
+  base.open_prepared(theirs)
+  mine = Drawn.create('x', {'a': scenes(3)}, request(tmp_path))
+  load = Drawn.load
+
+  def slow(self, scene):
+    if not pathlib.Path(mine.data_dir).exists():
+      shutil.copytree(theirs.data_dir, mine.data_dir)
+    return load(self, scene)
+
+  monkeypatch.setattr(Drawn, 'load', slow)
+  assert len(base.open_prepared(mine)) == 3
+  left = sorted(p.name for p in pathlib.Path(mine.data_dir).parent.iterdir())
+  assert left == ['1.0.0', 'lock']
+
+
+def test_a_signal_stops_it_and_leaves_nothing(tmp_path, monkeypatch):
+  load = Drawn.load
+
+  def interrupted(self, scene):
+    if scene.id == '005':
+      os.kill(os.getpid(), signal.SIGTERM)
+    return load(self, scene)
+
+  monkeypatch.setattr(Drawn, 'load', interrupted)
+  mine = Drawn.create('x', {'a': scenes(200)}, request(tmp_path))
+  with pytest.raises(interrupts.Interrupted, match='SIGTERM while preparing'):
+    base.open_prepared(mine)
+  assert len(Drawn.loaded) < 100
+  home = pathlib.Path(mine.data_dir).parent
+  assert [p.name for p in home.iterdir()] == ['lock']
+  monkeypatch.setattr(Drawn, 'load', load)
+  assert len(base.open_prepared(mine)) == 200
+
+
+def test_a_signal_ends_the_wait_for_another_process(tmp_path, monkeypatch):
+  mine = Drawn.create('x', {'a': scenes(3)}, request(tmp_path))
+  home = pathlib.Path(mine.data_dir).parent
+  home.mkdir(parents=True)
+  monkeypatch.setattr(
+    prepared.time,
+    'sleep',
+    lambda secs: os.kill(os.getpid(), signal.SIGINT),
+  )
+  with (
+    (home / 'lock').open('w') as file,
+    interrupts.Section(),
+    pytest.raises(interrupts.Interrupted, match='SIGINT while preparing data'),
+  ):
+    fcntl.flock(file, fcntl.LOCK_EX)
+    base.open_prepared(mine)
