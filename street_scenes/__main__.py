@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from common_lib import interrupts
 from street_scenes import contact_sheet
 from street_scenes.render import domains as drawing
 
@@ -56,4 +57,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == '__main__':
+  interrupts.watch()
   main(sys.argv[1:])

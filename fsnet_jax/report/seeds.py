@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common_lib import interrupts
 from common_lib.errors import UserError
 from fsnet_jax.report import measures
 
@@ -186,4 +187,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+  interrupts.watch()
   sys.exit(main())

@@ -1,6 +1,7 @@
 """Command line: python -m fsnet_jax.weights convert --arch= --from= --out=.
 
-Exit codes: 0, and 2 for what the user must change, said in one sentence.
+Exit codes: 0, 2 for what the user must change, said in one sentence, and 75
+after Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from common_lib import interrupts
 from common_lib.errors import UserError
 
 _USER_ERROR = 2
@@ -85,7 +87,8 @@ def _convert(arguments: argparse.Namespace) -> None:
     'sha256': folders.sha256(arguments.source),
     'report': dataclasses.asdict(report),
   }
-  folders.write(arguments.out, tree, description)
+  with interrupts.Section('while writing'):
+    folders.write(arguments.out, tree, description)
   print(_table(report))
   print(f'{arguments.out} holds {options.arch} at width {options.width:g}.')
 
@@ -135,4 +138,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+  interrupts.watch()
   sys.exit(main())
