@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from common_lib import files
+from common_lib import files, interrupts
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
@@ -211,6 +211,7 @@ class LabelStudio:
           f'{pause:.0f} s'
         )
         time.sleep(pause)
+        interrupts.check('while Label Studio does not answer')
     return None
 
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.runtime.checkpointing import Checkpoints, kept
 from fsnet_jax.training import optimizers, train_step
 from tests.fsnet_jax.models import small_networks
 
@@ -84,3 +84,10 @@ def test_another_number_of_processes_is_one_sentence(tmp_path):
     assert checkpoints.restore(3, state).state['weight'].shape == (2,)
   finally:
     checkpoints.close()
+
+
+def test_what_a_kill_would_leave_is_told(tmp_path):
+  assert kept(tmp_path) == 'no checkpoint is saved yet'
+  for name in ('9', '12', '16.orbax-checkpoint-tmp-3'):
+    (tmp_path / 'checkpoints' / name).mkdir(parents=True)
+  assert kept(tmp_path) == 'the last saved checkpoint is of step 12'

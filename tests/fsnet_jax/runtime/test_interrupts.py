@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.training.trainer import Trainer
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -34,3 +35,18 @@ def test_second_ctrl_c_does_not_wait():
     os.kill(os.getpid(), signal.SIGINT)
     assert stop.requested
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+  'reached, where',
+  [
+    ((1, 0), 'in phase 1 before the first step; no checkpoint is saved yet'),
+    ((2, 9), 'in phase 2 after step 9; the last saved checkpoint is of step 8'),
+  ],
+)
+def test_a_run_knows_how_far_it_is(tmp_path, reached, where):
+  trainer = object.__new__(Trainer)
+  trainer._workdir, trainer._reached = tmp_path, reached
+  if reached[1]:
+    (tmp_path / 'checkpoints' / '8').mkdir(parents=True)
+  assert trainer._where() == where
