@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from common_lib.console import say
 from common_lib.errors import UserError
 from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool import entries
@@ -81,6 +82,8 @@ class Replay:
       except entries.BadValue as error:
         problem = error
       raise journal.damaged(number, entry, problem)
+    if journal.note:
+      say(journal.note)
     return [entry for entry in found if entry.cycle != SEED_CYCLE]
 
   def publish(self, questions: Sequence[Question]) -> None:

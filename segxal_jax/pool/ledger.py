@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from input_pipeline.datasets.base import Source
@@ -62,6 +63,8 @@ class Ledger:
     if not read_only and not begun:
       self._begin()
     elif not read_only:
+      if self._journal.note:
+        say(self._journal.note)
       self._journal.write_head()
 
   def refresh(self) -> int:
