@@ -255,9 +255,9 @@ class Trainer(loop.Training[TrainState]):
 
   def stepped(self, step: int, state: TrainState) -> None:
     """See `Training`."""
+    self._state = state  # The one before has been donated.
     self._checkpoints.check()
     self._reached = self._phase(step - 1), step
-    self._state = state
 
   def is_boundary(self, step: int, state: TrainState) -> bool:
     """True where the run is validated and saved."""
