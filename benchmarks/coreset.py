@@ -61,7 +61,7 @@ def seconds(
   made: list[int] = []
   start = time.process_time()
   with mock.patch.object(Nearest, 'add', noted):
-    chosen = acquisition.create(name).choose(
+    chosen = acquisition.create(name).select(
       candidates, picks, np.random.default_rng(0)
     )
   taken = time.process_time() - start

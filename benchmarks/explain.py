@@ -47,11 +47,12 @@ def network_of(settings):
   """The loop's networks and how it explains, for a benchmark's settings."""
   from configs import segxal_unet
   from segxal_jax.config import builders
+  from segxal_jax.learners import networks
 
   config = segxal_unet.get_config()
   config.image_size = settings['image_size']
   config.width = settings['width']
-  return builders.model(config), builders.explain_options(config)
+  return networks.model(config), builders.explain_options(config)
 
 
 def variables_of(settings):

@@ -12,8 +12,8 @@ import numpy as np
 
 from segxal_jax.acquisition.base import (
   Candidates,
-  Chosen,
-  Means,
+  Requirements,
+  SelectedBatch,
   check_finite,
 )
 
@@ -26,11 +26,11 @@ class ViewAl:
   title: str = 'ViewAL'
   needs: tuple[str, ...] = ('view_entropy', 'view_divergence')
   needs_embedding: bool = False
-  means: Means = Means(companions='views')
+  requirements: Requirements = Requirements(auxiliary_model='views')
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
+  ) -> SelectedBatch:
     """See `Acquisition`; without groups each image is a scene of its own."""
     del rng
     entropy, divergence = (
@@ -48,4 +48,4 @@ class ViewAl:
       same = place > 0 and group[order[place - 1]] == group[row]
       turn[row] = turn[order[place - 1]] + 1 if same else 0
     ranked = np.lexsort((-entropy, turn))[:count]
-    return Chosen(candidates.index[ranked], entropy)
+    return SelectedBatch(candidates.index[ranked], entropy)

@@ -17,8 +17,8 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from segxal_jax.config import builders, validation
 from segxal_jax.experiments import run_grid
-from segxal_jax.experiments.results import Results
 from segxal_jax.loop.driver import run_loop
+from segxal_jax.report.across_runs import Results
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 
 from fsnet_jax.runtime.distributed import barrier
-from segxal_jax.experiments import collect
-from segxal_jax.experiments.results import Cycles, Results
+from segxal_jax.report import metrics_json
+from segxal_jax.report.across_runs import Cycles, Results
 
 # Of a grid's workdir.
 FOLDER = 'cells'
@@ -69,6 +69,6 @@ def results(cells: Iterable[tuple[str, int, Path]]) -> Results:
   """
   found: dict[str, dict[int, Cycles]] = {}
   for title, number, folder in cells:
-    if collect.is_done(folder):
-      found.setdefault(title, {})[number] = collect.cycles(folder)
+    if metrics_json.is_done(folder):
+      found.setdefault(title, {})[number] = metrics_json.cycles(folder)
   return found

@@ -21,8 +21,8 @@ from segxal_jax import acquisition
 from segxal_jax.config import validation
 from segxal_jax.config.fields import FIELDS
 from segxal_jax.experiments import run_grid
-from segxal_jax.experiments.results import Results
 from segxal_jax.loop.driver import run_loop
+from segxal_jax.report.across_runs import Results
 
 # An arm may differ in what comes after the first training, and in that alone.
 _SHARED = ~rows.CYCLES
@@ -131,7 +131,7 @@ def _folder(workdir: Path, arm: Arm, seed: int) -> Path:
 def _run_shared(config: Any, arm: Arm, seed: int, home: Path) -> Path:
   """The folder of a seed's first training, as the arm's learner trains."""
   cell = cell_config(config, arm, seed)
-  learner = acquisition.create(cell.acquisition.strategy).means.learner
+  learner = acquisition.create(cell.acquisition.strategy).requirements.learner
   if learner == 'plain':
     folder = home / f'shared-{seed}'
     cell = cell_config(config, None, seed)

@@ -27,6 +27,6 @@ def create(config: Any) -> Learner:
   from segxal_jax import acquisition
 
   strategy = acquisition.create(config.acquisition.strategy)
-  learner = LEARNERS[strategy.means.learner](config)
+  learner = LEARNERS[strategy.requirements.learner](config)
   learner.check()
   return learner

@@ -15,7 +15,7 @@ from fsnet_jax.steps.train_step import (
   TrainState,
   make_train_step,
 )
-from segxal_jax.config import builders
+from segxal_jax.learners import networks
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 
@@ -57,7 +57,7 @@ class Learner(Protocol):
     """The update of a phase, to be compiled by the caller."""
     ...
 
-  def asking_params(self, state: TrainState) -> Any:
+  def scoring_params(self, state: TrainState) -> Any:
     """The parameters of the network that looks at the pool."""
     ...
 
@@ -77,7 +77,7 @@ class Plain:
 
   def model(self) -> FSNet:
     """See `Learner`."""
-    return builders.model(self._config)
+    return networks.model(self._config)
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """See `Learner`."""
@@ -106,6 +106,6 @@ class Plain:
       accumulate_steps=self._config.accumulate_steps,
     )
 
-  def asking_params(self, state: TrainState) -> Any:
+  def scoring_params(self, state: TrainState) -> Any:
     """See `Learner`."""
     return state.params

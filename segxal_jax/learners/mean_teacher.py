@@ -107,13 +107,13 @@ class MeanTeacher(Plain):
     confidence = self._config.acquisition.teacher_confidence
 
     def train_step(state, batch):
-      variables = variables_of(self.asking_params(state), state.batch_stats)
+      variables = variables_of(self.scoring_params(state), state.batch_stats)
       logits = apply(variables, batch['image'].astype(jnp.float32))
       label = completed(batch['label'], logits, confidence)
       return student_step(state, {**batch, 'label': label})
 
     return train_step
 
-  def asking_params(self, state: TrainState) -> Any:
+  def scoring_params(self, state: TrainState) -> Any:
     """See `Learner`: the teacher's."""
     return state.opt_state.average

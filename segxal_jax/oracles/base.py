@@ -1,68 +1,14 @@
 """What an oracle is: it is asked about an image and answers with labels."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, UInt8
+from jaxtyping import UInt8
 
 from common_lib.class_table import VOID
-from segxal_jax.pool.ledger import Cost
-from segxal_jax.queries.regions import Region
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-  """What an oracle gets to see of one image.
-
-  Attributes:
-    cycle: of the loop.
-    index: place in the pool.
-    id: name of the image.
-    image: RGB.
-    prediction: classes that the network gave.
-    confidence: probability of those classes.
-    eem: the error mask, in [0, 1], higher = look here.
-    usable: False on the ego vehicle: nobody is asked about it.
-    segments: numbers of the regions that the image is cut into.
-    regions: those that are asked about, most doubtful first, each with its
-      prompt point.
-    parts: what `eem` is the weighted mean of, weights included: 'proximity',
-      'entropy' and 'failure', those that have a weight; empty where the
-      strategy points by another map.
-  """
-
-  cycle: int
-  index: int
-  id: str
-  image: UInt8[np.ndarray, 'h w 3']
-  prediction: UInt8[np.ndarray, 'h w']
-  confidence: Float[np.ndarray, 'h w']
-  eem: Float[np.ndarray, 'h w']
-  usable: Bool[np.ndarray, 'h w']
-  segments: Int32[np.ndarray, 'h w']
-  regions: Sequence[Region]
-  parts: Mapping[str, Float[np.ndarray, '_h _w']] = dataclasses.field(
-    default_factory=dict
-  )
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-  """What an oracle says.
-
-  Attributes:
-    label: classes, 255 = void: nothing is learnt there.
-    asked: pixels whose label comes from the oracle; the rest is whatever
-      `fill` made of the network's own prediction.
-    cost: see `pool.Cost`.
-  """
-
-  label: UInt8[np.ndarray, 'h w']
-  asked: Bool[np.ndarray, 'h w']
-  cost: Cost
+from segxal_jax.queries.types import Answer, Question
 
 
 @runtime_checkable

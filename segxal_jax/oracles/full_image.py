@@ -8,8 +8,8 @@ import numpy as np
 
 from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 
 def whole_image(truth: np.ndarray) -> Answer:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from common_lib.class_table import VOID
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Answer, Question
 
 
 class GroundTruthPatches:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from common_lib.errors import UserError
-from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool import entries
 from segxal_jax.pool.annotation_files import read_annotation
 from segxal_jax.pool.entries import Annotation
 from segxal_jax.pool.journal import Journal
 from segxal_jax.pool.ledger import SEED_CYCLE
+from segxal_jax.queries.types import Answer, Question
 
 
 class Replay:

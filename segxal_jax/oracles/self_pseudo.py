@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 
 class SelfPseudo:

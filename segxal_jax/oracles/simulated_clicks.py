@@ -13,10 +13,9 @@ from jaxtyping import UInt8
 
 from common_lib import random_streams
 from common_lib.class_table import VOID
-from segxal_jax import acquisition
-from segxal_jax.oracles.base import Answer, Oracle, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
-from segxal_jax.queries import region_selectors
+from segxal_jax.queries.types import Answer, Question
 
 
 class SparseHuman:
@@ -93,19 +92,3 @@ class SparseHuman:
     if rng.random() >= self._wrong_class or not wrong.size:
       return value
     return rng.choice(wrong)
-
-
-def answering(config: Any, oracle: Oracle) -> Oracle:
-  """Who answers the questions of the config's strategy.
-
-  Args:
-    config: of the run.
-    oracle: that `config.oracle` names.
-
-  Returns:
-    It, or the same person asked about single pixels.
-  """
-  strategy = acquisition.create(config.acquisition.strategy)
-  if region_selectors.create(config, strategy.means.asks).exact:
-    return SparseHuman.create(config.oracle, config.seed)
-  return oracle

@@ -16,9 +16,10 @@ import numpy as np
 from common_lib import random_streams
 from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries.regions import Region
+from segxal_jax.queries.types import Answer, Question
 
 
 class SimulatedHuman:

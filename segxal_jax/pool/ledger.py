@@ -19,7 +19,6 @@ from jaxtyping import Bool, UInt8
 
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
-from input_pipeline.datasets.base import Source
 from segxal_jax.pool import annotation_files, entries
 from segxal_jax.pool.annotation_files import read_annotation
 from segxal_jax.pool.entries import Annotation, Cost, Pool
@@ -255,42 +254,3 @@ class Ledger:
 
   def _append(self, entry: dict[str, Any]) -> None:
     self._journal.append(entry)
-
-
-class Subset:
-  """Some scenes of a source, in a given order, as a `Source`."""
-
-  def __init__(self, source: Source, places: Sequence[int]):
-    """Takes places in `source`."""
-    self._source = source
-    self._places = tuple(int(place) for place in places)
-
-  def __len__(self) -> int:
-    return len(self._places)
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[self._places[index]]
-
-
-class AnnotatedSource:
-  """The labelled pool as a `Source`: the pool's images, the oracle's labels.
-
-  It pickles as the pool's source and a list of files, so that loader
-  processes read the annotations themselves.
-  """
-
-  def __init__(self, source: Source, files: Sequence[tuple[int, str, str]]):
-    """Takes a place in `source`, an annotation's file and its SHA-256 each."""
-    self._source = source
-    self._files = tuple(files)
-
-  def __len__(self) -> int:
-    return len(self._files)
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    place, file, sha256 = self._files[index]
-    scene = dict(self._source[place])
-    scene['label'] = read_annotation(
-      Path(file), sha256, of=str(scene.get('id'))
-    )[0]
-    return scene

@@ -15,9 +15,9 @@ from jaxtyping import Bool, UInt8
 from common_lib import files
 from common_lib.errors import UserError
 from common_lib.npz import read_npz
-from segxal_jax.oracles import Question
-from segxal_jax.queries.region_selectors import Asks
+from segxal_jax.queries.region_selectors import RegionSelector
 from segxal_jax.queries.regions import Region
+from segxal_jax.queries.types import Question
 
 # Those with a picture in the report, all in [0, 1]; half precision is far
 # finer than a colour.
@@ -104,18 +104,18 @@ def write(
   image: UInt8[np.ndarray, 'h w 3'],
   maps: Mapping[str, np.ndarray],
   usable: Bool[np.ndarray, 'h w'],
-  asks: Asks,
+  selector: RegionSelector,
   rng: np.random.Generator,
 ) -> None:
-  """Points at the parts that are asked about, and writes everything.
+  """Selects the regions of the query, and writes everything.
 
   Args:
     file: of the image.
     image: RGB.
     maps: of `explain_step.make_maps_step`, and `proximity`.
     usable: False on the ego vehicle.
-    asks: how to point.
-    rng: for those that draw.
+    selector: of the regions.
+    rng: for selectors that draw.
   """
   stored = {
     name: maps[name].astype(np.float16)
@@ -124,7 +124,7 @@ def write(
   }
   # Ranked by what is stored, so that a reader comes to the same ranking.
   guide = stored.get('guide', stored['eem']).astype(np.float32)
-  segments, ranked = asks.point(image, guide, usable, rng)
+  segments, ranked = selector.select(image, guide, usable, rng)
   content = io.BytesIO()
   np.savez_compressed(
     content,

@@ -13,9 +13,9 @@ from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax.experiments import results as over_runs
-from segxal_jax.experiments.results import Cycles, Results
+from segxal_jax.report import across_runs as over_runs
 from segxal_jax.report import comparison_tables, curves, paired
+from segxal_jax.report.across_runs import Cycles, Results
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:

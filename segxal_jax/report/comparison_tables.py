@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.report.pages.table import Cell, Table
-from segxal_jax.experiments import results
-from segxal_jax.report import curves, paper_numbers, tables_page
+from segxal_jax.report import across_runs, curves, paper_numbers
+from segxal_jax.report.pages import tables_page
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -51,8 +51,8 @@ def _budgets(rows: Rows, dataset: str) -> Table:
     [
       row['title'],
       str(len(row['seeds'])),
-      results.cell(row['miou']),
-      *(results.cell(row[f'area_by_{axis}']) for axis in curves.AXES),
+      across_runs.cell(row['miou']),
+      *(across_runs.cell(row[f'area_by_{axis}']) for axis in curves.AXES),
       *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
       *(_seconds(row['seconds'][name]) for name in ('train', 'query')),
     ]
@@ -93,9 +93,9 @@ def _classes(rows: Rows, dataset: str) -> Table:
   for row in rows:
     ours = [
       Cell(row['title']),
-      *(Cell(results.percent(row['iou'].get(name))) for name in names),
-      Cell(results.cell(row['miou'])),
-      Cell(results.cell(row['class_std'])),
+      *(Cell(across_runs.percent(row['iou'].get(name))) for name in names),
+      Cell(across_runs.cell(row['miou'])),
+      Cell(across_runs.cell(row['class_std'])),
     ]
     theirs = printed.get(_IN_TABLE_1.get(row['title'], ''))
     pair = (theirs.miou, theirs.std) if theirs else (None, None)
@@ -176,17 +176,17 @@ def _cells(rows: Sequence[Sequence[str]]) -> list[list[Cell]]:
 
 
 def _printed(value: float | None) -> Cell:
-  text = results.UNDEFINED if value is None else f'{value:.2f}'
+  text = across_runs.UNDEFINED if value is None else f'{value:.2f}'
   return Cell(text, theirs=True)
 
 
 def _seconds(value: float | None) -> str:
-  return results.UNDEFINED if value is None else f'{value:.1f}'
+  return across_runs.UNDEFINED if value is None else f'{value:.1f}'
 
 
 def _lead(lead: Mapping[str, Any] | None) -> str:
   if lead is None:
-    return results.UNDEFINED
+    return across_runs.UNDEFINED
   text = f'{100 * lead["mean"]:+.2f}'
   if lead['half_width'] is None:
     return f'{text} (one seed)'

@@ -17,7 +17,7 @@ from segxal_jax.loop.state import LoopState
 FOLDER = ensemble.FOLDER
 Scorer = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
-COMPANIONS: dict[str, Callable[[Run, LoopState, Acquisition], Scorer]] = {
+AUXILIARY_MODELS: dict[str, Callable[[Run, LoopState, Acquisition], Scorer]] = {
   'ensemble': ensemble.scorer,
   'vaal': vaal.scorer,
 }

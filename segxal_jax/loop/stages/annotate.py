@@ -12,9 +12,9 @@ from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.loop.context import Run, truth
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
-from segxal_jax.oracles import Answer, Question
 from segxal_jax.oracles.progress_bar import Bar
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 # How long a request to stop goes unnoticed while waiting.
 _NAP_SECS = 0.5

@@ -54,7 +54,7 @@ def explain(run: Run, state: LoopState) -> LoopState:
     say(f'cycle {state.cycle}  explain  {len(places)} images: {strategy.title}')
     labelled = []
     centres = (
-      strategy.needs_embedding and strategy.means.embedding == 'features'
+      strategy.needs_embedding and strategy.requirements.embedding == 'features'
     )
     if centres:
       labelled = list(run.ledger.labelled(state.cycle))
@@ -78,7 +78,7 @@ def score(
   places: list[int],
 ) -> dict[str, np.ndarray]:
   """What a strategy needs of each image, in the order of `places`."""
-  if strategy.means.companions == views.NAME:
+  if strategy.requirements.auxiliary_model == views.NAME:
     return views.score(run, state, places)
   scorer = _scorer(run, state, strategy)
   view = builders.pool_view(run.config)
@@ -103,12 +103,11 @@ def _scorer(
   run: Run, state: LoopState, strategy: acquisition.Acquisition
 ) -> auxiliary_models.Scorer:
   """(batch, key) -> numbers: of S itself, or of networks beside it."""
-  if strategy.means.companions:
-    return auxiliary_models.COMPANIONS[strategy.means.companions](
-      run, state, strategy
-    )
+  name = strategy.requirements.auxiliary_model
+  if name:
+    return auxiliary_models.AUXILIARY_MODELS[name](run, state, strategy)
   step = run.compiled('score', lambda: _make_step(run, strategy))
-  params = run.learner.asking_params(state.train)
+  params = run.learner.scoring_params(state.train)
 
   def score(batch, key):
     return step(params, state.train.batch_stats, batch, key)

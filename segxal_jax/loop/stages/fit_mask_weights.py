@@ -71,7 +71,7 @@ def _samples(
   places = list(range(len(source)))
   for batch in stream(source, places, run.config.eval.batch_size, view):
     maps = step(
-      run.learner.asking_params(state.train),
+      run.learner.scoring_params(state.train),
       state.train.batch_stats,
       shared.inputs(run, batch, before),
     )

@@ -32,7 +32,7 @@ def query(run: Run, state: LoopState) -> LoopState:
   return state.then('annotate', queried=tuple(chosen))
 
 
-def choose(run: Run, state: LoopState) -> list[int]:
+def select(run: Run, state: LoopState) -> list[int]:
   """Places of the images to ask about, most wanted first.
 
   Raises:
@@ -53,7 +53,7 @@ def choose(run: Run, state: LoopState) -> list[int]:
   count = builders.num_query(config, len(run.pool))
   rng = random_streams.generator(config.seed, 'choice', state.cycle)
   try:
-    picked = strategy.choose(candidates, count, rng)
+    picked = strategy.select(candidates, count, rng)
   except ValueError as error:
     raise UserError(
       f'The pool cannot be scored in cycle {state.cycle}: {error}; lower '
@@ -73,10 +73,10 @@ def write_maps(
   step = shared.maps_step(run)
   weights = shared.weights(run, state.cycle)
   view = builders.pool_view(run.config)
-  asks = shared.asks(run)
+  selector = builders.region_selector(run.config)
   for batch in stream(run.pool, places, run.config.eval.batch_size, view):
     maps = step(
-      run.learner.asking_params(state.train),
+      run.learner.scoring_params(state.train),
       state.train.batch_stats,
       shared.inputs(run, batch, weights),
     )
@@ -89,7 +89,7 @@ def write_maps(
           batch['image'][row],
           {name: rows[row] for name, rows in local.items()},
           batch['usable'][row],
-          asks,
+          selector,
           random_streams.generator(
             run.config.seed, 'asks', state.cycle, int(index)
           ),

@@ -8,12 +8,11 @@ import jax
 import numpy as np
 
 from fsnet_jax.runtime import mesh as mesh_lib
-from segxal_jax import acquisition
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import PARTS, make_maps_step
 from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
-from segxal_jax.queries import region_selectors, storage
+from segxal_jax.queries import storage
 
 
 def configured(config: Any) -> dict[str, float]:
@@ -54,19 +53,15 @@ def inputs(
   return mesh_lib.put_batch(chosen, run.mesh)
 
 
-def asks(run: Run) -> region_selectors.Asks:
-  """How the strategy points at parts of an image."""
-  strategy = acquisition.create(run.config.acquisition.strategy)
-  return region_selectors.create(run.config, strategy.means.asks)
-
-
 def maps_step(run: Run) -> Any:
   """The compiled `make_maps_step`, made once a run."""
 
   def make():
     options = builders.explain_options(run.config)
     return jax.jit(
-      make_maps_step(run.model, options, asks(run).guide),
+      make_maps_step(
+        run.model, options, builders.region_selector(run.config).guide
+      ),
       out_shardings=mesh_lib.batch_sharding(run.mesh),
     )
 

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import tasks
 from segxal_jax.oracles.label_studio.answers import LARGEST_ID
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
 from segxal_jax.oracles.label_studio.project import Project
+from segxal_jax.queries.types import Question
 
 _PAGE = 1000
 # Without the pictures, which would come along otherwise.

@@ -15,7 +15,7 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.oracles.label_studio import answers, board, project, tasks
 from segxal_jax.oracles.label_studio.board import Listed
 from segxal_jax.oracles.label_studio.client import (
@@ -26,6 +26,7 @@ from segxal_jax.oracles.label_studio.client import (
 )
 from segxal_jax.oracles.label_studio.project import Project
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 _LONGEST_MESSAGE = 1000
 # 30 years; what a browser's clock says is the annotator's own.

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from fsnet_jax.report.figures import canvas
-from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface
 from segxal_jax.queries import map_rendering
+from segxal_jax.queries.types import Question
 
 _WRITING_WIDTH_PX = 420
 # Title of the map, and the word for its share of a point.

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from common_lib import class_table
-from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface, picture, rle
+from segxal_jax.queries.types import Question
 
 # One name in all cycles: the project shows only predictions of the version
 # that it saw first.

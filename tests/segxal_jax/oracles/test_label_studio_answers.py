@@ -8,7 +8,6 @@ import pytest
 from PIL import ImageColor
 
 from common_lib import class_table
-from segxal_jax import oracles
 from segxal_jax.oracles.label_studio import (
   answers,
   board,
@@ -22,6 +21,7 @@ from segxal_jax.oracles.label_studio.answers import BadAnnotation
 from segxal_jax.oracles.label_studio.client import Client
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Question
 
 SIZE = (12, 20)
 ROAD, CAR, SKY, PERSON = 0, 13, 10, 11
@@ -53,7 +53,7 @@ def _question(**changes):
     'regions': regions.rank(eem, segments, usable, 1),
     'parts': {'proximity': 0.25 * eem, 'entropy': 0.75 * eem},
   }
-  return oracles.Question(**parts | changes)
+  return Question(**parts | changes)
 
 
 def _box(rows, columns):

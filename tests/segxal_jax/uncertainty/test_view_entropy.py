@@ -129,7 +129,7 @@ def test_the_most_divergent_view_of_each_scene_comes_first():
     },
     group=np.array([4, 4, 7, 7, 9]),
   )
-  chosen = acquisition.create('viewal').choose(
+  chosen = acquisition.create('viewal').select(
     candidates, 4, np.random.default_rng(0)
   )
   # Winners 11, 13 and 14 by entropy, then the rest.

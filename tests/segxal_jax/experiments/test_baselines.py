@@ -11,12 +11,12 @@ from fsnet_jax.builders import data_sources
 from segxal_jax import cli
 from segxal_jax.config import builders, validation
 from segxal_jax.experiments import baselines
-from segxal_jax.experiments import results as over_runs
 from segxal_jax.loop import driver
 from segxal_jax.loop.context import Run
 from segxal_jax.pool import stratified_folds
-from segxal_jax.report import reference as reference_report
-from segxal_jax.report import reference_tables
+from segxal_jax.report import across_runs as over_runs
+from segxal_jax.report import baseline_tables
+from segxal_jax.report import baselines as reference_report
 from tests.paths import COMPILED
 
 SHRUNK = {
@@ -176,7 +176,7 @@ def test_tables_by_hand():
   assert [
     row['title'] for row in found['datasets'][stratified_folds.HELD_OUT]
   ] == ['whole']
-  overview = reference_tables.all_tables(found)[0]
+  overview = baseline_tables.all_tables(found)[0]
   (_, rows), (_, held_out) = overview.blocks
   texts = [[cell.text for cell in row] for row in rows]
   dash = over_runs.UNDEFINED

@@ -13,10 +13,11 @@ from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax.experiments import results as over_runs
-from segxal_jax.experiments.results import Results
 from segxal_jax.pool import stratified_folds
-from segxal_jax.report import curves, reference_tables, tables_page
+from segxal_jax.report import across_runs as over_runs
+from segxal_jax.report import baseline_tables, curves
+from segxal_jax.report.across_runs import Results
+from segxal_jax.report.pages import tables_page
 
 
 def content(
@@ -108,7 +109,7 @@ def write(
     say('no cell is done yet')
     return
   found = content(config, results, environment.describe() | dict(origin))
-  tables = reference_tables.all_tables(found)
+  tables = baseline_tables.all_tables(found)
   files: dict[str, bytes] = {}
   for number, dataset in enumerate(config.eval.datasets):
     drawn = curve(results, dataset)
