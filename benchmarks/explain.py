@@ -12,7 +12,7 @@ U-Net of the demo's size, a batch as the loop reads the pool. Tasks:
   the depth-informed image, and the mean of both. Two forward passes, one
   backward pass that ends at the bottleneck;
 - classes: one map for each of 19 classes at the bottleneck, and their
-  maximum; ours in each form of `gradcam_classes`;
+  maximum; ours in each form of `class_maps`;
 - last: the same at the last block, in closed form; and by backward passes.
 
 PyTorch does the same (`torch_gradcam`), in its default memory format and in

@@ -38,7 +38,7 @@ def _check(config: Any, mode: str) -> None:
     builders.validation_source(config)
     for spec in config.eval.datasets:
       data_sources.source(config, spec)
-  # Each cell of the references has a pool of its own.
+  # Each cell of the baselines has a pool of its own.
   if not config.reference.seeds and (
     mode == 'train' or not config.compare.arms
   ):
@@ -73,7 +73,7 @@ def run(
   # Slow to import: a mistake in a flag is reported before.
   from segxal_jax.experiments import baselines, strategy_comparison
   from segxal_jax.loop.driver import run_loop
-  from segxal_jax.report import baselines as reference_report
+  from segxal_jax.report import baselines as baselines_report
   from segxal_jax.report import comparison
   from segxal_jax.report.write import report
 
@@ -83,10 +83,10 @@ def run(
       if mode == 'train':
         baselines.run_cells(parts, workdir)
       found = baselines.results(parts, workdir)
-      reference_report.write(config, workdir, found, origin)
+      baselines_report.write(config, workdir, found, origin)
     return
   if config.compare.arms:
-    strategy_comparison.arms(config)
+    strategy_comparison.methods(config)
     with opened:
       if mode == 'train':
         strategy_comparison.run_cells(config, workdir)

@@ -71,7 +71,8 @@ class Acquisition(Protocol):
   Attributes:
     name: key in `ACQUISITIONS`.
     title: how tables call it.
-    needs: names of the scores that it uses, see `explanation.step`.
+    needs: names of the scores that it uses, see
+      `explanation.step.make_score_step`.
     needs_embedding: whether it uses vectors of candidates and, if they are
       features, of labelled images.
     requirements: what it needs beside that.

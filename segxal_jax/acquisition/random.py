@@ -14,7 +14,7 @@ class Random:
   Attributes:
     name: key in `ACQUISITIONS`.
     title: how tables call it.
-    requirements: see `Acquisition`: PixelPick looks into images drawn so.
+    requirements: see `Acquisition`: PixelPick queries images drawn so.
   """
 
   name: str = 'random'

@@ -95,7 +95,7 @@ def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
       f'config.pool.folds is {count}, more than the {len(source)} images of '
       'the pool.'
     )
-  maps = (np.asarray(source[place]['label']) for place in range(len(source)))
+  maps = (np.asarray(source[index]['label']) for index in range(len(source)))
   mine = stratified_folds.of_pool(maps, count) == number
   return (
     Subset(source, np.flatnonzero(~mine).tolist()),
@@ -133,7 +133,7 @@ def num_initial(config: Any, pool_size: int) -> int:
 
 
 def num_query(config: Any, pool_size: int) -> int:
-  """Images asked about in a cycle."""
+  """Images that a cycle queries."""
   return _count(config.pool.num_query, config.pool.query_percent, pool_size)
 
 

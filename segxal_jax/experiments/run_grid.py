@@ -1,6 +1,6 @@
 """What every grid of runs shares: a cell is a run in a folder of its own.
 
-Each is resumable by itself, so the same command goes on with the one that was
+Each is resumable by itself, so the same command resumes the one that was
 interrupted, and a report shows those that are done.
 """
 
@@ -44,9 +44,9 @@ def config_of(config: Any, seed: int, changes: Mapping[str, Any]) -> Any:
 
 
 def exists(folder: Path) -> bool:
-  """Whether a cell has been begun, as all processes see it; a collective."""
+  """Whether a cell has been begun, equal on all processes; a collective."""
   found = folder.exists()
-  # Nobody makes it before everybody has looked.
+  # No process makes it before all have checked.
   barrier('cell')
   return found
 

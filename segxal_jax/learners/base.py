@@ -34,7 +34,7 @@ class Learner(Protocol):
   needs_unlabelled: bool
 
   def check(self) -> None:
-    """Raises UserError where the config asks for what it cannot do."""
+    """Raises UserError where it cannot work as configured."""
     ...
 
   def model(self) -> FSNet:
@@ -58,7 +58,7 @@ class Learner(Protocol):
     ...
 
   def scoring_params(self, state: TrainState) -> Any:
-    """The parameters of the network that looks at the pool."""
+    """The parameters with which the pool is scored."""
     ...
 
 

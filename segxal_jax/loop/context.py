@@ -44,7 +44,7 @@ class Run:
     fold: what is tested on beside the test sets, if the pool has folds.
     ledger: who labelled what.
     oracle: who answers.
-    stop: whether somebody asked to stop.
+    stop: whether a stop was requested.
   """
 
   def __init__(self, config: Any, workdir: Path, stop: StopRequest):
@@ -218,7 +218,7 @@ class Run:
     if found is None or not self._is_trained(restored.step):
       return saved
     later = LoopState.restored(found, trained)
-    if later.place <= saved.place:
+    if later.progress <= saved.progress:
       return saved
     if later.cycle > saved.cycle:
       # Of the next cycle, however far the run once was.
@@ -233,7 +233,7 @@ class Run:
     return step % self.steps_per_cycle == 0
 
   def _batches_at(self, step: int) -> BatchIterator | None:
-    """The batches that training goes on with, before they are set there."""
+    """The batches that training resumes with, before they are set there."""
     if self._iterator is not None:
       # An attempt at a damaged checkpoint may have moved it.
       self._iterator[1].close()
@@ -249,7 +249,7 @@ class Run:
       self.ledger.refresh()
 
   def check_stop(self, what: str) -> None:
-    """Raises Interrupted if somebody asked to stop; nothing is lost."""
+    """Raises Interrupted if a stop was requested; nothing is lost."""
     if self.stop.requested_anywhere():
       raise Interrupted(
         f'Interrupted by {self.stop.signal_name} while {what}: run the same '

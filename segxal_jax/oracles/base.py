@@ -1,4 +1,4 @@
-"""What an oracle is: it is asked about an image and answers with labels."""
+"""What an oracle is: it answers a question about an image with labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +51,7 @@ class Oracle(Protocol):
     published must not be published twice.
 
     Raises:
-      Interrupted: nobody can be reached now.
+      Interrupted: no answerer can be reached now.
     """
     ...
 
@@ -65,8 +65,8 @@ class Oracle(Protocol):
       truth: the ground truth if `needs_truth`, else None.
 
     Returns:
-      The answer, or None if it is not there yet: the loop then saves and
-      stops, and asks again when it is run again.
+      The answer, or None if there is none yet: the loop then saves and
+      stops, and repeats the question when it is resumed.
     """
     ...
 
@@ -74,17 +74,17 @@ class Oracle(Protocol):
 def fill(
   question: Question, rest: str, min_confidence: float
 ) -> UInt8[np.ndarray, 'h w']:
-  """What stands where the oracle is not asked.
+  """The label outside the regions that the oracle answers for.
 
   Args:
     question: about the image.
-    rest: 'prediction' keeps what the network said (the paper's re-annotated
+    rest: 'prediction' keeps the network's classes (the paper's re-annotated
       mask), 'confident' keeps it where its probability is at least
       `min_confidence`, 'void' keeps nothing.
     min_confidence: of 'confident'.
 
   Raises:
-    ValueError: another word.
+    ValueError: another value.
   """
   if rest == 'prediction':
     return question.prediction.copy()

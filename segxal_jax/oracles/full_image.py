@@ -20,7 +20,7 @@ def whole_image(truth: np.ndarray) -> Answer:
 
 
 class FullImage:
-  """The ground truth, wherever the error mask points."""
+  """The ground truth, whatever the selected regions."""
 
   name = 'full_image'
   title = 'whole image (ground truth)'

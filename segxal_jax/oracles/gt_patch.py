@@ -49,8 +49,8 @@ class GroundTruthPatches:
   def answer(self, question: Question, truth: np.ndarray | None) -> Answer:
     """See `Oracle`; a click for each class of each patch."""
     patches = regions.patches(truth.shape, self._patch)
-    chosen = regions.doubtful(question.eem, patches, question.usable)
-    pasted = np.isin(patches, chosen) & question.usable
+    selected = regions.doubtful(question.eem, patches, question.usable)
+    pasted = np.isin(patches, selected) & question.usable
     label = fill(question, self._rest, self._min_confidence)
     label[pasted] = truth[pasted]
     asked = pasted & (truth != VOID)

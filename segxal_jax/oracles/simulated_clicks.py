@@ -1,4 +1,4 @@
-"""A person who names the classes of exactly the pixels that are asked about.
+"""A person who names the classes of exactly the selected pixels.
 
 No outline is drawn: a pixel is one click (PixelPick), a small square one click
 for each class in it (as RIPU's budget of pixels or regions supposes).
@@ -19,10 +19,10 @@ from segxal_jax.queries.types import Answer, Question
 
 
 class SparseHuman:
-  """The ground truth of the regions asked about and of nothing else."""
+  """The ground truth of the selected regions and of nothing else."""
 
   name = 'sparse_human'
-  title = 'simulated human (the pixels asked about)'
+  title = 'simulated human (selected pixels)'
   needs_truth = True
   where = ''
 
@@ -65,7 +65,7 @@ class SparseHuman:
   def answer(
     self, question: Question, truth: UInt8[np.ndarray, 'h w'] | None
   ) -> Answer:
-    """See `Oracle`; void costs its click but no pixel, and teaches nothing."""
+    """See `Oracle`; void costs its click but no pixel, and is not learnt."""
     rng = random_streams.generator(
       self._seed, 'sparse_human', question.cycle, question.index
     )
@@ -85,7 +85,7 @@ class SparseHuman:
   def _named(
     self, value: np.uint8, others: np.ndarray, rng: np.random.Generator
   ) -> np.uint8:
-    """The class that the person says."""
+    """The class that the person names."""
     if value == VOID or not self._wrong_class:
       return value
     wrong = others[others != value]

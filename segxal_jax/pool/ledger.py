@@ -88,7 +88,7 @@ class Ledger:
 
     Args:
       cycle: which the run has reached.
-      answered: places in the pool that this cycle has answers about.
+      answered: indices of the images that this cycle has answers about.
 
     Raises:
       UserError: it lacks what was written before.
@@ -178,7 +178,7 @@ class Ledger:
   def labelled(self, before_cycle: int) -> dict[int, Annotation]:
     """The labelled pool D^L before a cycle: each image's last accepted label.
 
-    By place in the pool, in ascending order.
+    By index in the pool, in ascending order.
     """
     pool = {}
     for cycle in sorted(c for c in self._selections if c < before_cycle):

@@ -1,7 +1,7 @@
-"""Questions on disk: the maps of an image and the regions asked about.
+"""Questions on disk: the maps of an image and the selected regions.
 
 An oracle answers what is written here, also one that answers days later, and
-a run that is continued asks exactly what the interrupted one asked.
+a resumed run puts exactly the questions of the interrupted one.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ _TYPES = {
 # Which of them there are depends on the networks and on the strategy.
 _OPTIONAL = {'guide', 'failure'}
 _RESTORE = 'restore it from a backup or choose another --workdir'
-# How an annotator is told of them.
+# Their names for annotators.
 _PARTS = {'pae': 'proximity'}
 
 
@@ -47,7 +47,7 @@ class Maps:
     maps: those of `MAPS` that there are, float32 [h w].
     usable: False on the ego vehicle.
     segments: numbers of the regions.
-    regions: those that are asked about.
+    regions: the selected ones.
     guide: the map that ranked them, where it is not the error mask.
   """
 
@@ -67,7 +67,7 @@ class Maps:
 
     Args:
       cycle: of the loop.
-      index: place in the pool.
+      index: of the image in the pool.
       id: name of the image.
       weights: of the maps that the error mask is made of.
     """
@@ -86,7 +86,7 @@ class Maps:
     )
 
   def _parts(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """The weighted maps, under the names that an annotator knows."""
+    """The weighted maps, by their names for annotators."""
     return {
       _PARTS.get(name, name): weight * self.maps[name]
       for name, weight in weights.items()
@@ -95,7 +95,7 @@ class Maps:
 
 
 def path(folder: Path, index: int) -> Path:
-  """The file of the image at a place in the pool."""
+  """The file of an image by its index in the pool."""
   return folder / f'{index:07d}.npz'
 
 
@@ -112,7 +112,7 @@ def write(
   Args:
     file: of the image.
     image: RGB.
-    maps: of `explain_step.make_maps_step`, and `proximity`.
+    maps: of `explanation.step.make_maps_step`, and `proximity`.
     usable: False on the ego vehicle.
     selector: of the regions.
     rng: for selectors that draw.

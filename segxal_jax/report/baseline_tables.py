@@ -1,4 +1,4 @@
-"""The tables of the references, with what was published beside them."""
+"""The tables of the baselines, with what was published beside them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ _NOTES = (
 )
 _CAVEATS = (
   'Published numbers are of Cityscapes: another data set and protocol unless '
-  'the config says so.',
+  'the config names the same.',
   'The paper\'s row at 40 % is its "Random", that of the whole pool its "Fully '
   'supervised"; it reports no share in between. Its Random agrees with the one '
   "that DEAL published. DEAL's figure is read off to about 0.15: DeepLabV3+ on "
@@ -42,7 +42,7 @@ def all_tables(content: Mapping[str, Any]) -> list[Table]:
   """mIoU by share; IoU by class for each data set; the paper's figure 7.
 
   Args:
-    content: of `reference.content`.
+    content: of `baselines.content`.
   """
   datasets = content['datasets']
   overview = Table(

@@ -99,7 +99,7 @@ def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _oracle(config: Any) -> str:
-  """Who answers: also where single pixels are asked about."""
+  """Who answers: also where single pixels are queried."""
   if builders.region_selector(config).exact:
     return simulated_clicks.SparseHuman.title
   return oracles.ORACLES[config.oracle.kind].title

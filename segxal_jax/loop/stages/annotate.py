@@ -1,4 +1,4 @@
-"""Asks the oracle (paper 3.3); what it answers goes into the ledger."""
+"""Puts the questions to the oracle (paper 3.3), and answers into the ledger."""
 
 import time
 
@@ -46,7 +46,7 @@ def audit(label: np.ndarray, right: np.ndarray) -> dict[str, int]:
 
 
 def _collect(run: Run, state: LoopState) -> str:
-  """Asks until all is answered, or once if nobody wants to wait.
+  """Repeats the questions until all are answered; once without `wait`.
 
   Returns:
     What is missing, as a sentence; '' if nothing is.
@@ -78,7 +78,7 @@ def _collect(run: Run, state: LoopState) -> str:
 
 
 def _round(run: Run, still_open: list[Question]) -> list[Question]:
-  """Asks each open question once; returns those without an answer."""
+  """Puts each open question once; returns those without an answer."""
   still_open = [
     question for question in still_open if not _known(run, question)
   ]
@@ -98,7 +98,7 @@ def _sleep(run: Run, seconds: float) -> None:
 
 
 def _anywhere(missing: bool) -> bool:
-  """Whether process 0, which alone asks, lacks an answer; a collective."""
+  """Whether process 0, which has the oracle, lacks an answer; a collective."""
   if jax.process_count() == 1:
     return missing
   from jax.experimental import multihost_utils

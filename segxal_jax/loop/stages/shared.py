@@ -1,4 +1,4 @@
-"""What every look at images shares: the mask's weights and the maps' step."""
+"""What the passes over images share: the mask's weights, the maps' step."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ def weights(run: Run, cycle: int) -> dict[str, float]:
 
 
 def read_maps(run: Run, folder: Path, index: int) -> storage.Maps:
-  """What was written about an image that the present cycle asks about.
+  """What was written about an image that the present cycle queries.
 
   Raises:
     UserError: the file is missing or damaged.
@@ -46,11 +46,11 @@ def inputs(
   run: Run, batch: Mapping[str, np.ndarray], mask_weights: Mapping[str, float]
 ) -> Any:
   """What the compiled steps read of a batch, on the devices."""
-  chosen = {name: batch[name] for name in ('image', 'near', 'usable')}
+  taken = {name: batch[name] for name in ('image', 'near', 'usable')}
   if run.config.eem.weights == 'fitted':
     row = np.array([mask_weights[name] for name in PARTS], np.float32)
-    chosen['weights'] = np.tile(row, (len(batch['mask']), 1))
-  return mesh_lib.put_batch(chosen, run.mesh)
+    taken['weights'] = np.tile(row, (len(batch['mask']), 1))
+  return mesh_lib.put_batch(taken, run.mesh)
 
 
 def maps_step(run: Run) -> Any:

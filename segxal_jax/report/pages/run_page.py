@@ -24,7 +24,7 @@ def render(
   """Renders the report.
 
   Args:
-    metrics: of `collect.metrics`.
+    metrics: of `metrics_json.metrics`.
     facts: title and value of what the header states.
     pictures: WebP or PNG files: 'curves', and by caption those of the images.
 

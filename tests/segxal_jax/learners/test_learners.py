@@ -175,9 +175,9 @@ def test_every_network_trains_with_every_learner(network, strategy):
     'label': jax.ShapeDtypeStruct((2, 32, 64), jnp.uint8),
   }
   before = (params, batch_stats, opt_state)
-  after, asking, scalars = jax.eval_shape(update, *before, batch)
+  after, scoring, scalars = jax.eval_shape(update, *before, batch)
   assert jax.tree.structure(after) == jax.tree.structure(before)
-  assert jax.tree.structure(asking) == jax.tree.structure(params)
+  assert jax.tree.structure(scoring) == jax.tree.structure(params)
   assert 'loss' in scalars
   if strategy == 'deal_ds':
     assert 'loss_failure' in scalars and 'gamma' in params['failure']

@@ -79,10 +79,10 @@ def test_windows_against_greedy_suppression():
   selected = _select(region_selectors.Windows(count=5, radius=1))
   left, expected = np.where(USABLE, GUIDE, -1), []
   while len(expected) < 5 and left.max() >= 0:
-    place = np.unravel_index(left.argmax(), SIZE)
-    expected.append(place)
+    index = np.unravel_index(left.argmax(), SIZE)
+    expected.append(index)
     mark = np.zeros(SIZE, bool)
-    mark[place] = True
+    mark[index] = True
     left[ndimage.binary_dilation(mark, np.ones((5, 5)))] = -1
   assert [(r.row, r.column) for r in selected.regions] == expected
   for region in selected.regions:
