@@ -57,15 +57,15 @@ def _check_explanation(config: Any) -> None:
 
 
 def _check_auxiliary_models(config: Any) -> None:
-  asked = config.acquisition
-  if asked.vaal_side % 16:
+  options = config.acquisition
+  if options.vaal_side % 16:
     raise UserError(
-      f'config.acquisition.vaal_side is {asked.vaal_side}: it must be a '
+      f'config.acquisition.vaal_side is {options.vaal_side}: it must be a '
       'multiple of 16.'
     )
-  if asked.ensemble < 2 and asked.strategy.startswith('ensemble'):
+  if options.ensemble < 2 and options.strategy.startswith('ensemble'):
     raise UserError(
-      f'config.acquisition.ensemble is {asked.ensemble}: a committee has at '
+      f'config.acquisition.ensemble is {options.ensemble}: a committee has at '
       'least 2 members.'
     )
 

@@ -58,7 +58,7 @@ def all_tables(content: Mapping[str, Any]) -> list[Table]:
 def _after(content: Mapping[str, Any]) -> str:
   cycles = content['config']['reference']['cycles']
   if not cycles:
-    return 'no questions asked'
+    return 'without queries'
   return f'after {cycles} {"query" if cycles == 1 else "queries"}'
 
 

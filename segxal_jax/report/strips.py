@@ -44,7 +44,10 @@ def strip(
   ]
   if answer is not None:
     pictures.append(
-      ('Annotation (pale: not asked)', map_rendering.annotation(*answer))
+      (
+        'Annotation (pale: not answered)',
+        map_rendering.annotation(*answer),
+      )
     )
   pictures.append(('Ground truth', map_rendering.classes(truth)))
   pictures.append(('True errors', _errors(maps, truth)))

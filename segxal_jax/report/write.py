@@ -155,9 +155,9 @@ def _questions(
   for entry in metrics['cycles']:
     cycle = entry['cycle']
     folder = cycle_files.folder_of(workdir, cycle) / 'questions'
-    asked = [a for a in ledger.annotations() if a.cycle == cycle]
+    answers = [a for a in ledger.annotations() if a.cycle == cycle]
     selection = ledger.selection(cycle)
-    for annotation in asked[: config.report.num_examples]:
+    for annotation in answers[: config.report.num_examples]:
       scene = pool[annotation.index]
       maps = _maps(storage.path(folder, annotation.index))
       if maps is None:
