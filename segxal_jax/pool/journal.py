@@ -1,7 +1,7 @@
 """An append-only file of JSON lines that notices any change to it.
 
 Each line carries a checksum of itself and of all lines before it, and a small
-file beside them (the head) says how many lines there are: a line that was
+file beside them (the head) holds how many lines there are: a line that was
 changed, left out or moved is named, and so is an end that is missing. A line
 is written before the head, so a kill leaves the head behind, never ahead; a
 line torn by a kill is cut off at the next start.
@@ -111,7 +111,7 @@ class Journal:
     self.write_head()
 
   def write_head(self) -> None:
-    """Says how many lines there are, where it is not said yet."""
+    """Writes how many lines there are, where it is not written yet."""
     head = (self._lines, self._checksum)
     if self._lines and head != self._read_head():
       value = {'lines': self._lines, 'checksum': self._checksum}
@@ -144,7 +144,7 @@ class Journal:
     raise self.damaged(number, line, problem)
 
   def _read_head(self) -> tuple[int, str] | None:
-    """Number of lines and checksum of the last of them, if it is said."""
+    """Number of lines and checksum of the last of them, if written."""
     if not self._head_path.exists():
       return None
     what = f'the count of lines of {self.path.name}'

@@ -2,7 +2,7 @@
 
 The members beside S itself are trained as S is, by the same compiled step,
 from other initial weights and on other batches. Each is written when it is
-done, so that an interrupted cycle goes on with the next one.
+done, so that an interrupted cycle resumes with the next one.
 """
 
 import io

@@ -2,7 +2,7 @@
 
 An autoencoder of all images is trained so that a judge cannot tell the codes
 of labelled images from those of unlabelled ones; what the judge still finds
-unlabelled is asked about. S plays no part. The authors' code for segmentation
+unlabelled is queried. S plays no part. The authors' code for segmentation
 was never published: this is their classification code on shrunken images.
 """
 
@@ -283,9 +283,9 @@ def _batch(run: Run, cycle: int, step: int) -> dict[str, np.ndarray]:
   count = run.config.acquisition.vaal_batch_size
   return {
     kind: np.stack(
-      [run.pool[int(place)]['image'] for place in rng.choice(places, count)]
+      [run.pool[int(index)]['image'] for index in rng.choice(indices, count)]
     )
-    for kind, places in kinds.items()
+    for kind, indices in kinds.items()
   }
 
 

@@ -12,6 +12,7 @@ from segxal_jax import oracles
 from segxal_jax.config import validation
 from segxal_jax.pool.ledger import Cost, Ledger
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Question
 
 SIZE = (8, 8)
 AUDIT = {'pixels': 56, 'wrong': 0}
@@ -38,7 +39,7 @@ def _question(cycle=1, id='b', size=SIZE):
   zeros = np.zeros(size, np.float32)
   usable = np.ones(size, bool)
   segments = regions.patches(size, 4)
-  return oracles.Question(
+  return Question(
     cycle=cycle,
     index=0,
     id=id,
