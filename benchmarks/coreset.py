@@ -61,11 +61,11 @@ def seconds(
   made: list[int] = []
   start = time.process_time()
   with mock.patch.object(Nearest, 'add', noted):
-    chosen = acquisition.create(name).choose(
+    batch = acquisition.create(name).select(
       candidates, picks, np.random.default_rng(0)
     )
   taken = time.process_time() - start
-  if len(np.unique(chosen.index)) != min(picks, len(points)):
+  if len(np.unique(batch.index)) != min(picks, len(points)):
     raise SystemExit(f'{name} picked an image twice')
   return (halfway or [taken])[0], taken
 

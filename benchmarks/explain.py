@@ -12,7 +12,7 @@ U-Net of the demo's size, a batch as the loop reads the pool. Tasks:
   the depth-informed image, and the mean of both. Two forward passes, one
   backward pass that ends at the bottleneck;
 - classes: one map for each of 19 classes at the bottleneck, and their
-  maximum; ours in each form of `gradcam_classes`;
+  maximum; ours in each form of `class_maps`;
 - last: the same at the last block, in closed form; and by backward passes.
 
 PyTorch does the same (`torch_gradcam`), in its default memory format and in
@@ -47,11 +47,12 @@ def network_of(settings):
   """The loop's networks and how it explains, for a benchmark's settings."""
   from configs import segxal_unet
   from segxal_jax.config import builders
+  from segxal_jax.learners import networks
 
   config = segxal_unet.get_config()
   config.image_size = settings['image_size']
   config.width = settings['width']
-  return builders.model(config), builders.explain_options(config)
+  return networks.model(config), builders.explain_options(config)
 
 
 def variables_of(settings):

@@ -124,21 +124,6 @@ CITYSCAPES = lookup_table(
   _CITYSCAPES_IDS, tuple(i for i in range(34) if i not in _CITYSCAPES_IDS)
 )
 
-CAMVID_NAMES = (
-  'Sky',
-  'Building',
-  'Pole',
-  'Road',
-  'Pavement',
-  'Tree',
-  'SignSymbol',
-  'Fence',
-  'Car',
-  'Pedestrian',
-  'Bicyclist',
-  'Unlabelled',
-)
-
 # The 12 ids of the SegNet tutorial. Where its merged classes straddle ours we
 # take the larger part: "Building" holds walls and bridges too, "Tree" grass,
 # "SignSymbol" traffic lights, "Car" trucks and buses, "Bicyclist" motorcycles.
@@ -148,19 +133,19 @@ CAMVID_NAMES = (
 # Cityscapes is thereby charged for calling the upper body rider.
 CAMVID = lookup_table(
   {
-    0: 10,
-    1: 2,
-    2: 5,
-    3: 0,
-    4: 1,
-    5: 8,
-    6: 7,
-    7: 4,
-    8: 13,
-    9: 11,
-    10: 18,
+    0: 10,  # Sky
+    1: 2,  # Building
+    2: 5,  # Pole
+    3: 0,  # Road
+    4: 1,  # Pavement
+    5: 8,  # Tree
+    6: 7,  # SignSymbol
+    7: 4,  # Fence
+    8: 13,  # Car
+    9: 11,  # Pedestrian
+    10: 18,  # Bicyclist
   },
-  void_ids=(11,),
+  void_ids=(11,),  # Unlabelled
 )
 
 

@@ -10,11 +10,11 @@
     python main.py --config=configs/al_compare.py:camvid_ablation \
         --config.data.root=CamVid            # each of these on CamVid as well
 
-A cell is one arm with one seed. All arms of a seed share the seed set, the
-random subsets and the test images, and the first training unless they train
-in another way (DEAL, S4AL). Stop it when you like:
-the same command goes on, and report/ holds the table of what is done. Some
-arms only: --config.compare.arms="('random strategy=random',)".
+A cell is one method with one seed. All methods of a seed share the seed set,
+the random subsets and the test images, and the first training unless they
+train in another way (DEAL, S4AL). Stop it when you like: the same command
+resumes, and report/ holds the table of what is done. Some methods only:
+--config.compare.arms="('random strategy=random',)".
 """
 
 import ml_collections
@@ -33,7 +33,7 @@ _STRATEGIES = (
   'QBC-ensemble strategy=ensemble_vote_entropy',
   'DEAL strategy=deal_ds',
   'VAAL strategy=vaal',
-  # What nobody said of sparsely asked images is not learnt.
+  # Of sparsely labelled images only the answer is learnt.
   'RIPU strategy=ripu oracle.rest=void selection.rule=all',
   'PixelPick strategy=pixelpick oracle.rest=void selection.rule=all',
   'S4AL strategy=s4al oracle.rest=void selection.rule=all',
@@ -44,7 +44,7 @@ _ABLATION = (
   'EEM-without-EBU strategy=eem eem.beta=0.0',
   'EEM-without-PAE strategy=eem eem.alpha=0.0',
 )
-# Views of one street side by side: what only ViewAL knows of.
+# Views of one street side by side: what only ViewAL compares.
 _VIEWS = (
   'Random strategy=random',
   'Entropy strategy=entropy',
@@ -57,7 +57,7 @@ _FAILURE = (
   'FSNet-map strategy=failure',
   'EEM+FSNet strategy=eem eem.gamma=0.5',
 )
-# Each question: its arms, and what all of them do in another way.
+# Each question: its methods, and what all of them do in another way.
 _QUESTIONS = {
   'strategies': (_STRATEGIES, {}),
   'ablation': (_ABLATION, {}),
@@ -96,7 +96,7 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
       Question: all strategies if none is named, ablation (of the mask), views
       (ViewAL; on streets alone), failure (FSNet's map as a strategy and in the
       mask), gt_patch, self_pseudo or full_image (other oracles), paper_rule
-      (Dice selection, predictions kept where nobody is asked).
+      (Dice selection, predictions kept outside the answer).
 
   Raises:
     ValueError: another argument.
@@ -111,9 +111,9 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   config = segxal_unet.get_config(data)
   if data == 'camvid':
     _shorten(config)
-  arms, changes = _QUESTIONS[question or 'strategies']
+  methods, changes = _QUESTIONS[question or 'strategies']
   config.update_from_flattened_dict(changes)
-  config.compare.arms = arms
+  config.compare.arms = methods
   config.compare.seeds = (0, 1, 2)
   if data != 'cityscapes':
     # A strategy may take minutes of two cores, not hours.

@@ -1,4 +1,4 @@
-"""What active learning is held against, in resumable cells.
+"""Baselines of active learning, in resumable cells.
 
     python main.py --config=configs/al_reference.py          # streets
     python main.py --config=configs/al_reference.py:camvid \
@@ -7,9 +7,9 @@
         --config.data.root=cityscapes
 
 Random shares of the pool, labelled whole, for each seed; and the whole pool
-in stratified folds, each tested on by the network that has not seen it. Data,
+in stratified folds, each tested on by the network not trained on it. Data,
 network and training are those of configs/al_compare.py. Stop it when you
-like: the same command goes on, and report/ shows what is done. Some of it
+like: the same command resumes, and report/ shows what is done. Some of it
 only: --config.reference.percents="(10,40)" --config.reference.seeds="(0,)"
 --config.reference.folds=0.
 """

@@ -1,7 +1,7 @@
 """Fields of active learning, beside those of `common`, at the paper's values.
 
 Counts of 0 are worked out from the percentages beside them. What the paper
-leaves open and why these values: docs/architecture.md.
+leaves open and why these values: docs/guide/segxal.md.
 """
 
 import ml_collections
@@ -11,12 +11,12 @@ from configs import common
 
 def _pool() -> ml_collections.ConfigDict:
   pool = ml_collections.ConfigDict()
-  # D^L at the start, and the images asked about in each cycle.
+  # D^L at the start, and the images that each cycle queries.
   pool.initial_percent = 10.0
   pool.num_initial = 0
   pool.query_percent = 5.0
   pool.num_query = 0
-  # D^S: the random part of D^U that a cycle looks at.
+  # D^S: the random part of D^U that a cycle scores.
   pool.subset_share = 0.5
   # Images of the training split set aside for validation, drawn as DEAL's
   # code draws them; 0: data.validation_split.
@@ -42,7 +42,7 @@ def _acquisition() -> ml_collections.ConfigDict:
   acquisition.gradient_dims = 512
   # ripu: its windows have 2 * window + 1 pixels a side.
   acquisition.window = 1
-  # pixelpick: pixels asked about in an image, drawn from this share of its
+  # pixelpick: pixels queried in an image, drawn from this share of its
   # most uncertain ones.
   acquisition.pixels = 10
   acquisition.pixel_share = 0.05
@@ -54,11 +54,11 @@ def _acquisition() -> ml_collections.ConfigDict:
   acquisition.deal_loss = 'wce'
   acquisition.deal_levels = 8
   # s4al: weight of the past in the teacher, probability from which it labels
-  # a pixel, and the side of the cells asked about, in pixels.
+  # a pixel, and the side of the cells, in pixels.
   acquisition.teacher_decay = 0.99
   acquisition.teacher_confidence = 0.7
   acquisition.cell = 16
-  # vaal: side of the images that the autoencoder sees, its latent
+  # vaal: side of the autoencoder's images, its latent
   # dimensions, and its training.
   acquisition.vaal_side = 64
   acquisition.vaal_latent = 128
@@ -70,7 +70,7 @@ def _acquisition() -> ml_collections.ConfigDict:
 
 def _explanation(config: ml_collections.ConfigDict) -> None:
   config.cam = ml_collections.ConfigDict()
-  # Submodule whose output Grad-CAM looks at; '': the network's deepest.
+  # Submodule whose output Grad-CAM weights; '': the network's deepest.
   config.cam.layer = ''
   config.cam.method = 'gradcam'  # or 'hirescam'
   # 'predicted': one map of the predicted classes' logits; 'classes': one for
@@ -95,7 +95,7 @@ def _explanation(config: ml_collections.ConfigDict) -> None:
   config.depth = ml_collections.ConfigDict()
   # ground_plane, dataset, depth_anything, dinov2, midas.
   config.depth.provider = 'ground_plane'
-  # Of a depth network: its file, the image's side that it sees (0: its own),
+  # Of a depth network: its file, the side of its images (0: its own),
   # and the range in metres of a metric one (0: its own, or relative depth).
   config.depth.weights = ''
   config.depth.side = 0
@@ -113,14 +113,14 @@ def _question(config: ml_collections.ConfigDict) -> None:
   config.regions.num_segments = 100
   config.regions.compactness = 10.0
   config.regions.patch = 8
-  # At most so many regions of an image are asked about.
+  # At most so many regions of an image are selected.
   config.regions.count = 10
 
   config.oracle = ml_collections.ConfigDict()
   # simulated_human, gt_patch, self_pseudo, full_image, label_studio, replay.
   config.oracle.kind = 'simulated_human'
   config.oracle.patch = 8
-  # What stands where the oracle is not asked: the network's 'prediction',
+  # The label outside the answer: the network's 'prediction',
   # its 'confident' part, or 'void'.
   config.oracle.rest = 'prediction'
   config.oracle.min_confidence = 0.9
@@ -148,7 +148,7 @@ def _stop() -> ml_collections.ConfigDict:
   stop.images = 0
   stop.pixels = 0
   stop.clicks = 0
-  # Cycles without a rise of the validation mIoU; 0: go on.
+  # Cycles without a rise of the validation mIoU; 0: no such end.
   stop.plateau_patience = 0
   stop.plateau_min_delta = 0.002
   return stop
@@ -179,7 +179,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.report.num_examples = 2
   config.report.num_watched = 1
   config.compare = ml_collections.ConfigDict()
-  # Arms and seeds of configs/al_compare.py; no arm: one run of this config.
+  # Methods and seeds of configs/al_compare.py; none: one run of this config.
   config.compare.arms = ()
   config.compare.seeds = ()
   config.reference = ml_collections.ConfigDict()

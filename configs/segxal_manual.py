@@ -1,4 +1,4 @@
-"""A person corrects what the error mask points at, in Label Studio.
+"""A person corrects what the error mask selects, in Label Studio.
 
     export LABEL_STUDIO_URL=http://127.0.0.1:8080 LABEL_STUDIO_API_KEY=...
     python main.py --config=configs/segxal_manual.py           # to try it
@@ -7,7 +7,7 @@
 
 The paper's Manual-M is `:midas`, its Manual-D `:dinov2`; `:depth_anything`
 takes the newer network. The loop stops with exit code 75 where annotations
-are missing; the same command goes on. docs/guide/human_in_the_loop.md.
+are missing; the same command resumes. docs/guide/human_in_the_loop.md.
 """
 
 import ml_collections
@@ -18,9 +18,9 @@ _DEPTH_NETWORKS = ('midas', 'dinov2', 'depth_anything')
 
 
 def _streets() -> ml_collections.ConfigDict:
-  """Three drawn images a cycle, two cycles: minutes of somebody's time.
+  """Three drawn images a cycle, two cycles: minutes of a person's time.
 
-  What nobody answered for is void: a network this small is too often wrong.
+  All but the answer is void: a network this small is too often wrong.
   """
   config = segxal_unet.get_config('streets')
   config.image_size = (128, 256)

@@ -18,8 +18,8 @@ def _streets(config: ml_collections.ConfigDict) -> None:
   """Drawn scenes with exact depth, in minutes on two CPU cores.
 
   A network this small agrees too little with any oracle for the paper's rule
-  (macro Dice of 0.75) and mislabels too much where nobody is asked: every
-  answer joins, and only what the oracle said is learnt. The paper's choices:
+  (macro Dice of 0.75) and mislabels too much outside the answer: every answer
+  joins, and only what the oracle labelled is learnt. The paper's choices:
   --config.selection.rule=dice --config.oracle.rest=prediction.
   """
   config.image_size = (64, 128)

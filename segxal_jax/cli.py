@@ -19,6 +19,7 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from segxal_jax.config import builders, validation
 from segxal_jax.config.fields import FIELDS
+from segxal_jax.learners import networks
 
 
 def _check(config: Any, mode: str) -> None:
@@ -32,12 +33,12 @@ def _check(config: Any, mode: str) -> None:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-    initial.check(config, builders.model(config))
+    initial.check(config, networks.model(config))
     transforms.resolve(config.data.augment)
     builders.validation_source(config)
     for spec in config.eval.datasets:
       data_sources.source(config, spec)
-  # Each cell of the references has a pool of its own.
+  # Each cell of the baselines has a pool of its own.
   if not config.reference.seeds and (
     mode == 'train' or not config.compare.arms
   ):
@@ -72,8 +73,8 @@ def run(
   # Slow to import: a mistake in a flag is reported before.
   from segxal_jax.experiments import baselines, strategy_comparison
   from segxal_jax.loop.driver import run_loop
+  from segxal_jax.report import baselines as baselines_report
   from segxal_jax.report import comparison
-  from segxal_jax.report import reference as reference_report
   from segxal_jax.report.write import report
 
   if config.reference.seeds:
@@ -82,10 +83,10 @@ def run(
       if mode == 'train':
         baselines.run_cells(parts, workdir)
       found = baselines.results(parts, workdir)
-      reference_report.write(config, workdir, found, origin)
+      baselines_report.write(config, workdir, found, origin)
     return
   if config.compare.arms:
-    strategy_comparison.arms(config)
+    strategy_comparison.methods(config)
     with opened:
       if mode == 'train':
         strategy_comparison.run_cells(config, workdir)

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -73,16 +72,6 @@ def parse(
   if wants_help:
     _print(help_text.text(values, tables, config))
   return config
-
-
-def config_name(spec: str) -> str:
-  """How a config is called in reports, and its run's folder by default.
-
-  Args:
-    spec: the value of --config.
-  """
-  file, _, argument = spec.partition(':')
-  return '_'.join(filter(None, [Path(file).stem, argument]))
 
 
 def _print(text: str) -> None:

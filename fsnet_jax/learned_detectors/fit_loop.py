@@ -1,14 +1,12 @@
-"""The training loop of a detector: resumable, and the same if resumed."""
+"""The training of a detector: resumable, and the same if resumed."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -16,19 +14,17 @@ from common_lib.foreign import quoted
 from fsnet_jax.builders import data_sources
 from fsnet_jax.learned_detectors import cross_predictions
 from fsnet_jax.learned_detectors.base import FitState, Setting
-from fsnet_jax.runtime import memory, weights_store
 from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime import weights_store
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.cluster import lost_peers
-from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.interrupts import StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.runtime.workdir import check_still_there
+from fsnet_jax.training import loop
 from input_pipeline import transforms
 from input_pipeline.loader import train_loader
-
-# With several processes, asking all of them is a collective.
-_STOP_CHECK_STEPS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +113,9 @@ def run(setting: Setting, job: Job, folder: Path) -> FitState:
         say(f'{job.title}: resuming from step {restored.step} of {folder}')
       where = f'while fitting {job.title}'
       with StopRequest(where, has_work=False) as stop, lost_peers.noticed():
-        state = _loop(setting, job, state, iterator, checkpoints, mesh, stop)
+        say(f'{job.title}: compiling the training step ...')
+        fit = _Fit(setting, job, iterator, checkpoints, mesh)
+        state = loop.run(fit, state, int(state.step), iterator, mesh, stop)
   finally:
     checkpoints.wait()
     checkpoints.close()
@@ -125,37 +123,54 @@ def run(setting: Setting, job: Job, folder: Path) -> FitState:
   return state
 
 
-def _loop(setting, job, state, iterator, checkpoints, mesh, stop) -> FitState:
-  config = setting.config
-  step, number = _compiled(job, mesh), int(state.step)
-  constants = mesh_lib.put_replicated(job.constants, mesh)
-  progress = Progress(job.batch_size)
-  say(f'{job.title}: compiling the training step ...')
-  while number < job.steps:
-    batch = mesh_lib.put_batch(next(iterator), mesh)
-    with memory.explained(f'{job.title}, step {number + 1}'):
-      state, scalars = step(state, constants, batch)
-      scalars['loss'].block_until_ready()
-    number += 1
-    checkpoints.check()
-    stop.work_began()
-    last = number == job.steps
-    if last or number % config.log_every_steps == 0:
-      check_still_there()
-      values = _finite(job, number, scalars)
-      line = progress.line(number, job.steps, 1, values)
-      say(f'{job.title}  {line.removeprefix("phase 1  ")}')
-    if last or number % config.checkpoint_every_steps == 0:
-      _finite(job, number, scalars)
-      checkpoints.save(number, state, iterator, {}, None)
-    if not last and _stop_wanted(stop, number):
-      _finite(job, number, scalars)
-      checkpoints.save(number, state, iterator, {}, None)
-      raise Interrupted(
-        f'Interrupted by {stop.signal_name} and saved at step {number} of '
-        f'{job.title}: run the same command again to continue.'
-      )
-  return state
+class _Fit(loop.Training[FitState]):
+  """A training of a detector that learns."""
+
+  fix = 'lower its learning rate in config.fit'
+
+  def __init__(
+    self,
+    setting: Setting,
+    job: Job,
+    iterator: Any,
+    checkpoints: Checkpoints,
+    mesh: Any,
+  ):
+    self._config, self._job = setting.config, job
+    self._iterator, self._checkpoints = iterator, checkpoints
+    self._progress = Progress(job.batch_size)
+    constants = mesh_lib.put_replicated(job.constants, mesh)
+    step = _compiled(job, mesh)
+    self._update = lambda state, batch: step(state, constants, batch)
+    self.title, self.of = f'{job.title}, ', f' of {job.title}'
+    self.log_every = setting.config.log_every_steps
+
+  def total(self, state: FitState) -> int:
+    return self._job.steps
+
+  def update(self, step: int, state: FitState, batch: Any) -> loop.Update:
+    return self._update
+
+  def stepped(self, step: int, state: FitState) -> None:
+    self._checkpoints.check()
+
+  def log(
+    self, step: int, state: FitState, values: Mapping[str, float]
+  ) -> None:
+    check_still_there()
+    line = self._progress.line(step, self._job.steps, 1, dict(values))
+    say(f'{self._job.title}  {line.removeprefix("phase 1  ")}')
+
+  def is_boundary(self, step: int, state: FitState) -> bool:
+    every = self._config.checkpoint_every_steps
+    return step == self._job.steps or step % every == 0
+
+  def at_boundary(self, step: int, state: FitState) -> FitState:
+    self._checkpoints.save(step, state, self._iterator, {}, None)
+    return state
+
+  def save(self, step: int, state: FitState) -> None:
+    self._checkpoints.save(step, state, self._iterator, {}, None)
 
 
 def _compiled(job: Job, mesh: Any) -> Any:
@@ -163,23 +178,6 @@ def _compiled(job: Job, mesh: Any) -> Any:
   return jax.jit(
     job.step, donate_argnums=0, out_shardings=(replicated, replicated)
   )
-
-
-def _stop_wanted(stop: StopRequest, number: int) -> bool:
-  if jax.process_count() > 1 and number % _STOP_CHECK_STEPS:
-    return False
-  return stop.requested_anywhere()
-
-
-def _finite(job: Job, number: int, scalars: Any) -> dict[str, float]:
-  """The scalars on the host, if they are numbers."""
-  values = {name: float(np.asarray(v)) for name, v in scalars.items()}
-  if not all(map(math.isfinite, values.values())):
-    raise UserError(
-      f'The loss of {job.title} is {values["loss"]} at step {number}: lower '
-      'its learning rate in config.fit; the last checkpoint is untouched.'
-    )
-  return values
 
 
 def load(folder: Path, like: Mapping[str, Any]) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def _perceptual(
 
 
 def train(setting: Setting, folder: Path) -> FitState:
-  """Trains both networks, or goes on; see `job.run`."""
+  """Trains both networks, or resumes; see `fit_loop.run`."""
   from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
   config = setting.config

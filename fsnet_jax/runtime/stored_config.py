@@ -18,10 +18,6 @@ from fsnet_jax.config import fields
 from fsnet_jax.config.fields import Field
 
 FILE = 'config.json'
-MISSING = (
-  '--config is missing: for example --config=configs/fsnet_fcn8.py; only the '
-  '--workdir of a run that exists has one.'
-)
 # What `--mode` can be; which of them a task knows, its `cli` says.
 MODES = ('train', 'evaluate')
 

@@ -172,7 +172,7 @@ def make_train_step(
     phase: 1 (L1 only) or 2 (L1 + L2).
     options: of L2.
     accumulate_steps: pieces the batch is worked through in, to save memory
-      (see `accumulation.gradients`).
+      (see `gradient_accumulation.gradients`).
 
   Returns:
     `(state, batch) -> (state, scalars)`, where batch holds `image` uint8

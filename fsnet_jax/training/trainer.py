@@ -1,7 +1,8 @@
-"""The training loop: the only place where training has order and effects."""
+"""FSNet's training: its state, its data and everything it writes."""
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from common_lib.console import say
-from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources, networks, optimization
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints, kept
 from fsnet_jax.runtime.cluster import lost_peers
-from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.interrupts import StopRequest
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
@@ -31,12 +31,8 @@ from fsnet_jax.steps.train_step import (
   create_state,
   make_train_step,
 )
-from fsnet_jax.training import phase1_reuse
+from fsnet_jax.training import loop, phase1_reuse
 from fsnet_jax.weights import initial
-
-# With several processes, asking all of them whether anyone was interrupted
-# is a collective: not on every step.
-_STOP_CHECK_STEPS = 10
 
 
 @dataclasses.dataclass
@@ -137,11 +133,13 @@ def _quality(losses: dict[str, float], phase: int) -> float | None:
   return value if phase == 2 else 1e6 + value
 
 
-class Trainer:
+class Trainer(loop.Training[TrainState]):
   """One run: its state, its data and everything it writes.
 
   Use: `Trainer(config, workdir).run()`.
   """
+
+  title = 'training '
 
   def __init__(self, config: Any, workdir: Path):
     self._config = config
@@ -153,6 +151,7 @@ class Trainer:
     self._validator = Validator(config, self._model, self._mesh)
     self._plateau = Plateau(config.plateau.patience, config.plateau.min_delta)
     self._progress = Progress(config.batch_size)
+    self.log_every = config.log_every_steps
     self._writer = create_writer(workdir)
     self._steps: dict[int, Any] = {}
     self._reached = 1, 0  # Phase and step, for `_where`.
@@ -232,7 +231,8 @@ class Trainer:
     with StopRequest(self._where, has_work=False) as stop:
       try:
         with lost_peers.noticed():
-          self._loop(stop)
+          step = int(self._state.step)
+          loop.run(self, self._state, step, self._iterator, self._mesh, stop)
       finally:
         self._checkpoints.wait()
         self._writer.flush()
@@ -244,62 +244,40 @@ class Trainer:
     done = f'after step {step}' if step else 'before the first step'
     return f'in phase {phase} {done}; {kept(self._workdir)}'
 
-  def _loop(self, stop: StopRequest) -> None:
-    step = int(self._state.step)
-    total = self._config.phase2_steps
-    while step < int(self._state.phase2_start) + total:
-      phase = self._phase(step)
-      self._reached = phase, step
-      batch = mesh_lib.put_batch(next(self._iterator), self._mesh)
-      train_step = self._train_step(phase, batch)
-      with memory.explained(f'training step {step + 1}'):
-        self._state, scalars = train_step(self._state, batch)
-        # Waiting here keeps the loop from queueing steps without end, so that
-        # Ctrl-C acts at once; the next batch is being read meanwhile.
-        scalars['loss'].block_until_ready()
-      step += 1
-      self._checkpoints.check()
-      self._reached = phase, step
-      stop.work_began()
-      if step % self._config.log_every_steps == 0:
-        self._log(step, phase, jax.device_get(scalars))
-      if self._is_boundary(step):
-        self._log(step, phase, jax.device_get(scalars), quiet=True)
-        self._validate_and_save(step, phase)
-      if self._stop_wanted(stop, step):
-        self._save(step, None)
-        self._checkpoints.wait()
-        raise Interrupted(
-          f'Interrupted by {stop.signal_name} and saved at step {step}: run '
-          'the same command again to continue.'
-        )
+  def total(self, state: TrainState) -> int:
+    """See `Training`; grows with the start of phase 2."""
+    return int(state.phase2_start) + self._config.phase2_steps
 
-  def _stop_wanted(self, stop: StopRequest, step: int) -> bool:
-    if jax.process_count() > 1 and step % _STOP_CHECK_STEPS:
-      return False
-    return stop.requested_anywhere()
+  def update(self, step: int, state: TrainState, batch: Any) -> loop.Update:
+    """See `Training`."""
+    self._state = state
+    self._reached = self._phase(step), step
+    return self._train_step(self._phase(step), batch)
 
-  def _is_boundary(self, step: int) -> bool:
+  def stepped(self, step: int, state: TrainState) -> None:
+    """See `Training`."""
+    self._state = state  # The one before has been donated.
+    self._checkpoints.check()
+    self._reached = self._phase(step - 1), step
+
+  def is_boundary(self, step: int, state: TrainState) -> bool:
     """True where the run is validated and saved."""
-    start = int(self._state.phase2_start)
+    start = int(state.phase2_start)
     return (
       step % self._config.checkpoint_every_steps == 0
       or step == start + self._config.phase2_steps
       or step == min(start, self._config.phase1_steps)
     )
 
-  def _log(self, step, phase, scalars, quiet: bool = False) -> None:
+  def log(
+    self, step: int, state: TrainState, values: Mapping[str, float]
+  ) -> None:
+    """A line for the terminal and curves for TensorBoard."""
     check_still_there()
-    values = {name: float(np.asarray(v)) for name, v in scalars.items()}
-    if not math.isfinite(values['loss']):
-      raise UserError(
-        f'The loss is {values["loss"]} at step {step}: lower '
-        'config.optimizer.learning_rate or set config.optimizer.clip_norm; '
-        'the last checkpoint is untouched.'
-      )
-    if quiet:
-      return
-    logged = values | optimization.learning_rates(self._config, step - 1, phase)
+    phase = self._phase(step - 1)
+    logged = dict(values) | optimization.learning_rates(
+      self._config, step - 1, phase
+    )
     self._writer.write_scalars(
       step, {f'train/{name}': value for name, value in logged.items()}
     )
@@ -311,8 +289,10 @@ class Trainer:
     end = self._end_of_phase(step - 1)
     say(self._progress.line(step, end, phase, shown))
 
-  def _validate_and_save(self, step: int, phase: int) -> None:
-    losses = self._validator(self._state, phase)
+  def at_boundary(self, step: int, state: TrainState) -> TrainState:
+    """Validates, switches to phase 2 where S has converged, and saves."""
+    phase = self._phase(step - 1)
+    losses = self._validator(state, phase)
     if losses:
       self._writer.write_scalars(
         step, {f'validation/{name}': v for name, v in losses.items()}
@@ -321,13 +301,21 @@ class Trainer:
       say(f'phase {phase}  step {step}  validation: {shown}')
     if self._switches_now(step, phase, losses):
       say(f'S has converged: phase 2 starts after step {step}')
-      self._state = dataclasses.replace(
-        self._state,
+      state = dataclasses.replace(
+        state,
         phase2_start=mesh_lib.put_replicated(np.int32(step), self._mesh),
       )
+    self._state = state
     self._save(step, _quality(losses, phase))
     # Validation time must not count as slow training.
     self._progress.restart()
+    return state
+
+  def save(self, step: int, state: TrainState) -> None:
+    """See `Training`; without a validation value."""
+    self._state = state
+    self._save(step, None)
+    self._checkpoints.wait()
 
   def _switches_now(self, step, phase, losses) -> bool:
     if phase == 2 or self._config.switch != 'plateau':

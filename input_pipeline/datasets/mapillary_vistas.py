@@ -130,7 +130,7 @@ def read_table(path: pathlib.Path, map_name: str) -> np.ndarray:
     map_name: one of `mapillary_classes.MAPS`.
 
   Returns:
-    Lookup array of `labels.lookup_table`.
+    Lookup array of `class_table.lookup_table`.
 
   Raises:
     UserError: the file is missing, damaged or lists a class that is not in

@@ -175,7 +175,7 @@ def quiet_tfds() -> Generator[None]:
     inside = 'tensorflow_datasets' in record.pathname
     return not inside or record.levelno > standard_logging.INFO
 
-  tfds.disable_progress_bar()  # the lines of `loading` tell more
+  tfds.disable_progress_bar()  # the lines of `preparation` tell more
   logger = logging.get_absl_logger()
   logger.addFilter(keep)
   try:

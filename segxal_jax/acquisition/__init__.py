@@ -1,14 +1,19 @@
 """Acquisition strategies: one protocol, one table.
 
 `base.Acquisition` is the protocol: a strategy names the numbers that it needs
-of each image of the pool, and picks a batch of images from them. The numbers
-are computed in one streaming pass (`explain_step`), so that neither pixels
+of each image of the pool, and selects a batch of images by them. The numbers
+are computed in one streaming pass (`explanation.step`), so that neither pixels
 nor class scores of the pool are ever held.
 """
 
 from common_lib.errors import UserError
 from segxal_jax.acquisition.badge import Badge
-from segxal_jax.acquisition.base import Acquisition, Candidates, Chosen, Means
+from segxal_jax.acquisition.base import (
+  Acquisition,
+  Candidates,
+  Requirements,
+  SelectedBatch,
+)
 from segxal_jax.acquisition.by_score import ByScore
 from segxal_jax.acquisition.coreset import CoreSet
 from segxal_jax.acquisition.random import Random
@@ -31,36 +36,36 @@ ACQUISITIONS: dict[str, Acquisition] = {
     ByScore(
       'ensemble_vote_entropy',
       'QBC (ensemble, vote entropy)',
-      Means(companions='ensemble'),
+      Requirements(auxiliary_model='ensemble'),
       'vote_entropy',
     ),
     ByScore(
       'ensemble_consensus_entropy',
       'QBC (ensemble, consensus entropy)',
-      Means(companions='ensemble'),
+      Requirements(auxiliary_model='ensemble'),
       'consensus_entropy',
     ),
     ByScore(
       'ensemble_disagreement',
       'QBC (ensemble, disagreement)',
-      Means(companions='ensemble'),
+      Requirements(auxiliary_model='ensemble'),
       'disagreement',
     ),
-    ByScore('deal_ds', 'DEAL (DS)', Means(learner='deal'), 'failure'),
+    ByScore('deal_ds', 'DEAL (DS)', Requirements(learner='deal'), 'failure'),
     ByScore(
-      'deal_de', 'DEAL (DE)', Means(learner='deal'), 'difficulty_entropy'
+      'deal_de', 'DEAL (DE)', Requirements(learner='deal'), 'difficulty_entropy'
     ),
-    ByScore('vaal', 'VAAL', Means(companions='vaal')),
+    ByScore('vaal', 'VAAL', Requirements(auxiliary_model='vaal')),
     ByScore(
       's4al',
       'S4AL (approximate)',
-      Means(learner='mean_teacher', asks='cells'),
+      Requirements(learner='mean_teacher', granularity='cells'),
       'entropy',
     ),
     ViewAl(),
     Badge(),
-    ByScore('ripu', 'RIPU', Means(asks='windows')),
-    Random('pixelpick', 'PixelPick', Means(asks='pixels')),
+    ByScore('ripu', 'RIPU', Requirements(granularity='windows')),
+    Random('pixelpick', 'PixelPick', Requirements(granularity='pixels')),
   )
 }
 
@@ -68,8 +73,8 @@ __all__ = [
   'ACQUISITIONS',
   'Acquisition',
   'Candidates',
-  'Chosen',
-  'Means',
+  'Requirements',
+  'SelectedBatch',
   'create',
 ]
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from segxal_jax.acquisition.base import (
   Candidates,
-  Chosen,
-  Means,
+  Requirements,
+  SelectedBatch,
   check_finite,
 )
 from segxal_jax.acquisition.distances import squared
@@ -29,11 +29,11 @@ class Badge:
   title: str = 'BADGE'
   needs: tuple[str, ...] = ()
   needs_embedding: bool = True
-  means: Means = Means(embedding='gradient')
+  requirements: Requirements = Requirements(embedding='gradient')
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
+  ) -> SelectedBatch:
     """See `Acquisition`.
 
     The longest vector comes first, as in the authors' code; each next one is
@@ -49,4 +49,4 @@ class Badge:
     for _ in range(count):
       picks.append(nearest.draw(rng) if picks else int(np.argmax(length)))
       nearest.add(picks[-1])
-    return Chosen(candidates.index[np.array(picks, np.int64)], length)
+    return SelectedBatch(candidates.index[np.array(picks, np.int64)], length)

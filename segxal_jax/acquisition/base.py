@@ -13,11 +13,11 @@ class Candidates:
   """The random subset D^S of the unlabelled pool, and what is known of it.
 
   Attributes:
-    index: places in the pool, ascending.
+    index: of the images in the pool, ascending.
     scores: by name, one number an image; higher = more worth a label.
     embedding: one vector an image, if the strategy needs them.
     centres: vectors of the images that are already labelled.
-    group: equal numbers for images of one scene, if the strategy asks.
+    group: equal numbers for images of one scene, if the strategy needs them.
   """
 
   index: Int[np.ndarray, ' n']
@@ -30,11 +30,11 @@ class Candidates:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
-  """A batch of images.
+class SelectedBatch:
+  """The images that a strategy selects.
 
   Attributes:
-    index: places in the pool, in the order of choice.
+    index: of the images in the pool, in the order of selection.
     utility: what each candidate was worth when it was considered, in the
       order of the candidates; for records and plots.
   """
@@ -44,48 +44,50 @@ class Chosen:
 
 
 @dataclasses.dataclass(frozen=True)
-class Means:
-  """What a strategy takes beside the outputs of S; the default is nothing.
+class Requirements:
+  """What a strategy needs beside the outputs of S; the default is nothing.
 
   Attributes:
-    embedding: what its vectors are: 'features' (mean of the layer that
-      Grad-CAM looks at) or 'gradient' (`gradient_embedding`).
+    embedding: what its vectors are: 'features' (mean of Grad-CAM's layer) or
+      'gradient' (`gradient_embedding`).
     learner: how S is trained: key of `learners.LEARNERS`.
-    companions: networks that are trained beside S before the pool is looked
-      at: key of `companions.COMPANIONS`; 'views': a pass of its own over the
-      views of each scene (`companions.views`); '' = neither.
-    asks: how it points within an image, see `asking.create`.
+    auxiliary_model: trained beside S before the pool is scored: key of
+      `auxiliary_models.AUXILIARY_MODELS`; 'views': a pass of its own over the
+      views of each scene (`auxiliary_models.views`); '' = neither.
+    granularity: of its queries within an image: 'regions', 'pixels',
+      'windows' or 'cells', see `config.builders.region_selector`.
   """
 
   embedding: str = 'features'
   learner: str = 'plain'
-  companions: str = ''
-  asks: str = 'regions'
+  auxiliary_model: str = ''
+  granularity: str = 'regions'
 
 
 @runtime_checkable
 class Acquisition(Protocol):
-  """Picks the images to ask about.
+  """Selects the images of a query.
 
   Attributes:
     name: key in `ACQUISITIONS`.
     title: how tables call it.
-    needs: names of `explain_step.SCORES` that it uses.
+    needs: names of the scores that it uses, see
+      `explanation.step.make_score_step`.
     needs_embedding: whether it uses vectors of candidates and, if they are
       features, of labelled images.
-    means: what it takes beside that.
+    requirements: what it needs beside that.
   """
 
   name: str
   title: str
   needs: tuple[str, ...]
   needs_embedding: bool
-  means: Means
+  requirements: Requirements
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
-    """Picks `count` candidates, or all if there are fewer.
+  ) -> SelectedBatch:
+    """Selects `count` candidates, or all if there are fewer.
 
     Args:
       candidates: see `Candidates`.

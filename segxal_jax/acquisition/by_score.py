@@ -6,8 +6,8 @@ import numpy as np
 
 from segxal_jax.acquisition.base import (
   Candidates,
-  Chosen,
-  Means,
+  Requirements,
+  SelectedBatch,
   check_finite,
 )
 
@@ -19,13 +19,13 @@ class ByScore:
   Attributes:
     name: key in `ACQUISITIONS`, and name of the score unless `score` is.
     title: how tables call it.
-    means: see `Acquisition`.
+    requirements: see `Acquisition`.
     score: name of the score if it is not `name`.
   """
 
   name: str
   title: str
-  means: Means = Means()
+  requirements: Requirements = Requirements()
   score: str = ''
   needs_embedding: bool = False
 
@@ -34,12 +34,12 @@ class ByScore:
     """The one score."""
     return (self.score or self.name,)
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
+  ) -> SelectedBatch:
     """See `Acquisition`; equal scores in the order of the pool."""
     del rng
     score = np.asarray(candidates.scores[self.needs[0]], np.float64)
     check_finite(self.needs[0], score, candidates.index)
     order = np.argsort(-score, kind='stable')[:count]
-    return Chosen(candidates.index[order], score)
+    return SelectedBatch(candidates.index[order], score)

@@ -14,8 +14,8 @@ import numpy as np
 
 from segxal_jax.acquisition.base import (
   Candidates,
-  Chosen,
-  Means,
+  Requirements,
+  SelectedBatch,
   check_finite,
 )
 from segxal_jax.acquisition.distances import squared, to_nearest
@@ -37,11 +37,11 @@ class CoreSet:
   metric: str
   needs: tuple[str, ...] = ()
   needs_embedding: bool = True
-  means: Means = Means()
+  requirements: Requirements = Requirements()
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
+  ) -> SelectedBatch:
     """See `Acquisition`.
 
     The utility is the distance to the nearest labelled image; without any,
@@ -64,7 +64,9 @@ class CoreSet:
       first = not picks and not _has(candidates.centres)
       picks.append(int(np.argmax(utility)) if first else nearest.farthest())
       nearest.add(picks[-1])
-    return Chosen(candidates.index[np.array(picks, np.int64)], np.sqrt(utility))
+    return SelectedBatch(
+      candidates.index[np.array(picks, np.int64)], np.sqrt(utility)
+    )
 
   def _prepared(self, points: np.ndarray) -> np.ndarray:
     """Points whose Euclidean distance orders as the metric does.

@@ -3,9 +3,9 @@
 A pick can only bring the nearest pick closer, so a distance that does not yet
 count the latest picks is an upper bound. The farthest point, and a draw by
 squared distance, are found by making exact the few bounds that are in
-question. The answers are those of updating every point after every pick (the
+question. The results are those of updating every point after every pick (the
 farthest bit by bit, the draw in distribution); no pair of point and pick is
-looked at twice, so this is never more work, and the larger the pool the less.
+computed twice, so this is never more work, and the larger the pool the less.
 """
 
 import numpy as np
@@ -108,9 +108,9 @@ class Nearest:
     blocks = np.cumsum(self._free)
     if not blocks[-1] > 0:
       return None
-    rows = self._blocks[_place(blocks, rng)]
+    rows = self._blocks[_drawn_index(blocks, rng)]
     within = np.cumsum(np.maximum(self.bound[rows], 0))
-    return int(rows.start + _place(within, rng))
+    return int(rows.start + _drawn_index(within, rng))
 
   def _refresh(self, rows: np.ndarray) -> None:
     """Makes the bounds of some points exact."""
@@ -140,11 +140,11 @@ class Nearest:
     self._free[block] = np.maximum(bound, 0).sum()
 
 
-def _place(cumulative: np.ndarray, rng: np.random.Generator) -> int:
+def _drawn_index(cumulative: np.ndarray, rng: np.random.Generator) -> int:
   """An index, drawn by the steps of a cumulative sum of weights."""
-  place = np.searchsorted(
+  index = np.searchsorted(
     cumulative, rng.random() * cumulative[-1], side='right'
   )
   # The product can round up to the sum itself.
   last = np.flatnonzero(np.diff(cumulative, prepend=0.0))[-1]
-  return int(min(place, last))
+  return int(min(index, last))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from segxal_jax.acquisition.base import Candidates, Chosen, Means
+from segxal_jax.acquisition.base import Candidates, Requirements, SelectedBatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,19 +14,19 @@ class Random:
   Attributes:
     name: key in `ACQUISITIONS`.
     title: how tables call it.
-    means: see `Acquisition`: PixelPick looks into images drawn so.
+    requirements: see `Acquisition`: PixelPick queries images drawn so.
   """
 
   name: str = 'random'
   title: str = 'Random'
-  means: Means = Means()
+  requirements: Requirements = Requirements()
   needs: tuple[str, ...] = ()
   needs_embedding: bool = False
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
+  ) -> SelectedBatch:
     """See `Acquisition`; the utility is the lot that was drawn."""
     lots = rng.random(len(candidates.index))
     order = np.argsort(-lots, kind='stable')[:count]
-    return Chosen(candidates.index[order], lots)
+    return SelectedBatch(candidates.index[order], lots)

@@ -15,7 +15,7 @@ def check(config: Any, source: Source) -> None:
       single images, or without depth.
   """
   strategy = acquisition.create(config.acquisition.strategy)
-  if strategy.means.companions != 'views':
+  if strategy.requirements.auxiliary_model != 'views':
     return
   if not {'camera', 'depth'} <= source[0].keys():
     raise UserError(

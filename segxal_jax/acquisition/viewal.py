@@ -1,9 +1,9 @@
 """ViewAL: images whose surfaces other views contradict (CVPR 2020).
 
-Of each scene the view that differs most from the others speaks first, so that
+Of each scene the view that differs most from the others comes first, so that
 a batch does not pay for one street several times; scenes are ranked by the
-entropy of what their views say together. The original asks about superpixels;
-here the loop's own regions are asked about within the images.
+entropy of the mean prediction of their views. The original queries
+superpixels; here the loop's own regions are queried within the images.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ import numpy as np
 
 from segxal_jax.acquisition.base import (
   Candidates,
-  Chosen,
-  Means,
+  Requirements,
+  SelectedBatch,
   check_finite,
 )
 
@@ -26,11 +26,11 @@ class ViewAl:
   title: str = 'ViewAL'
   needs: tuple[str, ...] = ('view_entropy', 'view_divergence')
   needs_embedding: bool = False
-  means: Means = Means(companions='views')
+  requirements: Requirements = Requirements(auxiliary_model='views')
 
-  def choose(
+  def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator
-  ) -> Chosen:
+  ) -> SelectedBatch:
     """See `Acquisition`; without groups each image is a scene of its own."""
     del rng
     entropy, divergence = (
@@ -41,11 +41,11 @@ class ViewAl:
     group = candidates.group
     if group is None:
       group = np.arange(len(entropy))
-    # By scene, the most divergent view first; its place among its scene's.
+    # By scene, the most divergent view first; its rank among its scene's.
     order = np.lexsort((-divergence, group))
     turn = np.empty(len(order), np.int64)
-    for place, row in enumerate(order):
-      same = place > 0 and group[order[place - 1]] == group[row]
-      turn[row] = turn[order[place - 1]] + 1 if same else 0
+    for rank, row in enumerate(order):
+      same = rank > 0 and group[order[rank - 1]] == group[row]
+      turn[row] = turn[order[rank - 1]] + 1 if same else 0
     ranked = np.lexsort((-entropy, turn))[:count]
-    return Chosen(candidates.index[ranked], entropy)
+    return SelectedBatch(candidates.index[ranked], entropy)

@@ -1,65 +1,32 @@
 """From a config to the objects of the loop."""
 
-import dataclasses
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from common_lib import class_table
 from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources
-from fsnet_jax.builders import networks as network_builders
-from fsnet_jax.models.fsnet import FSNet, Tree
-from fsnet_jax.models.layers import initializers
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
-from segxal_jax import acquisition, depth
+from segxal_jax import acquisition, depth, oracles
 from segxal_jax.depth.cache import cached
 from segxal_jax.explanation import proximity
 from segxal_jax.explanation.gradcam import default_layers
 from segxal_jax.explanation.gradcam.core import CamOptions
 from segxal_jax.explanation.step import ExplainOptions
+from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool import stratified_folds
-from segxal_jax.pool.ledger import Subset
+from segxal_jax.pool.sources import Subset
 from segxal_jax.pool.streaming import View
-from segxal_jax.queries import regions
+from segxal_jax.queries import region_selectors, regions
 from segxal_jax.uncertainty.gradient_embedding import (
   GradientOptions,
   classifier,
 )
-
-
-class SegmentationOnly(FSNet):
-  """S without a failure network, in the form that the training step takes."""
-
-  def init(self, seed: int, image_size: tuple[int, int]) -> tuple[Tree, Tree]:
-    """As `FSNet.init`, with nothing under 'failure'."""
-    images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
-    s = initializers.host_init(self.segmentation, seed, images)
-    return (
-      {'segmentation': s['params'], 'failure': {}},
-      {'segmentation': s.get('batch_stats', {}), 'failure': {}},
-    )
-
-
-def model(config: Any) -> FSNet:
-  """S, and F if it is trained.
-
-  Raises:
-    UserError: S cannot work at `config.image_size`.
-  """
-  networks = network_builders.model(config)
-  if config.phase2_steps:
-    return networks
-  return SegmentationOnly(**{
-    field.name: getattr(networks, field.name)
-    for field in dataclasses.fields(networks)
-  })  # fmt: skip
 
 
 def _training_split(config: Any) -> Source:
@@ -128,7 +95,7 @@ def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
       f'config.pool.folds is {count}, more than the {len(source)} images of '
       'the pool.'
     )
-  maps = (np.asarray(source[place]['label']) for place in range(len(source)))
+  maps = (np.asarray(source[index]['label']) for index in range(len(source)))
   mine = stratified_folds.of_pool(maps, count) == number
   return (
     Subset(source, np.flatnonzero(~mine).tolist()),
@@ -166,7 +133,7 @@ def num_initial(config: Any, pool_size: int) -> int:
 
 
 def num_query(config: Any, pool_size: int) -> int:
-  """Images asked about in a cycle."""
+  """Images that a cycle queries."""
   return _count(config.pool.num_query, config.pool.query_percent, pool_size)
 
 
@@ -206,7 +173,10 @@ def explain_options(config: Any) -> ExplainOptions:
 def _gradient_options(config: Any) -> GradientOptions | None:
   """Of the strategies whose vectors are gradients."""
   strategy = acquisition.create(config.acquisition.strategy)
-  if not strategy.needs_embedding or strategy.means.embedding != 'gradient':
+  if (
+    not strategy.needs_embedding
+    or strategy.requirements.embedding != 'gradient'
+  ):
     return None
   return GradientOptions(
     classifier=classifier(config), dims=config.acquisition.gradient_dims
@@ -223,6 +193,51 @@ def region_options(config: Any) -> regions.RegionOptions:
     patch=options.patch,
     count=options.count,
   )
+
+
+def region_selector(config: Any) -> region_selectors.RegionSelector:
+  """What selects regions within the images of a query.
+
+  Raises:
+    UserError: the oracle cannot label single pixels.
+  """
+  options = config.acquisition
+  granularity = acquisition.create(options.strategy).requirements.granularity
+  if granularity == 'regions':
+    return region_selectors.RankedRegions(region_options(config))
+  if config.oracle.kind != 'simulated_human':
+    raise UserError(
+      f'config.acquisition.strategy={options.strategy} queries {granularity}, '
+      f'which config.oracle.kind={config.oracle.kind} cannot label: set it to '
+      'simulated_human.'
+    )
+  if granularity == 'pixels':
+    return region_selectors.Pixels(options.pixels, options.pixel_share)
+  if granularity == 'windows':
+    return region_selectors.Windows(config.regions.count, options.window)
+  if granularity == 'cells':
+    return region_selectors.Cells(config.regions.count, options.cell)
+  raise ValueError(f'unknown query granularity {granularity!r}')
+
+
+def oracle(config: Any, folder: Path | None = None) -> oracles.Oracle:
+  """Who answers the queries of the config's strategy.
+
+  Args:
+    config: of the run.
+    folder: of what the oracle must remember; None only checks the options.
+
+  Returns:
+    The oracle that `config.oracle` names, or, where single pixels are
+    queried, the same simulated person with a label for exactly those.
+
+  Raises:
+    UserError: there is no such oracle, or it cannot work like this.
+  """
+  named = oracles.create(config.oracle, config.seed, folder)
+  if region_selector(config).exact:
+    return simulated_clicks.SparseHuman.create(config.oracle, config.seed)
+  return named
 
 
 def usable(config: Any) -> np.ndarray:

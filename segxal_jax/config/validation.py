@@ -5,8 +5,8 @@ from typing import Any
 from common_lib.errors import UserError
 from fsnet_jax.config import resolution, validation
 from segxal_jax import acquisition, depth, learners, oracles
+from segxal_jax.config import builders
 from segxal_jax.config.fields import FIELDS
-from segxal_jax.queries import region_selectors
 from segxal_jax.uncertainty import gradient_embedding
 
 
@@ -56,16 +56,16 @@ def _check_explanation(config: Any) -> None:
     )
 
 
-def _check_companions(config: Any) -> None:
-  asked = config.acquisition
-  if asked.vaal_side % 16:
+def _check_auxiliary_models(config: Any) -> None:
+  options = config.acquisition
+  if options.vaal_side % 16:
     raise UserError(
-      f'config.acquisition.vaal_side is {asked.vaal_side}: it must be a '
+      f'config.acquisition.vaal_side is {options.vaal_side}: it must be a '
       'multiple of 16.'
     )
-  if asked.ensemble < 2 and asked.strategy.startswith('ensemble'):
+  if options.ensemble < 2 and options.strategy.startswith('ensemble'):
     raise UserError(
-      f'config.acquisition.ensemble is {asked.ensemble}: a committee has at '
+      f'config.acquisition.ensemble is {options.ensemble}: a committee has at '
       'least 2 members.'
     )
 
@@ -108,13 +108,13 @@ def check(config: Any) -> None:
   validation.check_together(config)
   _check_folds(config)
   _check_explanation(config)
-  _check_companions(config)
+  _check_auxiliary_models(config)
   _check_beginning(config)
   _check_end(config)
   strategy = acquisition.create(config.acquisition.strategy)
-  region_selectors.create(config, strategy.means.asks)
+  builders.region_selector(config)
   learners.create(config)
-  if strategy.means.embedding == 'gradient':
+  if strategy.requirements.embedding == 'gradient':
     gradient_embedding.classifier(config)
   oracles.create(config.oracle, config.seed)
   depth.create(config.depth)

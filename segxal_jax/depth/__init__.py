@@ -64,7 +64,7 @@ def create(options: Any) -> DepthProvider:
   """The provider that `config.depth` names.
 
   Raises:
-    UserError: there is no such provider, or it cannot be used as asked.
+    UserError: there is no such provider, or it cannot be used as configured.
   """
   if options.provider not in PROVIDERS:
     raise UserError(

@@ -20,7 +20,7 @@ from segxal_jax.depth import DepthProvider
 
 
 class CachedDepth:
-  """Another provider, asked once an image."""
+  """Another provider, computed once an image."""
 
   needs_dataset_depth = False
   fingerprint = ''

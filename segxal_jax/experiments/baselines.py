@@ -1,11 +1,11 @@
-"""What active learning is held against: random shares, and the whole pool.
+"""Baselines of active learning: random shares, and the whole pool.
 
 Two kinds of cells. A share of the pool, drawn at random, is labelled whole by
 the ground truth (the data-fraction ablation); the seed alone orders the
 images, so a larger share contains the smaller ones of its seed, and the first
 cycle of a loop with that seed is one of them. And the whole pool in k
-stratified folds, each left out of one training and tested on (the fully
-supervised reference). Each is a run of the loop that asks nothing.
+stratified folds, each left out of one training and tested on (full
+supervision). Each is a run of the loop without queries.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from segxal_jax.config import builders, validation
 from segxal_jax.experiments import run_grid
-from segxal_jax.experiments.results import Results
 from segxal_jax.loop.driver import run_loop
+from segxal_jax.report.across_runs import Results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +121,8 @@ def _check(config: Any) -> None:
       )
   if config.pool.folds:
     raise UserError(
-      'config.pool.folds is set by the cells: leave it 0, and say how many '
-      'by config.reference.folds.'
+      'config.pool.folds is set by the cells: leave it 0, and set their '
+      'number by config.reference.folds.'
     )
 
 
@@ -175,12 +175,12 @@ def run_cells(found: Sequence[Cell], workdir: Path) -> None:
   """Runs every cell to its end.
 
   Raises:
-    Interrupted: stopped; the same command goes on.
+    Interrupted: stopped; the same command resumes.
   """
-  for place, cell in enumerate(found, 1):
+  for number, cell in enumerate(found, 1):
     kind = 'fold' if cell.config.pool.folds else 'seed'
     shown = cell.number + (kind == 'fold')
-    say(f'cell {place} of {len(found)}: {cell.title}, {kind} {shown}')
+    say(f'cell {number} of {len(found)}: {cell.title}, {kind} {shown}')
     run_loop(cell.config, _folder(cell, workdir))
 
 

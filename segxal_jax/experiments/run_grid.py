@@ -1,6 +1,6 @@
 """What every grid of runs shares: a cell is a run in a folder of its own.
 
-Each is resumable by itself, so the same command goes on with the one that was
+Each is resumable by itself, so the same command resumes the one that was
 interrupted, and a report shows those that are done.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 import jax
 
 from fsnet_jax.runtime.distributed import barrier
-from segxal_jax.experiments import collect
-from segxal_jax.experiments.results import Cycles, Results
+from segxal_jax.report import metrics_json
+from segxal_jax.report.across_runs import Cycles, Results
 
 # Of a grid's workdir.
 FOLDER = 'cells'
@@ -44,9 +44,9 @@ def config_of(config: Any, seed: int, changes: Mapping[str, Any]) -> Any:
 
 
 def exists(folder: Path) -> bool:
-  """Whether a cell has been begun, as all processes see it; a collective."""
+  """Whether a cell has been begun, equal on all processes; a collective."""
   found = folder.exists()
-  # Nobody makes it before everybody has looked.
+  # No process makes it before all have checked.
   barrier('cell')
   return found
 
@@ -69,6 +69,6 @@ def results(cells: Iterable[tuple[str, int, Path]]) -> Results:
   """
   found: dict[str, dict[int, Cycles]] = {}
   for title, number, folder in cells:
-    if collect.is_done(folder):
-      found.setdefault(title, {})[number] = collect.cycles(folder)
+    if metrics_json.is_done(folder):
+      found.setdefault(title, {})[number] = metrics_json.cycles(folder)
   return found

@@ -1,1 +1,1 @@
-"""Why an image is asked for: Grad-CAM, proximity, EEM."""
+"""Why an image is queried: Grad-CAM, proximity, EEM."""

@@ -55,7 +55,7 @@ def image_score(
   """One number for each image: the mean of its mask.
 
   Args:
-    mask: any map, higher = ask here.
+    mask: any map; higher = label this first.
     usable: pixels that count (not those of the ego vehicle).
     top_share: mean of the largest values only, this share of the image's
       pixels; 1 = all.

@@ -1,4 +1,4 @@
-"""Weights of the error mask, learnt: which of its parts foretell errors?
+"""Weights of the error mask, learnt: which of its parts predict errors?
 
 The paper sets alpha = beta = 0.5. Here they are the coefficients, none of
 them negative, of a logistic regression of "this pixel is wrong" on the maps,
@@ -27,7 +27,7 @@ def fit(
     wrong: whether the prediction is wrong there.
 
   Returns:
-    float64 weights, or None where no part foretells errors: there are none,
+    float64 weights, or None where no part predicts errors: there are none,
     nothing but errors, or every part is lower where S is wrong.
   """
   if not len(wrong) or wrong.all() or not wrong.any():

@@ -1,4 +1,4 @@
-"""From depth to proximity, and the depth-informed image (paper 3.2 ii).
+"""From depth to proximity and attention (paper 3.2 ii).
 
 Proximity is in [0, 1], 1 = nearest. The paper does not say how depth becomes
 attention; every choice here is in docs/architecture.md.
@@ -94,10 +94,3 @@ def near_field(
   if positive.size == 0:
     return near
   return np.where(near >= otsu_threshold(positive), near, 0).astype(np.float32)
-
-
-def depth_informed(
-  images: Float[np.ndarray, '*b h w 3'], near: Float[np.ndarray, '*b h w']
-) -> Float[np.ndarray, '*b h w 3']:
-  """RGB times attention: what is far becomes black, before normalisation."""
-  return images * near[..., None]

@@ -1,8 +1,8 @@
 """The compiled pass over pool images: maps, and the numbers they give.
 
-One forward pass of the image and, where the error mask is wanted, one of the
-depth-informed image with the backward pass of its Grad-CAM. What is not asked
-for is not computed.
+One forward pass of the image and, where the error mask is needed, one of the
+depth-informed image with the backward pass of its Grad-CAM. What is not needed
+is not computed.
 """
 
 import dataclasses
@@ -29,19 +29,8 @@ _UNCERTAINTY = {
   'margin': pixelwise.margin,
   'least_confidence': pixelwise.least_confidence,
 }
-# What an acquisition strategy can ask for.
-SCORES = (
-  *_UNCERTAINTY,
-  *committee.MEASURES,
-  'ripu',
-  'eem',
-  'failure',
-  'difficulty_entropy',
-)
 # What the error mask is a weighted mean of.
 PARTS = ('pae', 'entropy', 'failure')
-# The maps that can rank the parts of an image.
-GUIDES = (*_UNCERTAINTY, 'ripu', 'eem')
 
 Batch = Mapping[str, Array]
 
@@ -51,7 +40,7 @@ class ExplainOptions:
   """How images are explained and scored.
 
   Attributes:
-    layer: that Grad-CAM looks at; see `gradcam.grad_cam`.
+    layer: whose activation Grad-CAM weights; see `gradcam.grad_cam`.
     cam: how its map is formed.
     near_target: whether only pixels of the near field count in its target.
     alpha: weight of PAE in the error mask.
@@ -149,10 +138,10 @@ def weighted_mask(
     float32 weighted mean.
   """
   there = [i for i, name in enumerate(PARTS) if name in maps]
-  chosen = weights[:, jnp.array(there)]
+  used = weights[:, jnp.array(there)]
   stacked = jnp.stack([maps[PARTS[i]] for i in there], axis=-1)
-  total = jnp.einsum('bhwk,bk->bhw', stacked, chosen)
-  return total / jnp.sum(chosen, axis=-1)[:, None, None]
+  total = jnp.einsum('bhwk,bk->bhw', stacked, used)
+  return total / jnp.sum(used, axis=-1)[:, None, None]
 
 
 def _failure(model: FSNet, params, batch_stats, images) -> Array:
@@ -165,7 +154,7 @@ def _failure(model: FSNet, params, batch_stats, images) -> Array:
 def _score_maps(
   model, options, scores, params, batch_stats, batch, logits, key
 ) -> dict[str, Array]:
-  """The maps [b h w] whose means are asked for."""
+  """The maps [b h w] whose means are needed."""
   images = batch['image'].astype(jnp.float32)
   maps = {
     name: _UNCERTAINTY[name](logits) for name in scores if name in _UNCERTAINTY
@@ -197,12 +186,14 @@ def make_score_step(
   scores: tuple[str, ...],
   embedding: bool,
 ) -> Callable[[Any, Any, Batch, Any], dict[str, Array]]:
-  """Numbers for each image of a batch, from which a strategy chooses.
+  """Numbers for each image of a batch, by which a strategy selects.
 
   Args:
     model: S and, for 'failure', F.
     options: see `ExplainOptions`.
-    scores: of `SCORES`.
+    scores: what a strategy needs: 'entropy', 'margin', 'least_confidence',
+      of `committee.MEASURES`, 'ripu', 'eem', 'failure' or
+      'difficulty_entropy'.
     embedding: whether a vector an image is wanted (see `ExplainOptions`).
 
   Returns:
@@ -251,7 +242,8 @@ def make_maps_step(
   Args:
     model: S and, if it has a weight, F.
     options: see `ExplainOptions`.
-    guide: of `GUIDES`: the map that ranks the parts of the image.
+    guide: the map that ranks regions: 'entropy', 'margin',
+      'least_confidence', 'ripu' or 'eem'.
 
   Returns:
     `(params, batch_stats, batch) -> maps`, all [b h w]: `prediction` uint8,

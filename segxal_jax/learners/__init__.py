@@ -1,8 +1,8 @@
 """How S is trained: one file a way, one protocol, one table.
 
-A learner composes with any segmentation network. It never touches the
-training loop: it gives the loop its networks, its optimiser, its compiled
-step and its images, each made from the usual one.
+A learner composes with any segmentation network. The training loop does not
+depend on it: it provides the networks, the optimiser, the step and whether
+unlabelled images are used, each made from the usual one.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ def create(config: Any) -> Learner:
   """The learner that the config's strategy needs.
 
   Raises:
-    UserError: the config asks for something that it cannot do.
+    UserError: the learner cannot work as configured.
   """
   from segxal_jax import acquisition
 
   strategy = acquisition.create(config.acquisition.strategy)
-  learner = LEARNERS[strategy.means.learner](config)
+  learner = LEARNERS[strategy.requirements.learner](config)
   learner.check()
   return learner

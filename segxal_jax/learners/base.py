@@ -15,7 +15,7 @@ from fsnet_jax.steps.train_step import (
   TrainState,
   make_train_step,
 )
-from segxal_jax.config import builders
+from segxal_jax.learners import networks
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Scalars]]
 
@@ -34,7 +34,7 @@ class Learner(Protocol):
   needs_unlabelled: bool
 
   def check(self) -> None:
-    """Raises UserError where the config asks for what it cannot do."""
+    """Raises UserError where it cannot work as configured."""
     ...
 
   def model(self) -> FSNet:
@@ -57,8 +57,8 @@ class Learner(Protocol):
     """The update of a phase, to be compiled by the caller."""
     ...
 
-  def asking_params(self, state: TrainState) -> Any:
-    """The parameters of the network that looks at the pool."""
+  def scoring_params(self, state: TrainState) -> Any:
+    """The parameters with which the pool is scored."""
     ...
 
 
@@ -77,7 +77,7 @@ class Plain:
 
   def model(self) -> FSNet:
     """See `Learner`."""
-    return builders.model(self._config)
+    return networks.model(self._config)
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """See `Learner`."""
@@ -106,6 +106,6 @@ class Plain:
       accumulate_steps=self._config.accumulate_steps,
     )
 
-  def asking_params(self, state: TrainState) -> Any:
+  def scoring_params(self, state: TrainState) -> Any:
     """See `Learner`."""
     return state.params

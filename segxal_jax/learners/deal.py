@@ -1,7 +1,7 @@
 """DEAL: a branch that learns where S errs (Xie et al., ACCV 2020).
 
-The branch looks at S's class probabilities through an attention between
-pixels of like probabilities, and gives each pixel a difficulty. It stands in
+The branch applies an attention between pixels of like probabilities to S's
+class probabilities, and gives each pixel a difficulty. It stands in
 the place of FSNet's F, whose contract it meets, so that any S trains with it
 by the usual joint step: L = L_CE + L_dif from the first step on, L_dif
 training S too.

@@ -1,12 +1,12 @@
-"""A mean teacher that labels what nobody has labelled (S4AL, approximate).
+"""A mean teacher that labels what has no label (S4AL, approximate).
 
-S4AL (Rangnekar et al., WACV 2023) trains with pseudo-labels and asks about
+S4AL (Rangnekar et al., WACV 2023) trains with pseudo-labels and queries
 regions; its code cannot be had, so this follows its successor's where that
 is known and Tarvainen and Valpola (2017) elsewhere: the teacher is the moving
 average of S's parameters, it labels every pixel without a label where it is
 sure, and half of the images are of D^U. The average lives in the optimiser's
 state, and the labels are completed before the usual step, so neither loop nor
-checkpoint knows.
+checkpoint depends on it.
 """
 
 from typing import Any, NamedTuple
@@ -100,21 +100,21 @@ class MeanTeacher(Plain):
   def train_step(self, model: FSNet, phase: int) -> Step:
     """See `Learner`.
 
-    The teacher uses S's running statistics of batch norm and sees the same
-    image as S, without the successor's three scales.
+    The teacher uses S's running statistics of batch norm and the same image
+    as S, without the successor's three scales.
     """
     student_step = super().train_step(model, phase)
     apply = logits_fn(model)
     confidence = self._config.acquisition.teacher_confidence
 
     def train_step(state, batch):
-      variables = variables_of(self.asking_params(state), state.batch_stats)
+      variables = variables_of(self.scoring_params(state), state.batch_stats)
       logits = apply(variables, batch['image'].astype(jnp.float32))
       label = completed(batch['label'], logits, confidence)
       return student_step(state, {**batch, 'label': label})
 
     return train_step
 
-  def asking_params(self, state: TrainState) -> Any:
+  def scoring_params(self, state: TrainState) -> Any:
     """See `Learner`: the teacher's."""
     return state.opt_state.average

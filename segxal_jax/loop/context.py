@@ -21,14 +21,13 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.datasets.base import Source
 from input_pipeline.loader import BatchIterator, train_loader
-from segxal_jax import learners, oracles
+from segxal_jax import learners
 from segxal_jax.acquisition import view_requirements
 from segxal_jax.config import builders
 from segxal_jax.loop import cycle_files, position
 from segxal_jax.loop.state import LoopState
-from segxal_jax.oracles import simulated_clicks
-from segxal_jax.pool.ledger import AnnotatedSource, Ledger
-from segxal_jax.pool.mixed_source import HalfUnlabelled
+from segxal_jax.pool.ledger import Ledger
+from segxal_jax.pool.sources import labelled_source
 
 
 class Run:
@@ -45,7 +44,7 @@ class Run:
     fold: what is tested on beside the test sets, if the pool has folds.
     ledger: who labelled what.
     oracle: who answers.
-    stop: whether somebody asked to stop.
+    stop: whether a stop was requested.
   """
 
   def __init__(self, config: Any, workdir: Path, stop: StopRequest):
@@ -60,8 +59,7 @@ class Run:
     self.ledger = Ledger(
       workdir / 'pool', _ids(self.pool), read_only=jax.process_index() > 0
     )
-    self.oracle = oracles.create(config.oracle, config.seed, workdir / 'oracle')
-    self.oracle = simulated_clicks.answering(config, self.oracle)
+    self.oracle = builders.oracle(config, workdir / 'oracle')
     self.writer = create_writer(workdir)
     self._checkpoints = Checkpoints(workdir)
     self._steps: dict[str, Any] = {}
@@ -140,17 +138,13 @@ class Run:
 
   def _make_iterator(self, cycle: int, *member: int) -> BatchIterator:
     config = self.config
-    labelled = self.ledger.labelled(cycle)
-    files = [
-      (index, str(self.ledger.path(annotation)), annotation.sha256)
-      for index, annotation in labelled.items()
-    ]
-    source: Source = AnnotatedSource(self.pool, files)
-    if self.learner.needs_unlabelled:
-      rest = [i for i in range(len(self.pool)) if i not in labelled]
-      source = HalfUnlabelled(source, self.pool, rest)
     return train_loader(
-      source,
+      labelled_source(
+        self.pool,
+        self.ledger,
+        cycle,
+        with_unlabelled=self.learner.needs_unlabelled,
+      ),
       batch_size=config.batch_size,
       seed=random_streams.derived(config.seed, 'batches', cycle, *member),
       process_index=jax.process_index(),
@@ -224,7 +218,7 @@ class Run:
     if found is None or not self._is_trained(restored.step):
       return saved
     later = LoopState.restored(found, trained)
-    if later.place <= saved.place:
+    if later.progress <= saved.progress:
       return saved
     if later.cycle > saved.cycle:
       # Of the next cycle, however far the run once was.
@@ -239,7 +233,7 @@ class Run:
     return step % self.steps_per_cycle == 0
 
   def _batches_at(self, step: int) -> BatchIterator | None:
-    """The batches that training goes on with, before they are set there."""
+    """The batches that training resumes with, before they are set there."""
     if self._iterator is not None:
       # An attempt at a damaged checkpoint may have moved it.
       self._iterator[1].close()
@@ -255,7 +249,7 @@ class Run:
       self.ledger.refresh()
 
   def check_stop(self, what: str) -> None:
-    """Raises Interrupted if somebody asked to stop; nothing is lost."""
+    """Raises Interrupted if a stop was requested; nothing is lost."""
     if self.stop.requested_anywhere():
       raise Interrupted(
         f'Interrupted by {self.stop.signal_name} while {what}: run the same '

@@ -1,8 +1,8 @@
 """What the stages of a cycle leave for each other, written and read back.
 
-Everything is compared with its checksum and looked at before it is used:
+Everything is compared with its checksum and checked before it is used:
 `metrics.json` of each measured cycle, `weights.json` (the fitted weights of
-the error mask) and `scores.npz` (what is known of the images looked at). Maps
+the error mask) and `scores.npz` (what is known of the images scored). Maps
 and regions of single images are in `queries.storage`.
 """
 
@@ -61,11 +61,11 @@ def measured_cycles(workdir: Path) -> int:
 
 
 def _reached(workdir: Path) -> int:
-  """The last measured cycle as `position.json` knows it; 0 if it does not."""
+  """The last measured cycle as `position.json` knows it; 0 if it has none."""
   path = workdir / 'position.json'
   if not path.exists():
     return 0
-  fix = 'delete it, and the run goes on from its last checkpoint'
+  fix = 'delete it, and the run resumes from its last checkpoint'
   found = files.read_json_object(path, what='where a run stands', fix=fix)
   cycle, stage = found.get('cycle'), found.get('stage')
   if type(cycle) is not int or not isinstance(stage, str):
@@ -166,13 +166,13 @@ def read_weights(workdir: Path, cycle: int) -> dict[str, float]:
 def write_scores(
   workdir: Path, cycle: int, arrays: Mapping[str, np.ndarray]
 ) -> None:
-  """Writes what a strategy needs of the images looked at.
+  """Writes what a strategy needs of the images scored.
 
   Args:
     workdir: of the run.
     cycle: of the loop.
-    arrays: `index` [n], places in the pool, ascending, and by name numbers
-      [n] of each image, or its `embedding` [n k]; `centres` [m k].
+    arrays: `index` [n], of the images in the pool, ascending, and by name
+      numbers [n] of each image, or its `embedding` [n k]; `centres` [m k].
   """
   content = io.BytesIO()
   # No array is named allow_pickle, which is NumPy's own keyword.
@@ -214,7 +214,7 @@ def _problem_of_scores(
     return f'it lacks {min(missing)}'
   index = arrays['index']
   if index.ndim != 1 or index.dtype.kind != 'i':
-    return 'its index is no list of places'
+    return 'its index is no list of whole numbers'
   if len(index) and not 0 <= index.min() <= index.max() < pool_images:
     return f'it names images that a pool of {pool_images} does not have'
   if np.any(index[1:] <= index[:-1]):

@@ -1,6 +1,6 @@
 """The driver: state -> next state, a checkpoint after each stage.
 
-Killed at any moment, the same command goes on from the last checkpoint and
+Killed at any moment, the same command resumes from the last checkpoint and
 ends in the same state: stages are functions of state, ledger and data, and
 the ledger gives a stage only what is before it.
 """
@@ -31,7 +31,7 @@ class Finished:
   """How a loop ended.
 
   Attributes:
-    cycles: last cycle, which was trained and measured but not asked.
+    cycles: last cycle, which was trained and measured but queried nothing.
     reason: the stopping rule, in words.
   """
 
@@ -83,11 +83,11 @@ def run_loop(
 
 
 def seed_set(run: Run) -> list[int]:
-  """Places of the images that are labelled from the start, ascending."""
+  """Indices of the images that are labelled from the start, ascending."""
   size = len(run.pool)
   rng = random_streams.generator(run.config.seed, 'seed_set')
-  chosen = rng.permutation(size)[: builders.num_initial(run.config, size)]
-  return sorted(int(index) for index in chosen)
+  drawn = rng.permutation(size)[: builders.num_initial(run.config, size)]
+  return sorted(int(index) for index in drawn)
 
 
 def _first_state(run: Run) -> LoopState:

@@ -13,7 +13,7 @@ _FILE = 'position.json'
 _CHECKSUM = 'checksum'
 _LONGEST_REASON = 1000
 _FIX = (
-  'delete it, and the same command goes on from the newest checkpoint, with '
+  'delete it, and the same command resumes from the newest checkpoint, with '
   'the same result'
 )
 
@@ -64,7 +64,7 @@ def _problem(position: Position) -> str | None:
     return 'its stage is none'
   queried = position['queried']
   if not isinstance(queried, list) or not all(map(_is_count, queried)):
-    return 'its queried are no places in the pool'
+    return 'its queried are no indices of images'
   if len(set(queried)) < len(queried):
     return 'its queried name an image twice'
   reason = position['reason']
@@ -96,14 +96,13 @@ def check_fits(
     furthest: step of the last checkpoint, damaged or not, or None.
     steps_per_cycle: training steps of a cycle.
   """
-  place = (
+  where = (
     f'{workdir / _FILE} stands at cycle {position["cycle"]}, stage '
     f'{position["stage"]!r}'
   )
   if any(index >= pool_size for index in position['queried']):
     raise UserError(
-      f'{place} and asks about images beyond the {pool_size} of the pool: '
-      f'{_FIX}.'
+      f'{where} and queries images beyond the {pool_size} of the pool: {_FIX}.'
     )
   cycle, stage = position['cycle'], position['stage']
   # Steps that were trained before a run could stand there.
@@ -115,6 +114,6 @@ def check_fits(
       else f'the last checkpoint is of step {furthest}'
     )
     raise UserError(
-      f'{place}, which is after {trained} training steps, but {have}: put the '
+      f'{where}, which is after {trained} training steps, but {have}: put the '
       f'missing checkpoints back, or {_FIX}.'
     )

@@ -28,7 +28,7 @@ def read(workdir: Path) -> dict[int, dict[str, float]]:
   """Seconds by cycle and stage.
 
   Of a stage that ran twice, the last time; a stage that was interrupted and
-  went on counts from there. A line torn by a kill, or damaged, is passed over:
+  resumed counts from there. A line torn by a kill, or damaged, is passed over:
   nothing depends on it.
   """
   seconds: dict[int, dict[str, float]] = {}

@@ -20,7 +20,7 @@ class LoopState:
   Attributes:
     cycle: from 1; cycle c trains on what was accepted before it.
     stage: the next one to run, of `STAGES`, or `DONE`.
-    queried: places in the pool that this cycle asks about, in order.
+    queried: indices of the images that this cycle queries, in order.
     reason: why the loop ended.
     train: state of the networks; its step is 0 where training of the cycle
       has not begun.
@@ -33,7 +33,7 @@ class LoopState:
   train: TrainState
 
   @property
-  def place(self) -> tuple[int, int]:
+  def progress(self) -> tuple[int, int]:
     """Cycle and number of the stage: larger = later in the run."""
     return self.cycle, (*STAGES, DONE).index(self.stage)
 

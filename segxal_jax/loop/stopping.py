@@ -1,4 +1,4 @@
-"""When the loop ends, in words for the report, or None to go on."""
+"""When the loop ends, in words for the report, or None if it does not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,5 +45,5 @@ def plateau(options: Any, scores: Sequence[float | None]) -> str | None:
 
 
 def pool_empty(unlabelled: int) -> str | None:
-  """No image is left to ask about."""
+  """No image is left to query."""
   return None if unlabelled else 'every image of the pool is labelled'

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from common_lib.errors import UserError
-from segxal_jax.oracles.base import Answer, Oracle, Question
+from segxal_jax.oracles.base import Oracle
 from segxal_jax.oracles.full_image import FullImage
 from segxal_jax.oracles.gt_patch import GroundTruthPatches
 from segxal_jax.oracles.label_studio import LabelStudio
@@ -24,7 +24,7 @@ ORACLES: dict[str, type[Oracle]] = {
   )
 }
 
-__all__ = ['ORACLES', 'Answer', 'Oracle', 'Question', 'create']
+__all__ = ['ORACLES', 'Oracle', 'create']
 
 
 def create(options: Any, seed: int, folder: Path | None = None) -> Oracle:

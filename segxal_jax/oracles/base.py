@@ -1,68 +1,14 @@
-"""What an oracle is: it is asked about an image and answers with labels."""
+"""What an oracle is: it answers a question about an image with labels."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, UInt8
+from jaxtyping import UInt8
 
 from common_lib.class_table import VOID
-from segxal_jax.pool.ledger import Cost
-from segxal_jax.queries.regions import Region
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-  """What an oracle gets to see of one image.
-
-  Attributes:
-    cycle: of the loop.
-    index: place in the pool.
-    id: name of the image.
-    image: RGB.
-    prediction: classes that the network gave.
-    confidence: probability of those classes.
-    eem: the error mask, in [0, 1], higher = look here.
-    usable: False on the ego vehicle: nobody is asked about it.
-    segments: numbers of the regions that the image is cut into.
-    regions: those that are asked about, most doubtful first, each with its
-      prompt point.
-    parts: what `eem` is the weighted mean of, weights included: 'proximity',
-      'entropy' and 'failure', those that have a weight; empty where the
-      strategy points by another map.
-  """
-
-  cycle: int
-  index: int
-  id: str
-  image: UInt8[np.ndarray, 'h w 3']
-  prediction: UInt8[np.ndarray, 'h w']
-  confidence: Float[np.ndarray, 'h w']
-  eem: Float[np.ndarray, 'h w']
-  usable: Bool[np.ndarray, 'h w']
-  segments: Int32[np.ndarray, 'h w']
-  regions: Sequence[Region]
-  parts: Mapping[str, Float[np.ndarray, '_h _w']] = dataclasses.field(
-    default_factory=dict
-  )
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-  """What an oracle says.
-
-  Attributes:
-    label: classes, 255 = void: nothing is learnt there.
-    asked: pixels whose label comes from the oracle; the rest is whatever
-      `fill` made of the network's own prediction.
-    cost: see `pool.Cost`.
-  """
-
-  label: UInt8[np.ndarray, 'h w']
-  asked: Bool[np.ndarray, 'h w']
-  cost: Cost
+from segxal_jax.queries.types import Answer, Question
 
 
 @runtime_checkable
@@ -108,7 +54,7 @@ class Oracle(Protocol):
     published must not be published twice.
 
     Raises:
-      Interrupted: nobody can be reached now.
+      Interrupted: no answerer can be reached now.
     """
     ...
 
@@ -122,8 +68,8 @@ class Oracle(Protocol):
       truth: the ground truth if `needs_truth`, else None.
 
     Returns:
-      The answer, or None if it is not there yet: the loop then saves and
-      stops, and asks again when it is run again.
+      The answer, or None if there is none yet: the loop then saves and
+      stops, and repeats the question when it is resumed.
     """
     ...
 
@@ -131,17 +77,17 @@ class Oracle(Protocol):
 def fill(
   question: Question, rest: str, min_confidence: float
 ) -> UInt8[np.ndarray, 'h w']:
-  """What stands where the oracle is not asked.
+  """The label outside the regions that the oracle answers for.
 
   Args:
     question: about the image.
-    rest: 'prediction' keeps what the network said (the paper's re-annotated
+    rest: 'prediction' keeps the network's classes (the paper's re-annotated
       mask), 'confident' keeps it where its probability is at least
       `min_confidence`, 'void' keeps nothing.
     min_confidence: of 'confident'.
 
   Raises:
-    ValueError: another word.
+    ValueError: another value.
   """
   if rest == 'prediction':
     return question.prediction.copy()

@@ -8,8 +8,8 @@ import numpy as np
 
 from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 
 def whole_image(truth: np.ndarray) -> Answer:
@@ -20,7 +20,7 @@ def whole_image(truth: np.ndarray) -> Answer:
 
 
 class FullImage:
-  """The ground truth, wherever the error mask points."""
+  """The ground truth, whatever the selected regions."""
 
   name = 'full_image'
   title = 'whole image (ground truth)'

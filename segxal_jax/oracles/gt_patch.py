@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from common_lib.class_table import VOID
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Answer, Question
 
 
 class GroundTruthPatches:
@@ -49,8 +50,8 @@ class GroundTruthPatches:
     """See `Oracle`; a click for each class of each patch."""
     assert truth is not None  # `needs_truth` asks for it.
     patches = regions.patches(truth.shape, self._patch)
-    chosen = regions.doubtful(question.eem, patches, question.usable)
-    pasted = np.isin(patches, chosen) & question.usable
+    selected = regions.doubtful(question.eem, patches, question.usable)
+    pasted = np.isin(patches, selected) & question.usable
     label = fill(question, self._rest, self._min_confidence)
     label[pasted] = truth[pasted]
     asked = pasted & (truth != VOID)

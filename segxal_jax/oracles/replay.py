@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from common_lib.console import say
 from common_lib.errors import UserError
-from segxal_jax.oracles.base import Answer, Question
 from segxal_jax.pool import entries
 from segxal_jax.pool.annotation_files import read_annotation
 from segxal_jax.pool.entries import Annotation
 from segxal_jax.pool.journal import Journal
 from segxal_jax.pool.ledger import SEED_CYCLE
+from segxal_jax.queries.types import Answer, Question
 
 
 class Replay:
   """Gives each question the answer that a run's ledger holds.
 
-  It asks nobody and needs no server. The run that it answers must ask the
+  It needs neither people nor a server. The run that it answers must have the
   same questions: the same config but for the oracle, the same data and the
   same kind of machine.
   """
@@ -61,7 +62,7 @@ class Replay:
     return cls(Path(options.recorded) / 'pool')
 
   def _recorded(self) -> list[Annotation]:
-    """The answers to questions; those of the seed set were never asked."""
+    """The answers to questions; those of the seed set answer none."""
     try:
       self._path.stat()
     except OSError as error:
@@ -81,6 +82,8 @@ class Replay:
       except entries.BadValue as error:
         problem = error
       raise journal.damaged(number, entry, problem)
+    if journal.note:
+      say(journal.note)
     return [entry for entry in found if entry.cycle != SEED_CYCLE]
 
   def publish(self, questions: Sequence[Question]) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 
 class SelfPseudo:
-  """Classes where the network is sure, void elsewhere; no ground truth."""
+  """Confident predictions, void outside them; no ground truth."""
 
   name = 'self_pseudo'
   title = "the network's own confident labels"
@@ -32,7 +33,7 @@ class SelfPseudo:
     """Nothing to do: it answers at once."""
 
   def answer(self, question: Question, truth: np.ndarray | None) -> Answer:
-    """See `Oracle`; nobody is asked and nothing is paid."""
+    """See `Oracle`; it costs nothing."""
     del truth
     label = fill(question, 'confident', self._min_confidence)
     return Answer(label, np.zeros(label.shape, bool), Cost())

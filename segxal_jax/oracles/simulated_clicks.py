@@ -1,4 +1,4 @@
-"""A person who names the classes of exactly the pixels that are asked about.
+"""A person who names the classes of exactly the selected pixels.
 
 No outline is drawn: a pixel is one click (PixelPick), a small square one click
 for each class in it (as RIPU's budget of pixels or regions supposes).
@@ -13,17 +13,16 @@ from jaxtyping import UInt8
 
 from common_lib import random_streams
 from common_lib.class_table import VOID
-from segxal_jax import acquisition
-from segxal_jax.oracles.base import Answer, Oracle, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
-from segxal_jax.queries import region_selectors
+from segxal_jax.queries.types import Answer, Question
 
 
 class SparseHuman:
-  """The ground truth of the regions asked about and of nothing else."""
+  """The ground truth of the selected regions and of nothing else."""
 
   name = 'sparse_human'
-  title = 'simulated human (the pixels asked about)'
+  title = 'simulated human (selected pixels)'
   needs_truth = True
   where = ''
 
@@ -66,7 +65,7 @@ class SparseHuman:
   def answer(
     self, question: Question, truth: UInt8[np.ndarray, 'h w'] | None
   ) -> Answer:
-    """See `Oracle`; void costs its click but no pixel, and teaches nothing."""
+    """See `Oracle`; void costs its click but no pixel, and is not learnt."""
     rng = random_streams.generator(
       self._seed, 'sparse_human', question.cycle, question.index
     )
@@ -87,26 +86,10 @@ class SparseHuman:
   def _named(
     self, value: np.uint8, others: np.ndarray, rng: np.random.Generator
   ) -> np.uint8:
-    """The class that the person says."""
+    """The class that the person names."""
     if value == VOID or not self._wrong_class:
       return value
     wrong = others[others != value]
     if rng.random() >= self._wrong_class or not wrong.size:
       return value
     return rng.choice(wrong)
-
-
-def answering(config: Any, oracle: Oracle) -> Oracle:
-  """Who answers the questions of the config's strategy.
-
-  Args:
-    config: of the run.
-    oracle: that `config.oracle` names.
-
-  Returns:
-    It, or the same person asked about single pixels.
-  """
-  strategy = acquisition.create(config.acquisition.strategy)
-  if region_selectors.create(config, strategy.means.asks).exact:
-    return SparseHuman.create(config.oracle, config.seed)
-  return oracle

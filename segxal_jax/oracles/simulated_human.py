@@ -1,6 +1,6 @@
 """A person who outlines the objects that the prompts point at.
 
-Object-level annotation (paper 3.3): each region asked about stands for the
+Object-level annotation (paper 3.3): each selected region stands for the
 objects under it. An object is a connected part of one class of the ground
 truth; it is relabelled as a whole if the prompt point lies on it or if it
 fills a good part of the region.
@@ -16,13 +16,14 @@ import numpy as np
 from common_lib import random_streams
 from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries.regions import Region
+from segxal_jax.queries.types import Answer, Question
 
 
 class SimulatedHuman:
-  """Ground-truth objects of the regions asked about, with optional noise."""
+  """Ground-truth objects of the selected regions, with optional noise."""
 
   name = 'simulated_human'
   title = 'simulated human (objects)'
@@ -94,7 +95,7 @@ class SimulatedHuman:
   def _wanted(
     self, question: Question, truth: np.ndarray, parts: np.ndarray
   ) -> list[int]:
-    """Numbers of the objects to label, each once, in the order of asking."""
+    """Numbers of the objects to label, each once, in the regions' order."""
     wanted: dict[int, None] = {}
     for region in question.regions:
       wanted |= dict.fromkeys(self._under(region, question.segments, parts))
@@ -124,7 +125,7 @@ class SimulatedHuman:
   def _named(
     self, value: int, truth: np.ndarray, rng: np.random.Generator
   ) -> int:
-    """The class that the person says."""
+    """The class that the person names."""
     if not self._wrong_class or rng.random() >= self._wrong_class:
       return value
     others = [v for v in np.unique(truth) if v not in (value, VOID)]

@@ -18,7 +18,7 @@ _FIX = 'restore it from a backup or choose another --workdir'
 def encode(
   label: UInt8[np.ndarray, 'h w'], asked: Bool[np.ndarray, 'h w']
 ) -> bytes:
-  """A PNG: the label as grey, what was asked as opacity."""
+  """A PNG: the label as grey, the pixels answered for as opacity."""
   pixels = np.stack([label, np.where(asked, 255, 0).astype(np.uint8)], -1)
   buffer = io.BytesIO()
   Image.fromarray(pixels).save(buffer, format='png')
@@ -26,7 +26,7 @@ def encode(
 
 
 def digest(content: bytes) -> str:
-  """What the ledger says of a file's content."""
+  """The checksum of a file in the ledger."""
   return hashlib.sha256(content).hexdigest()
 
 
@@ -72,7 +72,7 @@ def read_annotation(
     of: name of the image, for the message.
 
   Returns:
-    Classes, 255 = void, and whether a pixel was asked about.
+    Classes, 255 = void, and whether the oracle answered for a pixel.
 
   Raises:
     UserError: the file is missing, damaged or another one.

@@ -27,7 +27,7 @@ class Cost:
   """What an annotation costs a person.
 
   Attributes:
-    images: images that somebody had to open.
+    images: images that a person had to open.
     pixels: pixels that got a label from the oracle; void ones are free.
     clicks: corners of the outlines drawn (see `oracles.costs`).
   """
@@ -49,10 +49,10 @@ class Annotation:
   """One answer of an oracle.
 
   Attributes:
-    cycle: in which it was asked; 0 = the seed set.
-    index: place of the image in the pool.
+    cycle: of the query; 0 = the seed set.
+    index: of the image in the pool.
     id: name of the image.
-    oracle: who answered.
+    oracle: which answered.
     file: of label and asked pixels, relative to the ledger's folder.
     sha256: of that file.
     cost: see `Cost`.
@@ -158,10 +158,10 @@ def selection(
   Args:
     entry: a line.
     of: the pool of the ledger.
-    answered: places of the images that this cycle's lines before it are about.
+    answered: indices of the images that this cycle's lines before it are about.
 
   Raises:
-    BadValue: it is none, or is about images that were not asked about.
+    BadValue: it is none, or is about images that were not queried.
   """
   fields(entry, 'it', ('kind', 'cycle', 'accepted', 'rejected', 'dice'))
   _cycle(entry)

@@ -1,7 +1,7 @@
 """An append-only file of JSON lines that notices any change to it.
 
 Each line carries a checksum of itself and of all lines before it, and a small
-file beside them (the head) says how many lines there are: a line that was
+file beside them (the head) holds how many lines there are: a line that was
 changed, left out or moved is named, and so is an end that is missing. A line
 is written before the head, so a kill leaves the head behind, never ahead; a
 line torn by a kill is cut off at the next start.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from common_lib import checksums, files
-from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.json_values import BadValue, fields, text, whole_number
@@ -23,7 +22,12 @@ _ID = re.compile(rb'"id": *"((?:[^"\\]|\\.){1,200})"')
 
 
 class Journal:
-  """One such file, opened for reading and appending."""
+  """One such file, opened for reading and appending.
+
+  Attributes:
+    path: of the lines.
+    note: what `read` could not compare, as a sentence; '' if nothing.
+  """
 
   def __init__(self, path: Path, fix: str, read_only: bool = False):
     """Opens nothing yet.
@@ -31,9 +35,9 @@ class Journal:
     Args:
       path: of the lines; the head's name is made from it.
       fix: what the user can do about damage, for messages.
-      read_only: another process writes it; nothing is changed or said.
+      read_only: another process writes it; nothing is changed.
     """
-    self.path = path
+    self.path, self.note = path, ''
     self._head_path = path.with_suffix('.head.json')
     self._fix, self._read_only = fix, read_only
     self._lines, self._checksum = 0, ''
@@ -71,10 +75,9 @@ class Journal:
         f'{head[0]} that were written): {self._fix}.'
       )
     self._lines, self._checksum = len(entries), checksum
-    if not self._read_only:
-      self._tell(head is None, sealed)
-      if len(whole) < len(content):
-        os.truncate(self.path, len(whole))
+    self.note = '' if head else self._uncompared(sealed)
+    if not self._read_only and len(whole) < len(content):
+      os.truncate(self.path, len(whole))
     return entries
 
   def damaged(self, number: int, line: Any, problem: object) -> UserError:
@@ -108,7 +111,7 @@ class Journal:
     self.write_head()
 
   def write_head(self) -> None:
-    """Says how many lines there are, where it is not said yet."""
+    """Writes how many lines there are, where it is not written yet."""
     head = (self._lines, self._checksum)
     if self._lines and head != self._read_head():
       value = {'lines': self._lines, 'checksum': self._checksum}
@@ -141,7 +144,7 @@ class Journal:
     raise self.damaged(number, line, problem)
 
   def _read_head(self) -> tuple[int, str] | None:
-    """Number of lines and checksum of the last of them, if it is said."""
+    """Number of lines and checksum of the last of them, if written."""
     if not self._head_path.exists():
       return None
     what = f'the count of lines of {self.path.name}'
@@ -157,21 +160,20 @@ class Journal:
       f'{self._head_path}, {what}, is damaged ({problem}): {fix}.'
     )
 
-  def _tell(self, no_head: bool, sealed: bool) -> None:
-    """A note on what could not be compared."""
+  def _uncompared(self, sealed: bool) -> str:
+    """The note about a file whose lines nothing counts."""
     # One line without a head is what a kill right after it leaves.
-    if not no_head or not self._lines or (sealed and self._lines == 1):
-      return
+    if not self._lines or (sealed and self._lines == 1):
+      return ''
     if sealed:
-      say(
+      return (
         f'note: {self._head_path} is missing; whether {self.path} has lost '
         'lines at its end cannot be told'
       )
-    else:
-      say(
-        f'note: {self.path} is of an older version, without checksums: '
-        'changes made to it before now cannot be told'
-      )
+    return (
+      f'note: {self.path} is of an older version, without checksums: changes '
+      'made to it before now cannot be told'
+    )
 
 
 def _no_number(name: str) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
-from input_pipeline.datasets.base import Source
 from segxal_jax.pool import annotation_files, entries
 from segxal_jax.pool.annotation_files import read_annotation
 from segxal_jax.pool.entries import Annotation, Cost, Pool
@@ -62,6 +62,8 @@ class Ledger:
     if not read_only and not begun:
       self._begin()
     elif not read_only:
+      if self._journal.note:
+        say(self._journal.note)
       self._journal.write_head()
 
   def refresh(self) -> int:
@@ -89,7 +91,7 @@ class Ledger:
 
     Args:
       cycle: which the run has reached.
-      answered: places in the pool that this cycle has answers about.
+      answered: indices of the images that this cycle has answers about.
 
     Raises:
       UserError: it lacks what was written before.
@@ -179,7 +181,7 @@ class Ledger:
   def labelled(self, before_cycle: int) -> dict[int, Annotation]:
     """The labelled pool D^L before a cycle: each image's last accepted label.
 
-    By place in the pool, in ascending order.
+    By index in the pool, in ascending order.
     """
     pool = {}
     for cycle in sorted(c for c in self._selections if c < before_cycle):
@@ -255,42 +257,3 @@ class Ledger:
 
   def _append(self, entry: dict[str, Any]) -> None:
     self._journal.append(entry)
-
-
-class Subset:
-  """Some scenes of a source, in a given order, as a `Source`."""
-
-  def __init__(self, source: Source, places: Sequence[int]):
-    """Takes places in `source`."""
-    self._source = source
-    self._places = tuple(int(place) for place in places)
-
-  def __len__(self) -> int:
-    return len(self._places)
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    return self._source[self._places[index]]
-
-
-class AnnotatedSource:
-  """The labelled pool as a `Source`: the pool's images, the oracle's labels.
-
-  It pickles as the pool's source and a list of files, so that loader
-  processes read the annotations themselves.
-  """
-
-  def __init__(self, source: Source, files: Sequence[tuple[int, str, str]]):
-    """Takes a place in `source`, an annotation's file and its SHA-256 each."""
-    self._source = source
-    self._files = tuple(files)
-
-  def __len__(self) -> int:
-    return len(self._files)
-
-  def __getitem__(self, index: int) -> dict[str, Any]:
-    place, file, sha256 = self._files[index]
-    scene = dict(self._source[place])
-    scene['label'] = read_annotation(
-      Path(file), sha256, of=str(scene.get('id'))
-    )[0]
-    return scene

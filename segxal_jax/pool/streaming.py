@@ -16,7 +16,7 @@ _THREADS = 4
 
 
 def stream(
-  source: Source, places: Sequence[int], batch_size: int, view: View
+  source: Source, indices: Sequence[int], batch_size: int, view: View
 ) -> Iterator[dict[str, np.ndarray]]:
   """One pass over some images of a source, in their order.
 
@@ -26,7 +26,7 @@ def stream(
 
   Args:
     source: the pool.
-    places: of the images.
+    indices: of the images.
     batch_size: of all processes together, a multiple of their number.
     view: scene -> arrays to stack into the batch; called in threads.
 
@@ -36,13 +36,13 @@ def stream(
   local = batch_size // jax.process_count()
   first = jax.process_index() * local
   blocks = [
-    places[start + first : start + first + local]
-    for start in range(0, len(places), batch_size)
+    indices[start + first : start + first + local]
+    for start in range(0, len(indices), batch_size)
   ]
 
   def load(block):
-    rows = list(block) + [places[0]] * (local - len(block))
-    views = [view(source[place]) for place in rows]
+    rows = list(block) + [indices[0]] * (local - len(block))
+    views = [view(source[index]) for index in rows]
     batch = {
       name: np.stack([arrays[name] for arrays in views]) for name in views[0]
     }

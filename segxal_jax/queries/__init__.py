@@ -1,1 +1,1 @@
-"""What is asked: regions, selectors, stored queries."""
+"""Queries: their types, region selectors, questions on disk."""

@@ -94,7 +94,7 @@ def prompts(
   segments: Integer[np.ndarray, 'h w'],
   regions: Sequence[Region],
 ) -> UInt8[np.ndarray, 'th tw 3']:
-  """Outlines the regions asked about and marks their prompt points."""
+  """Outlines the selected regions and marks their prompt points."""
   scale = tile.shape[1] / segments.shape[1]
   asked = np.isin(segments, [region.id for region in regions])
   segments = np.where(asked, segments + 1, 0).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Regions of an image ranked by the error mask, and where to point at them."""
+"""Regions of an image ranked by the error mask, and their prompt points."""
 
 import dataclasses
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int32, UInt8
 
 
 class Region(NamedTuple):
-  """A region to ask about.
+  """A selected region.
 
   Attributes:
     id: its number in the segment map.
@@ -25,14 +25,14 @@ class Region(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RegionOptions:
-  """How an image is cut and what is asked of it.
+  """How an image is cut, and how many regions are selected.
 
   Attributes:
     kind: 'superpixels' (SLIC) or 'patches' (squares).
     num_segments: about how many superpixels an image is cut into.
     compactness: of SLIC: higher = squarer.
     patch: side of a square, pixels.
-    count: at most so many regions are asked about.
+    count: at most so many regions are selected.
   """
 
   kind: str = 'superpixels'
@@ -50,7 +50,7 @@ def segment(
     return patches(image.shape[:2], options.patch)
   if options.kind != 'superpixels':
     raise ValueError(f'unknown kind of region {options.kind!r}')
-  # Slow to import, and needed only where an image is asked about.
+  # Slow to import, and needed only where an image is queried.
   from skimage.segmentation import slic
 
   segments = slic(
@@ -94,7 +94,7 @@ def rank(
   Args:
     mask: the error mask.
     segments: of `segment`.
-    usable: pixels that may be asked about.
+    usable: pixels that may be selected.
     count: at most so many.
 
   Returns:

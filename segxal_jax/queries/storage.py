@@ -1,7 +1,7 @@
-"""Questions on disk: the maps of an image and the regions asked about.
+"""Questions on disk: the maps of an image and the selected regions.
 
 An oracle answers what is written here, also one that answers days later, and
-a run that is continued asks exactly what the interrupted one asked.
+a resumed run puts exactly the questions of the interrupted one.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ from jaxtyping import Bool, UInt8
 from common_lib import files
 from common_lib.errors import UserError
 from common_lib.npz import read_npz
-from segxal_jax.oracles import Question
-from segxal_jax.queries.region_selectors import Asks
+from segxal_jax.queries.region_selectors import RegionSelector
 from segxal_jax.queries.regions import Region
+from segxal_jax.queries.types import Question
 
 # Those with a picture in the report, all in [0, 1]; half precision is far
 # finer than a colour.
@@ -32,7 +32,7 @@ _TYPES = {
 # Which of them there are depends on the networks and on the strategy.
 _OPTIONAL = {'guide', 'failure'}
 _RESTORE = 'restore it from a backup or choose another --workdir'
-# How an annotator is told of them.
+# Their names for annotators.
 _PARTS = {'pae': 'proximity'}
 
 
@@ -47,7 +47,7 @@ class Maps:
     maps: those of `MAPS` that there are, float32 [h w].
     usable: False on the ego vehicle.
     segments: numbers of the regions.
-    regions: those that are asked about.
+    regions: the selected ones.
     guide: the map that ranked them, where it is not the error mask.
   """
 
@@ -67,7 +67,7 @@ class Maps:
 
     Args:
       cycle: of the loop.
-      index: place in the pool.
+      index: of the image in the pool.
       id: name of the image.
       weights: of the maps that the error mask is made of.
     """
@@ -86,7 +86,7 @@ class Maps:
     )
 
   def _parts(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """The weighted maps, under the names that an annotator knows."""
+    """The weighted maps, by their names for annotators."""
     return {
       _PARTS.get(name, name): weight * self.maps[name]
       for name, weight in weights.items()
@@ -95,7 +95,7 @@ class Maps:
 
 
 def path(folder: Path, index: int) -> Path:
-  """The file of the image at a place in the pool."""
+  """The file of an image by its index in the pool."""
   return folder / f'{index:07d}.npz'
 
 
@@ -104,18 +104,18 @@ def write(
   image: UInt8[np.ndarray, 'h w 3'],
   maps: Mapping[str, np.ndarray],
   usable: Bool[np.ndarray, 'h w'],
-  asks: Asks,
+  selector: RegionSelector,
   rng: np.random.Generator,
 ) -> None:
-  """Points at the parts that are asked about, and writes everything.
+  """Selects the regions of the query, and writes everything.
 
   Args:
     file: of the image.
     image: RGB.
-    maps: of `explain_step.make_maps_step`, and `proximity`.
+    maps: of `explanation.step.make_maps_step`, and `proximity`.
     usable: False on the ego vehicle.
-    asks: how to point.
-    rng: for those that draw.
+    selector: of the regions.
+    rng: for selectors that draw.
   """
   stored = {
     name: maps[name].astype(np.float16)
@@ -124,7 +124,7 @@ def write(
   }
   # Ranked by what is stored, so that a reader comes to the same ranking.
   guide = stored.get('guide', stored['eem']).astype(np.float32)
-  segments, ranked = asks.point(image, guide, usable, rng)
+  segments, ranked = selector.select(image, guide, usable, rng)
   content = io.BytesIO()
   np.savez_compressed(
     content,

@@ -10,9 +10,9 @@ FOLDER = 'watched'
 
 
 def watched(config: Any, ledger: Ledger, pool_images: int) -> list[int]:
-  """Places in the pool, fixed by the seed.
+  """Indices of the images, fixed by the seed.
 
-  They are never in the seed set, so the first cycle has not seen them.
+  They are never in the seed set, so the first cycle is not trained on them.
 
   Args:
     config: of the run.

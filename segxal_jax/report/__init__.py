@@ -1,1 +1,1 @@
-"""The report of a run: learning curves, and why each image was asked for."""
+"""The report of a run: learning curves, and why each image was queried."""

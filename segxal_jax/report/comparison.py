@@ -1,4 +1,4 @@
-"""Arms against each other: means over seeds, paired differences, curves."""
+"""Methods against each other: means over seeds, paired differences, curves."""
 
 import json
 import statistics
@@ -13,51 +13,50 @@ from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax.experiments import results as over_runs
-from segxal_jax.experiments.results import Cycles, Results
-from segxal_jax.report import comparison_tables, curves, paired
+from segxal_jax.report import across_runs, comparison_tables, curves, paired
+from segxal_jax.report.across_runs import Cycles, Results
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:
-  """One row an arm: end point, area under the curve, lead over the first arm.
+  """One row a method: end point, area under the curve, lead over the first.
 
   Args:
     results: of the cells that are done.
     dataset: a test set.
 
   Returns:
-    For each arm `title`, `seeds`, `miou` and `area_by_<unit>`, the labelled
+    For each method `title`, `seeds`, `miou` and `area_by_<unit>`, the labelled
     pool among them, which grows even where an oracle costs nothing (each mean
     and sample deviation over seeds, None where not defined), `class_std` (the
     deviation over classes, the paper's "STD"), `iou` (by class, mean over the
     seeds where it is defined), `cost` (means), `seconds` (medians of a
     cycle's training and query), and `lead`: by unit of cost, the paired
-    difference of the areas to the first arm (see `paired.compare`), over the
+    difference of the areas to the first method (see `paired.compare`), over the
     budget that both have spent.
   """
   rows = []
-  reference = next(iter(results), None)
+  baseline = next(iter(results), None)
   for title, by_seed in results.items():
     runs = list(by_seed.values())
     row: dict[str, Any] = {'title': title, 'seeds': sorted(by_seed)}
-    row['miou'] = over_runs.spread(
-      [over_runs.miou(run, dataset) for run in runs]
+    row['miou'] = across_runs.spread(
+      [across_runs.miou(run, dataset) for run in runs]
     )
     for unit in curves.AXES:
       areas = [curves.area(curves.points(run, dataset, unit)) for run in runs]
-      row[f'area_by_{unit}'] = over_runs.spread(areas)
-    row['class_std'] = over_runs.spread(
-      [over_runs.class_std(run, dataset) for run in runs]
+      row[f'area_by_{unit}'] = across_runs.spread(areas)
+    row['class_std'] = across_runs.spread(
+      [across_runs.class_std(run, dataset) for run in runs]
     )
     row['cost'] = {
       unit: statistics.fmean(run[-1]['cost'][unit] for run in runs)
       for unit in curves.UNITS
     }
-    row['iou'] = over_runs.class_iou(runs, dataset)
+    row['iou'] = across_runs.class_iou(runs, dataset)
     row['seconds'] = _seconds(runs)
     row['lead'] = None
-    if reference is not None and title != reference:
-      row['lead'] = _lead(by_seed, results[reference], dataset)
+    if baseline is not None and title != baseline:
+      row['lead'] = _lead(by_seed, results[baseline], dataset)
     rows.append(row)
   return rows
 
@@ -65,8 +64,8 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
 def _seconds(runs: Sequence[Cycles]) -> dict[str, float | None]:
   """Medians over cycles and seeds: a compilation counts in few of them.
 
-  A query is what comes between measuring and asking: companions' training,
-  scores and choice.
+  A query is what comes between measuring and annotating: the training of
+  auxiliary models, scores and selection.
   """
   times: dict[str, list[float]] = {'train': [], 'query': []}
   for run in runs:

@@ -1,15 +1,15 @@
-"""Arms against each other as tables and as one page, the paper's beside."""
+"""Methods against each other as tables and as one page, the paper's beside."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.report.pages.table import Cell, Table
-from segxal_jax.experiments import results
-from segxal_jax.report import curves, paper_numbers, tables_page
+from segxal_jax.report import across_runs, curves, paper_numbers
+from segxal_jax.report.pages import tables_page
 
 Rows = Sequence[Mapping[str, Any]]
 
-# Arms of the shipped comparisons that table 1 has too.
+# Methods of the shipped comparisons that table 1 has too.
 _IN_TABLE_1 = {
   'Random': 'Random',
   'Entropy': 'Entropy',
@@ -18,7 +18,7 @@ _IN_TABLE_1 = {
   'SegXAL': 'SegXAL, pseudo-labels',
 }
 _INTRODUCTION = (
-  'Every arm begins with the same labelled images of each seed and asks about '
+  'Every method begins with the same labelled images of each seed and queries '
   'images of the same random subsets of the pool.'
 )
 
@@ -39,7 +39,7 @@ def of_dataset(rows: Rows, dataset: str) -> list[Table]:
 
 def _budgets(rows: Rows, dataset: str) -> Table:
   columns = [
-    'arm',
+    'method',
     'seeds',
     'mIoU at the end',
     *(f'area by {axis}' for axis in curves.AXES),
@@ -51,8 +51,8 @@ def _budgets(rows: Rows, dataset: str) -> Table:
     [
       row['title'],
       str(len(row['seeds'])),
-      results.cell(row['miou']),
-      *(results.cell(row[f'area_by_{axis}']) for axis in curves.AXES),
+      across_runs.cell(row['miou']),
+      *(across_runs.cell(row[f'area_by_{axis}']) for axis in curves.AXES),
       *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
       *(_seconds(row['seconds'][name]) for name in ('train', 'query')),
     ]
@@ -61,7 +61,7 @@ def _budgets(rows: Rows, dataset: str) -> Table:
   notes = (
     'mIoU in %: mean ± sample deviation over seeds. Area: mean mIoU over the '
     'budget, by what was paid or by the size of the labelled pool, which '
-    'grows even where an oracle asks nobody.',
+    'grows even where an oracle costs nothing.',
   )
   title = f'What was learnt for what was paid, {dataset}'
   return Table(title, columns, [('', _cells(cells))], notes)
@@ -79,7 +79,7 @@ def _leads(rows: Rows, dataset: str) -> Table:
   )
   return Table(
     f'Lead over {rows[0]["title"]}, {dataset}',
-    ['arm', *(f'by {axis}' for axis in curves.AXES)],
+    ['method', *(f'by {axis}' for axis in curves.AXES)],
     [('', _cells(cells))],
     notes,
   )
@@ -93,9 +93,9 @@ def _classes(rows: Rows, dataset: str) -> Table:
   for row in rows:
     ours = [
       Cell(row['title']),
-      *(Cell(results.percent(row['iou'].get(name))) for name in names),
-      Cell(results.cell(row['miou'])),
-      Cell(results.cell(row['class_std'])),
+      *(Cell(across_runs.percent(row['iou'].get(name))) for name in names),
+      Cell(across_runs.cell(row['miou'])),
+      Cell(across_runs.cell(row['class_std'])),
     ]
     theirs = printed.get(_IN_TABLE_1.get(row['title'], ''))
     pair = (theirs.miou, theirs.std) if theirs else (None, None)
@@ -108,7 +108,7 @@ def _classes(rows: Rows, dataset: str) -> Table:
     'is the one with pseudo-labels.',
   )
   title = f'Table 1. IoU of each class, {dataset}'
-  return Table(title, ['arm', *heads], [('', cells)], notes)
+  return Table(title, ['method', *heads], [('', cells)], notes)
 
 
 def published() -> list[Table]:
@@ -160,7 +160,7 @@ def page(
     tables_page.Words(
       kicker='Active-learning strategies compared',
       introduction=_INTRODUCTION,
-      caption='of each arm; the band or bar is the deviation over seeds',
+      caption='of each method; the band or bar is the deviation over seeds',
       files='comparison.json',
       markdown='comparison.md',
     ),
@@ -176,17 +176,17 @@ def _cells(rows: Sequence[Sequence[str]]) -> list[list[Cell]]:
 
 
 def _printed(value: float | None) -> Cell:
-  text = results.UNDEFINED if value is None else f'{value:.2f}'
+  text = across_runs.UNDEFINED if value is None else f'{value:.2f}'
   return Cell(text, theirs=True)
 
 
 def _seconds(value: float | None) -> str:
-  return results.UNDEFINED if value is None else f'{value:.1f}'
+  return across_runs.UNDEFINED if value is None else f'{value:.1f}'
 
 
 def _lead(lead: Mapping[str, Any] | None) -> str:
   if lead is None:
-    return results.UNDEFINED
+    return across_runs.UNDEFINED
   text = f'{100 * lead["mean"]:+.2f}'
   if lead['half_width'] is None:
     return f'{text} (one seed)'

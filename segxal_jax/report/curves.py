@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 UNITS = ('images', 'pixels', 'clicks')
-#: What grows where nobody is paid either: the labelled pool D^L, in images.
+#: What grows where nothing is paid either: the labelled pool D^L, in images.
 POOL = 'pool'
 #: What curves and areas are over.
 AXES = (*UNITS, POOL)
@@ -20,7 +20,7 @@ _TITLES = {
   'clicks': 'clicks (corners of outlines)',
 }
 _INK, _FAINT, _GRID = '#1f2733', '#6b7480', '#e3e7ec'
-# Okabe and Ito's colours; markers repeat what colour says.
+# Okabe and Ito's colours; markers tell the same as colours.
 _LOOKS = (
   ('#0072b2', 'o'),
   ('#d55e00', 's'),
@@ -30,7 +30,7 @@ _LOOKS = (
   ('#56b4e9', 'P'),
   ('#000000', 'X'),
 )
-# Of the arms beyond those looks.
+# Of the methods beyond those looks.
 _LINES = ('-', '--', ':')
 _MOST_BANDS = 5
 _STYLE: dict[str, Any] = {
@@ -129,7 +129,7 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
   """One panel a unit of cost; bands are the deviation over seeds.
 
   More than a few bands would cover each other: they are bars then. Where
-  nothing is paid after the start, as by an oracle that asks nobody, there is
+  nothing is paid after the start, as by a free oracle, there is
   one panel, by the size of the labelled pool.
 
   Args:
@@ -173,16 +173,16 @@ def _anything_paid(curves: Sequence[Curve]) -> bool:
 
 
 def _look(number: int) -> tuple[str, str, str]:
-  """Colour, marker and line of an arm."""
-  turn, place = divmod(number, len(_LOOKS))
-  color, marker = _LOOKS[place]
+  """Colour, marker and line of a method."""
+  turn, index = divmod(number, len(_LOOKS))
+  color, marker = _LOOKS[index]
   return color, marker, _LINES[turn % len(_LINES)]
 
 
 def _draw(
   axes: Any, curve: Curve, unit: str, factor: float, look: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-  """Draws the mean; returns it with its places, deviation and colour."""
+  """Draws the mean; returns it with its x values, deviation and colour."""
   color, marker, line = look
   length = min(len(run[unit]) for run in curve.runs)
   x = np.array([[p[0] for p in run[unit][:length]] for run in curve.runs])
@@ -221,10 +221,10 @@ def _draw_spread(
 
 def _write_values(axes: Any, middle: np.ndarray, mean: np.ndarray) -> None:
   """Beside the points of the only curve."""
-  for place, value in zip(middle, mean, strict=True):
+  for x, value in zip(middle, mean, strict=True):
     axes.annotate(
       f'{value:.1f}',
-      (place, value),
+      (x, value),
       xytext=(0, 6),
       textcoords='offset points',
       ha='center',

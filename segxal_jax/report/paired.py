@@ -1,4 +1,4 @@
-"""Is one arm better than another? Differences over the seeds both have."""
+"""Is one method better than another? Differences over the seeds both have."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""Why an image was asked for: its maps side by side (paper Fig. 2, 4 and 6)."""
+"""Why an image was queried: its maps side by side (paper Fig. 2, 4 and 6)."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def strip(
   Args:
     maps: of the question.
     heading: a line above.
-    answer: label and asked pixels, or None if nobody has answered.
+    answer: label and asked pixels, or None without an answer.
     truth: ground truth.
 
   Returns:
@@ -44,7 +44,10 @@ def strip(
   ]
   if answer is not None:
     pictures.append(
-      ('Annotation (pale: not asked)', map_rendering.annotation(*answer))
+      (
+        'Annotation (pale: not answered)',
+        map_rendering.annotation(*answer),
+      )
     )
   pictures.append(('Ground truth', map_rendering.classes(truth)))
   pictures.append(('True errors', _errors(maps, truth)))
@@ -77,7 +80,7 @@ def through_cycles(
     ('Ground truth', map_rendering.classes(truth)),
     ('Proximity', map_rendering.scalar(first.maps['proximity'], 'cividis')),
     (
-      'What PAE looks at',
+      'Input of PAE',
       map_rendering.dimmed(first.image, first.maps['proximity']),
     ),
     ('True errors after the last cycle', _errors(history[-1], truth)),

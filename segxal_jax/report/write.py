@@ -17,12 +17,12 @@ from fsnet_jax.report.figures import plots
 from fsnet_jax.runtime import environment
 from segxal_jax import acquisition, depth, oracles
 from segxal_jax.config import builders
-from segxal_jax.experiments import collect
 from segxal_jax.loop import cycle_files
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import Ledger
-from segxal_jax.queries import region_selectors, storage, watched
-from segxal_jax.report import curves, html, strips
+from segxal_jax.queries import storage, watched
+from segxal_jax.report import curves, metrics_json, strips
+from segxal_jax.report.pages import run_page
 
 
 def report(
@@ -42,16 +42,16 @@ def report(
     UserError: nothing has been measured yet.
   """
   pool = builders.pool_source(config)
-  entries = collect.cycles(workdir)
+  entries = metrics_json.cycles(workdir)
   ids = [str(pool[index]['id']) for index in range(len(pool))]
   ledger = Ledger(workdir / 'pool', ids, read_only=jax.process_index() > 0)
   ledger.require(entries[-1]['cycle'])
-  entries = collect.with_answers(entries, ledger)
-  metrics = collect.metrics(
+  entries = metrics_json.with_answers(entries, ledger)
+  metrics = metrics_json.metrics(
     entries,
     config.to_dict(),
     environment.describe() | dict(origin),
-    collect.reason(workdir) or 'it has not ended yet',
+    metrics_json.reason(workdir) or 'it has not ended yet',
   )
   if jax.process_index() == 0:
     _write(config, workdir, metrics, pool, ledger)
@@ -72,7 +72,7 @@ def _write(config, workdir, metrics, pool, ledger) -> None:
     caption: _encoded(sheet, 'webp', quality=88, method=2)
     for caption, sheet in sheets.values()
   }
-  page = html.render(metrics, _facts(config, metrics), pictures)
+  page = run_page.render(metrics, _facts(config, metrics), pictures)
   files['metrics.json'] = (json.dumps(metrics, indent=2) + '\n').encode()
   files['report.html'] = page.encode()
   for name, content in files.items():
@@ -99,9 +99,8 @@ def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _oracle(config: Any) -> str:
-  """Who answers: also where single pixels are asked about."""
-  strategy = acquisition.create(config.acquisition.strategy)
-  if region_selectors.create(config, strategy.means.asks).exact:
+  """Who answers: also where single pixels are queried."""
+  if builders.region_selector(config).exact:
     return simulated_clicks.SparseHuman.title
   return oracles.ORACLES[config.oracle.kind].title
 
@@ -157,9 +156,9 @@ def _questions(
   for entry in metrics['cycles']:
     cycle = entry['cycle']
     folder = cycle_files.folder_of(workdir, cycle) / 'questions'
-    asked = [a for a in ledger.annotations() if a.cycle == cycle]
+    answers = [a for a in ledger.annotations() if a.cycle == cycle]
     selection = ledger.selection(cycle)
-    for annotation in asked[: config.report.num_examples]:
+    for annotation in answers[: config.report.num_examples]:
       scene = pool[annotation.index]
       maps = _maps(storage.path(folder, annotation.index))
       if maps is None:
@@ -213,7 +212,7 @@ def _text_table(metrics: Mapping[str, Any]) -> str:
   for entry in metrics['cycles']:
     cost = entry['cost']
     mious = '  '.join(
-      html.percent(entry['datasets'][name]['segmentation']['miou']).rjust(
+      run_page.percent(entry['datasets'][name]['segmentation']['miou']).rjust(
         len(name) + 5
       )
       for name in names

@@ -26,9 +26,9 @@ def levels_entropy(
   low = jnp.min(jnp.where(usable, difficulty, jnp.inf), axes, keepdims=True)
   high = jnp.max(jnp.where(usable, difficulty, -jnp.inf), axes, keepdims=True)
   span = jnp.where(high > low, high - low, 1.0)
-  place = jnp.floor((difficulty - low) / span * levels)
-  place = jnp.clip(jnp.where(usable, place, 0), 0, levels - 1)
-  votes = jax.nn.one_hot(place.astype(jnp.int32), levels) * usable[..., None]
+  level = jnp.floor((difficulty - low) / span * levels)
+  level = jnp.clip(jnp.where(usable, level, 0), 0, levels - 1)
+  votes = jax.nn.one_hot(level.astype(jnp.int32), levels) * usable[..., None]
   counts = jnp.sum(votes, axis=(1, 2))
   share = counts / jnp.maximum(jnp.sum(counts, -1, keepdims=True), 1)
   logs = jnp.log(jnp.where(share > 0, share, 1.0))

@@ -2,7 +2,7 @@
 
 Each pixel is lifted to the world by its depth and looked up in the other
 views; a view in which something else stands in front does not count. What the
-views say of the same point is averaged: the entropy of that mean is high
+views predict of the same point is averaged: the entropy of that mean is high
 where views are unsure or contradict each other, and the divergence from it
 tells which view differs most.
 """
@@ -18,12 +18,12 @@ _EPSILON = 1e-8
 
 
 class ViewScores(NamedTuple):
-  """What the views of a scene say together.
+  """How far the views of a scene agree.
 
   Attributes:
     entropy: [v h w] of the mean over the views that see the point, over ln c.
     divergence: [v h w] mean KL divergence, in bits, of the pixel's own
-      probabilities from those of the other views; 0 where none sees it.
+      probabilities from those of the other views; 0 where none shows it.
   """
 
   entropy: np.ndarray
@@ -81,9 +81,9 @@ def looked_up(
   row = np.rint(local[..., 1] * scale + (height - 1) / 2)
   inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
   seen = ahead & inside
-  place = np.where(seen, row * width + column, 0).astype(np.int64)
-  gap = np.linalg.norm(points - other_points.reshape(-1, 3)[place], axis=-1)
-  return place, seen & (gap < tolerance)
+  index = np.where(seen, row * width + column, 0).astype(np.int64)
+  gap = np.linalg.norm(points - other_points.reshape(-1, 3)[index], axis=-1)
+  return index, seen & (gap < tolerance)
 
 
 def view_scores(
@@ -111,8 +111,8 @@ def view_scores(
     for j in range(views):
       if i == j:
         continue
-      place, seen = looked_up(points[i], points[j], cameras[j], tolerance)
-      theirs = flat[j][place]
+      index, seen = looked_up(points[i], points[j], cameras[j], tolerance)
+      theirs = flat[j][index]
       total += np.where(seen[..., None], theirs, 0.0)
       ratio = np.log2((probs[i] + _EPSILON) / (theirs + _EPSILON))
       divergence[i] += np.where(seen, np.sum(probs[i] * ratio, axis=-1), 0.0)

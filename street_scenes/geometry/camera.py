@@ -106,24 +106,3 @@ class Camera:
       ((columns - (width - 1) / 2) / focal).astype(np.float32),
       ((rows - (height - 1) / 2) / focal).astype(np.float32),
     )
-
-  def unproject(self, depth: np.ndarray) -> np.ndarray:
-    """Lifts a depth map to world points, the inverse of `project`.
-
-    Args:
-      depth: float [h, w], metres along the camera's z axis.
-
-    Returns:
-      float32 [h, w, 3] world coordinates, metres.
-    """
-    slope_x, slope_y = self.axes(depth.shape)
-    local = np.stack(
-      [
-        slope_x[None, :] * depth,
-        slope_y[:, None] * depth,
-        depth,
-      ],
-      axis=-1,
-    )
-    world = local @ self.rotation() + np.asarray(self.position)
-    return world.astype(np.float32)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from common_lib import class_table
-from segxal_jax import oracles
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Question
 
 
 def question(index, cycle=1, size=(48, 96)):
@@ -21,7 +21,7 @@ def question(index, cycle=1, size=(48, 96)):
   usable = np.ones(size, bool)
   usable[-4:] = False
   segments = regions.patches(size, 16)
-  return oracles.Question(
+  return Question(
     cycle=cycle,
     index=index,
     id=f'scene_{index}',

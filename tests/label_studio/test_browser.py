@@ -15,7 +15,8 @@ from configs import segxal_manual
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.config import builders, validation
 from segxal_jax.loop.driver import run_loop
-from segxal_jax.pool.ledger import AnnotatedSource, Ledger
+from segxal_jax.pool.ledger import Ledger
+from segxal_jax.pool.sources import AnnotatedSource
 from segxal_jax.queries import storage
 from tests.label_studio import small_run
 from tests.label_studio.server import EMAIL, VENV

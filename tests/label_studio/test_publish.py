@@ -31,8 +31,8 @@ def _assert_complete(server, oracle, asked):
   """Each question once, doubtful first, its prediction bit for bit."""
   asked = sorted(asked, key=tasks.score, reverse=True)
   found = server.tasks(_project(oracle))
-  places = [int(task['data']['key'].rpartition('/')[2]) for task in found]
-  assert places == [question.index for question in asked]
+  indices = [int(task['data']['key'].rpartition('/')[2]) for task in found]
+  assert indices == [question.index for question in asked]
   for task, question in zip(found, asked, strict=True):
     assert len(task['predictions']) == 1
     result = task['predictions'][0]['result']
@@ -219,8 +219,8 @@ def test_a_server_that_is_down(server, oracle, capsys):
   )
   back = oracle()
   back.publish(asked)
-  places = {int(key[-7:]) for key in _keys(server, _project(back))}
-  assert places == {0, 1} and len(server.tasks(_project(back))) == 2
+  indices = {int(key[-7:]) for key in _keys(server, _project(back))}
+  assert indices == {0, 1} and len(server.tasks(_project(back))) == 2
 
 
 def test_a_request_that_succeeded_after_it_was_given_up(server, oracle):

@@ -1,4 +1,4 @@
-"""main.py with people in the loop: waits, goes on, and replays without them."""
+"""main.py with people in the loop: waits, resumes, and replays without them."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def waiting(server, data, tmp_path_factory):
 
 
 def _predictions(workdir):
-  """Of the questions of cycle 1, by place in the pool."""
+  """Of the questions of cycle 1, by index in the pool."""
   files = sorted((workdir / 'cycles/001/questions').glob('*.npz'))
   return {int(file.stem): storage.read(file).prediction for file in files}
 

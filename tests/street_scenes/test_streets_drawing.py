@@ -23,6 +23,7 @@ from street_scenes import (
 from street_scenes.layout.styles import HOME
 from street_scenes.random_choices import Dice
 from tests.paths import ROOT
+from tests.street_scenes.unprojection import unproject
 
 SIZE = (64, 128)
 COUNT = 40
@@ -150,7 +151,7 @@ def test_ground_lies_on_one_plane():
   weather = sample_weather('day', 0, 2, 0, 1)
   picture = render(scene, camera, weather, SIZE, bonnet)
   ground = np.isin(picture.label, (0, 1))
-  height = camera.unproject(picture.depth)[..., 1]
+  height = unproject(camera, picture.depth)[..., 1]
   assert ground.sum() > 1000
   near = ground & (picture.depth < 100)
   np.testing.assert_allclose(height[near], 0, atol=0.01)
@@ -186,7 +187,7 @@ def test_one_scene_from_two_cameras_agrees():
   second = Camera((x + 0.8, y + 0.5, 1.5), yaw=-0.15, pitch=0.06, roll=0.02)
   size = (128, 256)
   one, two = (render(scene, c, weather, size) for c in (first, second))
-  pixel, depth = second.project(first.unproject(one.depth), size)
+  pixel, depth = second.project(unproject(first, one.depth), size)
   column, row = np.rint(pixel).astype(int).transpose(2, 0, 1)
   inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
   inside &= (depth > 1) & (one.label != SKY) & (one.depth < 60)

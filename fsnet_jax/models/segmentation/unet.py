@@ -15,8 +15,6 @@ from fsnet_jax.models.sizes import grid_of
 
 CHANNELS = (64, 128, 256, 512, 1024)
 STRIDE = 16
-# Where `tap` can look into the network.
-TAPS = ('bottleneck', 'last_block')
 
 
 @flax.struct.dataclass
@@ -79,9 +77,7 @@ class UNet(nn.Module):
   Height and width must be multiples of 16.
 
   The call is `classify(decode(encode(images)))`, and each part can be called
-  by itself (`module.apply(..., method='encode')`). What a gradient with
-  respect to the features needs (Grad-CAM), is `tap`, which stops at one of
-  `TAPS`, and `resume`, which goes on from there.
+  by itself (`module.apply(..., method='encode')`).
 
   References: Ronneberger et al., U-Net, 2015; SegXAL, 2024.
 
@@ -182,47 +178,6 @@ class UNet(nn.Module):
     """
     x = self.dropout(last_block, deterministic=not train)
     return basic.at_least_float32(self.score(x))
-
-  def tap(
-    self, images: Float[Array, 'b h w 3'], layer: str = 'bottleneck'
-  ) -> tuple[Array, tuple[Array, ...]]:
-    """Runs the network, in evaluation mode, up to a layer.
-
-    Args:
-      images: [b h w 3] RGB, float32, 0..255.
-      layer: one of `TAPS`.
-
-    Returns:
-      The layer's output, and what `resume` needs beside it.
-
-    Raises:
-      UserError: there is no such layer to tap.
-    """
-    if layer not in TAPS:
-      raise UserError(
-        f'U-Net cannot be tapped at {layer!r}; use one of {", ".join(TAPS)}.'
-      )
-    encoded = self.encode(images)
-    if layer == 'bottleneck':
-      return encoded.bottleneck, encoded.skips
-    return self.decode(encoded), ()
-
-  def resume(
-    self, activation: Array, context: tuple[Array, ...]
-  ) -> Float[Array, 'b h w c']:
-    """Goes on from where `tap` stopped.
-
-    Args:
-      activation: as `tap` returned it, or changed.
-      context: as `tap` returned it.
-
-    Returns:
-      Logits at image size, float32; differentiable in `activation`.
-    """
-    if context:
-      encoded = Encoded(bottleneck=activation, skips=tuple(context))
-      activation = self.decode(encoded)
-    return self.classify(activation)
 
   @nn.nowrap
   def check_image_size(self, image_size: tuple[int, int]) -> None:

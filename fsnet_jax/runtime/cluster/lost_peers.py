@@ -13,7 +13,6 @@ from collections.abc import Generator
 import jax
 
 from common_lib import interrupts
-from common_lib.errors import UserError
 from common_lib.foreign import quoted
 
 # Words of the errors that collectives and the coordination service raise.
@@ -24,7 +23,7 @@ _LOST = re.compile(
 )
 _WORD = ctypes.sizeof(ctypes.c_void_p)
 _joined = False
-_kept_alive = []
+_kept_alive = []  # What C++ was given must not be collected.
 
 
 def reason(error: Exception) -> str:
@@ -67,9 +66,8 @@ def noticed() -> Generator[None]:
   """Ends the process where the block fails because another one is gone."""
   try:
     yield
-  except (UserError, interrupts.Interrupted):
-    raise
-  except Exception as error:
+  # Not OSError: a pipe or a server of the user's own.
+  except RuntimeError as error:
     if _joined and jax.process_count() > 1 and _LOST.search(str(error)):
       _leave(str(error))
     raise
@@ -126,10 +124,10 @@ def _take_terminate() -> None:
 
 def _leave(problem: str) -> None:
   """Says what is known, and ends the process."""
-  reason = f' ({quoted(problem, 160)})' if problem else ''
+  told = f' ({quoted(problem, 160)})' if problem else ''
   where = interrupts.where()
   where = f', {where}' if where else ''
   interrupts.leave(
-    f'Another process of this run has ended or cannot be reached{reason}'
+    f'Another process of this run has ended or cannot be reached{told}'
     f'{where}: look at what it printed, and run the same command again on all.'
   )

@@ -72,11 +72,11 @@ def neighbours(
     raise ValueError(f'Unknown rule {rule!r}; use one of {RULES}.')
   index = np.arange(want)
   if rule == 'bilinear_aligned':
-    place = index * ((have - 1) / (want - 1) if want > 1 else 0.0)
+    position = index * ((have - 1) / (want - 1) if want > 1 else 0.0)
   else:
-    place = (index + 0.5) * have / (want + offset) - 0.5
-  first = np.floor(place).astype(int)
-  part = place - first
+    position = (index + 0.5) * have / (want + offset) - 0.5
+  first = np.floor(position).astype(int)
+  part = position - first
   if rule == 'bicubic':
     distances = {-1: 1 + part, 0: part, 1: 1 - part, 2: 2 - part}
     taps = {shift: _cubic(d) for shift, d in distances.items()}

@@ -68,7 +68,7 @@ class ViT(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, 'b h w k']) -> list[Tap]:
-    """Reads the tokens of the chosen blocks.
+    """Reads the tokens of the selected blocks.
 
     Args:
       x: [b h w k] images, normalised, or features (with `patch` 1); h and w
@@ -114,8 +114,8 @@ class ViT(nn.Module):
     small = initializers.Initializer('normal', lambda shape: 0.02)
     token = self.param('cls_token', small, (1, 1, k))
     count = self.grid * self.grid
-    places = self.param('pos_embed', small, (1, count + 1, k))
-    first, rest = places[:, :1], places[:, 1:]
+    positions = self.param('pos_embed', small, (1, count + 1, k))
+    first, rest = positions[:, :1], positions[:, 1:]
     if (h, w) != (self.grid, self.grid):
       rule, offset = POSITIONS[self.positions]
       rest = rest.reshape(1, self.grid, self.grid, k)

@@ -14,7 +14,7 @@ that it leaves free)
 A dense output has no single score y. The default sums the predicted class's
 logit (before softmax) over the pixels asked for: one backward pass, no label
 needed, and for a 1 x 1 output exactly "the highest class". Per-class maps
-share the forward pass (`gradcam_classes`).
+share the forward pass (`class_maps`).
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class CamOptions:
       kept) that makes the logits of the tapped layer and nothing else; its
       maps then need no backward pass (`last_layer`). Empty: no such layer.
     passes: how the backward passes of several classes run: one of
-      `gradcam_classes.FORMS`, or 'auto', by back end.
+      `class_maps.FORMS`, or 'auto', by back end.
   """
 
   method: Literal['gradcam', 'hirescam'] = 'gradcam'
@@ -74,13 +74,11 @@ class Explained:
 
   Attributes:
     logits: [b h w c] of the images given.
-    cam: [b h w] in [0, 1]; all zero where nothing speaks for the target.
-    activation: [b ah aw k] of the layer.
+    cam: [b h w] in [0, 1]; all zero where no activation raises the target.
   """
 
   logits: Any
   cam: Any
-  activation: Any
 
 
 def grad_cam(
@@ -91,7 +89,7 @@ def grad_cam(
   mask: Bool[Array, 'b h w'] | None = None,
   options: CamOptions = CamOptions(),  # noqa: B008 (frozen)
 ) -> Float[Array, 'b h w']:
-  """Where the network looked for what it says.
+  """Which cells raise the class scores of a prediction.
 
   Args:
     apply_fn: (variables, images) -> logits [b h w c]; deterministic, and made
@@ -120,7 +118,7 @@ def explain(
   mask: Bool[Array, 'b h w'] | None = None,
   options: CamOptions = CamOptions(),  # noqa: B008 (frozen)
 ) -> Explained:
-  """`grad_cam` with the logits and the activation of the same pass."""
+  """`grad_cam` with the logits of the same pass."""
   if options.classifier and (options.method, options.z) == ('gradcam', 'cells'):
     return _explain_classifier(
       apply_fn, variables, images, layer, mask, options
@@ -148,9 +146,9 @@ def explain(
     return unit_range(_to_image(cam, options.crop, size))
 
   if not options.classes:
-    return Explained(logits, class_map(), activation)
+    return Explained(logits, class_map())
   maps = class_maps.each(class_map, jnp.array(options.classes), options.passes)
-  return Explained(logits, jnp.max(maps, axis=0), activation)
+  return Explained(logits, jnp.max(maps, axis=0))
 
 
 def _explain_classifier(
@@ -170,13 +168,13 @@ def _explain_classifier(
   hits = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
   if not options.classes:
     cam = last_layer.summed_map(activation, kernel, hits)
-    return Explained(logits, unit_range(cam), activation)
+    return Explained(logits, unit_range(cam))
   chosen = jnp.array(options.classes)
   maps = last_layer.class_maps(
     activation, kernel[..., chosen], hits[..., chosen]
   )
   maps = unit_range(jnp.moveaxis(maps, -1, 0))
-  return Explained(logits, jnp.max(maps, axis=0), activation)
+  return Explained(logits, jnp.max(maps, axis=0))
 
 
 def _winner(logits: Array, mask: Array | None) -> Array:

@@ -1,4 +1,4 @@
-"""Where Grad-CAM looks into each network unless the config says where."""
+"""Grad-CAM's layer of each network, unless the config names one."""
 
 from typing import Any
 

@@ -36,7 +36,7 @@ class Head:
 
 
 class Finder:
-  """Notes the convolutions of a forward pass, and says which one is the head.
+  """Records the convolutions of a forward pass, and finds the head.
 
   To be shown every module call, innermost first.
   """
@@ -65,7 +65,7 @@ class Finder:
 
 
 def _plain(module: nn.Conv) -> bool:
-  """Whether it keeps the size, and sees each tap at a distance of 1."""
+  """Whether it keeps the size, with taps at a distance of 1."""
 
   def ones(value: Any) -> bool:
     return value is None or set(jax.tree.leaves(value)) <= {1}

@@ -1,8 +1,8 @@
-"""Networks that are trained beside S before the pool is looked at.
+"""Networks that are trained beside S before the pool is scored.
 
-A companion is a function of (run, state, strategy) that trains what it needs
-on D^L (and D^U), and returns a scorer: (batch on the devices, key) -> numbers
-an image. S and its training know nothing of it.
+An auxiliary model is a function of (run, state, strategy) that trains what it
+needs on D^L (and D^U), and returns a scorer: (batch on the devices, key) ->
+numbers an image. S and its training do not depend on it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from segxal_jax.loop.auxiliary_models import ensemble, vaal
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
 
-# Where a cycle's companions keep what they have trained, until it is used.
+# Where a cycle's auxiliary models keep what they have trained, until used.
 FOLDER = ensemble.FOLDER
 Scorer = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
-COMPANIONS: dict[str, Callable[[Run, LoopState, Acquisition], Scorer]] = {
+AUXILIARY_MODELS: dict[str, Callable[[Run, LoopState, Acquisition], Scorer]] = {
   'ensemble': ensemble.scorer,
   'vaal': vaal.scorer,
 }

@@ -2,11 +2,10 @@
 
 The members beside S itself are trained as S is, by the same compiled step,
 from other initial weights and on other batches. Each is written when it is
-done, so that an interrupted cycle goes on with the next one.
+done, so that an interrupted cycle resumes with the next one.
 """
 
 import io
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from common_lib.errors import UserError
 from common_lib.npz import read_npz
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
+from fsnet_jax.training import loop
 from segxal_jax.acquisition import Acquisition
 from segxal_jax.explanation.error_mask import image_score
 from segxal_jax.explanation.step import logits_fn, variables_of
@@ -87,27 +87,36 @@ def _member(run: Run, cycle: int, number: int, like: Any) -> Any:
   return _read(path, like)
 
 
+class _Member(loop.Training[Any]):
+  """A training of S from other weights, in another order of the images."""
+
+  progress = 'training the committee'
+
+  def __init__(self, run: Run, cycle: int, number: int):
+    self._run = run
+    self.title = f'member {number + 1}, '
+    self.of = f' of member {number + 1}'
+    self.within = f' of cycle {cycle}'
+    self.log_every = run.steps_per_cycle
+
+  def total(self, state: Any) -> int:
+    return self._run.steps_per_cycle
+
+  def update(self, step: int, state: Any, batch: Any) -> loop.Update:
+    return self._run.train_step(self._run.learner.phase(step))
+
+
 def _train(run: Run, cycle: int, number: int) -> Any:
   """Variables of S after a training of its own."""
   networks = run.fresh_networks(None, member=number)
   batches = run.member_batches(cycle, number)
   members = run.config.acquisition.ensemble
   say(f'cycle {cycle}  explain  training member {number + 1} of {members}')
-  scalars: Any = {}
   try:
-    for step in range(run.steps_per_cycle):
-      phase = run.learner.phase(step)
-      batch = mesh_lib.put_batch(next(batches), run.mesh)
-      networks, scalars = run.train_step(phase)(networks, batch)
-      scalars['loss'].block_until_ready()
-      run.check_stop('training the committee')
+    member = _Member(run, cycle, number)
+    networks = loop.run(member, networks, 0, batches, run.mesh, run.stop)
   finally:
     batches.close()
-  if not math.isfinite(float(np.asarray(scalars['loss']))):
-    raise UserError(
-      f'The loss of member {number + 1} is not finite in cycle {cycle}: lower '
-      'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
-    )
   return jax.device_get(variables_of(networks.params, networks.batch_stats))
 
 

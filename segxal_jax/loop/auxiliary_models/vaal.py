@@ -2,10 +2,11 @@
 
 An autoencoder of all images is trained so that a judge cannot tell the codes
 of labelled images from those of unlabelled ones; what the judge still finds
-unlabelled is asked about. S plays no part. The authors' code for segmentation
+unlabelled is queried. S plays no part. The authors' code for segmentation
 was never published: this is their classification code on shrunken images.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from common_lib.console import say
 from fsnet_jax.models.layers import initializers
 from fsnet_jax.models.network import output_of
 from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.training import loop
 from segxal_jax.acquisition import Acquisition
 from segxal_jax.loop.auxiliary_models.vaal_networks import (
   Decoder,
@@ -102,7 +104,9 @@ class Vaal:
     scaled = images.astype(jnp.float32) / 255
     return jax.image.resize(scaled, size, 'linear', antialias=True)
 
-  def train_step(self, state: VaalState, batch: Batch, key: Any) -> VaalState:
+  def train_step(
+    self, state: VaalState, batch: Batch, key: Any
+  ) -> tuple[VaalState, dict[str, Array]]:
     """Two updates of the autoencoder and one of the judge, as the authors'.
 
     Compiled by itself: each of the two programs is compiled once.
@@ -111,12 +115,16 @@ class Vaal:
       state: before.
       batch: `labelled` and `unlabelled`, uint8 [b h w 3] each.
       key: PRNG key.
+
+    Returns:
+      The state after, and the last losses of both.
     """
     images = np.concatenate([batch['labelled'], batch['unlabelled']])
     labelled = np.arange(len(images)) < len(batch['labelled'])
     for one in jax.random.split(key):
-      state = self._coder_step(state, images, one)
-    return self._judge_step(state, images, labelled)
+      state, coder = self._coder_step(state, images, one)
+    state, judge = self._judge_step(state, images, labelled)
+    return state, {'loss_coder': coder, 'loss_judge': judge}
 
   def novelty(self, state: VaalState, images: Array) -> Float[Array, ' b']:
     """1 - D: the probability of being unlabelled, by the judge."""
@@ -166,19 +174,19 @@ class Vaal:
     )
     return codes, updated['batch_stats']
 
-  def _coder_update(self, state, images, key) -> VaalState:
+  def _coder_update(self, state, images, key) -> tuple[VaalState, Array]:
     coder = _coder(state.params)
-    gradient, stats = jax.grad(self.coder_loss, argnums=1, has_aux=True)(
-      state, coder, self.shrink(images), key
-    )
+    (loss, stats), gradient = jax.value_and_grad(
+      self.coder_loss, argnums=1, has_aux=True
+    )(state, coder, self.shrink(images), key)
     updates, opt = self._optimizer.update(gradient, state.coder_opt, coder)
     coder = optax.apply_updates(coder, updates)
     # optax gives back the kind of tree that it was given.
     # pyrefly: ignore[invalid-argument]
     params = {**state.params, **coder}
-    return state.replace(params=params, stats=stats, coder_opt=opt)
+    return state.replace(params=params, stats=stats, coder_opt=opt), loss
 
-  def _judge_update(self, state, images, labelled) -> VaalState:
+  def _judge_update(self, state, images, labelled) -> tuple[VaalState, Array]:
     shrunk = self.shrink(images)
     (mean, _), _ = self._encode(state, state.params, shrunk, True)
     mean = jax.lax.stop_gradient(mean)
@@ -190,10 +198,32 @@ class Vaal:
       return 2 * jnp.mean(-jax.nn.log_sigmoid(right))
 
     judge = state.params['judge']
-    gradient = jax.grad(loss)(judge)
+    value, gradient = jax.value_and_grad(loss)(judge)
     updates, opt = self._optimizer.update(gradient, state.judge_opt, judge)
     judge = optax.apply_updates(judge, updates)
-    return state.replace(params={**state.params, 'judge': judge}, judge_opt=opt)
+    params = {**state.params, 'judge': judge}
+    return state.replace(params=params, judge_opt=opt), value
+
+
+class _Vaal(loop.Training[VaalState]):
+  """The training of the three networks."""
+
+  progress = 'training VAAL'
+  of = ' of VAAL'
+  title = 'VAAL, '
+  fix = 'lower config.acquisition.vaal_learning_rate'
+
+  def __init__(self, networks: Vaal, key: Any, steps: int, cycle: int):
+    self._networks, self._key = networks, key
+    self._steps = self.log_every = steps
+    self.within = f' of cycle {cycle}'
+
+  def total(self, state: VaalState) -> int:
+    return self._steps
+
+  def update(self, step: int, state: VaalState, batch: Any) -> loop.Update:
+    key = jax.random.fold_in(self._key, step)
+    return lambda state, batch: self._networks.train_step(state, batch, key)
 
 
 def scorer(
@@ -224,10 +254,9 @@ def scorer(
     random_streams.derived(run.config.seed, 'vaal', state.cycle, 1)
   )
   say(f'cycle {state.cycle}  explain  training VAAL')
-  for step in range(options.vaal_steps):
-    batch = _batch(run, state.cycle, step)
-    trained = networks.train_step(trained, batch, jax.random.fold_in(key, step))
-    run.check_stop('training VAAL')
+  training = _Vaal(networks, key, options.vaal_steps, state.cycle)
+  batches = (_batch(run, state.cycle, step) for step in itertools.count())
+  trained = loop.run(training, trained, 0, batches, None, run.stop)
   trained = mesh_lib.put_replicated(jax.device_get(trained), run.mesh)
   name = strategy.needs[0]
   novelty = run.compiled(
@@ -255,9 +284,9 @@ def _batch(run: Run, cycle: int, step: int) -> dict[str, np.ndarray]:
   count = run.config.acquisition.vaal_batch_size
   return {
     kind: np.stack(
-      [run.pool[int(place)]['image'] for place in rng.choice(places, count)]
+      [run.pool[int(index)]['image'] for index in rng.choice(indices, count)]
     )
-    for kind, places in kinds.items()
+    for kind, indices in kinds.items()
   }
 
 

@@ -1,4 +1,4 @@
-"""ViewAL's pass: the views of each scene are looked at together.
+"""ViewAL's pass: the views of each scene are scored together.
 
 Memory holds the probabilities of one scene's views, whatever the pool.
 """
@@ -18,22 +18,21 @@ from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
 from segxal_jax.uncertainty import committee, view_entropy
 
-# The strategies' `Means.companions` that asks for this pass.
+# `Requirements.auxiliary_model` of the strategies that need this pass.
 NAME = 'views'
 
 
 def score(
-  run: Run, state: LoopState, places: Sequence[int]
+  run: Run, state: LoopState, indices: Sequence[int]
 ) -> dict[str, np.ndarray]:
   """View entropy and divergence of images, and the scene of each.
 
-  Every process looks at every scene: what a scene's views say is not shared
-  out.
+  Every process scores every scene: a scene's views are not shared out.
 
   Args:
-    run: with a pool that `posed.check` accepts.
-    state: of the networks that look.
-    places: of the images in the pool.
+    run: with a pool that `view_requirements.check` accepts.
+    state: of the networks.
+    indices: of the images in the pool.
 
   Returns:
     `view_entropy` and `view_divergence`, float [n], means over the usable
@@ -44,18 +43,18 @@ def score(
   """
   sequences = [str(run.pool[i]['sequence']) for i in range(len(run.pool))]
   scenes: dict[str, list[int]] = {}
-  for place, name in enumerate(sequences):
-    scenes.setdefault(name, []).append(place)
+  for index, name in enumerate(sequences):
+    scenes.setdefault(name, []).append(index)
   numbers = {name: number for number, name in enumerate(scenes)}
   most = max(map(len, scenes.values()))
   found: dict[int, tuple[float, float]] = {}
-  for name in dict.fromkeys(sequences[place] for place in places):
+  for name in dict.fromkeys(sequences[index] for index in indices):
     found |= _scene(run, state, scenes[name], most)
-    run.check_stop('looking at the pool')
+    run.check_stop('scoring the pool')
   return {
-    'view_entropy': np.array([found[p][0] for p in places]),
-    'view_divergence': np.array([found[p][1] for p in places]),
-    'group': np.array([numbers[sequences[p]] for p in places], np.int64),
+    'view_entropy': np.array([found[p][0] for p in indices]),
+    'view_divergence': np.array([found[p][1] for p in indices]),
+    'group': np.array([numbers[sequences[p]] for p in indices], np.int64),
   }
 
 
@@ -63,7 +62,7 @@ def _scene(
   run: Run, state: LoopState, members: list[int], most: int
 ) -> dict[int, tuple[float, float]]:
   """Both scores of each view of a scene."""
-  views = [run.pool[place] for place in members]
+  views = [run.pool[index] for index in members]
   # One shape for all scenes: one program.
   padded = [*views, *[views[0]] * (most - len(views))]
   step = run.compiled('views', lambda: _make_step(run))
@@ -85,11 +84,11 @@ def _scene(
   usable = builders.usable(run.config)
   count = max(1, int(usable.sum()))
   return {
-    place: (
+    index: (
       float(scores.entropy[row][usable].sum() / count),
       float(scores.divergence[row][usable].sum() / count),
     )
-    for row, place in enumerate(members)
+    for row, index in enumerate(members)
   }
 
 

@@ -1,4 +1,4 @@
-"""Asks the oracle (paper 3.3); what it answers goes into the ledger."""
+"""Puts the questions to the oracle (paper 3.3), and answers into the ledger."""
 
 import time
 
@@ -12,9 +12,9 @@ from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.loop.context import Run, truth
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
-from segxal_jax.oracles import Answer, Question
 from segxal_jax.oracles.progress_bar import Bar
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 # How long a request to stop goes unnoticed while waiting.
 _NAP_SECS = 0.5
@@ -46,7 +46,7 @@ def audit(label: np.ndarray, right: np.ndarray) -> dict[str, int]:
 
 
 def _collect(run: Run, state: LoopState) -> str:
-  """Asks until all is answered, or once if nobody wants to wait.
+  """Repeats the questions until all are answered; once without `wait`.
 
   Returns:
     What is missing, as a sentence; '' if nothing is.
@@ -78,7 +78,7 @@ def _collect(run: Run, state: LoopState) -> str:
 
 
 def _round(run: Run, still_open: list[Question]) -> list[Question]:
-  """Asks each open question once; returns those without an answer."""
+  """Puts each open question once; returns those without an answer."""
   still_open = [
     question for question in still_open if not _known(run, question)
   ]
@@ -98,7 +98,7 @@ def _sleep(run: Run, seconds: float) -> None:
 
 
 def _anywhere(missing: bool) -> bool:
-  """Whether process 0, which alone asks, lacks an answer; a collective."""
+  """Whether process 0, which has the oracle, lacks an answer; a collective."""
   if jax.process_count() == 1:
     return missing
   from jax.experimental import multihost_utils

@@ -1,4 +1,4 @@
-"""Measures the networks of a cycle, and decides whether to go on."""
+"""Measures the networks of a cycle, and decides whether the loop ends."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Looks at a random part of the unlabelled pool (paper 3.2, 4: D^S)."""
+"""Scores a random part of the unlabelled pool (paper 3.2, 4: D^S)."""
 
 import shutil
 from typing import Any
@@ -21,23 +21,23 @@ from segxal_jax.pool.streaming import gathered, stream
 
 
 def subset(run: Run, cycle: int) -> np.ndarray:
-  """Places of D^S, ascending: the part of D^U that a cycle looks at.
+  """Indices of D^S, ascending: the part of D^U that a cycle scores.
 
   Each image of the pool draws a lot that depends on seed and cycle alone, and
   the lowest lots among the unlabelled are taken: strategies that run with one
-  seed look at the same images wherever their pools agree.
+  seed score the same images wherever their pools agree.
   """
   unlabelled = np.ones(len(run.pool), bool)
   unlabelled[list(run.ledger.labelled(cycle))] = False
-  places = np.flatnonzero(unlabelled)
+  indices = np.flatnonzero(unlabelled)
   lots = random_streams.generator(run.config.seed, 'subset', cycle).random(
     len(run.pool)
   )
   wanted = builders.num_query(run.config, len(run.pool))
   share = run.config.pool.subset_share
-  count = min(len(places), max(wanted, round(share * len(places))))
-  chosen = places[np.argsort(lots[places], kind='stable')[:count]]
-  return np.sort(chosen)
+  count = min(len(indices), max(wanted, round(share * len(indices))))
+  drawn = indices[np.argsort(lots[indices], kind='stable')[:count]]
+  return np.sort(drawn)
 
 
 def explain(run: Run, state: LoopState) -> LoopState:
@@ -48,21 +48,23 @@ def explain(run: Run, state: LoopState) -> LoopState:
   """
   fit_mask_weights.weigh(run, state)
   strategy = acquisition.create(run.config.acquisition.strategy)
-  places = subset(run, state.cycle)
-  arrays = {'index': places}
+  indices = subset(run, state.cycle)
+  arrays = {'index': indices}
   if strategy.needs or strategy.needs_embedding:
-    say(f'cycle {state.cycle}  explain  {len(places)} images: {strategy.title}')
+    say(
+      f'cycle {state.cycle}  explain  {len(indices)} images: {strategy.title}'
+    )
     labelled = []
     centres = (
-      strategy.needs_embedding and strategy.means.embedding == 'features'
+      strategy.needs_embedding and strategy.requirements.embedding == 'features'
     )
     if centres:
       labelled = list(run.ledger.labelled(state.cycle))
-    values = score(run, state, strategy, [*map(int, places), *labelled])
+    values = score(run, state, strategy, [*map(int, indices), *labelled])
     for name, rows in values.items():
-      arrays[name] = rows[: len(places)]
+      arrays[name] = rows[: len(indices)]
     if centres:
-      arrays['centres'] = values['embedding'][len(places) :]
+      arrays['centres'] = values['embedding'][len(indices) :]
   if jax.process_index() == 0:
     cycle_files.write_scores(run.workdir, state.cycle, arrays)
     # Of no more use, and as large as many checkpoints.
@@ -75,11 +77,11 @@ def score(
   run: Run,
   state: LoopState,
   strategy: acquisition.Acquisition,
-  places: list[int],
+  indices: list[int],
 ) -> dict[str, np.ndarray]:
-  """What a strategy needs of each image, in the order of `places`."""
-  if strategy.means.companions == views.NAME:
-    return views.score(run, state, places)
+  """What a strategy needs of each image, in the order of `indices`."""
+  if strategy.requirements.auxiliary_model == views.NAME:
+    return views.score(run, state, indices)
   scorer = _scorer(run, state, strategy)
   view = builders.pool_view(run.config)
   key = jax.random.key(
@@ -87,28 +89,29 @@ def score(
   )
   weights = shared.weights(run, state.cycle)
   collected: dict[str, list[Any]] = {}
-  batches = stream(run.pool, places, run.config.eval.batch_size, view)
+  batches = stream(run.pool, indices, run.config.eval.batch_size, view)
   for number, batch in enumerate(batches):
     values = scorer(
       shared.inputs(run, batch, weights), jax.random.fold_in(key, number)
     )
     for name, rows in values.items():
       collected.setdefault(name, []).append(mesh_lib.local_rows(rows))
-    run.check_stop('looking at the pool')
+    run.check_stop('scoring the pool')
   stacked = {name: np.stack(rows) for name, rows in collected.items()}
-  return {name: rows[: len(places)] for name, rows in gathered(stacked).items()}
+  return {
+    name: rows[: len(indices)] for name, rows in gathered(stacked).items()
+  }
 
 
 def _scorer(
   run: Run, state: LoopState, strategy: acquisition.Acquisition
 ) -> auxiliary_models.Scorer:
   """(batch, key) -> numbers: of S itself, or of networks beside it."""
-  if strategy.means.companions:
-    return auxiliary_models.COMPANIONS[strategy.means.companions](
-      run, state, strategy
-    )
+  name = strategy.requirements.auxiliary_model
+  if name:
+    return auxiliary_models.AUXILIARY_MODELS[name](run, state, strategy)
   step = run.compiled('score', lambda: _make_step(run, strategy))
-  params = run.learner.asking_params(state.train)
+  params = run.learner.scoring_params(state.train)
 
   def score(batch, key):
     return step(params, state.train.batch_stats, batch, key)

@@ -25,7 +25,7 @@ _PIXELS = 1000
 
 
 def weigh(run: Run, state: LoopState) -> None:
-  """Fits and writes weights.json if the config asks for it.
+  """Fits and writes weights.json if the config fits weights.
 
   Raises:
     Interrupted: after Ctrl-C or SIGTERM; the fit starts anew.
@@ -38,7 +38,7 @@ def weigh(run: Run, state: LoopState) -> None:
   fitted = mask_weights.fit(parts, wrong)
   if fitted is None:
     say(
-      f'cycle {state.cycle}  explain  no part of the error mask foretells '
+      f'cycle {state.cycle}  explain  no part of the error mask predicts '
       'errors on validation images: the weights of the config stay'
     )
     result = shared.configured(run.config)
@@ -62,16 +62,16 @@ def _samples(
   """Values of the maps [n k] and errors [n] at pixels drawn by the seed."""
   step = shared.maps_step(run)
   before = shared.configured(run.config)
-  looks = builders.pool_view(run.config)
+  pool_view = builders.pool_view(run.config)
 
   def view(scene: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return looks(scene) | {'label': np.asarray(scene['label'])}
+    return pool_view(scene) | {'label': np.asarray(scene['label'])}
 
   collected: dict[str, list[np.ndarray]] = {}
-  places = list(range(len(source)))
-  for batch in stream(source, places, run.config.eval.batch_size, view):
+  indices = list(range(len(source)))
+  for batch in stream(source, indices, run.config.eval.batch_size, view):
     maps = step(
-      run.learner.asking_params(state.train),
+      run.learner.scoring_params(state.train),
       state.train.batch_stats,
       shared.inputs(run, batch, before),
     )

@@ -1,4 +1,4 @@
-"""Chooses the images to ask about and draws up the questions (paper 3.3)."""
+"""Selects the images of a query and writes the questions (paper 3.3)."""
 
 from common_lib import random_streams
 from common_lib.console import say
@@ -17,23 +17,23 @@ from segxal_jax.queries import storage, watched
 
 
 def query(run: Run, state: LoopState) -> LoopState:
-  """Picks a batch of images and writes their maps.
+  """Selects a batch of images and writes their maps.
 
   Raises:
     Interrupted: after Ctrl-C or SIGTERM; the stage starts anew.
     UserError: the network has diverged.
   """
-  chosen = choose(run, state)
-  say(f'cycle {state.cycle}  query  {len(chosen)} images')
-  write_maps(run, state, chosen, 'questions')
+  batch = selected_batch(run, state)
+  say(f'cycle {state.cycle}  query  {len(batch)} images')
+  write_maps(run, state, batch, 'questions')
   followed = watched.watched(run.config, run.ledger, len(run.pool))
   write_maps(run, state, followed, watched.FOLDER)
   barrier('query')
-  return state.then('annotate', queried=tuple(chosen))
+  return state.then('annotate', queried=tuple(batch))
 
 
-def choose(run: Run, state: LoopState) -> list[int]:
-  """Places of the images to ask about, most wanted first.
+def selected_batch(run: Run, state: LoopState) -> list[int]:
+  """Indices of the images of a query, highest utility first.
 
   Raises:
     UserError: the network has diverged, or the scores are damaged.
@@ -53,30 +53,30 @@ def choose(run: Run, state: LoopState) -> list[int]:
   count = builders.num_query(config, len(run.pool))
   rng = random_streams.generator(config.seed, 'choice', state.cycle)
   try:
-    picked = strategy.choose(candidates, count, rng)
+    selected = strategy.select(candidates, count, rng)
   except ValueError as error:
     raise UserError(
       f'The pool cannot be scored in cycle {state.cycle}: {error}; lower '
       'config.optimizer.learning_rate or set config.optimizer.clip_norm.'
     ) from error
-  return [int(index) for index in picked.index]
+  return [int(index) for index in selected.index]
 
 
 def write_maps(
-  run: Run, state: LoopState, places: list[int], folder_name: str
+  run: Run, state: LoopState, indices: list[int], folder_name: str
 ) -> None:
-  """Writes one file of maps for each image; see `questions`."""
-  if not places:
+  """Writes one file of maps for each image; see `queries.storage`."""
+  if not indices:
     return
   folder = run.folder(state.cycle) / folder_name
   folder.mkdir(exist_ok=True)
   step = shared.maps_step(run)
   weights = shared.weights(run, state.cycle)
   view = builders.pool_view(run.config)
-  asks = shared.asks(run)
-  for batch in stream(run.pool, places, run.config.eval.batch_size, view):
+  selector = builders.region_selector(run.config)
+  for batch in stream(run.pool, indices, run.config.eval.batch_size, view):
     maps = step(
-      run.learner.asking_params(state.train),
+      run.learner.scoring_params(state.train),
       state.train.batch_stats,
       shared.inputs(run, batch, weights),
     )
@@ -89,7 +89,7 @@ def write_maps(
           batch['image'][row],
           {name: rows[row] for name, rows in local.items()},
           batch['usable'][row],
-          asks,
+          selector,
           random_streams.generator(
             run.config.seed, 'asks', state.cycle, int(index)
           ),

@@ -35,7 +35,7 @@ def _record(run: Run, state: LoopState) -> None:
     assert annotation is not None  # All that was queried is answered.
     label, _ = run.ledger.read(annotation)
     agreement = dice(prediction, label, class_table.NUM_CLASSES)
-    scores[index] = None if agreement is None else agreement.macro
+    scores[index] = agreement
     join = accepts(options.rule, options.theta, agreement)
     (accepted if join else rejected).append(index)
   run.ledger.select(state.cycle, accepted, rejected, scores)

@@ -1,4 +1,4 @@
-"""What every look at images shares: the mask's weights and the maps' step."""
+"""What the passes over images share: the mask's weights, the maps' step."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +8,11 @@ import jax
 import numpy as np
 
 from fsnet_jax.runtime import mesh as mesh_lib
-from segxal_jax import acquisition
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import PARTS, make_maps_step
 from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
-from segxal_jax.queries import region_selectors, storage
+from segxal_jax.queries import storage
 
 
 def configured(config: Any) -> dict[str, float]:
@@ -34,7 +33,7 @@ def weights(run: Run, cycle: int) -> dict[str, float]:
 
 
 def read_maps(run: Run, folder: Path, index: int) -> storage.Maps:
-  """What was written about an image that the present cycle asks about.
+  """What was written about an image that the present cycle queries.
 
   Raises:
     UserError: the file is missing or damaged.
@@ -47,17 +46,11 @@ def inputs(
   run: Run, batch: Mapping[str, np.ndarray], mask_weights: Mapping[str, float]
 ) -> Any:
   """What the compiled steps read of a batch, on the devices."""
-  chosen = {name: batch[name] for name in ('image', 'near', 'usable')}
+  taken = {name: batch[name] for name in ('image', 'near', 'usable')}
   if run.config.eem.weights == 'fitted':
     row = np.array([mask_weights[name] for name in PARTS], np.float32)
-    chosen['weights'] = np.tile(row, (len(batch['mask']), 1))
-  return mesh_lib.put_batch(chosen, run.mesh)
-
-
-def asks(run: Run) -> region_selectors.Asks:
-  """How the strategy points at parts of an image."""
-  strategy = acquisition.create(run.config.acquisition.strategy)
-  return region_selectors.create(run.config, strategy.means.asks)
+    taken['weights'] = np.tile(row, (len(batch['mask']), 1))
+  return mesh_lib.put_batch(taken, run.mesh)
 
 
 def maps_step(run: Run) -> Any:
@@ -66,7 +59,9 @@ def maps_step(run: Run) -> Any:
   def make():
     options = builders.explain_options(run.config)
     return jax.jit(
-      make_maps_step(run.model, options, asks(run).guide),
+      make_maps_step(
+        run.model, options, builders.region_selector(run.config).guide
+      ),
       out_shardings=mesh_lib.batch_sharding(run.mesh),
     )
 

@@ -23,7 +23,7 @@ def checked(url: str) -> str:
   """The address without a slash at its end, host name in ASCII.
 
   Raises:
-    UserError: it is none, or says more than where the server is.
+    UserError: it is none, or more than the address of a server.
   """
   url = url.strip().rstrip('/')
   parts = urllib.parse.SplitResult('', '', '', '', '')
@@ -38,12 +38,12 @@ def checked(url: str) -> str:
     raise UserError(_HELP)
   if not _PATH.fullmatch(parts.path):
     raise UserError(_HELP)
-  place = host if port is None else f'{host}:{port}'
-  return f'{parts.scheme}://{place}{parts.path}'
+  authority = host if port is None else f'{host}:{port}'
+  return f'{parts.scheme}://{authority}{parts.path}'
 
 
 def _host(name: str) -> str:
-  """A host name as it is asked for; '' if it is none."""
+  """A host name as it is looked up; '' if it is none."""
   if ':' in name:
     address, _, zone = name.partition('%')
     ipaddress.IPv6Address(address)
@@ -64,7 +64,7 @@ def is_local(url: str) -> bool:
 
 @functools.cache
 def warn_if_open(url: str) -> None:
-  """Says once if others on the way to a server can read the token."""
+  """Warns once if others on the way to a server can read the token."""
   if url.startswith('http://') and not is_local(url):
     say(
       f'warning: {URL} is {url}: without TLS everybody on the way can read the '

@@ -14,7 +14,7 @@ a pixel wins:
 So what a person painted counts more than what was there before, and nothing
 need be erased first. A pixel that no region covers is void. A brush's soft
 edge belongs to it where it is at least half opaque. Relations between regions
-say nothing about labels, nor does a region whose label was taken away.
+do not count as labels, nor does a region whose label was taken away.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from common_lib.class_table import VOID
 from segxal_jax.oracles.label_studio import interface, rle
 
 _OPAQUE = 128
-# Controls that say nothing about labels: prompt points and relations.
+# Controls that are no labels: prompt points and relations.
 _NOT_LABELS = ('keypointlabels', 'keypoint', 'relation')
 # Without its label a region is, in some versions, of its tool's type.
 _BRUSHES = ('brushlabels', 'brush')
@@ -47,7 +47,7 @@ class BadAnnotation(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Painting:
-  """What an annotation says.
+  """The label map of an annotation.
 
   Attributes:
     label: classes, 255 = covered by no region.
@@ -61,7 +61,7 @@ class Painting:
   overlapping: int
 
 
-def chosen(annotations: Any) -> dict[str, Any] | None:
+def counting(annotations: Any) -> dict[str, Any] | None:
   """The annotation that counts.
 
   Args:
@@ -169,10 +169,10 @@ def _region(
     return None
   if kind not in _BRUSHES:
     raise BadAnnotation(f'is of the type {_quoted(kind)}')
-  place = (region.get('original_height'), region.get('original_width'))
-  if place != tuple(size):
+  own_size = (region.get('original_height'), region.get('original_width'))
+  if own_size != tuple(size):
     raise BadAnnotation(
-      f'is of an image of {_quoted(place)} instead of {tuple(size)}'
+      f'is of an image of {_quoted(own_size)} instead of {tuple(size)}'
     )
   if region.get('image_rotation') not in (0, None):
     raise BadAnnotation('is of a rotated image')
@@ -189,7 +189,7 @@ def _region(
 
 
 def _is_unlabelled(region: Any) -> bool:
-  """Whether a brush region's label was taken away: it then says nothing."""
+  """Whether a brush region's label was taken away: it then does not count."""
   if not isinstance(region, dict) or region.get('type') not in _BRUSHES:
     return False
   value = region.get('value')

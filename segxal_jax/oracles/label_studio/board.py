@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import tasks
 from segxal_jax.oracles.label_studio.answers import LARGEST_ID
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
 from segxal_jax.oracles.label_studio.project import Project
+from segxal_jax.queries.types import Question
 
 _PAGE = 1000
 # Without the pictures, which would come along otherwise.
@@ -27,7 +27,7 @@ class Listed:
     annotations: submitted ones that it has.
     skips: how often it was skipped.
     predictions: that it has.
-    drafts: whether somebody is at it.
+    drafts: whether an annotator has begun.
   """
 
   id: int
@@ -72,9 +72,7 @@ def _entries(client: Client, project: Project) -> Iterator[dict[str, Any]]:
     if not isinstance(entries, list):
       raise BadReply('no list of tasks')
     yield from (entry for entry in entries if isinstance(entry, dict))
-    total = _count(
-      reply.get('total'), 'a list of tasks that does not say how many there are'
-    )
+    total = _count(reply.get('total'), 'a list of tasks without their number')
     page, seen = page + 1, seen + len(entries)
     if not entries:
       return
@@ -106,7 +104,7 @@ def publish(
 ) -> dict[str, list[Listed]]:
   """Makes sure that each question has one whole task, in their order.
 
-  Called again after any failure it goes on where it stopped: a task is sent
+  Called again after any failure it resumes where it stopped: a task is sent
   whole in one request, and what is there is not sent again. A request that
   the server finished after we had given it up leaves a task too many, which
   is removed unless somebody has begun to work on it, also where the question

@@ -36,7 +36,7 @@ _TROUBLE = (408, 429)
 
 
 class Refused(UserError):
-  """The server says no, and would say so again.
+  """The server refuses, and would refuse again.
 
   Attributes:
     status: HTTP status.
@@ -63,12 +63,12 @@ class Client:
     call_secs: float = _CALL_SECS,
     reply_bytes: int = _REPLY_BYTES,
   ):
-    """Takes where the server is and who asks.
+    """Takes the address of the server and the token.
 
     Args:
       url: such as http://127.0.0.1:8080.
       token: a personal access token or a legacy token.
-      silence_secs: how long the server may say nothing.
+      silence_secs: how long the server may send nothing.
       call_secs: how long one exchange may take, headers included.
       reply_bytes: how large an answer may be.
 

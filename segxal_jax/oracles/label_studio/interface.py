@@ -1,4 +1,4 @@
-"""What an annotator sees: the labelling configuration and the instructions."""
+"""The labelling configuration and the instructions of a project."""
 
 from xml.sax import saxutils
 

@@ -15,7 +15,7 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.oracles import costs
-from segxal_jax.oracles.base import Answer, Question, fill
+from segxal_jax.oracles.base import fill
 from segxal_jax.oracles.label_studio import answers, board, project, tasks
 from segxal_jax.oracles.label_studio.board import Listed
 from segxal_jax.oracles.label_studio.client import (
@@ -26,9 +26,10 @@ from segxal_jax.oracles.label_studio.client import (
 )
 from segxal_jax.oracles.label_studio.project import Project
 from segxal_jax.pool.ledger import Cost
+from segxal_jax.queries.types import Answer, Question
 
 _LONGEST_MESSAGE = 1000
-# 30 years; what a browser's clock says is the annotator's own.
+# 30 years; the time is that of the annotator's browser.
 _LONGEST_SECS = 1e9
 # Half a minute in all: enough for a server that is being restarted.
 _PAUSES_SECS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -49,12 +50,12 @@ class LabelStudio:
     min_confidence: float = 0.9,
     pauses_secs: Sequence[float] = _PAUSES_SECS,
   ):
-    """Asks nothing yet.
+    """Contacts no server yet.
 
     Args:
-      client: of the server; None where nobody will be asked.
+      client: of the server; None where no question will be published.
       folder: where the run's name at the server and a note on each answer
-        are kept; None where nobody will be asked.
+        are kept; None where no question will be published.
       rest: see `fill`.
       min_confidence: see `fill`.
       pauses_secs: before each new try at a server that does not answer.
@@ -154,7 +155,7 @@ class LabelStudio:
     numbers = ', '.join(str(task.id) for task in listed)
     try:
       found = self._patiently(lambda: self._fetched(listed))
-      annotation = answers.chosen(found)
+      annotation = answers.counting(found)
       if annotation is not None:
         return self._answered(question, annotation, numbers)
       if any(task.skips for task in listed):
@@ -210,8 +211,8 @@ class LabelStudio:
 
   def _keep(self, question: Question, note: dict[str, Any]) -> None:
     """Writes down where an answer came from, for people."""
-    place = {name: getattr(question, name) for name in ('cycle', 'index', 'id')}
-    note = place | note
+    about = {name: getattr(question, name) for name in ('cycle', 'index', 'id')}
+    note = about | note
     folder = self._home / 'answers'
     folder.mkdir(parents=True, exist_ok=True)
     name = f'cycle{question.cycle:03d}_{question.index:07d}.json'
@@ -244,7 +245,7 @@ class LabelStudio:
 
 
 def skipped(question: Question) -> Answer:
-  """Somebody looked and said nothing: an image is paid, none is learnt."""
+  """A skipped task: an image is paid, nothing of it is trained on."""
   label = np.full_like(question.prediction, VOID)
   return Answer(label, np.zeros(label.shape, bool), Cost(images=1))
 
@@ -252,10 +253,10 @@ def skipped(question: Question) -> Answer:
 def merged(
   question: Question, painted: np.ndarray, rest: str, min_confidence: float
 ) -> Answer:
-  """What a person answered, with `fill` where nobody was asked.
+  """What a person answered, with `fill` outside of it.
 
-  The person answers for what was changed and for the regions asked about,
-  which were at least looked at; clicks are those of the outlines of what was
+  The person answers for what was changed and for the selected regions, which
+  were at least looked at; clicks are those of the outlines of what was
   changed. With `rest='prediction'` the label is the painted map itself.
 
   Args:
@@ -266,10 +267,10 @@ def merged(
   """
   changed = painted != question.prediction
   ids = [region.id for region in question.regions]
-  said = changed | (np.isin(question.segments, ids) & question.usable)
+  answered = changed | (np.isin(question.segments, ids) & question.usable)
   label = fill(question, rest, min_confidence)
-  label[said] = painted[said]
-  asked = said & (painted != VOID)
+  label[answered] = painted[answered]
+  asked = answered & (painted != VOID)
   drawn = np.where(changed, painted, VOID).astype(np.uint8)
   cost = Cost(1, int(asked.sum()), costs.label_clicks(drawn))
   return Answer(label, asked, cost)
@@ -282,7 +283,7 @@ def _check_token(client: Client) -> None:
   except Unreachable as error:
     say(
       f'Label Studio at {client.url} does not answer yet ({error}): it is '
-      'needed once there is something to ask'
+      'needed once there are questions'
     )
   except BadReply as error:
     raise UserError(

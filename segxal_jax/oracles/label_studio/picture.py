@@ -1,4 +1,4 @@
-"""Why an image is asked about, as a picture and in words."""
+"""Why an image is queried, as a picture and in words."""
 
 import base64
 import io
@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from fsnet_jax.report.figures import canvas
-from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface
 from segxal_jax.queries import map_rendering
+from segxal_jax.queries.types import Question
 
 _WRITING_WIDTH_PX = 420
 # Title of the map, and the word for its share of a point.
@@ -58,7 +58,7 @@ def explanation(question: Question) -> UInt8[np.ndarray, 'ph pw 3']:
 def _numbered(
   tile: UInt8[np.ndarray, 'th tw 3'], question: Question
 ) -> UInt8[np.ndarray, 'th tw 3']:
-  """Outlines the regions asked about and numbers their prompt points.
+  """Outlines the selected regions and numbers their prompt points.
 
   A number that would hide another one stands beside its point, tied to it.
   """
@@ -79,12 +79,12 @@ def _numbered(
       for r in question.regions
     ]
   ).reshape(-1, 2)
-  places = _apart(points, size, radius)
-  for point, place in zip(points, places, strict=True):
-    draw.line((*point, *place), (255, 255, 255), 2)
+  positions = _apart(points, size, radius)
+  for point, position in zip(points, positions, strict=True):
+    draw.line((*point, *position), (255, 255, 255), 2)
     box = (*(point - radius / 3), *(point + radius / 3))
     draw.ellipse(box, interface.PROMPT_COLOR, (0, 0, 0), 1)
-  for number, (x, y) in enumerate(places, 1):
+  for number, (x, y) in enumerate(positions, 1):
     box = (x - radius, y - radius, x + radius, y + radius)
     draw.ellipse(box, interface.PROMPT_COLOR, (0, 0, 0), 1)
     draw.text((x, y), str(number), (0, 0, 0), font, anchor='mm')
@@ -94,10 +94,10 @@ def _numbered(
 def _apart(
   points: Float[np.ndarray, 'n 2'], size: tuple[int, int], radius: float
 ) -> Float[np.ndarray, 'n 2']:
-  """Places for discs of a radius near points: none over another or cut off.
+  """Positions for discs of a radius near points: none over another or cut off.
 
-  In their order, each takes the nearest place that is free; its own, whoever
-  is there, where none is.
+  In their order, each takes the nearest position that is free, or its own
+  where none is.
   """
   least = np.full(2, radius)
   most = np.maximum(least, np.array(size) - radius - 1)
@@ -107,18 +107,18 @@ def _apart(
   offsets = np.concatenate(rings)
   taken: list[np.ndarray] = []
   for point in points:
-    places = np.clip(point + offsets, least, most)
+    positions = np.clip(point + offsets, least, most)
     free = [
-      place
-      for place in places
-      if all(np.hypot(*(place - other)) > 2 * radius for other in taken)
+      position
+      for position in positions
+      if all(np.hypot(*(position - other)) > 2 * radius for other in taken)
     ]
-    taken.append(free[0] if free else places[0])
+    taken.append(free[0] if free else positions[0])
   return np.array(taken).reshape(-1, 2)
 
 
 def _asked(question: Question) -> UInt8[np.ndarray, 'h w']:
-  """The number of the region asked about, from 1; 0 elsewhere."""
+  """The number of the selected region of each pixel, from 1, or 0."""
   asked = np.zeros(question.segments.shape, np.uint8)
   for number, region in enumerate(question.regions, 1):
     asked[question.segments == region.id] = min(number, 255)
@@ -143,7 +143,7 @@ def reasons(question: Question) -> str:
       name: float(part[inside].sum()) for name, part in question.parts.items()
     }
     lines.append(f'{number}: {_reason(amounts)}')
-  return '\n'.join(lines) or 'Nothing is asked about in particular.'
+  return '\n'.join(lines) or 'No region is selected.'
 
 
 def _reason(amounts: Mapping[str, float]) -> str:

@@ -60,9 +60,9 @@ def encode(mask: Bool[np.ndarray, 'h w']) -> list[int]:
 
 def _bits(fields: np.ndarray, widths: np.ndarray) -> np.ndarray:
   """The lowest `widths` bits of each field, highest first, and the filling."""
-  places = np.arange(max(_HEAD_WIDTHS) - 1, -1, -1)
-  all_bits = (fields[:, None] >> places & 1).astype(np.uint8)
-  packed = all_bits[places < widths[:, None]]
+  positions = np.arange(max(_HEAD_WIDTHS) - 1, -1, -1)
+  all_bits = (fields[:, None] >> positions & 1).astype(np.uint8)
+  packed = all_bits[positions < widths[:, None]]
   # The SDK fills with 1 to 8 bits, never none.
   return np.append(packed, np.zeros(8 - packed.size % 8, np.uint8))
 

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 
 from common_lib import class_table
-from segxal_jax.oracles.base import Question
 from segxal_jax.oracles.label_studio import interface, picture, rle
+from segxal_jax.queries.types import Question
 
 # One name in all cycles: the project shows only predictions of the version
-# that it saw first.
+# that was imported first.
 MODEL_VERSION = 'segxal'
 
 
 def key(run: str, question: Question) -> str:
-  """What makes a task unique: run, cycle and place of the image."""
+  """What makes a task unique: run, cycle and index of the image."""
   return f'{run}/{question.cycle:03d}/{question.index:07d}'
 
 

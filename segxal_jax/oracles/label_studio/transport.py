@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 _CHUNK_BYTES = 1 << 16
-# Of an answer that says why something is refused.
+# Of a reply with the reason of a refusal.
 _REASON_BYTES = 1 << 13
 
 
@@ -38,7 +38,7 @@ class Transport:
     """Takes the bounds.
 
     Args:
-      silence_secs: how long the server may say nothing.
+      silence_secs: how long the server may send nothing.
       call_secs: how long one exchange may take.
       reply_bytes: how large an answer may be.
     """

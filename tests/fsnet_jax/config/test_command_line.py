@@ -143,12 +143,6 @@ def test_split_leaves_the_other_flags():
   assert overrides == [Override('seed', '3')]
 
 
-def test_names_of_configs():
-  name = command_line.config_name
-  assert name('configs/fsnet_fcn8.py') == 'fsnet_fcn8'
-  assert name('a/fsnet_fcn8.py:camvid') == 'fsnet_fcn8_camvid'
-
-
 @pytest.mark.parametrize('flag', ['--help', '-h', '--helpfull', '-?'])
 def test_help_names_every_field(flag, capsys):
   with pytest.raises(SystemExit) as stopped:

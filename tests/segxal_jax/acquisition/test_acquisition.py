@@ -19,17 +19,17 @@ def _candidates(scores, **more):
 
 
 def test_highest_scores_in_order_and_ties_in_the_pools():
-  chosen = acquisition.create('entropy').choose(
+  batch = acquisition.create('entropy').select(
     _candidates([0.1, 0.7, 0.3, 0.7]), 3, _rng()
   )
-  np.testing.assert_array_equal(chosen.index, [5, 9, 8])
-  np.testing.assert_array_equal(chosen.utility, [0.1, 0.7, 0.3, 0.7])
+  np.testing.assert_array_equal(batch.index, [5, 9, 8])
+  np.testing.assert_array_equal(batch.utility, [0.1, 0.7, 0.3, 0.7])
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_a_score_that_is_not_finite_names_its_image(value):
   with pytest.raises(ValueError, match='pool image 8'):
-    acquisition.create('entropy').choose(
+    acquisition.create('entropy').select(
       _candidates([0.1, 0.7, value, 0.7]), 1, _rng()
     )
 
@@ -53,31 +53,31 @@ def test_every_strategy_picks_distinct_images():
       points[:1].astype(np.float32) if strategy.needs_embedding else None,
     )
     for count in (0, 2, 9):
-      chosen = strategy.choose(candidates, count, _rng())
-      assert len(set(chosen.index)) == len(chosen.index) == min(count, 4)
-      assert set(chosen.index) <= set(INDEX)
-      assert chosen.utility.shape == (4,)
+      batch = strategy.select(candidates, count, _rng())
+      assert len(set(batch.index)) == len(batch.index) == min(count, 4)
+      assert set(batch.index) <= set(INDEX)
+      assert batch.utility.shape == (4,)
 
 
 def test_random_depends_on_its_generator_alone():
   strategy = acquisition.create('random')
-  first = strategy.choose(_candidates([0.0] * 4), 3, _rng())
-  again = strategy.choose(_candidates([9.0] * 4), 3, _rng())
+  first = strategy.select(_candidates([0.0] * 4), 3, _rng())
+  again = strategy.select(_candidates([9.0] * 4), 3, _rng())
   np.testing.assert_array_equal(first.index, again.index)
 
 
 def test_core_set_by_hand():
   # The labelled point is 0; 10 is farthest; then 6 (4 from 10) before 2.
   candidates = _embedded([[2.0], [6.0], [10.0]], [[0.0]])
-  chosen = acquisition.create('coreset').choose(candidates, 3, _rng())
-  np.testing.assert_array_equal(chosen.index, [2, 1, 0])
-  np.testing.assert_allclose(chosen.utility, [2, 6, 10])
+  batch = acquisition.create('coreset').select(candidates, 3, _rng())
+  np.testing.assert_array_equal(batch.index, [2, 1, 0])
+  np.testing.assert_allclose(batch.utility, [2, 6, 10])
 
 
 def test_core_set_of_equal_points_still_picks_each_once():
   candidates = _embedded(np.ones((3, 2)), np.ones((1, 2)))
-  chosen = acquisition.create('coreset').choose(candidates, 3, _rng())
-  assert sorted(chosen.index) == [0, 1, 2]
+  batch = acquisition.create('coreset').select(candidates, 3, _rng())
+  assert sorted(batch.index) == [0, 1, 2]
 
 
 @pytest.mark.parametrize('name', ['coreset', 'coreset_cosine'])
@@ -91,9 +91,9 @@ def test_core_set_is_a_two_approximation_of_the_best_k_center(name):
   def radius(centres):
     return distance[:, centres].min(axis=1).max()
 
-  chosen = acquisition.create(name).choose(_embedded(points), 3, _rng())
+  batch = acquisition.create(name).select(_embedded(points), 3, _rng())
   best = min(radius(list(c)) for c in itertools.combinations(range(9), 3))
-  assert radius(list(chosen.index)) <= 2 * best + 1e-6
+  assert radius(list(batch.index)) <= 2 * best + 1e-6
 
 
 def test_core_set_equals_a_brute_force_greedy():
@@ -106,10 +106,10 @@ def test_core_set_equals_a_brute_force_greedy():
     pick = int(np.argmax(gaps))
     expected.append(pick)
     centres.append(points[pick])
-  chosen = acquisition.create('coreset').choose(
+  batch = acquisition.create('coreset').select(
     _embedded(points, labelled), 5, _rng()
   )
-  assert list(chosen.index) == expected
+  assert list(batch.index) == expected
 
 
 def test_unknown_strategy():

@@ -71,7 +71,7 @@ def test_sketch_keeps_inner_products_on_average():
 
 
 def _choose(points, count, seed=0):
-  return acquisition.create('badge').choose(
+  return acquisition.create('badge').select(
     Candidates(np.arange(len(points)), embedding=points), count,
     np.random.default_rng(seed),
   )  # fmt: skip

@@ -84,7 +84,7 @@ def test_table_by_hand():
   json.dumps([random, ours])
 
 
-def test_an_oracle_that_asks_nobody_is_measured_by_the_pool():
+def test_a_free_oracle_is_measured_by_the_pool():
   """Nothing is paid after the seed set; what is learnt from still grows."""
 
   def run(*values):
@@ -149,19 +149,19 @@ def test_time_of_a_stage_is_that_of_its_last_run(tmp_path):
   assert stage_timings.read(tmp_path) == {1: {'train': 5.0, 'explain': 2.0}}
 
 
-def test_arms_share_what_their_learner_trains(tmp_path, monkeypatch):
-  asked = []
+def test_methods_share_what_their_learner_trains(tmp_path, monkeypatch):
+  ran = []
 
   def run_loop(config, folder, until):
-    asked.append((config.acquisition.strategy, folder.name, until))
+    ran.append((config.acquisition.strategy, folder.name, until))
 
   monkeypatch.setattr(strategy_comparison, 'run_loop', run_loop)
   config = al_compare.get_config()
-  for arm in strategy_comparison.arms(config):
-    strategy_comparison._run_shared(config, arm, 1, tmp_path)
+  for method in strategy_comparison.methods(config):
+    strategy_comparison._run_shared(config, method, 1, tmp_path)
   named = {
-    arm.title: entry
-    for arm, entry in zip(strategy_comparison.arms(config), asked)
+    method.title: entry
+    for method, entry in zip(strategy_comparison.methods(config), ran)
   }
   before = (1, 'explain')
   assert named['Entropy'] == named['SegXAL'] == ('random', 'shared-1', before)
@@ -169,14 +169,18 @@ def test_arms_share_what_their_learner_trains(tmp_path, monkeypatch):
   assert named['S4AL'] == ('s4al', 'shared-mean_teacher-1', before)
 
 
-def test_an_arm_is_a_title_and_changes():
-  arm = strategy_comparison.parse('EEM-without-PAE strategy=eem eem.alpha=0.0')
-  assert arm.title == 'EEM-without-PAE' and arm.folder == 'eem_without_pae'
-  assert arm.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+def test_a_method_is_a_title_and_changes():
+  method = strategy_comparison.parse(
+    'EEM-without-PAE strategy=eem eem.alpha=0.0'
+  )
+  assert (
+    method.title == 'EEM-without-PAE' and method.folder == 'eem_without_pae'
+  )
+  assert method.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
 
 
 @pytest.mark.parametrize(
-  ('arms', 'words'),
+  ('methods', 'words'),
   [
     (('Random strategy',), 'field=value'),
     (('Random strategy=egl',), 'random, entropy'),
@@ -192,19 +196,19 @@ def test_an_arm_is_a_title_and_changes():
     (('A rule=all',), 'Did you mean selection.rule'),
   ],
 )
-def test_mistakes_in_arms(arms, words):
+def test_mistakes_in_methods(methods, words):
   config = al_compare.get_config()
-  config.compare.arms = arms
+  config.compare.arms = methods
   with pytest.raises(UserError, match=words):
-    strategy_comparison.arms(config)
+    strategy_comparison.methods(config)
 
 
 @pytest.mark.parametrize('argument', al_compare.arguments())
 def test_shipped_comparisons_are_consistent(argument):
   config = al_compare.get_config(argument)
-  assert strategy_comparison.arms(config)[0].title == 'Random'
+  assert strategy_comparison.methods(config)[0].title == 'Random'
   cell = strategy_comparison.cell_config(
-    config, strategy_comparison.arms(config)[1], 2
+    config, strategy_comparison.methods(config)[1], 2
   )
   assert cell.seed == 2 and tuple(cell.compare.arms) == ()
 

@@ -20,7 +20,7 @@ def networks():
   config = segxal_unet.get_config()
   config.image_size = SIZE
   config.width = 1 / 32
-  model = builders.model(config)
+  model = networks.model(config)
   params, batch_stats = model.init(0, SIZE)
   # Batch statistics of a trained network, so that maps are not flat.
   rng = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def test_failure_score_joins_the_mask():
   config.phase2_steps = 1
   config.failure.decoder = 'four_scale'
   config.failure.branches = 'single'
-  model = builders.model(config)
+  model = networks.model(config)
   params, stats = jax.eval_shape(lambda: model.init(0, SIZE))
   options = dataclasses.replace(builders.explain_options(config), gamma=0.5)
   step = make_maps_step(model, options)

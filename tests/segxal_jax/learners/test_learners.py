@@ -15,7 +15,7 @@ from fsnet_jax.steps.train_step import TrainState
 from segxal_jax import learners
 from segxal_jax.config import validation
 from segxal_jax.learners import deal, mean_teacher
-from segxal_jax.pool.mixed_source import HalfUnlabelled
+from segxal_jax.pool.sources import HalfUnlabelled
 from segxal_jax.uncertainty import deal_difficulty
 from tests.fsnet_jax.models import quick
 
@@ -168,16 +168,16 @@ def test_every_network_trains_with_every_learner(network, strategy):
     )
     after, scalars = step(state, batch)
     changed = (after.params, after.batch_stats, after.opt_state)
-    return changed, learner.asking_params(after), scalars
+    return changed, learner.scoring_params(after), scalars
 
   batch = {
     'image': jax.ShapeDtypeStruct((2, 32, 64, 3), jnp.uint8),
     'label': jax.ShapeDtypeStruct((2, 32, 64), jnp.uint8),
   }
   before = (params, batch_stats, opt_state)
-  after, asking, scalars = jax.eval_shape(update, *before, batch)
+  after, scoring, scalars = jax.eval_shape(update, *before, batch)
   assert jax.tree.structure(after) == jax.tree.structure(before)
-  assert jax.tree.structure(asking) == jax.tree.structure(params)
+  assert jax.tree.structure(scoring) == jax.tree.structure(params)
   assert 'loss' in scalars
   if strategy == 'deal_ds':
     assert 'loss_failure' in scalars and 'gamma' in params['failure']

@@ -8,8 +8,8 @@ import pytest
 
 from common_lib import checksums, files
 from common_lib.errors import UserError
-from segxal_jax.experiments import collect
 from segxal_jax.loop import cycle_files, stage_timings
+from segxal_jax.report import metrics_json
 
 HUGE = 10**400
 
@@ -35,7 +35,7 @@ def test_metrics_come_back(tmp_path):
   for cycle in (1, 2):
     cycle_files.write_metrics(tmp_path, cycle, _metrics(cycle))
   assert cycle_files.read_metrics(tmp_path, 2) == _metrics(2)
-  assert [entry['cycle'] for entry in collect.cycles(tmp_path)] == [1, 2]
+  assert [entry['cycle'] for entry in metrics_json.cycles(tmp_path)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_a_measured_cycle_that_is_missing_is_named(tmp_path):
     content = path.read_bytes()
     path.unlink()
     with pytest.raises(UserError, match=f'{cycle:03d}/metrics.json'):
-      collect.cycles(tmp_path)
+      metrics_json.cycles(tmp_path)
     path.write_bytes(content)
   # A cycle that is still in training has measured nothing yet.
   files.write_json(position, {'cycle': 4, 'stage': 'train'})
-  assert len(collect.cycles(tmp_path)) == 3
+  assert len(metrics_json.cycles(tmp_path)) == 3
 
 
 def test_weights_come_back_and_damage_says_what_to_do(tmp_path):

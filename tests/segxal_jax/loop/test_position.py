@@ -5,9 +5,9 @@ import json
 import pytest
 
 from common_lib.errors import UserError
-from segxal_jax.experiments import collect
 from segxal_jax.loop import position
 from segxal_jax.loop.state import DONE
+from segxal_jax.report import metrics_json
 
 GOOD = {'cycle': 2, 'stage': 'annotate', 'queried': [3, 1], 'reason': ''}
 END = {'cycle': 2, 'stage': DONE, 'queried': [], 'reason': '1 cycle is done'}
@@ -18,7 +18,7 @@ def test_what_is_written_is_read(tmp_path):
   for value in (GOOD, END):
     position.write(tmp_path, value)
     assert position.read(tmp_path) == value
-  assert collect.reason(tmp_path) == '1 cycle is done'
+  assert metrics_json.reason(tmp_path) == '1 cycle is done'
 
 
 def test_an_earlier_version_wrote_no_checksum(tmp_path):

@@ -63,8 +63,8 @@ def _networks():
 def test_states_are_ordered_and_survive_json():
   networks = _networks()
   states = [LoopState(1, stage, (3, 4), '', networks) for stage in STAGES]
-  places = [state.place for state in states]
-  assert places == sorted(places)
-  assert states[-1].then('train', cycle=2).place > places[-1]
+  progress = [state.progress for state in states]
+  assert progress == sorted(progress)
+  assert states[-1].then('train', cycle=2).progress > progress[-1]
   restored = LoopState.restored(states[0].metadata(), networks)
   assert restored == states[0]

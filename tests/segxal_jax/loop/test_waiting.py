@@ -8,12 +8,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
-from segxal_jax import oracles
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
 from segxal_jax.oracles.progress_bar import Bar
 from segxal_jax.pool.ledger import Cost, Ledger
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Answer, Question
 
 # The package gives the function its module's name.
 stage = importlib.import_module('segxal_jax.loop.stages.annotate')
@@ -26,7 +26,7 @@ def _question(index):
   zeros = np.zeros(SIZE, np.float32)
   usable = np.ones(SIZE, bool)
   segments = regions.patches(SIZE, 4)
-  return oracles.Question(
+  return Question(
     cycle=1,
     index=index,
     id=f'scene_{index}',
@@ -63,7 +63,7 @@ class People:
     self.left -= 1
     self.answered += 1
     label = np.full(SIZE, question.index, np.uint8)
-    return oracles.Answer(label, np.ones(SIZE, bool), Cost(1, 64, 4))
+    return Answer(label, np.ones(SIZE, bool), Cost(1, 64, 4))
 
 
 @pytest.fixture

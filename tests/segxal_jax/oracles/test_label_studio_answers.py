@@ -8,7 +8,6 @@ import pytest
 from PIL import ImageColor
 
 from common_lib import class_table
-from segxal_jax import oracles
 from segxal_jax.oracles.label_studio import (
   answers,
   board,
@@ -22,6 +21,7 @@ from segxal_jax.oracles.label_studio.answers import BadAnnotation
 from segxal_jax.oracles.label_studio.client import Client
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Question
 
 SIZE = (12, 20)
 ROAD, CAR, SKY, PERSON = 0, 13, 10, 11
@@ -53,7 +53,7 @@ def _question(**changes):
     'regions': regions.rank(eem, segments, usable, 1),
     'parts': {'proximity': 0.25 * eem, 'entropy': 0.75 * eem},
   }
-  return oracles.Question(**parts | changes)
+  return Question(**parts | changes)
 
 
 def _box(rows, columns):
@@ -88,7 +88,7 @@ def test_an_untouched_prediction_comes_back_bit_for_bit():
     assert painting.overlapping == 0
     answer = oracle.merged(question, painting.label, 'prediction', 0.9)
     np.testing.assert_array_equal(answer.label, prediction)
-    # Only the region that was pointed at has been answered for.
+    # Only the selected region has been answered for.
     np.testing.assert_array_equal(answer.asked, question.segments == 0)
     assert answer.cost == Cost(1, 16, 0)
 
@@ -172,12 +172,12 @@ def test_which_of_several_annotations_counts():
   early, late = '2026-01-01T00:00:00Z', '2026-01-01T00:00:00.5Z'
   a, b = _number(id=5, updated_at=early), _number(id=4, updated_at=late)
   skip = _number(id=9, updated_at=late, was_cancelled=True)
-  assert answers.chosen([]) is None
-  assert answers.chosen([skip]) is None
-  assert answers.chosen([a, skip])['id'] == 5
-  assert answers.chosen([a, b])['id'] == answers.chosen([b, a])['id'] == 4
-  assert answers.chosen([a | {'ground_truth': True}, b])['id'] == 5
-  assert answers.chosen([a, a | {'id': 6}])['id'] == 6
+  assert answers.counting([]) is None
+  assert answers.counting([skip]) is None
+  assert answers.counting([a, skip])['id'] == 5
+  assert answers.counting([a, b])['id'] == answers.counting([b, a])['id'] == 4
+  assert answers.counting([a | {'ground_truth': True}, b])['id'] == 5
+  assert answers.counting([a, a | {'id': 6}])['id'] == 6
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_which_of_several_annotations_counts():
 )
 def test_what_is_not_a_list_of_annotations_is_refused(annotations):
   with pytest.raises(BadAnnotation):
-    answers.chosen(annotations)
+    answers.counting(annotations)
 
 
 def _with(**changes):
@@ -402,12 +402,12 @@ def test_the_numbers_of_the_points_never_hide_each_other():
     np.zeros((0, 2)),
   ):
     points = np.array(points)
-    places = picture._apart(points, size, radius)
-    assert places.shape == points.shape
-    apart = np.hypot(*np.moveaxis(places[:, None] - places, -1, 0))
-    assert (apart + 100 * np.eye(len(places)) > 2 * radius).all()
-    assert (places >= radius).all()
-    assert (places + radius < size).all()
+    positions = picture._apart(points, size, radius)
+    assert positions.shape == points.shape
+    apart = np.hypot(*np.moveaxis(positions[:, None] - positions, -1, 0))
+    assert (apart + 100 * np.eye(len(positions)) > 2 * radius).all()
+    assert (positions >= radius).all()
+    assert (positions + radius < size).all()
   # One that is alone stands where it belongs.
   alone = np.array([[30.0, 40.0]])
   np.testing.assert_array_equal(picture._apart(alone, size, radius), alone)

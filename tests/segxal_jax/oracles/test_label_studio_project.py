@@ -169,5 +169,5 @@ def test_tasks_that_are_none(change):
 
 @pytest.mark.parametrize('total', [HUGE, -1, '1', 1.5, True], ids=range(5))
 def test_a_number_of_tasks_that_is_none(total):
-  with pytest.raises(BadReply, match='how many'):
+  with pytest.raises(BadReply, match='without their number'):
     _listing(_task(), total=total)

@@ -13,12 +13,12 @@ def _bits(data):
 
 def _plain_decode(data):
   """The format word by word, from its description alone."""
-  text, place = _bits(data), 0
+  text, position = _bits(data), 0
 
   def take(count):
-    nonlocal place
-    place += count
-    return int(text[place - count : place], 2)
+    nonlocal position
+    position += count
+    return int(text[position - count : position], 2)
 
   count, word = take(32), take(5) + 1
   sizes = [take(4) + 1 for _ in range(4)]
@@ -30,7 +30,7 @@ def _plain_decode(data):
       out += [take(word)] * length
     else:
       out += [take(word) for _ in range(length)]
-  assert len(text) - place <= 8 and '1' not in text[place:]
+  assert len(text) - position <= 8 and '1' not in text[position:]
   return np.array(out, np.uint8)
 
 
@@ -84,8 +84,8 @@ def test_soft_edges_that_stand_as_they_are():
   np.testing.assert_array_equal(opacity, words.reshape(5, 7, 4)[..., 3])
 
 
-def _changed(data, place, value):
-  return [*data[:place], value, *data[place + 1 :]]
+def _changed(data, position, value):
+  return [*data[:position], value, *data[position + 1 :]]
 
 
 GOOD = rle.encode(np.arange(48).reshape(6, 8) % 3 == 0)

@@ -7,6 +7,7 @@ from segxal_jax import oracles
 from segxal_jax.oracles import costs
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Question
 
 SIZE = (16, 16)
 DEFAULTS = {
@@ -48,7 +49,7 @@ def _question(eem=None, asked=None, **changes):
     'segments': segments,
     'regions': regions.rank(eem, segments, usable, asked or 1),
   }
-  return oracles.Question(**parts | changes)
+  return Question(**parts | changes)
 
 
 def _hot(rows, columns):

@@ -12,6 +12,7 @@ from segxal_jax import oracles
 from segxal_jax.config import validation
 from segxal_jax.pool.ledger import Cost, Ledger
 from segxal_jax.queries import regions
+from segxal_jax.queries.types import Question
 
 SIZE = (8, 8)
 AUDIT = {'pixels': 56, 'wrong': 0}
@@ -38,7 +39,7 @@ def _question(cycle=1, id='b', size=SIZE):
   zeros = np.zeros(size, np.float32)
   usable = np.ones(size, bool)
   segments = regions.patches(size, 4)
-  return oracles.Question(
+  return Question(
     cycle=cycle,
     index=0,
     id=id,
@@ -98,6 +99,25 @@ def test_foreign_files_are_refused(recorded):
   path.write_text('[]\n')
   with pytest.raises(UserError, match='line 1, is damaged'):
     _create(str(folder))
+
+
+def test_a_record_of_an_older_version_is_taken_with_a_note(recorded, capsys):
+  folder, label, _, _ = recorded
+  path = folder / 'pool' / 'ledger.jsonl'
+  _create(str(folder))
+  assert capsys.readouterr().err == ''
+  (folder / 'pool' / 'ledger.head.json').unlink()
+  lines = [json.loads(line) for line in path.read_text().splitlines()]
+  for line in lines:
+    del line['checksum']
+  path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+  before = path.read_bytes()
+  answer = _create(str(folder)).answer(_question(), None)
+  np.testing.assert_array_equal(answer.label, label)
+  assert 'without checksums' in capsys.readouterr().err
+  # It is another run's, and stays as it is.
+  assert path.read_bytes() == before
+  assert not (folder / 'pool' / 'ledger.head.json').exists()
 
 
 def test_a_file_outside_the_folder_is_never_read(recorded):

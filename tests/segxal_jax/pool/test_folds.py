@@ -7,9 +7,9 @@ from segxal_jax.pool import stratified_folds
 
 def _counts(strata, fold, count):
   """[folds, strata] images of each stratum in each fold."""
-  _, place = np.unique(strata, return_inverse=True)
-  result = np.zeros((count, place.max() + 1), int)
-  np.add.at(result, (fold, place), 1)
+  _, index = np.unique(strata, return_inverse=True)
+  result = np.zeros((count, index.max() + 1), int)
+  np.add.at(result, (fold, index), 1)
   return result
 
 

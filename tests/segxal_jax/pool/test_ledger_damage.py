@@ -69,9 +69,9 @@ def test_each_changed_byte_of_each_line_is_noticed(written):
   whole = _state(_open(written))
   content = (written / 'ledger.jsonl').read_bytes()
   rng = np.random.default_rng(0)
-  for place in rng.permutation(len(content))[:300]:
+  for index in rng.permutation(len(content))[:300]:
     damaged = bytearray(content)
-    damaged[place] ^= 1 << rng.integers(8)
+    damaged[index] ^= 1 << rng.integers(8)
     (written / 'ledger.jsonl').write_bytes(damaged)
     try:
       ledger = _open(written)

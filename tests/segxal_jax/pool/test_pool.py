@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from segxal_jax.pool.ledger import AnnotatedSource, Cost, Ledger
+from segxal_jax.pool.entries import Cost
+from segxal_jax.pool.ledger import Ledger
+from segxal_jax.pool.sources import AnnotatedSource, labelled_source
 
 IDS = ['a', 'b', 'c']
 LABEL = np.array([[0, 18], [255, 3]], np.uint8)
@@ -113,6 +115,34 @@ def test_the_labelled_pool_as_a_source(tmp_path):
   path.write_bytes(ledger.path(_annotate(ledger, 2, 2, LABEL * 0)).read_bytes())
   with pytest.raises(UserError, match='cycle001_0000002.png.*not what'):
     source[0]
+
+
+@pytest.mark.parametrize('with_unlabelled', [False, True])
+def test_accepted_answers_become_training_data(tmp_path, with_unlabelled):
+  ledger = Ledger(tmp_path, IDS)
+  _annotate(ledger, 0, 0, LABEL * 0)
+  ledger.select(0, [0], [], {})
+  _annotate(ledger, 1, 2)
+  _annotate(ledger, 1, 1)
+  ledger.select(1, [2], [1], {})
+  truth = np.full_like(LABEL, 18)
+  pool = [{'label': truth, 'id': name} for name in IDS]
+  found = {}
+  for cycle in (1, 2):
+    source = labelled_source(pool, ledger, cycle, with_unlabelled)
+    found[cycle] = [
+      (s['id'], s['label'].tolist())
+      for s in map(source.__getitem__, range(len(source)))
+    ]
+  zero, answer = (LABEL * 0).tolist(), LABEL.tolist()
+  void = np.full_like(LABEL, 255).tolist()
+  if not with_unlabelled:
+    assert found[1] == [('a', zero)]
+    assert found[2] == [('a', zero), ('c', answer)]
+  else:
+    assert found[1] == [('a', zero), ('b', void), ('a', zero), ('c', void)]
+    # What was rejected is not trained on.
+    assert found[2] == [('a', zero), ('b', void), ('c', answer), ('b', void)]
 
 
 def test_a_reader_takes_in_what_the_writer_has_finished(tmp_path):

@@ -20,15 +20,15 @@ def _view(scene):
 
 @pytest.mark.parametrize('count', [1, 4, 5, 23])
 def test_each_image_once_in_order(count):
-  places = list(range(90, 90 - count, -1))
+  indices = list(range(90, 90 - count, -1))
   seen = []
-  for batch in stream(Source(), places, 4, _view):
+  for batch in stream(Source(), indices, 4, _view):
     assert batch['image'].shape == (4, 2, 2, 3)
     assert batch['near'].shape == (4, 2, 2)
     real = batch['mask']
     np.testing.assert_array_equal(batch['image'][:, 0, 0, 0], batch['index'])
     seen += batch['index'][real].tolist()
-  assert seen == places
+  assert seen == indices
 
 
 def test_nothing_gives_no_batch():

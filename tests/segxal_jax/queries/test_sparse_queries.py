@@ -1,4 +1,4 @@
-"""RIPU, PixelPick and S4AL: what is asked within an image, and its price."""
+"""RIPU, PixelPick and S4AL: what is queried in an image, and its cost."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +7,11 @@ from scipy import ndimage, stats
 
 from common_lib.errors import UserError
 from configs import segxal_unet
-from segxal_jax import acquisition, oracles
-from segxal_jax.config import validation
-from segxal_jax.oracles import Question, simulated_clicks
+from segxal_jax import acquisition
+from segxal_jax.config import builders, validation
+from segxal_jax.oracles import simulated_clicks
 from segxal_jax.queries import region_selectors, storage
+from segxal_jax.queries.types import Question
 from segxal_jax.uncertainty import ripu
 from tests.fsnet_jax.models import quick
 
@@ -22,8 +23,8 @@ USABLE = np.ones(SIZE, bool)
 USABLE[-2:] = False
 
 
-def _point(way, guide=GUIDE, usable=USABLE, seed=0):
-  return way.point(IMAGE, guide, usable, np.random.default_rng(seed))
+def _select(selector, guide=GUIDE, usable=USABLE, seed=0):
+  return selector.select(IMAGE, guide, usable, np.random.default_rng(seed))
 
 
 def test_impurity_and_ripu_against_a_loop_over_windows():
@@ -50,61 +51,61 @@ def test_impurity_and_ripu_against_a_loop_over_windows():
 
 
 def test_pixels_come_from_the_most_uncertain_ones_and_repeat():
-  pointed = _point(region_selectors.Pixels(count=4, share=0.1))
+  selected = _select(region_selectors.Pixels(count=4, share=0.1))
   usable = GUIDE[USABLE]
   top = np.sort(usable)[-round(0.1 * usable.size) :]
-  assert [r.score for r in pointed.regions] != sorted(top)[::-1][:4]
-  assert {r.score for r in pointed.regions} <= {float(v) for v in top}
-  assert sorted(np.unique(pointed.segments)) == [0, 1, 2, 3, 4]
-  for region in pointed.regions:
-    assert (pointed.segments == region.id).sum() == 1
-    assert pointed.segments[region.row, region.column] == region.id
-  again = _point(region_selectors.Pixels(count=4, share=0.1))
-  np.testing.assert_array_equal(pointed.segments, again.segments)
-  other = _point(region_selectors.Pixels(count=4, share=0.1), seed=1)
-  assert (pointed.segments != other.segments).any()
+  assert [r.score for r in selected.regions] != sorted(top)[::-1][:4]
+  assert {r.score for r in selected.regions} <= {float(v) for v in top}
+  assert sorted(np.unique(selected.segments)) == [0, 1, 2, 3, 4]
+  for region in selected.regions:
+    assert (selected.segments == region.id).sum() == 1
+    assert selected.segments[region.row, region.column] == region.id
+  again = _select(region_selectors.Pixels(count=4, share=0.1))
+  np.testing.assert_array_equal(selected.segments, again.segments)
+  other = _select(region_selectors.Pixels(count=4, share=0.1), seed=1)
+  assert (selected.segments != other.segments).any()
 
 
-def test_fewer_pixels_than_asked_for():
+def test_fewer_pixels_than_wanted():
   usable = np.zeros(SIZE, bool)
-  assert _point(region_selectors.Pixels(4, 0.1), usable=usable).regions == ()
+  assert _select(region_selectors.Pixels(4, 0.1), usable=usable).regions == ()
   usable[0, :3] = True
   assert (
-    len(_point(region_selectors.Pixels(4, 0.1), usable=usable).regions) == 3
+    len(_select(region_selectors.Pixels(4, 0.1), usable=usable).regions) == 3
   )
 
 
 def test_windows_against_greedy_suppression():
-  pointed = _point(region_selectors.Windows(count=5, radius=1))
+  selected = _select(region_selectors.Windows(count=5, radius=1))
   left, expected = np.where(USABLE, GUIDE, -1), []
   while len(expected) < 5 and left.max() >= 0:
-    place = np.unravel_index(left.argmax(), SIZE)
-    expected.append(place)
+    index = np.unravel_index(left.argmax(), SIZE)
+    expected.append(index)
     mark = np.zeros(SIZE, bool)
-    mark[place] = True
+    mark[index] = True
     left[ndimage.binary_dilation(mark, np.ones((5, 5)))] = -1
-  assert [(r.row, r.column) for r in pointed.regions] == expected
-  for region in pointed.regions:
+  assert [(r.row, r.column) for r in selected.regions] == expected
+  for region in selected.regions:
     mark = np.zeros(SIZE, bool)
     mark[region.row, region.column] = True
     square = ndimage.binary_dilation(mark, np.ones((3, 3)))
-    np.testing.assert_array_equal(pointed.segments == region.id, square)
+    np.testing.assert_array_equal(selected.segments == region.id, square)
 
 
 def test_cells_leave_the_border_out_unless_there_is_nothing_else():
   # 3 x 4 cells of 3 pixels: two inner ones.
-  pointed = _point(region_selectors.Cells(count=3, side=3))
+  selected = _select(region_selectors.Cells(count=3, side=3))
   means = [GUIDE[3:6, 3:6].mean(), GUIDE[3:6, 6:9].mean()]
-  assert [r.id for r in pointed.regions] == [[5, 6], [6, 5]][
+  assert [r.id for r in selected.regions] == [[5, 6], [6, 5]][
     int(means[1] > means[0])
   ]
   np.testing.assert_allclose(
-    [r.score for r in pointed.regions], sorted(means)[::-1], rtol=1e-6
+    [r.score for r in selected.regions], sorted(means)[::-1], rtol=1e-6
   )
-  assert len(_point(region_selectors.Cells(count=9, side=6)).regions) == 4
+  assert len(_select(region_selectors.Cells(count=9, side=6)).regions) == 4
 
 
-def _question(pointed, **changes):
+def _question(selected, **changes):
   fields = {
     'cycle': 1,
     'index': 3,
@@ -114,8 +115,8 @@ def _question(pointed, **changes):
     'confidence': np.ones(SIZE, np.float32),
     'eem': GUIDE,
     'usable': USABLE,
-    'segments': pointed.segments,
-    'regions': pointed.regions,
+    'segments': selected.segments,
+    'regions': selected.regions,
   }
   return Question(**fields | changes)
 
@@ -126,9 +127,9 @@ def test_exactly_what_is_asked_is_labelled_and_charged():
   truth[0] = 255
   guide = np.zeros(SIZE, np.float32)
   guide[3, 5], guide[0, 0] = 1.0, 0.5
-  pointed = _point(region_selectors.Windows(count=2, radius=1), guide)
+  selected = _select(region_selectors.Windows(count=2, radius=1), guide)
   answer = simulated_clicks.SparseHuman(rest='void').answer(
-    _question(pointed), truth
+    _question(selected), truth
   )
   expected = np.full(SIZE, 255, np.uint8)
   expected[2:5, 4:7] = truth[2:5, 4:7]
@@ -139,7 +140,7 @@ def test_exactly_what_is_asked_is_labelled_and_charged():
   assert (answer.cost.images, answer.cost.clicks) == (1, 4)
   assert answer.cost.pixels == 9 + 2
   kept = simulated_clicks.SparseHuman(rest='prediction').answer(
-    _question(pointed), truth
+    _question(selected), truth
   )
   assert (kept.label[expected == 255][3:] == 7).any()
   np.testing.assert_array_equal(kept.asked, answer.asked)
@@ -148,13 +149,13 @@ def test_exactly_what_is_asked_is_labelled_and_charged():
 def test_a_person_who_errs_names_another_class_of_the_image():
   truth = np.zeros(SIZE, np.uint8)
   truth[:, 6:] = 3
-  pointed = _point(region_selectors.Pixels(count=20, share=0.5))
+  selected = _select(region_selectors.Pixels(count=20, share=0.5))
   human = simulated_clicks.SparseHuman(rest='void', wrong_class=1.0)
-  answer = human.answer(_question(pointed), truth)
+  answer = human.answer(_question(selected), truth)
   np.testing.assert_array_equal(
     answer.label[answer.asked], 3 - truth[answer.asked]
   )
-  again = human.answer(_question(pointed), truth)
+  again = human.answer(_question(selected), truth)
   np.testing.assert_array_equal(answer.label, again.label)
 
 
@@ -166,31 +167,33 @@ def test_a_question_on_disk_keeps_its_guide(tmp_path):
     'prediction': np.zeros(SIZE, np.uint8),
   }
   file = tmp_path / 'a.npz'
-  way = region_selectors.Pixels(count=3, share=0.2)
-  storage.write(file, IMAGE, maps, USABLE, way, np.random.default_rng(0))
+  selector = region_selectors.Pixels(count=3, share=0.2)
+  storage.write(file, IMAGE, maps, USABLE, selector, np.random.default_rng(0))
   read = storage.read(file)
   np.testing.assert_allclose(read.guide, GUIDE, atol=1e-3)
   assert len(read.regions) == 3 and not read.maps['eem'].any()
 
 
 @pytest.mark.parametrize(
-  ('strategy', 'way', 'exact', 'guide'),
+  ('strategy', 'granularity', 'exact', 'guide'),
   [
     ('eem', 'regions', False, 'eem'),
     ('ripu', 'windows', True, 'ripu'),
     ('pixelpick', 'pixels', True, 'margin'),
   ],
 )
-def test_strategies_ask_in_their_way(strategy, way, exact, guide):
+def test_each_strategy_queries_at_its_granularity(
+  strategy, granularity, exact, guide
+):
   config = segxal_unet.get_config()
   config.acquisition.strategy = strategy
   validation.check(config)
-  human = oracles.create(config.oracle, 0)
-  oracle = simulated_clicks.answering(config, human)
+  oracle = builders.oracle(config)
   assert isinstance(oracle, simulated_clicks.SparseHuman) == exact
-  assert acquisition.create(strategy).means.asks == way
-  asks = region_selectors.create(config, way)
-  assert (asks.exact, asks.guide) == (exact, guide)
+  assert exact or oracle.name == 'simulated_human'
+  assert acquisition.create(strategy).requirements.granularity == granularity
+  selector = builders.region_selector(config)
+  assert (selector.exact, selector.guide) == (exact, guide)
   config.oracle.kind = 'gt_patch'
   if exact:
     with pytest.raises(UserError, match='simulated_human'):

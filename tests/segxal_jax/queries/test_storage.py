@@ -79,8 +79,8 @@ def test_arrays_that_make_no_sense(file, name, value):
   if value is not None:
     arrays[name] = value
   np.savez(file, **arrays)
-  with pytest.raises(UserError, match='0000003.npz.*is damaged.*mend it'):
-    storage.read(file, 'mend it')
+  with pytest.raises(UserError, match='0000003.npz.*is damaged.*fix it'):
+    storage.read(file, 'fix it')
 
 
 def test_a_region_at_the_last_pixel_is_inside(file):

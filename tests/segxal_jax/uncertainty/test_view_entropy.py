@@ -77,9 +77,9 @@ def test_scores_against_a_loop_over_pixels(views):
     own, others = probs[i, row, column].astype(np.float64), []
     point = _world(views, i, row, column)
     for j in range(3):
-      place = _seen(views, j, point) if j != i else None
-      if place is not None:
-        others.append(probs[j][place].astype(np.float64))
+      index = _seen(views, j, point) if j != i else None
+      if index is not None:
+        others.append(probs[j][index].astype(np.float64))
     counts.append(len(others))
     mean = np.mean([own, *others], axis=0)
     np.testing.assert_allclose(
@@ -129,11 +129,11 @@ def test_the_most_divergent_view_of_each_scene_comes_first():
     },
     group=np.array([4, 4, 7, 7, 9]),
   )
-  chosen = acquisition.create('viewal').choose(
+  batch = acquisition.create('viewal').select(
     candidates, 4, np.random.default_rng(0)
   )
   # Winners 11, 13 and 14 by entropy, then the rest.
-  assert list(chosen.index) == [11, 14, 13, 10]
+  assert list(batch.index) == [11, 14, 13, 10]
 
 
 def test_single_images_are_refused():

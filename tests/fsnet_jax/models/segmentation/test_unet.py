@@ -48,15 +48,6 @@ def test_parts_make_the_whole_and_dropout_is_in_the_decoder_alone():
   variables = contract.variables_of(network, SIZE)
   x = contract.images(*SIZE, batch=1)
 
-  def resumed(layer):
-    activation, context = network.apply(variables, x, layer, method='tap')
-
-    def total(activation):
-      logits = network.apply(variables, activation, context, method='resume')
-      return logits.max(-1).sum(), logits
-
-    return jax.grad(total, has_aux=True)(activation)
-
   @quick.jit
   def run(key):
     encoded = network.apply(variables, x, method='encode')
@@ -68,28 +59,18 @@ def test_parts_make_the_whole_and_dropout_is_in_the_decoder_alone():
       rngs={'dropout': key},
       mutable=['batch_stats'],
     )
+    last_block = network.apply(variables, encoded, method='decode')
+    logits = network.apply(variables, last_block, method='classify')
     whole = network.apply(variables, x).logits
-    return whole, block, {layer: resumed(layer) for layer in unet.TAPS}
+    return whole, encoded.bottleneck, last_block, logits, block
 
   with conv_forms.use('plain'):
-    whole, block, taps = run(jax.random.key(0))
-    other = run(jax.random.key(1))[1]
-  for layer, shape in (
-    ('bottleneck', (1, 2, 3, 16)),
-    ('last_block', (1, *SIZE, 8)),
-  ):
-    gradient, logits = taps[layer]
-    np.testing.assert_allclose(whole, logits, rtol=1e-5, atol=1e-6)
-    assert gradient.shape == shape
-    assert np.any(gradient)
+    whole, bottleneck, last_block, logits, block = run(jax.random.key(0))
+    other = run(jax.random.key(1))[-1]
+  assert bottleneck.shape == (1, 2, 3, 16)
+  assert last_block.shape == (1, *SIZE, 8)
+  np.testing.assert_allclose(whole, logits, rtol=1e-5, atol=1e-6)
   assert not np.allclose(block, other)
-
-
-def test_an_unknown_tap_is_named():
-  network = unet.UNet(**TINY)
-  variables = contract.variables_of(network, SIZE)
-  with pytest.raises(UserError, match='bottleneck, last_block'):
-    network.apply(variables, contract.images(*SIZE), 'up1', method='tap')
 
 
 def test_both_forms_of_the_transposed_convolution_agree():

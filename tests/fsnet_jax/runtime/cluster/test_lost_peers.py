@@ -54,6 +54,8 @@ def test_a_lost_peer_is_a_sentence(joined, text):
   [
     UserError('the barrier of a run'),
     interrupts.Interrupted('gloo'),
+    BrokenPipeError('Broken pipe'),
+    ConnectionRefusedError('Connection refused'),
     ValueError('operands could not be broadcast'),
     jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory'),
   ],

@@ -54,7 +54,7 @@ def test_the_judge_finds_images_unlike_the_labelled_ones(networks):
       'labelled': _images(8, 60, number),
       'unlabelled': _images(8, (60, 190)[number % 2], 100 + number),
     }
-    state = vaal.train_step(state, batch, jax.random.key(number))
+    state, _ = vaal.train_step(state, batch, jax.random.key(number))
   novelty = quick.jit(vaal.novelty)
   strange = np.asarray(novelty(state, _images(8, 190, 999)))
   like = np.asarray(novelty(state, _images(8, 60, 998)))

@@ -11,12 +11,11 @@ from fsnet_jax.builders import data_sources
 from segxal_jax import cli
 from segxal_jax.config import builders, validation
 from segxal_jax.experiments import baselines
-from segxal_jax.experiments import results as over_runs
 from segxal_jax.loop import driver
 from segxal_jax.loop.context import Run
 from segxal_jax.pool import stratified_folds
-from segxal_jax.report import reference as reference_report
-from segxal_jax.report import reference_tables
+from segxal_jax.report import across_runs, baseline_tables
+from segxal_jax.report import baselines as baselines_report
 from tests.paths import COMPILED
 
 SHRUNK = {
@@ -53,7 +52,7 @@ def _config(data, argument='streets', **changes):
 
 
 def _ids(source):
-  return {source[place]['id'] for place in range(len(source))}
+  return {source[index]['id'] for index in range(len(source))}
 
 
 def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
@@ -64,7 +63,7 @@ def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
   assert titles == [('25 %', 3, 3), (whole, 0, 3), (whole, 1, 3)]
   baselines.run_cells(found[:1], tmp_path)
   first = (tmp_path / 'cells' / found[0].folder / 'timings.jsonl').read_bytes()
-  # The command goes on with the others and reports all.
+  # The command resumes with the others and reports all.
   origin = {'config_name': 'tiny', 'command': 'python main.py'}
   cli.run(config, tmp_path, 'train', origin)
   folder = tmp_path / 'cells' / found[0].folder
@@ -114,14 +113,14 @@ def test_a_larger_share_contains_the_smaller_ones():
 
   run = object.__new__(Run)
   run.pool = range(200)
-  chosen = []
+  seed_sets = []
   for percent in (10.0, 15.0, 40.0):
     run.config = baselines._config_of(
       config, 1, baselines._share(config, percent)
     )
-    chosen.append(set(driver.seed_set(run)))
-  assert [len(part) for part in chosen] == [20, 30, 80]
-  assert chosen[0] < chosen[1] < chosen[2]
+    seed_sets.append(set(driver.seed_set(run)))
+  assert [len(part) for part in seed_sets] == [20, 30, 80]
+  assert seed_sets[0] < seed_sets[1] < seed_sets[2]
 
 
 def test_a_protocol_that_counts_keeps_its_counts():
@@ -165,7 +164,7 @@ def test_tables_by_hand():
     },
     'whole': {0: _cycle('whole', 0.6, (0.6, None), 80, True)},
   }
-  found = reference_report.content(config, results, {})
+  found = baselines_report.content(config, results, {})
   share, whole = found['datasets']['day']
   assert share['miou']['mean'] == pytest.approx(0.4)
   assert share['miou']['std'] == pytest.approx(np.std([0.3, 0.5], ddof=1))
@@ -176,17 +175,17 @@ def test_tables_by_hand():
   assert [
     row['title'] for row in found['datasets'][stratified_folds.HELD_OUT]
   ] == ['whole']
-  overview = reference_tables.all_tables(found)[0]
+  overview = baseline_tables.all_tables(found)[0]
   (_, rows), (_, held_out) = overview.blocks
   texts = [[cell.text for cell in row] for row in rows]
-  dash = over_runs.UNDEFINED
+  dash = across_runs.UNDEFINED
   assert texts[0] == [
     *('40 %', '2', '40 of 100', '40.00 ± 14.14', '20.00 ± 14.14'),
     *('59.00', '59.89', '20.61', '59.9'),
   ]
   assert texts[1][3:] == ['60.00', '0.00', '65.30', '65.32', '19.48', dash]
   assert len(held_out) == 1
-  drawn = reference_report.curve(results, 'day')
+  drawn = baselines_report.curve(results, 'day')
   assert drawn.runs[0]['images'] == [(40.0, 0.3)] and len(drawn.runs) == 2
 
 

@@ -9,7 +9,7 @@ from fsnet_jax.report.pages.table import Table
 
 
 class Words(NamedTuple):
-  """What a page says around its tables.
+  """The text of a page around its tables.
 
   Attributes:
     kicker: above the title.

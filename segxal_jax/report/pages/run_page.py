@@ -24,7 +24,7 @@ def render(
   """Renders the report.
 
   Args:
-    metrics: of `collect.metrics`.
+    metrics: of `metrics_json.metrics`.
     facts: title and value of what the header states.
     pictures: WebP or PNG files: 'curves', and by caption those of the images.
 
@@ -32,7 +32,7 @@ def render(
     The HTML file with style and pictures inside.
   """
   pictures = dict(pictures)
-  html = templates.template('segxal.html', Path(__file__).parent)
+  html = templates.template('run_page.html', Path(__file__).parent)
   return html.render(
     name=metrics['environment'].get('config_name', 'unnamed run'),
     command=metrics['environment'].get('command'),

@@ -1,4 +1,4 @@
-"""The report of the references: shares of the pool, and folds of all of it."""
+"""The report of the baselines: shares of the pool, and folds of all of it."""
 
 import json
 import statistics
@@ -13,10 +13,10 @@ from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax.experiments import results as over_runs
-from segxal_jax.experiments.results import Results
 from segxal_jax.pool import stratified_folds
-from segxal_jax.report import curves, reference_tables, tables_page
+from segxal_jax.report import across_runs, baseline_tables, curves
+from segxal_jax.report.across_runs import Results
+from segxal_jax.report.pages import tables_page
 
 
 def content(
@@ -58,7 +58,7 @@ def _rows(results: Results, dataset: str) -> list[dict[str, Any]]:
     if dataset not in runs[0][-1]['datasets']:
       continue
     last = [run[-1] for run in runs]
-    mious = [over_runs.miou(run, dataset) for run in runs]
+    mious = [across_runs.miou(run, dataset) for run in runs]
     rows.append(
       {
         'title': title,
@@ -66,12 +66,12 @@ def _rows(results: Results, dataset: str) -> list[dict[str, Any]]:
         'runs': numbers,
         'images': statistics.fmean(e['labelled_images'] for e in last),
         'pool_images': statistics.fmean(e['pool_images'] for e in last),
-        'miou': over_runs.spread(mious),
+        'miou': across_runs.spread(mious),
         'miou_of_runs': mious,
-        'class_std': over_runs.spread(
-          [over_runs.class_std(run, dataset) for run in runs]
+        'class_std': across_runs.spread(
+          [across_runs.class_std(run, dataset) for run in runs]
         ),
-        'iou': over_runs.class_iou(runs, dataset),
+        'iou': across_runs.class_iou(runs, dataset),
       }
     )
   return rows
@@ -83,7 +83,7 @@ def curve(results: Results, dataset: str) -> curves.Curve | None:
   for by_number in results.values():
     for seed, run in by_number.items():
       last = run[-1]
-      value = over_runs.miou(run, dataset)
+      value = across_runs.miou(run, dataset)
       if stratified_folds.HELD_OUT in last['datasets'] or value is None:
         continue
       points = by_seed.setdefault(seed, {unit: [] for unit in curves.UNITS})
@@ -108,7 +108,7 @@ def write(
     say('no cell is done yet')
     return
   found = content(config, results, environment.describe() | dict(origin))
-  tables = reference_tables.all_tables(found)
+  tables = baseline_tables.all_tables(found)
   files: dict[str, bytes] = {}
   for number, dataset in enumerate(config.eval.datasets):
     drawn = curve(results, dataset)
@@ -131,14 +131,14 @@ def _page(
   tables: Sequence[Table],
   drawn: Sequence[tuple[str, bytes]],
 ) -> str:
-  """The page of the references."""
-  reference = found['config']['reference']
+  """The page of the baselines."""
+  options = found['config']['reference']
   return tables_page.page(
     tables_page.Words(
-      kicker='References of active learning',
+      kicker='Baselines of active learning',
       introduction='Random shares of the pool, labelled whole, and the whole '
-      'pool in stratified folds, each tested on by the network that has not '
-      'seen it: what a strategy that asks must be held against.',
+      'pool in stratified folds, each tested on by the network that was not '
+      'trained on it: the baselines of every strategy.',
       caption='of random images labelled whole; the band is the deviation over '
       'seeds',
       files='metrics.json',
@@ -146,8 +146,8 @@ def _page(
     ),
     found,
     {
-      'Seeds': ', '.join(map(str, reference['seeds'])),
-      'Folds': str(reference['folds']),
+      'Seeds': ', '.join(map(str, options['seeds'])),
+      'Folds': str(options['folds']),
     },
     tables,
     drawn,

@@ -1,12 +1,11 @@
-"""The tables of the references, with what was published beside them."""
+"""The tables of the baselines, with what was published beside them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.report.pages.table import Cell, Table
-from segxal_jax.experiments import results
 from segxal_jax.pool import stratified_folds
-from segxal_jax.report import paper_numbers
+from segxal_jax.report import across_runs, paper_numbers
 
 _COLUMNS = (
   'labelled',
@@ -31,7 +30,7 @@ _NOTES = (
 )
 _CAVEATS = (
   'Published numbers are of Cityscapes: another data set and protocol unless '
-  'the config says so.',
+  'the config names the same.',
   'The paper\'s row at 40 % is its "Random", that of the whole pool its "Fully '
   'supervised"; it reports no share in between. Its Random agrees with the one '
   "that DEAL published. DEAL's figure is read off to about 0.15: DeepLabV3+ on "
@@ -43,7 +42,7 @@ def all_tables(content: Mapping[str, Any]) -> list[Table]:
   """mIoU by share; IoU by class for each data set; the paper's figure 7.
 
   Args:
-    content: of `reference.content`.
+    content: of `baselines.content`.
   """
   datasets = content['datasets']
   overview = Table(
@@ -59,7 +58,7 @@ def all_tables(content: Mapping[str, Any]) -> list[Table]:
 def _after(content: Mapping[str, Any]) -> str:
   cycles = content['config']['reference']['cycles']
   if not cycles:
-    return 'no questions asked'
+    return 'without queries'
   return f'after {cycles} {"query" if cycles == 1 else "queries"}'
 
 
@@ -76,8 +75,8 @@ def _row(row: Mapping[str, Any]) -> list[Cell]:
     Cell(row['title']),
     Cell(str(len(row['runs']))),
     Cell(f'{images} of {row["pool_images"]:,.0f}'),
-    Cell(results.cell(row['miou'])),
-    Cell(results.cell(row['class_std'])),
+    Cell(across_runs.cell(row['miou'])),
+    Cell(across_runs.cell(row['class_std'])),
     *_published(row),
   ]
 
@@ -88,7 +87,7 @@ def _published(row: Mapping[str, Any]) -> list[Cell]:
   whole = row['folds'] or row['title'] == '100 %'
   theirs = {'40 %': methods['Random']}.get(row['title'])
   theirs = methods['Fully supervised'] if whole else theirs
-  texts = [results.UNDEFINED] * 3
+  texts = [across_runs.UNDEFINED] * 3
   if theirs:
     values = (theirs.miou, theirs.class_mean, theirs.std)
     texts = [f'{value:.2f}' for value in values]
@@ -97,7 +96,7 @@ def _published(row: Mapping[str, Any]) -> list[Cell]:
     f'{percent} %': f'{miou:.1f}'
     for percent, miou in paper_numbers.DEAL_RANDOM.items()
   }
-  texts.append(deal.get(row['title'], results.UNDEFINED))
+  texts.append(deal.get(row['title'], across_runs.UNDEFINED))
   return [Cell(text, theirs=True) for text in texts]
 
 
@@ -106,7 +105,7 @@ def _classes(dataset: str, rows: Sequence[Mapping[str, Any]]) -> Table:
   lines = [
     [
       Cell(str(name)),
-      *(Cell(results.percent(row['iou'].get(name))) for row in rows),
+      *(Cell(across_runs.percent(row['iou'].get(name))) for row in rows),
     ]
     for name in rows[0]['iou']
   ]

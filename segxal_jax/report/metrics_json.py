@@ -14,7 +14,7 @@ SCHEMA = 1
 def cycles(workdir: Path) -> list[dict[str, Any]]:
   """What each finished cycle measured, in order, and how long it took.
 
-  An entry's `seconds` are those of its stages (see `timings.read`).
+  An entry's `seconds` are those of its stages (see `stage_timings.read`).
 
   Raises:
     UserError: no cycle has been measured yet, or what one has measured is
@@ -55,7 +55,7 @@ def is_done(workdir: Path) -> bool:
 def with_answers(
   entries: list[dict[str, Any]], ledger: Any
 ) -> list[dict[str, Any]]:
-  """Adds to each cycle what was asked in it and what became of it."""
+  """Adds to each cycle what was queried in it and what was accepted."""
   result = []
   for entry in entries:
     cycle = entry['cycle']
