@@ -66,23 +66,38 @@ class Requirements:
 
 @runtime_checkable
 class Acquisition(Protocol):
-  """Selects the images of a query.
+  """Selects the images of a query."""
 
-  Attributes:
-    name: key in `ACQUISITIONS`.
-    title: how tables call it.
-    needs: names of the scores that it uses, see
-      `explanation.step.make_score_step`.
-    needs_embedding: whether it uses vectors of candidates and, if they are
-      features, of labelled images.
-    requirements: what it needs beside that.
-  """
+  @property
+  def name(self) -> str:
+    """Key in `ACQUISITIONS`."""
+    ...
 
-  name: str
-  title: str
-  needs: tuple[str, ...]
-  needs_embedding: bool
-  requirements: Requirements
+  @property
+  def title(self) -> str:
+    """How tables call it."""
+    ...
+
+  @property
+  def needs(self) -> tuple[str, ...]:
+    """Names of the scores that it uses.
+
+    See `explanation.step.make_score_step`.
+    """
+    ...
+
+  @property
+  def needs_embedding(self) -> bool:
+    """Whether it uses vectors of the candidates.
+
+    If they are features, of labelled images, too.
+    """
+    ...
+
+  @property
+  def requirements(self) -> Requirements:
+    """What it needs beside that."""
+    ...
 
   def select(
     self, candidates: Candidates, count: int, rng: np.random.Generator

@@ -56,7 +56,7 @@ class Subset:
   def __init__(self, source: Source, indices: Sequence[int]):
     """Takes indices into `source`."""
     self._source = source
-    self._indices = tuple(int(index) for index in indices)
+    self._indices = tuple(map(int, indices))
 
   def __len__(self) -> int:
     return len(self._indices)
@@ -96,7 +96,7 @@ class HalfUnlabelled:
     """Takes the labelled images, the pool, and the indices of D^U in it."""
     self._labelled = labelled
     self._pool = pool
-    self._unlabelled = tuple(int(index) for index in unlabelled)
+    self._unlabelled = tuple(map(int, unlabelled))
 
   def __len__(self) -> int:
     if not self._unlabelled:

@@ -31,17 +31,23 @@ class SelectedRegions(NamedTuple):
 
 @runtime_checkable
 class RegionSelector(Protocol):
-  """Selects regions of an image.
+  """Selects regions of an image."""
 
-  Attributes:
-    guide: name of the map that ranks them: 'eem', 'entropy', 'margin',
-      'least_confidence' or 'ripu'.
-    exact: whether exactly the pixels of the regions get a label; else the
-      oracle decides which objects a region stands for.
-  """
+  @property
+  def guide(self) -> str:
+    """Name of the map that ranks them.
 
-  guide: str
-  exact: bool
+    'eem', 'entropy', 'margin', 'least_confidence' or 'ripu'.
+    """
+    ...
+
+  @property
+  def exact(self) -> bool:
+    """Whether exactly the pixels of the regions get a label.
+
+    Else the oracle decides which objects a region stands for.
+    """
+    ...
 
   def select(
     self,

@@ -121,8 +121,9 @@ class Vaal:
     """
     images = np.concatenate([batch['labelled'], batch['unlabelled']])
     labelled = np.arange(len(images)) < len(batch['labelled'])
-    for one in jax.random.split(key):
-      state, coder = self._coder_step(state, images, one)
+    once, again = jax.random.split(key)
+    state, _ = self._coder_step(state, images, once)
+    state, coder = self._coder_step(state, images, again)
     state, judge = self._judge_step(state, images, labelled)
     return state, {'loss_coder': coder, 'loss_judge': judge}
 
