@@ -91,8 +91,6 @@ def torch_pass(settings: argparse.Namespace) -> Callable[[], Any] | None:
     padding=settings.padding,
     input_scale=1 / 64,
   )
-  # torch's stubs of `Module.to` lack this form of it.
-  # pyrefly: ignore[no-matching-overload]
   network = network.train().to(memory_format=torch.channels_last)
   images = torch.rand(settings.batch_size, 3, *settings.image_size) * 255
   images = images.to(memory_format=torch.channels_last)

@@ -27,8 +27,6 @@ class Explainer:
     self.format = torch.contiguous_format
     if channels_last:
       self.format = torch.channels_last
-      # torch's stubs of `Module.to` lack this form of it.
-      # pyrefly: ignore[no-matching-overload]
       model.to(memory_format=self.format)
     self.model = model.eval().requires_grad_(False)
     self.image = torch.from_numpy(batch['image']).permute(0, 3, 1, 2)

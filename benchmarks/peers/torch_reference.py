@@ -36,8 +36,6 @@ class Trainer:
       torch.channels_last if channels_last else torch.contiguous_format
     )
     for network in (self.segmentation, self.failure):
-      # torch's stubs of `Module.to` lack this form of it.
-      # pyrefly: ignore[no-matching-overload]
       network.to(device=self.device, memory_format=self.format)
     self.sgd = torch.optim.SGD(
       self.segmentation.parameters(),

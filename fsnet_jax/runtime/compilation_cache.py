@@ -90,8 +90,7 @@ def _unpacks(path: Path) -> bool:
 def _compression() -> tuple[Callable[[bytes], bytes], type[Exception]]:
   """How JAX unpacks an entry here, and what that raises."""
   try:
-    # JAX takes it where it is installed.
-    import zstandard  # pyrefly: ignore[missing-import]
+    import zstandard
   except ImportError:
     return zlib.decompress, zlib.error
   return zstandard.ZstdDecompressor().decompress, zstandard.ZstdError
