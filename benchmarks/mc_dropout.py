@@ -27,6 +27,7 @@ import numpy as np
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.segmentation.fcn8 import FCN8
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 
 _SEED = 0
@@ -39,7 +40,7 @@ def seconds(function: Callable[[], Any]) -> float:
   return time.perf_counter() - start
 
 
-def whole_pass(network: Any) -> Callable[..., Any]:
+def whole_pass(network: SegmentationNetwork) -> Callable[..., Any]:
   """One pass of the whole network with dropout, compiled.
 
   Returns:
@@ -65,7 +66,7 @@ def whole_pass(network: Any) -> Callable[..., Any]:
   return run
 
 
-def ours(network: Any, samples: int) -> Callable[..., Any]:
+def ours(network: SegmentationNetwork, samples: int) -> Callable[..., Any]:
   """`mc_dropout.mean_logits` of so many samples, compiled."""
 
   @jax.jit

@@ -17,6 +17,7 @@ FLOORS = (
   # Imported by name alone, by whoever reads the command line.
   'configs',
   'street_scenes/types',
+  'street_scenes/colors',
   'street_scenes/random_choices',
   'street_scenes/geometry',
   'street_scenes/objects',

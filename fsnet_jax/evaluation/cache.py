@@ -11,6 +11,7 @@ from fsnet_jax.builders import data_sources
 from fsnet_jax.detectors import fitted_name, use_temperature
 from fsnet_jax.evaluation import identity
 from input_pipeline.datasets import dataset_of
+from input_pipeline.sources import Source
 
 # To be raised when the same networks on the same images have other metrics.
 _FORMAT = 1
@@ -65,7 +66,7 @@ def data_versions(config: Any) -> dict[str, Any]:
   return versions_of(config, sources)
 
 
-def versions_of(config: Any, sources: Mapping[str, Any]) -> dict[str, Any]:
+def versions_of(config: Any, sources: Mapping[str, Source]) -> dict[str, Any]:
   """As `data_versions`, of data sets that are open.
 
   Args:
@@ -74,7 +75,9 @@ def versions_of(config: Any, sources: Mapping[str, Any]) -> dict[str, Any]:
   """
   used = dict(sources)
   if use_temperature(config.eval.detectors):
-    used[_VALIDATION] = data_sources.validation_source(config)
+    validation = data_sources.validation_source(config)
+    assert validation is not None  # Checked with the config.
+    used[_VALIDATION] = validation
   return {name: identity.of_source(source) for name, source in used.items()}
 
 

@@ -35,7 +35,7 @@ from fsnet_jax.steps.coarse_label_eval_step import make_grouped_eval_step
 from fsnet_jax.steps.eval_step import DropoutSampling, make_eval_step
 from fsnet_jax.steps.train_step import TrainState
 from input_pipeline import class_groups
-from input_pipeline.datasets.base import Source
+from input_pipeline.sources import Source
 
 # What of a batch the evaluation step reads.
 _INPUTS = ('image', 'label', 'mask', 'index')

@@ -17,7 +17,7 @@ from typing import Any
 
 from fsnet_jax.detectors import FailureDetector
 from fsnet_jax.learned_detectors import fit_metadata
-from input_pipeline.datasets.base import Source
+from input_pipeline.sources import Source
 
 _DIGITS = 16
 # The files of a checkpoint that hold more have names drawn at each save.

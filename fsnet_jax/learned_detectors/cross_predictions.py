@@ -29,8 +29,8 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.workdir import flatten, forget, has_results
-from input_pipeline.datasets.base import Source
 from input_pipeline.datasets.contiguous_folds import Fold, bounds
+from input_pipeline.sources import Source
 
 _DESCRIPTION = 'failure_data.json'
 # What the networks and their predictions depend on.

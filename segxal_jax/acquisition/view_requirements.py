@@ -3,7 +3,7 @@
 from typing import Any
 
 from common_lib.errors import UserError
-from input_pipeline.datasets.base import Source
+from input_pipeline.sources import Source
 from segxal_jax import acquisition
 
 

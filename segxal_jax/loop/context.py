@@ -19,8 +19,8 @@ from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.steps.train_step import TrainState, create_state
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
-from input_pipeline.datasets.base import Source
 from input_pipeline.loader import BatchIterator, train_loader
+from input_pipeline.sources import Source
 from segxal_jax import learners
 from segxal_jax.acquisition import view_requirements
 from segxal_jax.config import builders

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from common_lib.class_table import VOID
-from input_pipeline.datasets.base import Source
+from input_pipeline.sources import Source
 from segxal_jax.pool.annotation_files import read_annotation
 from segxal_jax.pool.ledger import Ledger
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from input_pipeline.datasets.base import Source
+from input_pipeline.sources import Source
 
 View = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
 _AHEAD = 2

@@ -15,6 +15,7 @@ from common_lib.console import say, show
 from common_lib.files import write_bytes
 from fsnet_jax.report.figures import plots
 from fsnet_jax.runtime import environment
+from input_pipeline.sources import Source
 from segxal_jax import acquisition, depth, oracles
 from segxal_jax.config import builders
 from segxal_jax.loop import cycle_files
@@ -111,7 +112,7 @@ def _selection(config: Any) -> str:
   return f'macro Dice of at least {config.selection.theta:g}'
 
 
-def _curves(metrics: Mapping[str, Any], pool: Any) -> bytes:
+def _curves(metrics: Mapping[str, Any], pool: Source) -> bytes:
   """The learning curve of every data set."""
   pixels = sum(_labelled_pixels(pool, index) for index in range(len(pool)))
   drawn = [
@@ -121,7 +122,7 @@ def _curves(metrics: Mapping[str, Any], pool: Any) -> bytes:
   return plots.to_png(curves.figure(drawn, pixels))
 
 
-def _labelled_pixels(pool: Any, index: int) -> int:
+def _labelled_pixels(pool: Source, index: int) -> int:
   return int((np.asarray(pool[index]['label']) != class_table.VOID).sum())
 
 

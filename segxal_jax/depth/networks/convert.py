@@ -19,6 +19,7 @@ import numpy as np
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.models.network import Network
 from fsnet_jax.weights import families, prefixes
 from fsnet_jax.weights.readers import read_tensors
 
@@ -155,7 +156,7 @@ def find_naming(
 
 def convert(
   tensors: Mapping[str, np.ndarray],
-  network: Any,
+  network: Network,
   naming: Naming,
   file: str,
   image_size: tuple[int, int] = (64, 64),
@@ -190,7 +191,7 @@ def convert(
     value = _joined(tensors, sources[path], file)
     axes = _AXES.get((path[-1], value.ndim))
     value = value.transpose(axes) if axes else value
-    # Empty nodes are kept on demand only.
+    # No empty nodes without `keep_empty_nodes`.
     # pyrefly: ignore[missing-attribute]
     expected = shape.shape
     if value.shape != expected:

@@ -122,7 +122,7 @@ def _train(run: Run, cycle: int, number: int) -> Any:
 
 def _write(path: Path, variables: Any) -> None:
   content = io.BytesIO()
-  # No array is named allow_pickle, and empty nodes are kept on demand only.
+  # No array is named allow_pickle; no empty nodes without `keep_empty_nodes`.
   # pyrefly: ignore[bad-argument-type]
   np.savez(content, **flax.traverse_util.flatten_dict(variables, sep='/'))
   files.write_bytes(path, content.getvalue())
@@ -135,7 +135,7 @@ def _read(path: Path, like: Any) -> Any:
   flat = read_npz(path, what=what, fix=fix)
   expected = flax.traverse_util.flatten_dict(like, sep='/')
   for name in sorted(expected.keys() | flat.keys()):
-    # Empty nodes are kept on demand only.
+    # No empty nodes without `keep_empty_nodes`.
     # pyrefly: ignore[no-matching-overload]
     shapes = [np.shape(a[name]) for a in (expected, flat) if name in a]
     if len(shapes) < 2 or shapes[0] != shapes[1]:

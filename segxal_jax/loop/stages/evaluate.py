@@ -10,7 +10,7 @@ from common_lib.console import say
 from fsnet_jax.builders import data_sources
 from fsnet_jax.metrics.segmentation import SegmentationMetrics, confusion_counts
 from fsnet_jax.runtime import mesh as mesh_lib
-from input_pipeline.datasets.base import Source
+from input_pipeline.sources import Source
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import logits_fn, variables_of
 from segxal_jax.loop import cycle_files, stopping

@@ -11,6 +11,7 @@ from common_lib.class_table import VOID
 from common_lib.console import say
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
+from input_pipeline.sources import Source
 from segxal_jax.config import builders
 from segxal_jax.explanation import mask_weights
 from segxal_jax.explanation.step import PARTS
@@ -57,7 +58,7 @@ def weigh(run: Run, state: LoopState) -> None:
 
 
 def _samples(
-  run: Run, state: LoopState, source: Any, used: list[str]
+  run: Run, state: LoopState, source: Source, used: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
   """Values of the maps [n k] and errors [n] at pixels drawn by the seed."""
   step = shared.maps_step(run)

@@ -177,6 +177,9 @@ def test_sources_are_told_apart_by_their_copies():
     def __len__(self):
       return 4
 
+    def __getitem__(self, index):
+      raise AssertionError('no image is read')
+
   assert identity.of_source(Source()) == {
     'images': 4,
     'copies': ['streets/day-32x64-abc/1.0.0'],
