@@ -26,7 +26,7 @@ def flags():
   yield
   # Not absl's flagsaver: it forgets the flags that grain has defined since.
   for name in ('config', 'workdir', 'mode', 'num_processes', 'process_id'):
-    main.FLAGS[name].unparse()
+    command.FLAGS[name].unparse()
 
 
 def _check_sentence(error, *words):
