@@ -42,7 +42,7 @@ def folders(config: Any) -> dict[str, str]:
   roots = config['eval']['roots']
   names = {own, *map(dataset_of, config['eval']['datasets'])}
   return {
-    name: (name == own and config['data']['root']) or roots.get(name, '')
+    name: roots.get(name, '') or (name == own and config['data']['root']) or ''
     for name in sorted(names)
   }
 
