@@ -84,7 +84,7 @@ def data_versions(config: Any) -> dict[str, Any]:
     UserError: as `data_sources.source`.
   """
   every = copy.deepcopy(ConfigDict(config)).unlock()
-  every.eval.detectors = cells.detectors_of(config)
+  every.eval.detectors = cells.entries_of(config)
   return cache.data_versions(every)
 
 
