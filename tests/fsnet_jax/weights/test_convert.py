@@ -371,3 +371,18 @@ def test_names_of_a_file_cannot_steer_the_terminal(tmp_path, capsys):
   # JSON has them as escapes of its own.
   text = (tmp_path / 'red\x1b[31m' / 'weights.json').read_text()
   assert '\x1b' not in text and 'u202ereversed' in text
+
+
+def test_a_flipped_bit_in_a_folder_of_wildcards_is_one_sentence(tmp_path):
+  source = tw.save(tmp_path / 'resnet.pth', state_dicts.resnet18())
+  out = tmp_path / 'x[1]*{a}?'
+  assert run(source, out) == 0
+  folders.read(out)
+  files = [path for path in out.rglob('d/*') if path.is_file()]
+  for path in files:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    changed = bytes([whole[middle] ^ 4])
+    path.write_bytes(whole[:middle] + changed + whole[middle + 1 :])
+  with pytest.raises(UserError, match='is damaged .*; convert the file again'):
+    folders.read(out)
