@@ -278,18 +278,20 @@ class Checkpoints:
     barrier('checkpoints set aside')
 
   def _damaged(self, step: int, error: Damaged) -> UserError:
-    older = [s for s in checkpoint_folders.steps(self._workdir) if s < step]
-    folder = checkpoint_folders.checkpoint(self._workdir, step)
-    if not older:
-      return UserError(
-        f'{folder} is damaged ({error}) and there is none before it: put a '
-        'copy of it back, or train again in another --workdir.'
+    """What can be done without a checkpoint, by those who only read."""
+    *older, newest = checkpoint_folders.steps(self._workdir) or [step]
+    if step != newest:
+      fix = 'put a copy of it back, or move it away to use the others'
+    elif not older:
+      fix = 'put a copy of it back, or train again in another --workdir'
+    else:
+      fix = (
+        'run the command that trained it again, which goes on from the one '
+        f'before it (step {older[-1]}), or move it away to use that one as it '
+        'is'
       )
-    return UserError(
-      f'{folder} is damaged ({error}): run the command that trained it again, '
-      f'which goes on from the one before it (step {older[-1]}), or move that '
-      'folder away to use the one before it as it is.'
-    )
+    folder = checkpoint_folders.checkpoint(self._workdir, step)
+    return UserError(f'{folder} is damaged ({error}): {fix}.')
 
   def check(self) -> None:
     """Raises UserError once the save in the background has failed; cheap.

@@ -357,6 +357,21 @@ def test_a_failed_write_leaves_nothing(tmp_path, capsys, monkeypatch):
   assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'resnet.pth']
 
 
+def test_a_flipped_bit_in_a_folder_of_wildcards_is_one_sentence(tmp_path):
+  source = tw.save(tmp_path / 'resnet.pth', state_dicts.resnet18())
+  out = tmp_path / 'x[1]*{a}?'
+  assert run(source, out) == 0
+  folders.read(out)
+  files = [path for path in out.rglob('d/*') if path.is_file()]
+  for path in files:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    changed = bytes([whole[middle] ^ 4])
+    path.write_bytes(whole[:middle] + changed + whole[middle + 1 :])
+  with pytest.raises(UserError, match='is damaged .*; convert the file again'):
+    folders.read(out)
+
+
 def test_a_damaged_folder_is_one_sentence(tmp_path):
   source = tw.save(tmp_path / 'resnet.pth', state_dicts.resnet18())
   assert run(source, tmp_path / 'out') == 0

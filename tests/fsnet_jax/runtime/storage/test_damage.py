@@ -233,6 +233,13 @@ def test_a_reader_moves_nothing_and_says_what_to_do(workdir):
     checkpoints.best_step()
   assert checkpoints.restore(3, _state(0)).step == 3
   assert _tree(workdir) == before
+  (workdir / 'checkpoints' / '1' / 'metrics' / 'metrics').write_text('x')
+  with pytest.raises(UserError, match='1 is damaged .*away to use the others'):
+    checkpoints.restore(1, _state(0))
+  for step in ('1', '3'):
+    shutil.rmtree(workdir / 'checkpoints' / step)
+  with pytest.raises(UserError, match='4 is damaged .*in another --workdir'):
+    checkpoints.restore(4, _state(0))
   with pytest.raises(RuntimeError, match='to be read'):
     _save(checkpoints, 5)
 
