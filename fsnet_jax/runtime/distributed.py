@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 import jax
@@ -50,6 +51,12 @@ def exit_code(
   except interrupts.Interrupted as stopped:
     print(stopped, file=sys.stderr, flush=True)
     code = interrupts.CONTINUE
+  except Exception:
+    if not jax.distributed.is_initialized():
+      raise
+    # The others must not wait for a process that waits for them.
+    traceback.print_exc()
+    code = 1
   interrupts.finished()
   if code and jax.distributed.is_initialized():
     _say_goodbye(code)

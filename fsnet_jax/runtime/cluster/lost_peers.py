@@ -15,7 +15,12 @@ import jax
 from common_lib import interrupts
 from common_lib.foreign import quoted
 
-# Words of the errors that collectives and the coordination service raise.
+# How errors of collectives and of the coordination service begin, and what
+# they speak of.
+_STATUS = re.compile(
+  r'\b(UNKNOWN|INTERNAL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED|'
+  r'FAILED_PRECONDITION): '
+)
 _LOST = re.compile(
   r'gloo|nccl|coordination|heartbeat|barrier|socket closed|connection (closed|'
   r'reset|refused)|broken pipe|unavailable|deadline|distributed service',
@@ -66,10 +71,13 @@ def noticed() -> Iterator[None]:
   """Ends the process where the block fails because another one is gone."""
   try:
     yield
-  # Not OSError: a pipe or a server of the user's own.
-  except RuntimeError as error:
-    if _joined and jax.process_count() > 1 and _LOST.search(str(error)):
-      _leave(str(error))
+  # OSError is of a pipe or a server of the user's own. What jaxlib raises is a
+  # RuntimeError or, out of a compiled function, a ValueError.
+  except (RuntimeError, ValueError) as error:
+    text = str(error)
+    lost = _STATUS.search(text) and _LOST.search(text)
+    if _joined and jax.process_count() > 1 and lost:
+      _leave(text)
     raise
 
 

@@ -34,16 +34,17 @@ def joined(monkeypatch):
     'UNAVAILABLE: Socket closed',
     'INTERNAL: Barrier failed because: Task 1 heartbeat timeout',
     'DEADLINE_EXCEEDED: Barrier timed out. Id: workdir',
-    'NCCL operation ncclAllReduce failed: remote process exited',
+    'INTERNAL: NCCL operation ncclAllReduce failed: remote process exited',
   ],
 )
-def test_a_lost_peer_is_a_sentence(joined, text):
+@pytest.mark.parametrize('kind', [jax.errors.JaxRuntimeError, ValueError])
+def test_a_lost_peer_is_a_sentence(joined, kind, text):
   with (
     interrupts.Section('in phase 2 after step 9'),
     pytest.raises(Left, match='Another process of this run has ended') as left,
     lost_peers.noticed(),
   ):
-    raise jax.errors.JaxRuntimeError(text)
+    raise kind(text)
   sentence, code = left.value.args
   assert text[:40] in sentence and ', in phase 2 after step 9:' in sentence
   assert code == 75
@@ -56,6 +57,7 @@ def test_a_lost_peer_is_a_sentence(joined, text):
     interrupts.Interrupted('gloo'),
     BrokenPipeError('Broken pipe'),
     ConnectionRefusedError('Connection refused'),
+    ValueError('the barrier is UNKNOWN'),
     ValueError('operands could not be broadcast'),
     jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory'),
   ],
