@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -27,7 +28,7 @@ from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 Pictures = Callable[[Any, Array, Array], tuple[Array, ...]]
 
 
-def network_of(config: Any) -> ComparisonNet:
+def network_of(config: Any) -> nn.Module:
   """The network at the config's width and precision."""
   return ComparisonNet(
     width=width_of(config),

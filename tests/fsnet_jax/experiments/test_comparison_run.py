@@ -17,6 +17,7 @@ from PIL import Image
 from common_lib.errors import UserError
 from configs import compare_fcn8, stored_run
 from fsnet_jax import cli
+from fsnet_jax.evaluation.image_tables import ImageTables
 from fsnet_jax.experiments import ablation, comparison
 from fsnet_jax.experiments.comparison import (
   cells,
@@ -25,6 +26,7 @@ from fsnet_jax.experiments.comparison import (
   per_image_observer,
 )
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import Interrupted
 from fsnet_jax.runtime.workdir import open_workdir
 from tests.fsnet_jax.experiments.comparison_stand_ins import (
@@ -553,8 +555,13 @@ def test_bars_of_a_letterbox_count_nowhere():
   plain, boxed = (
     per_image_observer.DatasetObserver(IMAGES, 4) for _ in range(2)
   )
+  plain_images, boxed_images = (
+    ImageTables(IMAGES, 2, mesh_lib.make_mesh()) for _ in range(2)
+  )
   for batch, maps in batches(0, ('fsnet', 'msp')):
-    plain(batch, jax.tree.map(jnp.asarray, maps))
+    on_device = jax.tree.map(jnp.asarray, maps)
+    plain(batch, on_device)
+    plain_images.add(batch, on_device)
     size = batch['label'].shape[1:]
     content = np.array([0, 3, size[0], size[1] + 3], np.int32)
     wide = {
@@ -563,19 +570,19 @@ def test_bars_of_a_letterbox_count_nowhere():
       'label': letterboxed(batch['label'], 255),
       'content': np.tile(content, (4, 1)),
     }
-    boxed(
-      wide,
-      {
-        'prediction': jnp.asarray(letterboxed(maps['prediction'], 2)),
-        'valid': jnp.asarray(letterboxed(maps['valid'], False)),
-        'score': {
-          name: jnp.asarray(letterboxed(score, 99))
-          for name, score in maps['score'].items()
-        },
+    wide_maps = {
+      'prediction': jnp.asarray(letterboxed(maps['prediction'], 2)),
+      'valid': jnp.asarray(letterboxed(maps['valid'], False)),
+      'score': {
+        name: jnp.asarray(letterboxed(score, 99))
+        for name, score in maps['score'].items()
       },
-    )
-  for name, table in plain.tables().items():
-    np.testing.assert_array_equal(boxed.tables()[name].counts, table.counts)
+    }
+    boxed(wide, wide_maps)
+    boxed_images.add(wide, wide_maps)
+  found = boxed_images.tables()
+  for name, table in plain_images.tables().items():
+    np.testing.assert_array_equal(found[name].counts, table.counts)
   assert boxed.segments() == plain.segments()
   plain.share_example()
   boxed.share_example()

@@ -10,6 +10,7 @@ import pytest
 from configs import segxal_unet
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import make_maps_step, make_score_step
+from segxal_jax.learners.networks import model as model_of
 from tests.fsnet_jax.models import quick
 
 SIZE = (32, 32)
@@ -20,7 +21,7 @@ def networks():
   config = segxal_unet.get_config()
   config.image_size = SIZE
   config.width = 1 / 32
-  model = networks.model(config)
+  model = model_of(config)
   params, batch_stats = model.init(0, SIZE)
   # Batch statistics of a trained network, so that maps are not flat.
   rng = np.random.default_rng(0)
@@ -90,7 +91,7 @@ def test_failure_score_joins_the_mask():
   config.phase2_steps = 1
   config.failure.decoder = 'four_scale'
   config.failure.branches = 'single'
-  model = networks.model(config)
+  model = model_of(config)
   params, stats = jax.eval_shape(lambda: model.init(0, SIZE))
   options = dataclasses.replace(builders.explain_options(config), gamma=0.5)
   step = make_maps_step(model, options)
