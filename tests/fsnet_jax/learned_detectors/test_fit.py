@@ -126,7 +126,9 @@ def test_interrupted_fit_resumes_to_the_same_bits(
   fits, frozen_config, tmp_path, monkeypatch
 ):
   with monkeypatch.context() as patch:
-    patch.setattr(fit_loop.loop, '_stop_wanted', lambda stop, number: number == 1)
+    patch.setattr(
+      fit_loop.loop, '_stop_wanted', lambda stop, number: number == 1
+    )
     patch.setattr(fit_loop.StopRequest, 'signal_name', 'SIGTERM')
     with pytest.raises(Interrupted, match='saved at step 1 of TCP'):
       learned_detectors.fit('tcp', frozen_config, tmp_path)
@@ -405,7 +407,9 @@ def test_the_command_fits_once(frozen_config, tmp_path, monkeypatch):
   )
   folder = tmp_path / 'fit'
   with monkeypatch.context() as patch:
-    patch.setattr(fit_loop.loop, '_stop_wanted', lambda stop, number: number == 2)
+    patch.setattr(
+      fit_loop.loop, '_stop_wanted', lambda stop, number: number == 2
+    )
     patch.setattr(fit_loop.StopRequest, 'signal_name', 'SIGINT')
     with pytest.raises(Interrupted, match='saved at step 2 of Direct'):
       cli.run(config, folder, 'train', {})

@@ -19,7 +19,9 @@ from configs import (
   segxal_unet,
   stored_run,
 )
+from fsnet_jax.config import fields
 from fsnet_jax.runtime import stored_config
+from segxal_jax.config import fields as segxal_fields
 from tests.paths import ROOT
 
 SHIPPED = (
@@ -141,7 +143,9 @@ def test_a_run_is_named_by_its_config_file():
 
 
 def check(run, config, mode='evaluate'):
-  stored_config.check_overrides(config, f'x/stored_run.py:{run}', mode)
+  own = config.task == 'segxal'
+  table = segxal_fields.FIELDS if own else fields.FIELDS
+  stored_config.check_overrides(config, f'x/stored_run.py:{run}', mode, table)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax.runtime.interrupts import Interrupted
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.training import loop
 
 
@@ -44,12 +44,13 @@ class Counting(loop.Training):
     self.calls.append(('save', step, state))
 
 
-class Stop:
+class Stop(StopRequest):
   """Asks to stop after some steps."""
 
   signal_name = 'SIGTERM'
 
   def __init__(self, after=10**9):
+    super().__init__()
     self._left, self.began = after, 0
 
   def work_began(self):
