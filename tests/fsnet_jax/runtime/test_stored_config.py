@@ -176,7 +176,6 @@ def test_a_look_at_a_run_may_differ_in_this(module, field, value, tmp_path):
     (fsnet_fcn8, 'data.num_test', 3),
     (fsnet_fcn8, 'image_size', (32, 64)),
     (fsnet_fcn8, 'fit.width', 3.0),
-    (segxal_unet, 'oracle.wait', True),
     # Each cycle is measured when it is there, on the data sets of then.
     (segxal_unet, 'eval.datasets', ('streets/night',)),
     (al_compare, 'compare.seeds', (7,)),
