@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-_BACKGROUND = (255, 255, 255)
-_INK = (31, 39, 51)
-_FAINT = (107, 116, 128)
-_FRAME = (182, 189, 198)
+from fsnet_jax.report import palette
+
+_BACKGROUND = palette.rgb(palette.LIGHT.picture)
+_INK = palette.rgb(palette.LIGHT.ink)
+_FAINT = palette.rgb(palette.LIGHT.faint)
+_FRAME = palette.rgb(palette.LIGHT.edge)
 
 # At scale 1; a sheet of large pictures is shown smaller, so its writing grows.
 _MARGIN_PX = 12

@@ -34,7 +34,7 @@ def render_html(
     network.
   """
   datasets = metrics['datasets']
-  return templates.template('template.html').render(
+  return templates.template('report.html').render(
     run=_run(metrics),
     summaries=[_summary(name, entry) for name, entry in datasets.items()],
     failure_columns=measures.FAILURE_MEASURES,

@@ -7,9 +7,13 @@ from typing import Any
 
 import jinja2
 
+from fsnet_jax.report import palette
+
 
 def template(name: str, *folders: pathlib.Path) -> jinja2.Template:
   """A template that escapes its values and refuses unknown ones.
+
+  It knows the colours as `palette`.
 
   Args:
     name: of the file.
@@ -22,6 +26,7 @@ def template(name: str, *folders: pathlib.Path) -> jinja2.Template:
     trim_blocks=True,
     lstrip_blocks=True,
   )
+  environment.globals['palette'] = palette
   return environment.get_template(name)
 
 
