@@ -145,7 +145,7 @@ def _row(
   name: str,
   entry: Mapping[str, Any],
   dataset: str,
-  paper: tuple[float, float] | None,
+  paper: tuple[float, float | None] | None,
 ) -> list[Cell]:
   values = entry['datasets'][dataset]
   texts = [
@@ -156,7 +156,9 @@ def _row(
     _lead(values['auroc_less_msp']),
     _gain(values['auroc_less_full']) if name != 'full' else '',
   ]
-  theirs = [f'{value:.2f}' for value in paper or ()] or ['–', '–']
+  theirs = [
+    '–' if value is None else f'{value:.2f}' for value in paper or (None, None)
+  ]
   return [
     Cell(_TITLES.get(name, name)),
     *map(Cell, texts),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.experiments.comparison import paper_tables
-from fsnet_jax.metrics import bootstrap
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import ablation_table, measures, paper_numbers
 from fsnet_jax.report.pages.table import Cell, Table
 
@@ -252,7 +252,7 @@ def differences_table(content: Mapping[str, Any]) -> Table:
       f'and {reference} is the better one; †: and it is the worse one.',
       'The interval holds the choice of images, not of seeds: n/m behind it '
       f'says in how many seeds {reference} is the better one. Below '
-      f'{bootstrap.LEAST_IMAGES} images, too few to draw from, there is none.',
+      f'{LEAST_IMAGES} images, too few to draw from, there is none.',
       'Draws are ranked in about 1000 ranges of score: the last row of each '
       'data set says by how much, at most, that moves a number of any method.',
     ),

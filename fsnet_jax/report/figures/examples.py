@@ -125,6 +125,7 @@ def example_sheet(
   examples: Sequence[Example],
   detectors: Sequence[str],
   columns: int = _COLUMNS,
+  titles: Mapping[str, str] | None = None,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Draws several examples below each other with one legend.
 
@@ -132,6 +133,7 @@ def example_sheet(
     examples: at least one.
     detectors: names of the failure maps to show, in this order.
     columns: pictures in a row; there are four and one for each detector.
+    titles: of detectors by their names; those of the package's own are known.
 
   Returns:
     The picture, RGB.
@@ -154,7 +156,7 @@ def example_sheet(
       f'{example.id}   {measures.format_percent(_error_rate(example))} of'
       f' {int(example.valid.sum()):,} labelled pixels wrong'
     )
-    tiles = _tiles(example, detectors)
+    tiles = _tiles(example, {n: (titles or {}).get(n) for n in detectors})
     blocks.append(canvas.grid(tiles, columns, heading, scale))
   present = np.unique(
     np.concatenate(
@@ -296,7 +298,7 @@ def _error_rate(example: Example) -> float | None:
 
 
 def _tiles(
-  example: Example, detectors: Sequence[str]
+  example: Example, detectors: Mapping[str, str | None]
 ) -> list[tuple[str, UInt8[np.ndarray, 'th tw 3']]]:
   """Returns the titled pictures of one example, all of one size."""
   smooth, sharp = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
@@ -306,11 +308,11 @@ def _tiles(
     ('Prediction', _resize(class_table.colorize(example.prediction), sharp)),
     ('True errors', errors_picture(example)),
   ]
-  for name in detectors:
+  for name, title in detectors.items():
     strength = suspicion(example.failure[name], example.valid)
     tile = _resize(_colored(strength), sharp)
     _hatch(tile, _resize_mask(~example.valid))
-    title = measures.detector_title(name)
+    title = title or measures.detector_title(name)
     auroc = image_auroc(example, name)
     if auroc is not None:
       title += f' (AUROC {100 * auroc:.1f})'

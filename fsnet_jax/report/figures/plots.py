@@ -76,7 +76,7 @@ def risk_coverage_figure(
       _risk_panel(axes, name, dataset, looks)
     for axes in panels[len(datasets) :]:
       axes.set_visible(False)
-    handles = [*_handles(looks), *_reference_handles()]
+    handles = [*_handles(looks, _titles(metrics)), *_reference_handles()]
     _add_legend(figure, handles)
     return figure
 
@@ -111,7 +111,7 @@ def detectors_figure(metrics: Mapping[str, Any]) -> Figure:
     ):
       _dot_panel(axes, datasets, looks, measures.BY_KEY[key])
       axes.set_title(title)
-    _add_legend(figure, _handles(looks, lines=False))
+    _add_legend(figure, _handles(looks, _titles(metrics), lines=False))
     return figure
 
 
@@ -141,6 +141,14 @@ def _looks(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str, Any]]:
     name: _LOOKS[(first + index) % len(_LOOKS)]
     for index, name in enumerate(order)
   }
+
+
+def _titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+  """What the legend calls every detector of the run."""
+  titles: dict[str, str] = {}
+  for dataset in metrics['datasets'].values():
+    titles |= measures.detector_titles(dataset['failure'])
+  return titles
 
 
 def _risk_panel(
@@ -272,7 +280,9 @@ def _short(name: str) -> str:
 
 
 def _handles(
-  looks: Mapping[str, tuple[str, str, Any]], lines: bool = True
+  looks: Mapping[str, tuple[str, str, Any]],
+  titles: Mapping[str, str],
+  lines: bool = True,
 ) -> list[Line2D]:
   """Returns the legend's entries for the detectors."""
   return [
@@ -283,7 +293,7 @@ def _handles(
       marker=marker,
       linestyle=dashes if lines else '',
       linewidth=1.8,
-      label=_short(measures.detector_title(name)),
+      label=_short(titles[name]),
     )
     for name, (color, marker, dashes) in looks.items()
   ]

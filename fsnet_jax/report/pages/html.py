@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common_lib import class_table
-from fsnet_jax.metrics.bootstrap import LEAST_IMAGES
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import measures, paper_numbers, schema, summary
 from fsnet_jax.report.pages import templates
 
@@ -98,9 +98,9 @@ def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:
     'config': templates.fields(config),
     'detectors': list(
       dict.fromkeys(
-        measures.detector_title(detector)
+        title
         for dataset in metrics['datasets'].values()
-        for detector in dataset['failure']
+        for title in measures.detector_titles(dataset['failure']).values()
       )
     ),
     'images': sum(d['images'] for d in metrics['datasets'].values()),
@@ -173,7 +173,9 @@ def _failure_table(
       ),
       'rows': [
         {
-          'detector': measures.detector_title(detector),
+          'detector': measures.detector_title(
+            detector, dataset['failure'][detector]
+          ),
           'classes': _defined_classes(dataset, detector, group),
           'cells': cells,
         }
@@ -200,7 +202,7 @@ def _difference_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
     'few_sequences': _few_sequences(dataset),
     'rows': [
       {
-        'detector': measures.detector_title(detector),
+        'detector': measures.detector_title(detector, entry),
         'cells': [
           _interval_cell((entry.get('difference_to_msp') or {}).get(key), key)
           for key in measures.DIFFERENCES_SHOWN
@@ -275,7 +277,7 @@ def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   ):
     for detector, entry in dataset['failure'].items():
       if key in entry:
-        curves[measures.detector_title(detector) + suffix] = entry[key]
+        curves[measures.detector_title(detector, entry) + suffix] = entry[key]
   coverages = sorted({c for risks in curves.values() for c in risks}, key=float)
   return {
     'dataset': name,
@@ -298,7 +300,7 @@ def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
 def _budget_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the share of errors that a review of some pixels would catch."""
   caught = {
-    measures.detector_title(detector): entry['caught_at_budget']
+    measures.detector_title(detector, entry): entry['caught_at_budget']
     for detector, entry in dataset['failure'].items()
   }
   budgets = sorted({b for shares in caught.values() for b in shares}, key=float)
@@ -330,7 +332,10 @@ def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   total = sum(pixels.values())
   return {
     'dataset': name,
-    'detectors': [measures.detector_title(name) for name in detectors],
+    'detectors': [
+      measures.detector_title(detector, dataset['failure'][detector])
+      for detector in detectors
+    ],
     'has_share': bool(total),
     'has_accuracy': 'class_acc' in dataset['segmentation'],
     'rows': [

@@ -26,8 +26,7 @@ def template(name: str, *folders: pathlib.Path) -> jinja2.Template:
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  environment.globals['palette'] = palette
-  return environment.get_template(name)
+  return environment.get_template(name, globals={'palette': palette})
 
 
 def data_url(file: bytes, kind: str = 'png') -> str:

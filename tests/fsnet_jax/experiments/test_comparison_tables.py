@@ -17,7 +17,7 @@ from fsnet_jax.experiments.comparison import (
 )
 from fsnet_jax.experiments.comparison.evaluation import SeedResult
 from fsnet_jax.metrics import bootstrap
-from fsnet_jax.metrics.ranking.ranking import BUDGETS
+from fsnet_jax.metrics.ranking import BUDGETS
 from fsnet_jax.report import paper_numbers
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import as_markdown, as_text

@@ -70,11 +70,12 @@ def test_colors_are_turned_into_each_other(color):
 
 
 def test_a_page_defines_what_it_uses():
-  page = templates.template('base.html').environment
-  style = page.from_string(
+  environment = templates.template('base.html').environment
+  style = environment.from_string(
     '{% extends "base.html" %}{% block title %}{% endblock %}'
     '{% block kicker %}{% endblock %}{% block heading %}{% endblock %}'
-    '{% block main %}{% endblock %}'
+    '{% block main %}{% endblock %}',
+    globals={'palette': palette},
   ).render(facts={}, command=None)
   light, _, dark = style.partition('prefers-color-scheme: dark')
   used = set(re.findall(r'var\((--[\w-]+)\)', style))
