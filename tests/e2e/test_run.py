@@ -197,9 +197,8 @@ def test_a_detector_of_the_guide_needs_no_edit(
   failure = json.loads(text)['datasets']['streets/day']['failure']
   assert list(failure) == ['msp', 'margin']
   assert failure['margin']['pooled']['auroc'] is not None
-  assert (
-    failure['margin']['title'] == 'Margin' and 'title' not in failure['msp']
-  )
+  assert failure['margin']['title'] == 'Margin'
+  assert 'title' not in failure['msp']
   html = (folder / 'report.html').read_text()
   assert '>Margin</th>' in html
 
