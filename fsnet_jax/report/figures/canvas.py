@@ -1,4 +1,10 @@
-"""Lays titled pictures, swatches and a colour bar out on a white sheet."""
+"""Lays titled pictures, swatches and a colour bar out on a white sheet.
+
+By Pillow: matplotlib has no legend whose entries flow into lines, needs every
+length in pixels too (`figimage`, for pictures that stay as they are), and took
+7 to 19 times as long for a sheet (1.6 s instead of 0.15 s for 39 pictures of
+256x512) in as many lines.
+"""
 
 import functools
 import pathlib
