@@ -66,6 +66,17 @@ class FailureHistogram:
     faults: int64 [2], as `PixelKeys.faults`.
     calibration: sums for the calibration error.
     exact_pixels: see there.
+
+  Example:
+    >>> score = np.array([0.9, 0.7, 0.4, 0.1], np.float32)
+    >>> wrong = np.array([True, False, True, False])
+    >>> valid, road = np.ones(4, bool), np.zeros(4, np.uint8)
+    >>> empty = FailureHistogram.empty(num_classes=1)
+    >>> first = empty.update(score[:2], wrong[:2], valid[:2], road[:2])
+    >>> second = empty.update(score[2:], wrong[2:], valid[2:], road[2:])
+    >>> found = first.merge(second).compute(names=['road'])
+    >>> found['pooled']['auroc'], found['per_class']['road']['errors']
+    (0.75, 2)
   """
 
   table: BinTable
