@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common_lib import class_table
 from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import measures, paper_numbers, schema, summary
 from fsnet_jax.report.pages import templates
@@ -341,7 +340,7 @@ def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
     'rows': [
       {
         'name': class_name,
-        'color': _class_color(class_name),
+        'color': templates.class_color(class_name),
         'share': measures.format_percent(
           pixels.get(class_name, 0) / total if total else None
         ),
@@ -392,13 +391,3 @@ def _class_pixels(
     for name, measured in per_class.items()
     if 'pixels' in measured
   }
-
-
-def _class_color(class_name: str) -> str | None:
-  """Returns the class's colour for CSS, or None for an unknown class."""
-  if class_name not in class_table.CLASS_NAMES:
-    return None
-  red, green, blue = class_table.PALETTE[
-    class_table.CLASS_NAMES.index(class_name)
-  ]
-  return f'rgb({red} {green} {blue})'

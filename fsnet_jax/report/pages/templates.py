@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from common_lib import class_table
 from fsnet_jax.report import palette
 
 
@@ -50,3 +51,11 @@ def fields(
     else:
       found.append((prefix + key, value))
   return found
+
+
+def class_color(name: str) -> str | None:
+  """A class's colour for CSS, or None for an unknown class."""
+  if name not in class_table.CLASS_NAMES:
+    return None
+  index = class_table.CLASS_NAMES.index(name)
+  return palette.hexadecimal(class_table.color_of(index))
