@@ -51,7 +51,7 @@ def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
     state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
-  evaluator = Evaluator(config, model, mesh)
+  evaluator = Evaluator(config, model, mesh, workdir)
   evaluator.check_fits(state)
   return step, state, evaluator
 
