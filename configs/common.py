@@ -84,9 +84,11 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   config.init = ml_collections.ConfigDict()
   # What the networks begin with (docs/guide/weights.md); empty: random weights.
   # Folders made by `python -m fsnet_jax.weights convert`: the backbone of S
-  # (vgg16 for fcn8, resnet101 for deeplab_v2), or all of S (fcn8, deeplabv2),
-  # and the encoders of F (resnet18). `backbone` may also be the .npz of
-  # VGG16's convolutions, `segmentation` the workdir of an earlier run.
+  # (vgg16 for fcn8, resnet101 for deeplab_v2, efficientnet_lite0 for
+  # efficientnet_unet), or all of S (fcn8, deeplabv2), and the encoders of F
+  # (resnet18). `backbone` may also be the .npz of VGG16's convolutions or, for
+  # efficientnet_unet, 'imagenet': those of a package that pip installs;
+  # `segmentation` the workdir of an earlier run.
   config.init.backbone = ''
   config.init.segmentation = ''
   config.init.failure_encoder = ''

@@ -167,7 +167,7 @@ _FAILURE = {
   'width': Field(WIDTH_OR_0, PHASE2 | FIT),
 }
 _INIT = {
-  'backbone': Field(PathText(), START | FIT),
+  'backbone': Field(PathText(words=('imagenet',)), START | FIT),
   'segmentation': Field(PathText(), START),
   'failure_encoder': Field(PathText(), START | FIT),
   'phase1': Field(PathText(), START),

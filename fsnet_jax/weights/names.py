@@ -155,6 +155,13 @@ def _caffe(name: Callable[[Path], str | None]) -> tuple[Dialect, ...]:
   return tuple(Dialect(title, head, name, 'rgb255') for head in _CAFFE_HEADS)
 
 
+# By segmentation network: what its backbone is called here and in its tree.
+BACKBONES = {
+  'fcn8': ('vgg16', 'vgg'),
+  'deeplab_v2': ('resnet101', 'backbone'),
+  'efficientnet_unet': ('efficientnet_lite0', 'encoder'),
+}
+
 ARCHITECTURES = {
   'vgg16': Architecture(
     'VGG16',

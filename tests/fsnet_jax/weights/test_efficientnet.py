@@ -13,6 +13,14 @@ from tests.fsnet_jax.weights.test_convert import (
   hwio,
   make,
 )
+from tests.fsnet_jax.weights.test_initial import (
+  changed,
+  load,
+  refuses,
+  tiny,
+  under,
+  write,
+)
 
 
 def test_efficientnet_lite0():
@@ -85,3 +93,32 @@ def test_a_wrong_efficientnet_is_one_sentence(changes, options, words):
   assert '\n' not in str(caught.value)
   for word in words:
     assert word in str(caught.value)
+
+
+def efficientnet(**changes):
+  return tiny(
+    segmentation__name='efficientnet_unet',
+    segmentation__features='bottleneck',
+    **changes,
+  )
+
+
+def test_efficientnet_takes_its_encoder(tmp_path):
+  folder, tree = write(
+    tmp_path / 'lite0', 'efficientnet_lite0', state_dicts.efficientnet()
+  )
+  # It normalises images by itself, whatever other networks are told.
+  config = efficientnet(init__backbone=folder, segmentation__input_scale=0.5)
+  before, after, notes = load(config)
+  roots = [f'{c}/segmentation/encoder/' for c in ('params', 'batch_stats')]
+  assert changed(before, after) == set.union(
+    *[under(before, root) for root in roots]
+  )
+  np.testing.assert_array_equal(
+    after[roots[0] + 'stem_conv/kernel'], tree['params']['stem_conv']['kernel']
+  )
+  assert notes == [
+    'segmentation/encoder begins as efficientnet_lite0 of '
+    'efficientnet_lite0.pth.'
+  ]
+  refuses(efficientnet(init__segmentation=folder), 'init.segmentation')
