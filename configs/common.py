@@ -104,7 +104,12 @@ def _optimizer() -> ml_collections.ConfigDict:
   optimizer.learning_rate = 2e-4
   optimizer.momentum = 0.99
   optimizer.weight_decay = 5e-4
-  optimizer.schedule = 'constant'  # or 'poly'
+  # Multiplies the learning rate of S's encoder, what `init.backbone` sets:
+  # below 1 where it begins with trained weights and the rest with random ones.
+  optimizer.encoder_scale = 1.0
+  optimizer.schedule = 'constant'  # or 'poly', 'cosine'
+  optimizer.warmup_steps = 0
+  # After which 'poly' and 'cosine' are 0.
   optimizer.poly_steps = 250_000
   optimizer.poly_power = 0.9
   optimizer.clip_norm = 0.0  # 0: off
