@@ -1,10 +1,10 @@
 """EfficientNet-Lite0 on ImageNet, as the package that publishes it runs it."""
 
-import efficientnet_lite_pytorch as reference
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.peers import torch_efficientnet
 from fsnet_jax.models.layers import basic
 from fsnet_jax.models.segmentation import efficientnet_lite
 from fsnet_jax.weights import packaged
@@ -17,25 +17,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @pytest.fixture(scope='module')
 def theirs():
-  # Of no fixed size, for which it would fix its padding.
-  model = reference.EfficientNet.from_name(
-    'efficientnet-lite0', image_size=None
-  )
+  model = torch_efficientnet.encoder()
   state = torch.load(packaged.find(), weights_only=True)
   model.load_state_dict(state)
   return model.eval()
-
-
-def stages(model, x):
-  """Their features before each halving, and at the end."""
-  x = model._swish(model._bn0(model._conv_stem(x)))
-  found = []
-  for block in model._blocks:
-    y = block(x)
-    if y.shape[2] < x.shape[2]:
-      found.append(x)
-    x = y
-  return [*found, x]
 
 
 # The published size, ours, and one whose padding differs on the two sides.
@@ -48,7 +33,7 @@ def test_efficientnet_lite0_of_imagenet(theirs, size):
   )
   seen = (images / 255 - np.float32(MEAN)) / np.float32(STD)
   with torch.no_grad():
-    expected = stages(theirs, comparison.nchw(seen))
+    expected = torch_efficientnet.stages(theirs, comparison.nchw(seen))
   assert len(ours) == len(expected) == 5
   assert [x.shape[-1] for x in ours] == [16, 24, 40, 112, 320]
   for stride, mine, other in zip((2, 4, 8, 16, 32), ours, expected):
