@@ -112,16 +112,7 @@ def make_optimizer(
   Raises:
     ValueError: for an unknown kind.
   """
-  steps: list[optax.GradientTransformation]
-  if kind == 'sgd':
-    steps = [
-      optax.add_decayed_weights(weight_decay),
-      optax.sgd(segmentation_lr, momentum=momentum or None),
-    ]
-  elif kind == 'adam':
-    steps = [optax.adamw(segmentation_lr, weight_decay=weight_decay)]
-  else:
-    raise ValueError(f'unknown optimizer {kind!r}')
+  steps = _steps_of(kind, segmentation_lr, momentum, weight_decay)
   if clip_norm > 0:
     steps.insert(0, optax.clip_by_global_norm(clip_norm))
   part, factor = scaled
@@ -140,6 +131,20 @@ def make_optimizer(
   if frozen is not None:
     transforms['frozen'] = optax.set_to_zero()
   return optax.partition(transforms, _labels(frozen))
+
+
+def _steps_of(
+  kind: str, learning_rate: optax.Schedule, momentum: float, decay: float
+) -> list[optax.GradientTransformation]:
+  """What makes a step of S from its gradient; see `make_optimizer`."""
+  if kind == 'sgd':
+    return [
+      optax.add_decayed_weights(decay),
+      optax.sgd(learning_rate, momentum=momentum or None),
+    ]
+  if kind == 'adam':
+    return [optax.adamw(learning_rate, weight_decay=decay)]
+  raise ValueError(f'unknown optimizer {kind!r}')
 
 
 def _within(part: str) -> Callable[[Any], Any]:
