@@ -11,11 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fsnet_jax.metrics.ranking.ranking import (
-  RISKS,
-  coverage_within,
-  harmonic_difference,
-)
+from fsnet_jax.metrics.ranking.ranking import harmonic_difference
 
 Rows = Float[np.ndarray, 'r s']
 
@@ -35,8 +31,8 @@ def ranking_metrics(
     metrics: those wanted, of those below; None: all.
 
   Returns:
-    `ap_error`, `ap_success`, `auroc`, `fpr95_error`, `aurc`, `augrc` and
-    `coverage_at_5_risk`, as `ranking.ranking_metrics` defines them; NaN in rows without a single wrong
+    `ap_error`, `ap_success`, `auroc`, `fpr95_error`, `aurc` and `augrc`, as
+    `ranking.ranking_metrics` defines them; NaN in rows without a single wrong
     or without a single right pixel.
   """
   errors, rights = wrong.sum(axis=1), correct.sum(axis=1)
@@ -52,9 +48,6 @@ def ranking_metrics(
     'fpr95_error': lambda: _fpr95(wrong, correct, tied),
     'aurc': lambda: _risk_area(wrong[:, ::-1], total[:, ::-1]),
     'augrc': lambda: _generalised_risk_area(wrong[:, ::-1], total[:, ::-1]),
-    'coverage_at_5_risk': lambda: coverage_within(
-      wrong[:, ::-1], total[:, ::-1], RISKS['0.05']
-    ),
   }
   return {
     name: _spread(compute[name](), defined)

@@ -12,7 +12,6 @@ from fsnet_jax.metrics.ranking.ranking import (
   METRICS,
   Ranking,
   caught_at_budget,
-  coverage_at_risk,
   ranking_metrics,
   risk_at_coverage,
 )
@@ -45,8 +44,6 @@ def summarise(
     * `risk_at_coverage_class_macro`: its mean over the groups with pixels;
     * `caught_at_budget`: share of the errors among the most suspicious '0.01',
       '0.05' and '0.1' of all pixels;
-    * `coverage_at_risk`: largest share of pixels, most trusted first, of
-      which at most '0.01', '0.05' and '0.1' are wrong;
     * `per_class`: what `pooled` has, by name of the group.
 
   Raises:
@@ -78,7 +75,6 @@ def summarise(
       for coverage in COVERAGES
     },
     'caught_at_budget': caught_at_budget(pooled),
-    'coverage_at_risk': coverage_at_risk(pooled),
     'per_class': per_class,
   }
 
