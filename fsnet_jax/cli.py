@@ -12,7 +12,7 @@ from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.config import resolution, validation
+from fsnet_jax.config import resolution, run_paths, validation
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
 from fsnet_jax.learned_detectors import fit_metadata
@@ -199,6 +199,6 @@ def run(
   logging.set_verbosity(logging.WARNING)
   config = resolution.resolved(config)
   check_workdir(workdir, config, mode)
-  _check(config, mode)
+  _check(run_paths.located(config, workdir), mode)
   use_compilation_cache(config.compilation_cache_dir)
   _TASKS[config.task](config, workdir, mode, origin)

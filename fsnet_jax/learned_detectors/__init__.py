@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.config import run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import (
   FittedDetector,
@@ -147,11 +148,12 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
   from fsnet_jax.learned_detectors import cross_predictions, frozen_segmentation
   from fsnet_jax.runtime.checkpointing import newest_is_damaged
 
+  stored, config = config, run_paths.located(config, workdir)
   check(name, config)
   detector = FITTED[name]
   network, variables = frozen_segmentation.load(config)
   section, s = section_of(detector), frozen_segmentation.fingerprint(variables)
-  fit_metadata.claim(workdir, name, section, config, s)
+  fit_metadata.claim(workdir, name, section, stored, s)
   finished = cost.read(workdir)
   if finished is not None and not newest_is_damaged(workdir):
     return finished

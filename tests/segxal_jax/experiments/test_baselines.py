@@ -10,7 +10,7 @@ from configs import al_reference, stored_run
 from fsnet_jax.builders import data_sources
 from segxal_jax import cli
 from segxal_jax.config import builders, validation
-from segxal_jax.experiments import baselines
+from segxal_jax.experiments import baselines, loop_cells
 from segxal_jax.loop import driver
 from segxal_jax.loop.context import Run
 from segxal_jax.pool import stratified_folds
@@ -61,14 +61,14 @@ def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
   titles = [(cell.title, cell.number, cell.config.seed) for cell in found]
   whole = 'fully supervised, 2 folds'
   assert titles == [('25 %', 3, 3), (whole, 0, 3), (whole, 1, 3)]
-  baselines.run_cells(found[:1], tmp_path)
-  first = (tmp_path / 'cells' / found[0].folder / 'timings.jsonl').read_bytes()
+  loop_cells.run(found[:1], tmp_path, loop_cells.make)
+  first = (tmp_path / found[0].folder / 'timings.jsonl').read_bytes()
   # The command resumes with the others and reports all.
   origin = {'config_name': 'tiny', 'command': 'python main.py'}
   cli.run(config, tmp_path, 'train', origin)
-  folder = tmp_path / 'cells' / found[0].folder
+  folder = tmp_path / found[0].folder
   assert (folder / 'timings.jsonl').read_bytes() == first
-  results = baselines.results(found, tmp_path)
+  results = loop_cells.results(found, tmp_path)
   share, one, other = (results[cell.title][cell.number][-1] for cell in found)
   assert (share['labelled_images'], share['pool_images']) == (4, 16)
   assert list(share['datasets']) == ['streets/day']

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy import stats
 from common_lib.errors import UserError
 from configs import al_compare
 from fsnet_jax.report.pages.table import as_markdown
-from segxal_jax.experiments import strategy_comparison
+from segxal_jax.experiments import methods, strategy_comparison
 from segxal_jax.loop import stage_timings
 from segxal_jax.report import comparison, comparison_tables, curves, paired
 
@@ -157,12 +158,11 @@ def test_methods_share_what_their_learner_trains(tmp_path, monkeypatch):
 
   monkeypatch.setattr(strategy_comparison, 'run_loop', run_loop)
   config = al_compare.get_config()
-  for method in strategy_comparison.methods(config):
-    strategy_comparison._run_shared(config, method, 1, tmp_path)
-  named = {
-    method.title: entry
-    for method, entry in zip(strategy_comparison.methods(config), ran)
-  }
+  config.compare.seeds = (1,)
+  cells = strategy_comparison.cells_of(config)
+  for cell in cells:
+    strategy_comparison._make_shared(cell.shared, cell.shared.place(tmp_path))
+  named = {cell.title: entry for cell, entry in zip(cells, ran)}
   before = (1, 'explain')
   assert named['Entropy'] == named['SegXAL'] == ('random', 'shared-1', before)
   assert named['DEAL'] == ('deal_ds', 'shared-deal-1', before)
@@ -170,17 +170,30 @@ def test_methods_share_what_their_learner_trains(tmp_path, monkeypatch):
 
 
 def test_a_method_is_a_title_and_changes():
-  method = strategy_comparison.parse(
-    'EEM-without-PAE strategy=eem eem.alpha=0.0'
+  config = al_compare.get_config()
+  config.compare.arms = (
+    'EEM-without-PAE strategy=eem eem.alpha=0.0',
+    'As-given eem.alpha=0.5',
+    'DEAL strategy=deal_ds',
   )
-  assert (
-    method.title == 'EEM-without-PAE' and method.folder == 'eem_without_pae'
+  config.acquisition.strategy = 'margin'
+  first, given, deal = methods.methods_of(config)
+  assert (first.title, first.file_name) == (
+    'EEM-without-PAE',
+    'eem_without_pae',
   )
-  assert method.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+  assert first.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+  assert (first.strategy, first.learner) == ('eem', 'plain')
+  assert (given.strategy, given.changes) == ('margin', {'eem.alpha': 0.5})
+  assert deal.learner == 'deal'
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    first.title = 'another'
+  with pytest.raises(TypeError):
+    first.changes['eem.alpha'] = 1.0
 
 
 @pytest.mark.parametrize(
-  ('methods', 'words'),
+  ('texts', 'words'),
   [
     (('Random strategy',), 'field=value'),
     (('Random strategy=egl',), 'random, entropy'),
@@ -196,21 +209,21 @@ def test_a_method_is_a_title_and_changes():
     (('A rule=all',), 'Did you mean selection.rule'),
   ],
 )
-def test_mistakes_in_methods(methods, words):
+def test_mistakes_in_methods(texts, words):
   config = al_compare.get_config()
-  config.compare.arms = methods
+  config.compare.arms = texts
   with pytest.raises(UserError, match=words):
-    strategy_comparison.methods(config)
+    strategy_comparison.cells_of(config)
 
 
 @pytest.mark.parametrize('argument', al_compare.arguments())
 def test_shipped_comparisons_are_consistent(argument):
   config = al_compare.get_config(argument)
-  assert strategy_comparison.methods(config)[0].title == 'Random'
-  cell = strategy_comparison.cell_config(
-    config, strategy_comparison.methods(config)[1], 2
-  )
-  assert cell.seed == 2 and tuple(cell.compare.arms) == ()
+  cells = strategy_comparison.cells_of(config)
+  assert cells[0].title == 'Random'
+  last = cells[-1]
+  assert last.number == last.config.seed == last.shared.config.seed == 2
+  assert tuple(last.config.compare.arms) == ()
 
 
 def test_a_question_is_the_same_on_each_data_set():
