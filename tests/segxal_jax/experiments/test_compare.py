@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -8,7 +9,12 @@ from scipy import stats
 from common_lib.errors import UserError
 from configs import al_compare
 from fsnet_jax.report.pages.table import as_markdown
-from segxal_jax.experiments import methods, strategy_comparison
+from fsnet_jax.runtime.interrupts import Interrupted
+from segxal_jax.experiments import (
+  loop_cells,
+  methods,
+  strategy_comparison,
+)
 from segxal_jax.loop import stage_timings
 from segxal_jax.report import comparison, comparison_tables, curves, paired
 
@@ -167,6 +173,50 @@ def test_methods_share_what_their_learner_trains(tmp_path, monkeypatch):
   assert named['Entropy'] == named['SegXAL'] == ('random', 'shared-1', before)
   assert named['DEAL'] == ('deal_ds', 'shared-deal-1', before)
   assert named['S4AL'] == ('s4al', 'shared-mean_teacher-1', before)
+
+
+def test_a_moved_comparison_goes_on(tmp_path, monkeypatch):
+  """Cells that are done are not opened, and their start is not made again."""
+  ran = []
+
+  def run_loop(config, folder, until=None):
+    ran.append(folder.name)
+    if folder.name == 'deal-1':
+      raise Interrupted('stopped')
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ('start' if until else 'end')).touch()
+
+  for module in (strategy_comparison, loop_cells):
+    monkeypatch.setattr(module, 'run_loop', run_loop)
+  measured = types.SimpleNamespace(
+    is_done=lambda folder: (folder / 'end').exists(),
+    cycles=lambda folder: [{'cell': folder.name}],
+  )
+  monkeypatch.setattr(loop_cells, 'metrics_json', measured)
+  config = al_compare.get_config()
+  config.compare.arms = (
+    'Random strategy=random',
+    'DEAL strategy=deal_ds',
+    'Entropy strategy=entropy',
+  )
+  config.compare.seeds = (1,)
+  cells = strategy_comparison.cells_of(config)
+  with pytest.raises(Interrupted):
+    strategy_comparison.run_cells(cells, tmp_path / 'first')
+  assert ran == ['shared-1', 'random-1', 'shared-deal-1', 'deal-1']
+  moved = (tmp_path / 'first').rename(tmp_path / 'moved')
+  assert loop_cells.results(cells, moved) == {
+    'Random': {1: [{'cell': 'random-1'}]}
+  }
+  ran.clear()
+  (moved / 'cells/deal-1/end').touch()
+  strategy_comparison.run_cells(cells, moved)
+  # The loop looks itself whether the shared start is at its end.
+  assert ran == ['shared-1', 'entropy-1']
+  assert (moved / 'cells/entropy-1/start').exists()
+  found = loop_cells.results(cells, moved)
+  assert list(found) == ['Random', 'DEAL', 'Entropy']
+  assert found['Entropy'] == {1: [{'cell': 'entropy-1'}]}
 
 
 def test_a_method_is_a_title_and_changes():
