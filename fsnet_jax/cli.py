@@ -158,7 +158,7 @@ def _run_fit(
       f'--mode={mode} --config.eval.fitted.{name}={workdir}, and its name in '
       '--config.eval.detectors.'
     )
-  learned_detectors.check(name, config)
+  learned_detectors.check(name, run_paths.located(config, workdir))
   section = learned_detectors.section_of(learned_detectors.FITTED[name])
   fit_metadata.check(workdir, name, section, config)
   with open_workdir(workdir, config):
