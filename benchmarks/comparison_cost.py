@@ -26,6 +26,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import pathlib
 import platform
 import time
 import types
@@ -194,10 +195,13 @@ class Subject:
     """
     config = self.config.copy_and_resolve_references()
     config.eval.detectors = tuple(detectors)
+    config.phase3_steps = 0
     with mock.patch.object(
       learned_detectors, 'load', lambda name, _: self.fits[name]
     ):
-      evaluator = evaluate.Evaluator(config, self.model, self.mesh)
+      evaluator = evaluate.Evaluator(
+        config, self.model, self.mesh, pathlib.Path()
+      )
     params, stats, _ = self.variables
     state = types.SimpleNamespace(params=params, batch_stats=stats)
 

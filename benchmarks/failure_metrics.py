@@ -26,7 +26,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
-from fsnet_jax.metrics.ranking.exact import ExactFailure
+from fsnet_jax.metrics.ranking import FPR95_PERCENT, ExactFailure
 
 NUM_CLASSES = 19
 METRICS = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')
@@ -51,7 +51,7 @@ def reference_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     'ap_error': average_precision_score(wrong, score),
     'ap_success': average_precision_score(~wrong, -score),
     'auroc': roc_auc_score(wrong, score),
-    'fpr95_error': false_rate[np.argmax(true_rate >= 0.95)],
+    'fpr95_error': false_rate[np.argmax(true_rate >= FPR95_PERCENT / 100)],
     'aurc': float(np.mean(failures / np.arange(1, len(wrong) + 1))),
   }
 
@@ -75,6 +75,7 @@ def torch_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
   kept = flagged[-1] - torch.cat([torch.zeros(1), flagged[:-1]])
   kept_right = right - torch.cat([torch.zeros(1), (flagged - found)[:-1]])
   failures = torch.cumsum(ranked.flip(0), 0)
+  enough = recall >= FPR95_PERCENT / 100
   places = torch.arange(1, len(failures) + 1)
   right_steps = torch.diff(flagged - found, prepend=torch.zeros(1))
   return {
@@ -82,7 +83,7 @@ def torch_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     'ap_success': float((right_steps * kept_right / kept).sum() / right),
     'auroc': float(torch.trapezoid(recall, false_rate))
     + float(recall[0] * false_rate[0] / 2),
-    'fpr95_error': float(false_rate[torch.argmax((recall >= 0.95).int())]),
+    'fpr95_error': float(false_rate[torch.argmax(enough.int())]),
     'aurc': float((failures / places).double().mean()),
   }
 

@@ -70,6 +70,12 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   config.remat = False
 
   failure = ml_collections.ConfigDict()
+  # What detector 'fsnet' is: 'paper', the joint phase's F; 'light', phase 3's
+  # per-pixel network; 'robust', the mean of both and of a convolutional one.
+  failure.preset = 'robust'
+  # Images that phase 3 learns from: 'near' (clean and augmented), 'balanced'
+  # (a third of them mildly shifted), 'far' (half of them shifted) or 'clean'.
+  failure.mix = 'balanced'
   failure.decoder = 'skips'  # or 'literal' (the paper), 'four_scale'
   failure.branches = 'multi'  # or 'single'
   failure.inputs = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
@@ -114,6 +120,8 @@ def _optimizer() -> ml_collections.ConfigDict:
 def _phases(config: ml_collections.ConfigDict) -> None:
   config.phase1_steps = 20_000
   config.phase2_steps = 10_000
+  # Of each failure network over the frozen S; 0: the joint phase's alone.
+  config.phase3_steps = 10_000
   # When S counts as converged: after phase1_steps ('steps'), or once the
   # validation loss has not fallen by min_delta for `patience` validations
   # ('plateau'; phase1_steps is then the upper bound).
@@ -156,7 +164,15 @@ def _evaluation() -> ml_collections.ConfigDict:
   evaluation.dropout_samples = 50
   # Folder of each detector that learns, as configs/fit_detector.py left it.
   evaluation.fitted = ml_collections.ConfigDict(
-    {'tcp': '', 'tcp_synthcp': '', 'direct': '', 'synthcp': '', 'ensemble': ''}
+    {
+      'tcp': '',
+      'tcp_synthcp': '',
+      'direct': '',
+      'synthcp': '',
+      'ensemble': '',
+      'class_logistic': '',
+      'class_logistic_shift': '',
+    }
   )
   evaluation.checkpoint = 'last'  # or 'best'
   evaluation.num_examples = 4
@@ -166,24 +182,7 @@ def _evaluation() -> ml_collections.ConfigDict:
   return evaluation
 
 
-def _fit() -> ml_collections.ConfigDict:
-  fit = ml_collections.ConfigDict()
-  # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp
-  # or ensemble.
-  fit.detector = 'tcp'
-  # Of the detector's networks; 0: as `failure.width`, and then as `width`.
-  fit.width = 0.0
-  # The errors it learns from: 'folds', those of networks S that have not
-  # seen the image (trained for it, as SynthCP has it), or 'own', those of
-  # the frozen S on its own training images.
-  fit.predictions = 'folds'
-  fit.num_folds = 4
-  # Where those predictions are, for several detectors to share; empty: in
-  # the detector's own folder.
-  fit.failure_data = ''
-  # Set by the program: the fold that S is not trained on; -1: none.
-  fit.hold_out = -1
-
+def _tcp(fit: ml_collections.ConfigDict) -> None:
   fit.tcp = ml_collections.ConfigDict()
   fit.tcp.steps = 40_000
   fit.tcp.batch_size = 4
@@ -199,6 +198,43 @@ def _fit() -> ml_collections.ConfigDict:
   # 'stretched' to its size with their padding, as SynthCP's.
   fit.tcp.alignment = 'aligned'
 
+
+def _failure_networks(fit: ml_collections.ConfigDict) -> None:
+  # Phase 3's networks: per pixel (so many of each image; the share of the mean
+  # of each predicted class that is taken away; whether S also sees the image
+  # mirrored, which costs a second pass), and convolutional.
+  fit.pixel = ml_collections.ConfigDict()
+  fit.pixel.batch_size = 12
+  fit.pixel.pixels = 2000
+  fit.pixel.learning_rate = 3e-3
+  fit.pixel.weight_decay = 1e-3
+  fit.pixel.centering = 0.5
+  fit.pixel.flip = True
+  fit.conv = ml_collections.ConfigDict()
+  fit.conv.batch_size = 8
+  fit.conv.learning_rate = 1e-3
+  fit.conv.weight_decay = 0.01
+
+
+def _fit() -> ml_collections.ConfigDict:
+  fit = ml_collections.ConfigDict()
+  # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp,
+  # ensemble, class_logistic or class_logistic_shift.
+  fit.detector = 'tcp'
+  # Of the detector's networks; 0: as `failure.width`, and then as `width`.
+  fit.width = 0.0
+  # The errors it learns from: 'folds', those of networks S that have not
+  # seen the image (trained for it, as SynthCP has it), or 'own', those of
+  # the frozen S on its own training images.
+  fit.predictions = 'folds'
+  fit.num_folds = 4
+  # Where those predictions are, for several detectors to share; empty: in
+  # the detector's own folder.
+  fit.failure_data = ''
+  # Set by the program: the fold that S is not trained on; -1: none.
+  fit.hold_out = -1
+
+  _tcp(fit)
   fit.direct = ml_collections.ConfigDict()
   fit.direct.steps = 20_000
   fit.direct.batch_size = 4
@@ -222,6 +258,13 @@ def _fit() -> ml_collections.ConfigDict:
   # Networks S in all, the frozen one among them: at least 2. With a fifth,
   # a comparison at full size takes twice as long as TCP alone, and more.
   fit.ensemble.members = 4
+
+  # Batches of images, and pixels of each, that the regression is solved on.
+  fit.class_logistic = ml_collections.ConfigDict()
+  fit.class_logistic.steps = 50
+  fit.class_logistic.batch_size = 8
+  fit.class_logistic.pixels = 1000
+  _failure_networks(fit)
   return fit
 
 

@@ -35,6 +35,7 @@ def _streets(config: ml_collections.ConfigDict) -> None:
   config.optimizer.failure_learning_rate = 1e-3
   config.phase1_steps = 400
   config.phase2_steps = 150
+  config.phase3_steps = 200
   config.checkpoint_every_steps = 200
   config.log_every_steps = 20
   config.eval.datasets = (
@@ -69,6 +70,7 @@ def _camvid(config: ml_collections.ConfigDict) -> None:
   config.optimizer.failure_learning_rate = 1e-3
   config.phase1_steps = 300
   config.phase2_steps = 120
+  config.phase3_steps = 400
   config.checkpoint_every_steps = 100
   config.log_every_steps = 20
   config.eval.datasets = ('camvid/0006R0', 'camvid/0001TP')

@@ -168,6 +168,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Steps of a cycle: S alone, then S and F (0: there is no F).
   config.phase1_steps = 10_000
   config.phase2_steps = 0
+  # Its failure network is trained along, or not at all.
+  config.phase3_steps = 0
   config.warm_start = False
   config.pool = _pool()
   config.acquisition = _acquisition()

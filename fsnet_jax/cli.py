@@ -16,6 +16,7 @@ from fsnet_jax.config import resolution, run_paths, validation
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
 from fsnet_jax.learned_detectors import fit_metadata
+from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import compilation_cache, mesh
@@ -118,6 +119,7 @@ def _run_fsnet(
     return
   with open_workdir(workdir, config):
     Trainer(config, workdir).run()
+    phase3.run(config, workdir)
     folder = folders.after_training(config, workdir)
     own = folder == workdir / folders.REPORT
     evaluate(config, workdir, origin, folder=None if own else folder)

@@ -19,6 +19,7 @@ import numpy as np
 
 from common_lib.class_table import VOID
 from common_lib.errors import UserError
+from input_pipeline import corruptions
 from input_pipeline.resizing import FILL
 
 Element = dict[str, np.ndarray]
@@ -175,12 +176,80 @@ def gaussian_noise(
   }
 
 
+def gamma(
+  element: Element,
+  generator: np.random.Generator,
+  log_range: tuple[float, float] = (-0.5, 0.7),
+) -> Element:
+  """Raises the image's values, as shares of 255, to a power.
+
+  Args:
+    element: image and label; the label stays.
+    generator: draws the logarithm of the power, uniformly.
+    log_range: its smallest and largest value; above 0 darkens.
+
+  Returns:
+    Element with the changed image.
+  """
+  power = math.exp(generator.uniform(*log_range))
+  table = 255.0 * (np.arange(256) / 255.0) ** power
+  table = np.rint(table).astype(np.uint8)
+  return {**element, 'image': cv2.LUT(element['image'], table)}
+
+
+def mild_shift(element: Element, generator: np.random.Generator) -> Element:
+  """Another camera, light or weather, slightly; each part at times.
+
+  Scale and crop (p 0.6), colour jitter, gamma (p 0.6) and, with p 0.5, one
+  corruption of severity 1 or 2 (noise: 1), so that a network sees its own
+  errors outside of what it was trained on.
+
+  Args:
+    element: image and label.
+    generator: draws everything.
+
+  Returns:
+    Element of the same size.
+  """
+  return _shift(element, generator, 2)
+
+
+def strong_shift(element: Element, generator: np.random.Generator) -> Element:
+  """As `mild_shift`, with severities from 1 to 4 (noise: to 3).
+
+  Under the worst of them networks answer with a few classes only, which is
+  no use for images near the training set.
+  """
+  return _shift(element, generator, 4)
+
+
+def _shift(
+  element: Element, generator: np.random.Generator, worst: int
+) -> Element:
+  if generator.random() < 0.6:
+    element = random_scale_crop(element, generator)
+  element = color_jitter(element, generator, 0.4, 0.4, 0.5, 0.04)
+  if generator.random() < 0.6:
+    element = gamma(element, generator)
+  if generator.random() < 0.5:
+    return element
+  names = list(corruptions.CORRUPTIONS)
+  name = names[generator.integers(len(names))]
+  most = worst - 1 if name == 'noise' else worst
+  severity = int(generator.integers(1, most + 1))
+  image = corruptions.CORRUPTIONS[name](element['image'], severity, generator)
+  return {**element, 'image': image}
+
+
 TRANSFORMS: Mapping[str, Transform] = {
   'flip': random_flip,
   'scale_crop': random_scale_crop,
   'color_jitter': color_jitter,
   'blur': gaussian_blur,
   'noise': gaussian_noise,
+  'gamma': gamma,
+  'mild_shift': mild_shift,
+  'strong_shift': strong_shift,
 }
 
 

@@ -181,6 +181,26 @@ def test_heavy_libraries_stay_in_their_rooms(path):
   assert [name for name in heavy if _touches(modules, name)] == []
 
 
+def test_ranking_metrics_have_one_door():
+  inside = 'fsnet_jax.metrics.ranking'
+  modules = {path.stem for path in (ROOT / inside.replace('.', '/')).iterdir()}
+  outside = [
+    path
+    for path in [
+      *FILES,
+      *(ROOT / 'benchmarks').rglob('*.py'),
+      *(ROOT / 'tests').rglob('*.py'),
+    ]
+    if path.parent.parts[-2:] != ('metrics', 'ranking')
+  ]
+  found = {
+    str(path.relative_to(ROOT))
+    for path in outside
+    if any(f'{inside}.{module}' in _imports(path) for module in modules)
+  }
+  assert len(outside) > 400 and len(modules) > 10 and found == set()
+
+
 def test_the_compute_core_needs_jax_flax_and_optax_alone():
   # A GPU machine may lack tensorflow, clu, grain and tfds.
   program = """
@@ -189,7 +209,7 @@ for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'clu', 'orbax',
              'orbax.checkpoint', 'array_record'):
   sys.modules[name] = None
 import fsnet_jax.steps.train_step, fsnet_jax.steps.optimizers
-import fsnet_jax.steps.eval_step, fsnet_jax.metrics.ranking.exact
+import fsnet_jax.steps.eval_step, fsnet_jax.metrics.ranking
 import fsnet_jax.detectors, fsnet_jax.learned_detectors
 """
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)

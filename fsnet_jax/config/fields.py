@@ -33,6 +33,8 @@ class Stage(enum.Flag):
   START = enum.auto()
   PHASE1 = enum.auto()
   PHASE2 = enum.auto()
+  # The failure networks over the S that stays.
+  PHASE3 = enum.auto()
   # What stored weights of S mean: their shapes and the function they make.
   WEIGHTS = enum.auto()
   # A detector that learns over the frozen S.
@@ -49,8 +51,9 @@ NOTHING, DATA, START, PHASE1 = (
   Stage.START,
   Stage.PHASE1,
 )
-PHASE2, WEIGHTS, FIT, CYCLES, EVALUATION = (
+PHASE2, PHASE3, WEIGHTS, FIT, CYCLES, EVALUATION = (
   Stage.PHASE2,
+  Stage.PHASE3,
   Stage.WEIGHTS,
   Stage.FIT,
   Stage.CYCLES,
@@ -106,6 +109,7 @@ _TOP = {
   'remat': Field(Flag(), TRAINING),
   'phase1_steps': Field(COUNT_OR_0, PHASE1),
   'phase2_steps': Field(COUNT_OR_0, PHASE2),
+  'phase3_steps': Field(COUNT_OR_0, PHASE3),
   'switch': Field(Word(('steps', 'plateau')), PHASE1),
   'stop_gradient_to_segmentation': Field(Flag(), PHASE2),
   'log_every_steps': Field(COUNT),
@@ -157,14 +161,18 @@ _SEGMENTATION = {
   'blocks': Field(Many(Whole(1, 1000), 4, 4), TRAINING | WEIGHTS),
 }
 _FAILURE = {
-  'decoder': Field(Word(('skips', 'literal', 'four_scale')), PHASE2),
-  'branches': Field(Word(('multi', 'single')), PHASE2),
-  'inputs': Field(Many(_INPUTS, 1, once=True), PHASE2),
-  'w4': Field(Word(('scaled', 'raw')), PHASE2),
+  # Which networks F is the mean of.
+  'preset': Field(Word(('robust', 'light', 'paper')), EVALUATION),
+  # Also of a fit that learns from the same images.
+  'mix': Field(Word(('clean', 'near', 'balanced', 'far')), PHASE3),
+  'decoder': Field(Word(('skips', 'literal', 'four_scale')), PHASE2 | PHASE3),
+  'branches': Field(Word(('multi', 'single')), PHASE2 | PHASE3),
+  'inputs': Field(Many(_INPUTS, 1, once=True), PHASE2 | PHASE3),
+  'w4': Field(Word(('scaled', 'raw')), PHASE2 | PHASE3),
   'msp_residual': Field(Flag(), PHASE2),
-  'blocks': Field(Whole(1, 1000), PHASE2),
+  'blocks': Field(Whole(1, 1000), PHASE2 | PHASE3),
   # Of the detectors that learn too, unless `fit.width` is set.
-  'width': Field(WIDTH_OR_0, PHASE2 | FIT),
+  'width': Field(WIDTH_OR_0, PHASE2 | PHASE3 | FIT),
 }
 _INIT = {
   'backbone': Field(PathText(), START | FIT),
@@ -230,6 +238,18 @@ _FIT = {
   'synthcp.discriminator_learning_rate': Field(POSITIVE, FIT),
   'synthcp.vgg19': Field(PathText(), FIT),
   'ensemble.members': Field(Whole(2, 1000), FIT),
+  'pixel.batch_size': Field(COUNT, PHASE3),
+  'pixel.pixels': Field(COUNT, PHASE3),
+  'pixel.learning_rate': Field(POSITIVE, PHASE3),
+  'pixel.weight_decay': Field(NOT_NEGATIVE, PHASE3),
+  'pixel.centering': Field(SHARE, PHASE3),
+  'pixel.flip': Field(Flag(), PHASE3),
+  'conv.batch_size': Field(COUNT, PHASE3),
+  'conv.learning_rate': Field(POSITIVE, PHASE3),
+  'conv.weight_decay': Field(NOT_NEGATIVE, PHASE3),
+  'class_logistic.steps': Field(COUNT, FIT),
+  'class_logistic.batch_size': Field(COUNT, FIT),
+  'class_logistic.pixels': Field(COUNT, FIT),
 }
 # Which runs there are; each of them is the same whatever stands here.
 _ABLATION = {

@@ -13,6 +13,9 @@ DETECTOR = Name(
   (
     'fsnet',
     'fsnet_msp',
+    'fsnet_joint',
+    'fsnet_pixel',
+    'fsnet_conv',
     'msp',
     'entropy',
     'max_logit',
@@ -29,6 +32,9 @@ DETECTOR = Name(
     'synthcp',
     'synthcp_msp',
     'ensemble',
+    'class_logistic',
+    'class_logistic_shift',
+    'tta_flip',
   ),
   own=True,
 )
@@ -36,7 +42,15 @@ LEARNED = Name(
   'detector that learns',
   'fsnet_jax.learned_detectors',
   'FITTED',
-  ('tcp', 'tcp_synthcp', 'direct', 'synthcp', 'ensemble'),
+  (
+    'tcp',
+    'tcp_synthcp',
+    'direct',
+    'synthcp',
+    'ensemble',
+    'class_logistic',
+    'class_logistic_shift',
+  ),
 )
 NETWORK = Name(
   'segmentation network',
@@ -86,5 +100,14 @@ AUGMENTATION = Name(
   'augmentation',
   'input_pipeline.transforms',
   'TRANSFORMS',
-  ('flip', 'scale_crop', 'color_jitter', 'blur', 'noise'),
+  (
+    'flip',
+    'scale_crop',
+    'color_jitter',
+    'blur',
+    'noise',
+    'gamma',
+    'mild_shift',
+    'strong_shift',
+  ),
 )

@@ -7,15 +7,29 @@ from fsnet_jax.detectors import plugins
 from fsnet_jax.detectors.base import (
   FailureDetector,
   ForwardPass,
+  failure_part,
   fitted_name,
+  uses_flip,
+)
+from fsnet_jax.detectors.class_logistic import (
+  ClassLogistic,
+  ClassLogisticShift,
 )
 from fsnet_jax.detectors.direct import Direct, DirectPlusMsp
 from fsnet_jax.detectors.ensemble import DeepEnsemble
 from fsnet_jax.detectors.entropy import PredictiveEntropy
-from fsnet_jax.detectors.fsnet import FailureNetwork, FailureNetworkPlusMsp
+from fsnet_jax.detectors.fsnet import (
+  ConvFailureNetwork,
+  FailureNetwork,
+  FailureNetworkPlusMsp,
+  JointFailureNetwork,
+  PixelFailureNetwork,
+)
 from fsnet_jax.detectors.logits import Energy, MaxLogit
-from fsnet_jax.detectors.mc_dropout import MonteCarloDropout
-from fsnet_jax.detectors.mc_dropout_synthcp import MonteCarloDropoutAsSynthCp
+from fsnet_jax.detectors.mc_dropout import (
+  MonteCarloDropout,
+  MonteCarloDropoutAsSynthCp,
+)
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
 from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp
 from fsnet_jax.detectors.tcp import (
@@ -24,13 +38,17 @@ from fsnet_jax.detectors.tcp import (
   TrueClassProbabilityAsSynthCpPlusMsp,
   TrueClassProbabilityPlusMsp,
 )
-from fsnet_jax.detectors.temperature import TemperatureScaledMsp
+from fsnet_jax.detectors.temperature_scaling import TemperatureScaledMsp
+from fsnet_jax.detectors.tta_flip import FlipEntropy
 
 DETECTORS: Mapping[str, FailureDetector] = {
   detector.name: detector
   for detector in (
     FailureNetwork(),
     FailureNetworkPlusMsp(),
+    JointFailureNetwork(),
+    PixelFailureNetwork(),
+    ConvFailureNetwork(),
     MaxSoftmaxProbability(),
     PredictiveEntropy(),
     MaxLogit(),
@@ -47,6 +65,9 @@ DETECTORS: Mapping[str, FailureDetector] = {
     SynthCp(),
     SynthCpPlusMsp(),
     DeepEnsemble(),
+    ClassLogistic(),
+    ClassLogisticShift(),
+    FlipEntropy(),
   )
 }
 
@@ -54,9 +75,11 @@ __all__ = [
   'DETECTORS',
   'FailureDetector',
   'ForwardPass',
+  'failure_part',
   'fitted_name',
   'resolve',
   'use_temperature',
+  'uses_flip',
 ]
 
 

@@ -16,7 +16,11 @@ class ForwardPass:
   Attributes:
     images: float32 [b h w 3], RGB, 0..255.
     segmentation: output of S in evaluation mode.
-    failure_logits: float32 [b h w], output of F.
+    failure_logits: float32 [b h w], output of F: log-odds that S is wrong.
+    failure_parts: float32 [b h w] by name, what each network that F is the
+      mean of says by itself; those that were not trained are missing.
+    flip_logits: float32 [b h w c], S's logits of the mirrored images,
+      mirrored back; None unless something asks for them.
     dropout_logits: float32 [b h w c], S's logits averaged over passes with
       dropout; None unless a detector asks for them.
     temperature: float32 scalar, fitted on the validation split; 1 unless a
@@ -28,6 +32,8 @@ class ForwardPass:
   images: Float[Array, 'b h w 3']
   segmentation: SegmentationOutput
   failure_logits: Float[Array, 'b h w']
+  failure_parts: Mapping[str, Any] = flax.struct.field(default_factory=dict)
+  flip_logits: Float[Array, 'b h w c'] | None = None
   dropout_logits: Float[Array, 'b h w c'] | None = None
   temperature: Float[Array, ''] | float = 1.0
   fitted: Mapping[str, Any] = flax.struct.field(default_factory=dict)
@@ -49,8 +55,9 @@ class FailureDetector(Protocol):
     uses_dropout_samples: whether it needs `dropout_logits`.
     uses_temperature: whether it needs `temperature`.
 
-  A detector that looks at one of `ForwardPass.fitted` also has `uses_fitted`,
-  the key.
+  A detector that looks at one of `ForwardPass.fitted` or `.failure_parts` also
+  has `uses_fitted` or `uses_failure_part`, the key; one that needs
+  `flip_logits` has a true `uses_flip`.
   """
 
   name: str
@@ -71,3 +78,13 @@ class FailureDetector(Protocol):
 def fitted_name(detector: FailureDetector) -> str:
   """The key of `ForwardPass.fitted` that a detector looks at; '' for none."""
   return getattr(detector, 'uses_fitted', '')
+
+
+def failure_part(detector: FailureDetector) -> str:
+  """The key of `ForwardPass.failure_parts` it looks at; '' for none."""
+  return getattr(detector, 'uses_failure_part', '')
+
+
+def uses_flip(detector: FailureDetector) -> bool:
+  """Whether a detector needs `ForwardPass.flip_logits`."""
+  return getattr(detector, 'uses_flip', False)

@@ -1,4 +1,4 @@
-"""FSNet's own failure map, alone and added to MSP."""
+"""FSNet's own failure map: alone, added to MSP, and each part of it."""
 
 import jax
 
@@ -7,7 +7,10 @@ from fsnet_jax.models.failure.failure_features import miss_logit
 
 
 class FailureNetwork:
-  """The failure network's output (paper III-A)."""
+  """The failure network's output (paper III-A).
+
+  Which networks it is the mean of says `config.failure.preset`.
+  """
 
   name = 'fsnet'
   title = 'FSNet'
@@ -22,8 +25,8 @@ class FailureNetwork:
   def probability(self, forward: ForwardPass):
     """Sigmoid of the logit.
 
-    Trained on a balanced loss, it over-states P(wrong) by design; its ECE
-    says by how much.
+    P(wrong) where it was trained by phase 3. The joint phase's balanced loss
+    over-states it by design; its ECE says by how much.
     """
     return jax.nn.sigmoid(forward.failure_logits)
 
@@ -50,3 +53,44 @@ class FailureNetworkPlusMsp:
   def probability(self, forward: ForwardPass):
     """None: the sum is no probability."""
     return None
+
+
+class _Part:
+  """One of the networks that F is the mean of, by itself."""
+
+  uses_failure_network = True
+  uses_dropout_samples = False
+  uses_temperature = False
+  uses_failure_part = ''
+
+  def score(self, forward: ForwardPass):
+    """Its log-odds that S is wrong."""
+    return forward.failure_parts[self.uses_failure_part]
+
+  def probability(self, forward: ForwardPass):
+    """Sigmoid of the score; as `FailureNetwork.probability`."""
+    return jax.nn.sigmoid(self.score(forward))
+
+
+class JointFailureNetwork(_Part):
+  """F as the joint phase leaves it: the paper's (`preset='paper'`)."""
+
+  name = 'fsnet_joint'
+  title = 'FSNet, joint'
+  uses_failure_part = 'joint'
+
+
+class PixelFailureNetwork(_Part):
+  """Phase 3's per-pixel network (`preset='light'`)."""
+
+  name = 'fsnet_pixel'
+  title = 'FSNet, pixel'
+  uses_failure_part = 'pixel'
+
+
+class ConvFailureNetwork(_Part):
+  """Phase 3's convolutional network."""
+
+  name = 'fsnet_conv'
+  title = 'FSNet, conv'
+  uses_failure_part = 'conv'

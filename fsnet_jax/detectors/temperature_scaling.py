@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from common_lib.class_table import VOID
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.fsnet import FSNet
 
 #: Temperatures tried, evenly spaced in their logarithm.
@@ -67,3 +69,26 @@ def choose(nll: np.ndarray) -> float:
   shift = 0.5 * (low - high) / bend if bend > 0 else 0.0
   step = np.log(GRID[1] / GRID[0])
   return float(GRID[best] * np.exp(shift * step))
+
+
+class TemperatureScaledMsp:
+  """1 - max softmax(logits / T), T fitted on the validation split.
+
+  One T for all pixels: it changes the order of pixels only a little, and the
+  calibration much.
+  """
+
+  name = 'msp_temperature'
+  title = 'MSP, scaled'
+  uses_failure_network = False
+  uses_dropout_samples = False
+  uses_temperature = True
+
+  def score(self, forward: ForwardPass):
+    """1 - max_c p_c with p = softmax(logits / T)."""
+    scaled = forward.segmentation.logits / forward.temperature
+    return jax.nn.sigmoid(miss_logit(scaled))
+
+  def probability(self, forward: ForwardPass):
+    """The score itself."""
+    return self.score(forward)

@@ -10,12 +10,13 @@ from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import fitted_name, use_temperature
-from fsnet_jax.evaluation import identity
+from fsnet_jax.evaluation import failure_parts, identity
+from fsnet_jax.learned_detectors.corrections import phase3
 from input_pipeline.datasets import dataset_of
 from input_pipeline.sources import Source
 
 # To be raised when the same networks on the same images have other metrics.
-_FORMAT = 1
+_FORMAT = 2
 # What of `eval` the metrics depend on, beside what these name.
 _FIELDS = (
   'datasets',
@@ -102,6 +103,7 @@ def describe(
     for name, detector in resolved.items()
     if name not in detectors.DETECTORS
   }
+  usable = failure_parts.usable_detectors(config)
   description = {
     'format': _FORMAT,
     'settings': {field: asked[field] for field in _FIELDS},
@@ -110,6 +112,13 @@ def describe(
     'fits': {
       name: identity.of_fit(expanded(asked.fitted[name]))
       for name in sorted(fits)
+    },
+    'failure': {
+      'weights': phase3.weights_of(config),
+      'parts': {
+        name: identity.of_fit(phase3.folder_of(workdir, name))
+        for name in failure_parts.parts_used(config, usable)
+      },
     },
     'own_detectors': {
       name: identity.of_detector(detector) for name, detector in own.items()

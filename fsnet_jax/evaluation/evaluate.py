@@ -1,6 +1,6 @@
 """A checkpoint on each data set, and the report that this ends in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fsnet_jax.report import (
   text_table,
   write_report,
 )
-from fsnet_jax.report.measures import name_detector
+from fsnet_jax.report.measures import detector_title
 from fsnet_jax.runtime import environment
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
@@ -52,7 +52,7 @@ def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
     state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
-  evaluator = Evaluator(config, model, mesh)
+  evaluator = Evaluator(config, model, mesh, workdir)
   evaluator.check_fits(state)
   return step, state, evaluator
 
@@ -150,8 +150,34 @@ def _metrics(
     'config': config.to_dict(),
     'environment': dict(about),
     'evaluation': description,
-    'datasets': {name: results[name].metrics for name in config.eval.datasets},
+    'datasets': {
+      name: _with_titles(results[name].metrics, config.eval.detectors)
+      for name in config.eval.datasets
+    },
   }
+
+
+def _with_titles(
+  metrics: dict[str, Any], entries: Sequence[str]
+) -> dict[str, Any]:
+  """A data set's entry, with the titles of detectors of a user's own.
+
+  They stand in the file: whoever reads it later need not have the detectors.
+
+  Args:
+    metrics: entry of a data set.
+    entries: `config.eval.detectors`.
+  """
+  titles = {
+    name: {'title': detector.title}
+    for name, detector in detectors.resolve(entries).items()
+    if detector_title(name, {'title': detector.title}) != detector_title(name)
+  }
+  failure = {
+    name: entry | titles.get(name, {})
+    for name, entry in metrics['failure'].items()
+  }
+  return metrics | {'failure': failure}
 
 
 def _publish(
@@ -172,9 +198,6 @@ def _publish(
     results: by data set.
   """
   examples = {name: result.examples for name, result in results.items()}
-  entries = metrics['config']['eval']['detectors']
-  for name, detector in detectors.resolve(entries).items():
-    name_detector(name, detector.title)  # those of a user's own
   files = write_report(folder or workdir / folders.REPORT, metrics, examples)
   if folder is not None:
     for events in folder.glob('events.out.tfevents.*'):

@@ -12,15 +12,17 @@ from jax.sharding import Mesh
 from common_lib import class_table
 from common_lib.console import say
 from common_lib.errors import UserError
-from fsnet_jax import detectors as detector_table
 from fsnet_jax import learned_detectors as fitted
 from fsnet_jax.builders import data_sources
 from fsnet_jax.detectors import (
   FailureDetector,
   fitted_name,
   temperature_scaling,
+  uses_flip,
 )
+from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.evaluation.image_tables import ImageTables
+from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.image_table import ImageTable
 from fsnet_jax.metrics.paired_differences import paired_differences
@@ -103,15 +105,21 @@ def _examples(
 class Evaluator:
   """Evaluates one train state on any number of data sets."""
 
-  def __init__(self, config: Any, model: FSNet, mesh: Mesh):
+  def __init__(self, config: Any, model: FSNet, mesh: Mesh, workdir: Path):
     self._config = config
     self._mesh = mesh
-    self._detectors = _usable_detectors(config)
+    self._workdir = workdir
+    self._detectors = failure_parts.usable_detectors(config)
     self._model = model
     self._temperature: float | None = None
     self._fitted = _load_fitted(config, self._detectors)
+    self._parts = failure_parts.load(config, workdir, self._detectors)
     self._fitted_variables = mesh_lib.put_replicated(
-      {name: fit.variables for name, fit in self._fitted.items()}, mesh
+      {
+        name: fit.variables
+        for name, fit in (self._fitted | self._parts).items()
+      },
+      mesh,
     )
     self._steps: dict[class_groups.ClassGroups | None, Any] = {}
 
@@ -123,6 +131,8 @@ class Evaluator:
         'keep_pixels': config.eval.exact_pixels > 0,
         'dropout': DropoutSampling(config.eval.dropout_samples, config.seed),
         'fitted': {name: fit.outputs for name, fit in self._fitted.items()},
+        'failure': failure_parts.mean_of(config, self._parts),
+        'flip': self._needs_flip(),
       }
       if groups is None:
         step = make_eval_step(
@@ -139,6 +149,13 @@ class Evaluator:
       maps = mesh_lib.batch_sharding(self._mesh)
       self._steps[groups] = jax.jit(step, out_shardings=(counts, maps))
     return self._steps[groups]
+
+  def _needs_flip(self) -> bool:
+    """Whether S is to see the mirrored images too."""
+    loaded = (self._fitted | self._parts).values()
+    return any(fit.uses_flip for fit in loaded) or any(
+      uses_flip(one) for one in self._detectors.values()
+    )
 
   def __call__(
     self,
@@ -203,8 +220,9 @@ class Evaluator:
 
   def check_fits(self, state: TrainState) -> None:
     """Says which fitted detectors are not over this state's S."""
-    for name in self._fitted:
-      folder = Path(self._config.eval.fitted[name])
+    folders = {n: Path(self._config.eval.fitted[n]) for n in self._fitted}
+    folders |= {n: phase3.folder_of(self._workdir, n) for n in self._parts}
+    for name, folder in folders.items():
       fitted.note_another_s(name, folder, state.params, state.batch_stats)
 
   def _temperature_of(self, state: TrainState) -> np.float32:
@@ -233,14 +251,6 @@ class Evaluator:
     fitted = temperature_scaling.choose(total)
     say(f'temperature {fitted:.3f}, fitted on {len(source)} validation images')
     return fitted
-
-
-def _usable_detectors(config: Any) -> dict[str, FailureDetector]:
-  """The detectors asked for, less F's where F has never been trained."""
-  found = detector_table.resolve(config.eval.detectors)
-  if config.phase2_steps > 0:
-    return found
-  return {n: one for n, one in found.items() if not one.uses_failure_network}
 
 
 def _load_fitted(

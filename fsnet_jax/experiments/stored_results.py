@@ -15,7 +15,7 @@ from common_lib import files, json_values, npz
 from common_lib.errors import UserError
 from common_lib.json_values import BadValue
 from fsnet_jax.metrics import bootstrap
-from fsnet_jax.metrics.ranking.ranking import BUDGETS
+from fsnet_jax.metrics.ranking import BUDGETS
 from fsnet_jax.report import metrics_json
 
 # What tables show of a budget's segments; more may stand beside it.

@@ -1,7 +1,8 @@
 """Detectors that are trained over the frozen S: fit one, load one.
 
 A detector that learns is one file and one line in `FITTED`; its score, which
-looks at what it says, is one more in `fsnet_jax.detectors`.
+looks at what it says, is one more in `fsnet_jax.detectors`. The parts of the
+failure network that phase 3 trains are fitted and loaded in the same way.
 """
 
 from collections.abc import Mapping
@@ -13,13 +14,18 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.config import run_paths
+from fsnet_jax.config import fields, run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import (
   FittedDetector,
   Loaded,
   Setting,
   section_of,
+)
+from fsnet_jax.learned_detectors.corrections import phase3
+from fsnet_jax.learned_detectors.corrections.class_logistic import (
+  ClassLogistic,
+  ClassLogisticShift,
 )
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.learned_detectors.direct import Direct
@@ -31,7 +37,15 @@ from fsnet_jax.runtime.distributed import barrier
 
 FITTED: Mapping[str, FittedDetector] = {
   detector.name: detector
-  for detector in (Tcp(), TcpAsSynthCp(), Direct(), SynthCp(), Ensemble())
+  for detector in (
+    Tcp(),
+    TcpAsSynthCp(),
+    Direct(),
+    SynthCp(),
+    Ensemble(),
+    ClassLogistic(),
+    ClassLogisticShift(),
+  )
 }
 
 __all__ = [
@@ -49,11 +63,16 @@ __all__ = [
 ]
 
 
+def _found(name: str) -> FittedDetector:
+  """Of `FITTED`, or a part of the failure network."""
+  return FITTED[name] if name in FITTED else phase3.PARTS[name]
+
+
 def check(name: str, config: Any) -> None:
   """Finds every mistake that `fit` would find, before anything is compiled.
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     config: the run's.
 
   Raises:
@@ -70,13 +89,13 @@ def check_options(name: str, config: Any) -> None:
   """The part of `check` that needs neither S nor data.
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     config: the run's.
 
   Raises:
     UserError: for the first mistake found.
   """
-  if name not in FITTED:
+  if name not in FITTED and name not in phase3.PARTS:
     raise UserError(
       f'config.fit.detector is {name!r}: choose one of {", ".join(FITTED)}.'
     )
@@ -85,18 +104,18 @@ def check_options(name: str, config: Any) -> None:
       f'config.fit.predictions is {config.fit.predictions!r}: choose folds or '
       'own.'
     )
-  section = section_of(FITTED[name])
+  section = section_of(_found(name))
   for field, value in config.fit[section].items():
     if field.endswith('batch_size'):
       mesh.check_batch_size(f'fit.{section}.{field}', value)
-  FITTED[name].check(config)
+  _found(name).check(config)
 
 
 def check_data(name: str, config: Any) -> None:
   """Are there images enough for every batch, and for every fold?
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     config: the run's, whose training images are there.
 
   Raises:
@@ -106,14 +125,14 @@ def check_data(name: str, config: Any) -> None:
   from input_pipeline.datasets.contiguous_folds import bounds
 
   images = len(data_sources.training_source(config))
-  section = section_of(FITTED[name])
+  section = section_of(_found(name))
   for field, value in config.fit[section].items():
     if field.endswith('batch_size') and value > images:
       raise UserError(
         f'config.fit.{section}.{field} is {value}, but there are only {images} '
         'training images: lower it.'
       )
-  if FITTED[name].needs_predictions and config.fit.predictions == 'folds':
+  if _found(name).needs_predictions and config.fit.predictions == 'folds':
     count = config.fit.num_folds
     bounds(images, 0, count)
     rest = images + images // -count  # less the largest fold
@@ -132,7 +151,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
   `workdir` if others might use it (`open_workdir`).
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     config: the run's; `init.phase1` names the run whose S is frozen, and
       `fit` says how to train.
     workdir: of this fit; made if missing.
@@ -150,10 +169,13 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
 
   stored, config = config, run_paths.located(config, workdir)
   check(name, config)
-  detector = FITTED[name]
+  detector = _found(name)
   network, variables = frozen_segmentation.load(config)
   section, s = section_of(detector), frozen_segmentation.fingerprint(variables)
-  fit_metadata.claim(workdir, name, section, stored, s)
+  fixed = fit_metadata.FIXED
+  if getattr(detector, 'phase3', False):
+    fixed |= fields.PHASE3
+  fit_metadata.claim(workdir, name, section, stored, s, fixed)
   finished = cost.read(workdir)
   if finished is not None and not newest_is_damaged(workdir):
     return finished
@@ -180,7 +202,7 @@ def check_fit(name: str, folder: str) -> None:
   """Raises UserError unless `folder` holds a finished fit of a detector.
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     folder: `config.eval.fitted.<name>`.
   """
   if not folder:
@@ -208,7 +230,7 @@ def load(name: str, folder: Path) -> Loaded:
   """Reads a finished fit.
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     folder: of `fit`.
 
   Raises:
@@ -217,7 +239,7 @@ def load(name: str, folder: Path) -> Loaded:
   check_fit(name, str(folder))
   config = ConfigDict(fit_metadata.read(folder)['config'])
   try:
-    return FITTED[name].load(config, folder)
+    return _found(name).load(config, folder)
   except UserError as error:
     raise UserError(f'The fit of {name} in {folder}: {error}') from error
   # Fields that are missing or of another type, which a network finds.
@@ -233,7 +255,7 @@ def note_another_s(name: str, folder: Path, params: Any, stats: Any) -> bool:
   """Says so on the terminal if a fit is not over the S that is evaluated.
 
   Args:
-    name: a key of `FITTED`.
+    name: a key of `FITTED`, or of `phase3.PARTS`.
     folder: of `fit`.
     params: of S and F.
     stats: batch statistics of S and F.

@@ -1,5 +1,6 @@
 """What a detector that learns is, and what it learns from."""
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
 from fsnet_jax.detectors.base import ForwardPass
@@ -64,10 +66,12 @@ class Loaded:
     variables: pytree of NumPy arrays.
     outputs: `(variables, variables of S, forward) -> [b h w]`; a pure
       function, to be traced into the evaluation step.
+    uses_flip: whether they need `ForwardPass.flip_logits`.
   """
 
   variables: Any
   outputs: Callable[[Any, Variables, ForwardPass], Array]
+  uses_flip: bool = False
 
 
 @runtime_checkable
@@ -80,7 +84,8 @@ class FittedDetector(Protocol):
       the failure data set where `config.fit.predictions` is 'folds'.
 
   One that takes the options of another also has `section`, their key in
-  `config.fit`.
+  `config.fit`; a part of the failure network that phase 3 trains has a true
+  `phase3`.
   """
 
   name: str
@@ -133,6 +138,19 @@ def logits_of(
     return batch['logits'].astype(jnp.float32)
   images = batch['image'].astype(jnp.float32)
   return jax.lax.stop_gradient(network.apply(variables, images).logits)
+
+
+def failure_encoder_alone(config: Any, **failure: Any) -> ConfigDict:
+  """The config without what S begins with, for `weights.initial.load`.
+
+  Args:
+    config: the run's.
+    **failure: fields of `config.failure` that differ.
+  """
+  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other.init.backbone = other.init.segmentation = ''
+  other.failure.update(failure)
+  return other.lock()
 
 
 def width_of(config: Any) -> float:

@@ -1,6 +1,5 @@
 """What Direct prediction and SynthCP share: learning where S is right."""
 
-import copy
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
-from ml_collections import ConfigDict
 
 from fsnet_jax.learned_detectors import losses
 from fsnet_jax.learned_detectors.base import (
   Batch,
   FitState,
+  failure_encoder_alone,
   logits_of,
   valid_pixels,
   width_of,
@@ -53,11 +52,10 @@ def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
   picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
   logits = jax.ShapeDtypeStruct((1, *size, network.num_classes), jnp.float32)
   fresh = host_init(network, config.seed, (picture,) * num_pictures, logits)
-  other = copy.deepcopy(ConfigDict(config)).unlock()
-  other.init.backbone = other.init.segmentation = ''
-  other.failure.width = width_of(config)
   params, stats, _ = initial.load(
-    other, {'failure': fresh['params']}, {'failure': fresh['batch_stats']}
+    failure_encoder_alone(config, width=width_of(config)),
+    {'failure': fresh['params']},
+    {'failure': fresh['batch_stats']},
   )
   return params['failure'], stats['failure']
 

@@ -39,7 +39,7 @@ class Job:
     step: pure `(state, constants, batch) -> (state, scalars)`; `scalars` has
       'loss'.
     constants: arrays that the step reads and nothing changes.
-    augment: names of transforms of the training images.
+    augment: transforms of the training images, by name or as functions.
     predictions: whether batches have the failure data's `logits`.
   """
 
@@ -49,7 +49,7 @@ class Job:
   state: FitState
   step: Callable[[Any, Any, Any], tuple[Any, Mapping[str, Any]]]
   constants: Any
-  augment: tuple[str, ...] = ()
+  augment: tuple[str | transforms.Transform, ...] = ()
   predictions: bool = True
 
 

@@ -22,22 +22,29 @@ FAILURE_DATA = 'failure_data'
 # No config nests deeper.
 _DEEPEST = 16
 # What a fit depends on; that S is the same is seen from its fingerprint.
-_FIXED = fields.DATA | fields.PHASE1 | fields.FIT
+FIXED = fields.DATA | fields.PHASE1 | fields.FIT
 
 
-def _relevant(section: str, config: dict[str, Any]) -> dict[str, Any]:
+def _relevant(
+  section: str, config: dict[str, Any], fixed: fields.Stage
+) -> dict[str, Any]:
   """The fields that the fit with a section of `config.fit` depends on."""
 
   def matters(key: str) -> bool:
     if key.startswith('fit.') and key.count('.') > 1:
       return key.startswith(f'fit.{section}.')
-    return not fields.may_differ(key, _FIXED)
+    return not fields.may_differ(key, fixed)
 
   return {k: v for k, v in flatten(config).items() if matters(k)}
 
 
 def claim(
-  folder: Path, name: str, section: str, config: Any, fingerprint: str
+  folder: Path,
+  name: str,
+  section: str,
+  config: Any,
+  fingerprint: str,
+  fixed: fields.Stage = FIXED,
 ) -> None:
   """Puts down what a folder holds, or checks that it holds just this.
 
@@ -47,6 +54,7 @@ def claim(
     section: of its options in `config.fit`.
     config: the run's.
     fingerprint: of the frozen S.
+    fixed: what its fields decide beside those of the section.
 
   Raises:
     UserError: the folder holds another fit, or cannot be written.
@@ -56,7 +64,7 @@ def claim(
   try:
     folder.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
-      if path.exists() and _is_nobodys(folder, section, present):
+      if path.exists() and _is_nobodys(folder, section, present, fixed):
         forget(path)
         forget(folder / 'seconds.json')
       if not path.exists():
@@ -67,7 +75,7 @@ def claim(
       'for the fit.'
     ) from None
   barrier('fit description')
-  _refuse_another(folder, present, section)
+  _refuse_another(folder, present, section, fixed)
 
 
 def check(folder: Path, name: str, section: str, config: Any) -> None:
@@ -97,23 +105,31 @@ def _described(name: str, config: Any, fingerprint: str) -> dict[str, Any]:
 
 
 def _refuse_another(
-  folder: Path, present: dict[str, Any], section: str
+  folder: Path,
+  present: dict[str, Any],
+  section: str,
+  fixed: fields.Stage = FIXED,
 ) -> None:
   """Raises UserError unless a folder's fit is the one that is described."""
-  problem = _difference(read(folder), present, section)
+  problem = _difference(read(folder), present, section, fixed)
   if problem:
     raise UserError(f'{folder} holds a fit {problem}.')
 
 
-def _is_nobodys(folder: Path, section: str, present: dict[str, Any]) -> bool:
+def _is_nobodys(
+  folder: Path, section: str, present: dict[str, Any], fixed: fields.Stage
+) -> bool:
   """Whether a folder is of another fit, which has saved nothing."""
   if has_results(folder, besides=FAILURE_DATA):
     return False
-  return bool(_difference(read(folder), present, section))
+  return bool(_difference(read(folder), present, section, fixed))
 
 
 def _difference(
-  stored: dict[str, Any], present: dict[str, Any], section: str
+  stored: dict[str, Any],
+  present: dict[str, Any],
+  section: str,
+  fixed: fields.Stage,
 ) -> str:
   """What of a fit's description is another one's, in words; '' if nothing."""
   for key in ('detector', 'segmentation'):
@@ -124,8 +140,8 @@ def _difference(
         'another folder'
       )
   old, new = (
-    _relevant(section, stored['config']),
-    _relevant(section, present['config']),
+    _relevant(section, stored['config'], fixed),
+    _relevant(section, present['config'], fixed),
   )
   for key in sorted(old.keys() | new.keys()):
     if old.get(key) != new.get(key):

@@ -9,9 +9,10 @@ from jaxtyping import Array
 
 from common_lib.errors import UserError
 from fsnet_jax.detectors.base import ForwardPass
-from fsnet_jax.learned_detectors import correctness, gan
+from fsnet_jax.learned_detectors import correctness
 from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.learned_detectors.generator import training
 from fsnet_jax.models.baselines import spade
 from fsnet_jax.models.baselines.discriminator import LAYERS
 from fsnet_jax.models.network import Network
@@ -54,16 +55,16 @@ class SynthCp:
         f'discriminator and the doublings of the generator of synthcp need '
         f'even sizes of at least {_SMALLEST}.'
       )
-    gan.vgg19_parameters(config.fit.synthcp.vgg19)
+    training.vgg19_parameters(config.fit.synthcp.vgg19)
 
   def train(self, setting: Setting, folder: Path) -> Cost:
     """Trains the generator, then the comparison; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
     config, options = setting.config, setting.config.fit.synthcp
-    gan.train(setting, folder / 'generator')
-    drawn = gan.load_generator(config, folder / 'generator')
-    draw = gan.generator(config)
+    training.train(setting, folder / 'generator')
+    drawn = training.load_generator(config, folder / 'generator')
+    draw = training.generator(config)
 
     def pictures(constants: Any, images: Array, logits: Array):
       redrawn = resynthesised(draw, constants['generator'], logits)
@@ -97,10 +98,10 @@ class SynthCp:
     params, stats = correctness.initial_variables(config, 2)
     like = {'params': params, 'stats': {'batch_stats': stats}}
     variables = {
-      'generator': gan.load_generator(config, folder / 'generator'),
+      'generator': training.load_generator(config, folder / 'generator'),
       'comparison': fit_loop.load(folder / 'comparison', like),
     }
-    network, draw = correctness.network_of(config), gan.generator(config)
+    network, draw = correctness.network_of(config), training.generator(config)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s

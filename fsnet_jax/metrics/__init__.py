@@ -4,5 +4,5 @@ Every metric has `empty`, `add` or `update`, `merge` and `compute`:
 
 * `segmentation.SegmentationMetrics`: mIoU and its kin of S.
 * `failure.FailureHistogram`: ranking metrics of a failure score, any size.
-* `exact.ExactFailure`: the same with every score kept, the reference.
+* `ranking.ExactFailure`: the same with every score kept, the reference.
 """

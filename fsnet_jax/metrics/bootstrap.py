@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fsnet_jax.metrics.image_table import ImageTable
-from fsnet_jax.metrics.ranking import ranking_batched
-from fsnet_jax.metrics.ranking.ranking import ranking_metrics
+from fsnet_jax.metrics.ranking import ranking_metrics, ranking_metrics_batched
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 
 #: Metrics that are resampled.
 METRICS = (
@@ -22,10 +22,6 @@ METRICS = (
   'aurc',
   'augrc',
 )
-
-#: Below so many images there is no interval: draws of one image are all the
-#: same, and those of a few hold hardly more than the few.
-LEAST_IMAGES = 10
 
 # Draws that are ranked together: their arrays should fit into a cache. More
 # are added up together, for each product of matrices wakes all threads.
@@ -93,7 +89,7 @@ def resampled(
   for drawn in _parts(len(weights), _DRAWN_AT_ONCE):
     correct, wrong = table.rows(weights[drawn])
     parts += [
-      ranking_batched.ranking_metrics(
+      ranking_metrics_batched(
         correct[ranked], wrong[ranked], table.tied[::-1], metrics
       )
       for ranked in _parts(len(correct), _RANKED_AT_ONCE)

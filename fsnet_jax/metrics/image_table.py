@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from fsnet_jax.metrics.ranking.ranking import Ranking
-from fsnet_jax.metrics.ranking.ranking_batched import ranking_metrics
+from fsnet_jax.metrics.ranking import Ranking, ranking_metrics_batched
 
 # Images that are ranked together; their arrays should fit into a cache.
 _AT_ONCE = 64
@@ -90,4 +89,5 @@ class ImageTable:
 def _fpr95(counts: np.ndarray, tied: np.ndarray) -> np.ndarray:
   """[r], of [r 2 s] counts, most suspicious step first; NaN: undefined."""
   right, wrong = np.moveaxis(counts, 1, 0).astype(np.float64)
-  return ranking_metrics(right, wrong, tied, ('fpr95_error',))['fpr95_error']
+  found = ranking_metrics_batched(right, wrong, tied, ('fpr95_error',))
+  return found['fpr95_error']

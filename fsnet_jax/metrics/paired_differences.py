@@ -7,12 +7,13 @@ frames of one drive resemble each other, else images.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.image_table import ImageTable
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES, Units, units_of
 
 #: Detectors that the others are held against, where they are evaluated.
 REFERENCES = ('msp', 'fsnet')
@@ -22,33 +23,6 @@ METRICS = ('auroc', 'fpr95_error', 'ap_error', 'aurc', 'augrc')
 
 #: Draws of each interval.
 RESAMPLES = 500
-
-
-class Units(NamedTuple):
-  """What is drawn.
-
-  Attributes:
-    name: of one.
-    count: how many there are, m.
-    of_image: int [n], the unit of each image, 0..m-1.
-  """
-
-  name: Literal['image', 'sequence']
-  count: int
-  of_image: np.ndarray
-
-
-def units_of(sequence: np.ndarray) -> Units:
-  """Sequences if there are enough to draw from, else images.
-
-  Args:
-    sequence: int [n], a number for each image, equal within a sequence.
-  """
-  _, of_image = np.unique(sequence, return_inverse=True)
-  count = int(of_image.max(initial=-1)) + 1
-  if bootstrap.LEAST_IMAGES <= count < len(sequence):
-    return Units('sequence', count, of_image)
-  return Units('image', len(sequence), np.arange(len(sequence)))
 
 
 def paired_differences(
@@ -75,7 +49,7 @@ def paired_differences(
     `METRICS` the `difference` (detector less reference), the `low` and `high`
     end of its 95 % percentile interval, the `unit` drawn, how many `units`
     there are, and `resamples`. A metric is None where it is not defined: fewer
-    than `bootstrap.LEAST_IMAGES` units, or no error in half of the draws. All
+    than `LEAST_IMAGES` units, or no error in half of the draws. All
     is None for the reference itself and where it was not evaluated.
   """
   found: dict[str, dict[str, Any]] = {
@@ -104,7 +78,7 @@ def _draws(
   resamples: int,
 ) -> dict[str, dict[str, np.ndarray]]:
   """By detector and metric each draw, float64 [r]; empty if too few units."""
-  if units.count < bootstrap.LEAST_IMAGES:
+  if units.count < LEAST_IMAGES:
     return {}
   weights = bootstrap.draws(units.count, resamples)
   # Each unit once, before the draws: what is known exactly.

@@ -14,9 +14,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fsnet_jax.metrics.image_table import ImageTable
-from fsnet_jax.metrics.ranking.binned import BinCounts, bin_counts
-from fsnet_jax.metrics.ranking.pixels import pixel_keys
-from fsnet_jax.metrics.ranking.score_keys import NUM_BINS
+from fsnet_jax.metrics.ranking import (
+  NUM_BINS,
+  BinCounts,
+  bin_counts,
+  pixel_keys,
+)
 
 #: Ranges of score that an image is kept in, but for a few more of single
 #: scores that many pixels share.

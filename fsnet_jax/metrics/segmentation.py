@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer
 
-from fsnet_jax.metrics.ranking.batches import Arrays
-from fsnet_jax.metrics.ranking.summary import group_names
+from fsnet_jax.metrics.ranking import Arrays, group_names
 from fsnet_jax.metrics.scatter import sum_by_cell
 
 # Ratios of single images are summed as multiples of 2^-40: whole numbers make

@@ -5,7 +5,7 @@ from typing import Any
 
 from fsnet_jax.report import measures
 from fsnet_jax.report.pages.table import Cell, Table
-from fsnet_jax.report.paper_numbers import FSNET_TABLE_IV_CITYSCAPES
+from fsnet_jax.report.paper_numbers import TABLE_IV_CITYSCAPES
 from fsnet_jax.report.seeds import mean_and_spread
 
 #: Metrics of every cell that is finished, by variant and seed.
@@ -110,7 +110,7 @@ def table(found: Mapping[str, Any], network: str) -> Table:
     full F of the same seeds, and the paper's AP-Err and AUROC beside the
     first data set, which is ours in distribution.
   """
-  paper = FSNET_TABLE_IV_CITYSCAPES.get(network, {})
+  paper = TABLE_IV_CITYSCAPES.get(network, {})
   datasets = next(iter(found.values()))['datasets']
   blocks = [
     (
@@ -145,7 +145,7 @@ def _row(
   name: str,
   entry: Mapping[str, Any],
   dataset: str,
-  paper: tuple[float, float] | None,
+  paper: tuple[float, float | None] | None,
 ) -> list[Cell]:
   values = entry['datasets'][dataset]
   texts = [
@@ -156,7 +156,9 @@ def _row(
     _lead(values['auroc_less_msp']),
     _gain(values['auroc_less_full']) if name != 'full' else '',
   ]
-  theirs = [f'{value:.2f}' for value in paper or ()] or ['–', '–']
+  theirs = [
+    '–' if value is None else f'{value:.2f}' for value in paper or (None, None)
+  ]
   return [
     Cell(_TITLES.get(name, name)),
     *map(Cell, texts),

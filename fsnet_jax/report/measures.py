@@ -204,18 +204,24 @@ def network_title(name: str) -> str:
   return _NETWORKS.get(name, name)
 
 
-def detector_title(name: str) -> str:
+def detector_title(name: str, entry: Mapping[str, Any] | None = None) -> str:
   """Returns a detector's name as the literature writes it.
 
   Args:
-    name: its key in `metrics.json`; an unknown one is shown as it is.
+    name: its key in `metrics.json`.
+    entry: what stands there; its `title` names a detector that is not the
+      package's own. Without one its key does.
   """
-  return _DETECTOR_TITLES.get(name, name)
+  return _DETECTOR_TITLES.get(name) or (entry or {}).get('title') or name
 
 
-def name_detector(name: str, title: str) -> None:
-  """Gives a detector that is not the package's own its title."""
-  _DETECTOR_TITLES.setdefault(name, title)
+def detector_titles(failure: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+  """The titles of the detectors of one data set, by their names.
+
+  Args:
+    failure: entry of each detector in `metrics.json`, by its name.
+  """
+  return {name: detector_title(name, entry) for name, entry in failure.items()}
 
 
 def format_value(value: Value, measure: Measure, digits: int = 2) -> str:

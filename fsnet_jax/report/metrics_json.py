@@ -83,8 +83,10 @@ def problem_of(stored: Any) -> str:
     validate(_without_unknown(stored))
     for dataset, entry in stored['datasets'].items():
       _check_shown(dataset, 'datasets')
-      for detector in entry['failure']:
-        _check_shown(detector, f'datasets.{dataset}.failure')
+      for detector, found in entry['failure'].items():
+        where = f'datasets.{dataset}.failure'
+        _check_shown(detector, where)
+        _check_shown(found.get('title') or '', f'{where}.{detector}')
   except ValueError as error:
     return quoted(error, 200).rstrip('.')
   return ''

@@ -84,6 +84,7 @@ SEGMENTATION_KEYS: Mapping[str, Key] = {
 }
 
 DETECTOR_KEYS: Mapping[str, Key] = {
+  'title': Key("its name in tables, where it is a user's own", required=False),
   'pooled': Key('measures over all labelled pixels together (primary)'),
   'class_macro': Key(
     'measures of each true class by itself, averaged over the classes where'
@@ -240,6 +241,9 @@ def check_dataset(dataset: Any, where: str) -> None:
 def _check_detector(detector: Any, where: str) -> None:
   """Checks the entry of one failure detector."""
   _check_keys(detector, DETECTOR_KEYS, where)
+  title = detector.get('title', where)
+  if not isinstance(title, str) or not title:
+    raise ValueError(f'{where}.title is {shown(title)}, not a name.')
   for group in ('pooled', 'class_macro'):
     _check_measures(detector[group], GROUPS[group], f'{where}.{group}')
   for key, check in (

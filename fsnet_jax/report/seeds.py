@@ -157,12 +157,12 @@ def markdown_table(
         ('mIoU', 'miou', measures.BY_KEY['miou']),
       )
     )
-    titles = [measure.title for measure in shown]
+    titles = measures.detector_titles(first['failure'])
+    heads = [measure.title for measure in shown]
     lines += [
       f'{dataset}: {first["images"]} images, {len(runs)} seeds, {facts}',
       '',
-      f'| detector | {" | ".join(titles)} | AUROC against '
-      f'{measures.detector_title(reference)} |',
+      f'| detector | {" | ".join(heads)} | AUROC against {titles[reference]} |',
       '|' + '---|' * (len(shown) + 2),
     ]
     for name in first['failure']:
@@ -174,9 +174,7 @@ def markdown_table(
         for measure in shown
       ]
       lead = _lead(runs, dataset, name, reference)
-      lines.append(
-        f'| {measures.detector_title(name)} | {" | ".join(cells)} | {lead} |'
-      )
+      lines.append(f'| {titles[name]} | {" | ".join(cells)} | {lead} |')
     lines.append('')
   return '\n'.join(lines)
 

@@ -8,7 +8,7 @@ holds it. Without intervals nothing is claimed.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from fsnet_jax.metrics.bootstrap import LEAST_IMAGES
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import measures
 from fsnet_jax.report.schema import DIFFERENCES
 
@@ -180,15 +180,20 @@ def _caught(failure: Mapping[str, Any], error_rate: measures.Number) -> str:
   aside = measures.format_percent(_aside(coverage), 0)
   mine = measures.format_percent(caught.pop(subject))
   others = [
-    f'{measures.detector_title(name)} {measures.format_percent(share)}'
+    f'{_title(name, failure)} {measures.format_percent(share)}'
     for name, share in _best(caught, lower_is_better=False)
   ]
   others.append(f'a blind choice {aside}')
   return (
     f'Setting aside the {aside} of the pixels that'
-    f' {measures.detector_title(subject)} trusts least catches'
+    f' {_title(subject, failure)} trusts least catches'
     f' {mine} of these errors ({", ".join(others)}).'
   )
+
+
+def _title(name: str, failure: Mapping[str, Any]) -> str:
+  """What the words call a detector, which need not be among those here."""
+  return measures.detector_title(name, failure.get(name))
 
 
 def _aside(coverage: str) -> float:
@@ -211,14 +216,14 @@ def _judged(failure: Mapping[str, Any]) -> str:
     if mine is None:
       continue
     rivals = [
-      f'{measures.detector_title(name)} {value:.1f}'
+      f'{_title(name, failure)} {value:.1f}'
       for name, value in _best(shown, judge.lower_is_better)
     ]
     listed = f' ({", ".join(rivals)})' if rivals else ''
     parts.append(f'{judge.title} {mine:.1f}{listed}')
   if not parts:
     return ''
-  return f'{measures.detector_title(subject)}: {", ".join(parts)}.'
+  return f'{_title(subject, failure)}: {", ".join(parts)}.'
 
 
 def _margin(failure: Mapping[str, Any]) -> str:
@@ -238,8 +243,8 @@ def _margin(failure: Mapping[str, Any]) -> str:
   )
   drawn = intervals[0][1]
   return (
-    f'{measures.detector_title(subject)} less'
-    f' {measures.detector_title("msp")}: {listed} (95% intervals over'
+    f'{_title(subject, failure)} less'
+    f' {_title("msp", failure)}: {listed} (95% intervals over'
     f' {drawn["units"]} {drawn["unit"]}s).'
   )
 
@@ -286,7 +291,7 @@ def _verdict(dataset: Mapping[str, Any]) -> tuple[Verdict, str]:
     words = why_no_interval(dataset)
     return 'open', f'{words[0].upper()}{words[1:]}.'
   words = '; '.join(
-    f'{_clause(groups)} on {" and ".join(titles)}'
+    f'{_clause(groups, failure)} on {" and ".join(titles)}'
     for groups, titles in clauses.items()
     if any(groups)
   )
@@ -311,18 +316,18 @@ def _ranks(
   return ranks
 
 
-def _clause(groups: Sequence[Sequence[str]]) -> str:
+def _clause(groups: Sequence[Sequence[str]], failure: Mapping[str, Any]) -> str:
   """Puts the rivals, by relation, into words."""
   return ' and '.join(
-    f'{relation} {_listed(names)}'
+    f'{relation} {_listed(names, failure)}'
     for relation, names in zip(_RELATIONS.values(), groups)
     if names
   )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], failure: Mapping[str, Any]) -> str:
   """Returns names joined as in a sentence, or the number of many."""
-  titles = [measures.detector_title(name) for name in names]
+  titles = [_title(name, failure) for name in names]
   if len(titles) > _NAMED_RIVALS:
     return f'{len(titles)} other detectors'
   if len(titles) == 1:

@@ -46,7 +46,8 @@ def text_table(metrics: Mapping[str, Any]) -> str:
       for column in columns
     }
     for index, (detector, entry) in enumerate(failure.items()):
-      line = _cut(f'  {measures.detector_title(detector)}', _DETECTOR_WIDTH)
+      title = measures.detector_title(detector, entry)
+      line = _cut(f'  {title}', _DETECTOR_WIDTH)
       for column in columns:
         number = _plain(entry['pooled'][column.key], column.key)
         mark = '*' if marks[column.key][index] else ' '
@@ -66,7 +67,7 @@ def text_table(metrics: Mapping[str, Any]) -> str:
 def _differences(dataset: Mapping[str, Any]) -> list[str]:
   """Returns the lines of what each detector has beyond MSP."""
   rows = {
-    name: entry['difference_to_msp']
+    measures.detector_title(name, entry): entry['difference_to_msp']
     for name, entry in dataset['failure'].items()
     if any((entry.get('difference_to_msp') or {}).values())
   }
@@ -77,8 +78,8 @@ def _differences(dataset: Mapping[str, Any]) -> list[str]:
     _cut(f'  less {measures.detector_title("msp")}', _DETECTOR_WIDTH)
     + ''.join(f'{column.title:>{_INTERVAL_WIDTH}}' for column in columns)
   ]
-  for name, differences in rows.items():
-    line = _cut(f'  {measures.detector_title(name)}', _DETECTOR_WIDTH)
+  for title, differences in rows.items():
+    line = _cut(f'  {title}', _DETECTOR_WIDTH)
     for column in columns:
       interval = differences.get(column.key)
       text = measures.format_interval(interval, column) if interval else '-'

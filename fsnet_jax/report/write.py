@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from common_lib.files import remove_leftovers, write_bytes
-from fsnet_jax.report import metrics_json, schema
+from fsnet_jax.report import measures, metrics_json, schema
 from fsnet_jax.report.figures import examples as example_pictures
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages import html as html_report
@@ -122,7 +122,9 @@ def _sheet(
       f'Examples of {dataset!r} carry a failure map of none of its detectors:'
       f' {", ".join(failure)}.'
     )
-  return example_pictures.example_sheet(examples, detectors)
+  return example_pictures.example_sheet(
+    examples, detectors, titles=measures.detector_titles(failure)
+  )
 
 
 def _webp(sheet: Image.Image) -> bytes:

@@ -9,6 +9,7 @@ import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers
 
+from common_lib.checksums import of_value
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
@@ -149,9 +150,9 @@ class Checkpoints:
     arrays = checksums.of_arrays(state) if jax.process_index() == 0 else {}
     record = checksums.record(
       arrays,
-      metadata=checksums.of_json(metadata),
-      metrics=checksums.of_json(metrics),
-      data=checksums.of_processes(checksums.of_json(iterator.get_state())),
+      metadata=of_value(metadata),
+      metrics=of_value(metrics),
+      data=checksums.of_processes(of_value(iterator.get_state())),
     )
     if not known:
       self._unproved = step, jax.tree.map(lambda leaf: 0, state)

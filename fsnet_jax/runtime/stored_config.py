@@ -24,7 +24,12 @@ MODES = ('train', 'evaluate')
 # What must stay as it was between two commands that train, and, where only a
 # look is taken at what has been trained, also what was fitted with it.
 _TRAINED = (
-  fields.DATA | fields.START | fields.PHASE1 | fields.PHASE2 | fields.CYCLES
+  fields.DATA
+  | fields.START
+  | fields.PHASE1
+  | fields.PHASE2
+  | fields.PHASE3
+  | fields.CYCLES
 )
 _FITTED = _TRAINED | fields.FIT
 # Which cells, seeds and methods a table shows; what a fit depends on, its own

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from common_lib.class_table import VOID
 from fsnet_jax.detectors import FailureDetector
 from fsnet_jax.metrics.failure import FailureCounts
-from fsnet_jax.metrics.ranking.pixels import NOT_COUNTED
+from fsnet_jax.metrics.ranking import NOT_COUNTED
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.steps.eval_step import make_eval_step
 

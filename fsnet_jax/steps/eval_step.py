@@ -14,6 +14,7 @@ from fsnet_jax.detectors import FailureDetector, ForwardPass
 from fsnet_jax.metrics.failure import failure_counts
 from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models import mc_dropout
+from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.steps.losses import failure_target
 
@@ -28,6 +29,30 @@ class DropoutSampling:
   seed: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class FailureMean:
+  """What F is: MSP's log-odds and a mean of corrections to them.
+
+  Attributes:
+    weights: by name of a part, `joint` (the joint phase's F) or a correction
+      of phase 3; their sum is 1.
+    corrections: by name, `(variables, variables of S, forward) -> [b h w]` of
+      every part of phase 3 that is looked at, with a weight or without.
+    joint: whether the joint phase's F is looked at.
+    joint_offset: `variables -> scalar` that is taken from its log-odds in the
+      mean, so that this is no mean of unlike things; None for 0.
+  """
+
+  weights: Mapping[str, float] = dataclasses.field(
+    default_factory=lambda: {'joint': 1.0}
+  )
+  corrections: Mapping[str, Callable[..., Array]] = dataclasses.field(
+    default_factory=dict
+  )
+  joint: bool = True
+  joint_offset: Callable[[Mapping[str, Any]], Array] | None = None
+
+
 def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
   """Both networks in evaluation mode."""
   images = batch['image'].astype(jnp.float32)
@@ -36,6 +61,49 @@ def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
     params, batch_stats, images, output, train=False
   )
   return ForwardPass(images, output, failure_logits)
+
+
+def _segmented(
+  model: FSNet, params, batch_stats, batch: Batch, flip: bool
+) -> ForwardPass:
+  """S alone, in evaluation mode: of the images and of their mirror images."""
+  images = batch['image'].astype(jnp.float32)
+  output, _ = model.segment(params, batch_stats, images, train=False)
+  flipped = None
+  if flip:
+    mirrored = images[:, :, ::-1]
+    found, _ = model.segment(params, batch_stats, mirrored, train=False)
+    flipped = found.logits[:, :, ::-1]
+  nothing = jnp.zeros(images.shape[:3])
+  return ForwardPass(images, output, nothing, flip_logits=flipped)
+
+
+def _with_failure(
+  model: FSNet,
+  params,
+  batch_stats,
+  forward: ForwardPass,
+  failure: FailureMean,
+  variables: Mapping[str, Any],
+) -> ForwardPass:
+  """The pass with all parts of F and their mean."""
+  own = miss_logit(forward.segmentation.logits)
+  parts = {}
+  if failure.joint:
+    parts['joint'], _ = model.detect(
+      params, batch_stats, forward.images, forward.segmentation, train=False
+    )
+  for name, correction in failure.corrections.items():
+    s = _variables_of_s(params, batch_stats)
+    parts[name] = own + correction(variables[name], s, forward)
+  mean = sum(
+    (weight * parts[name] for name, weight in failure.weights.items()),
+    start=jnp.zeros_like(own),
+  )
+  if failure.joint_offset is not None and len(failure.weights) > 1:
+    offset = failure.joint_offset(variables)
+    mean = mean - failure.weights.get('joint', 0.0) * offset
+  return dataclasses.replace(forward, failure_logits=mean, failure_parts=parts)
 
 
 def _variables_of_s(params, batch_stats) -> dict[str, Any]:
@@ -135,6 +203,8 @@ def make_eval_step(
   keep_pixels: bool = True,
   dropout: DropoutSampling = DropoutSampling(),
   fitted: Mapping[str, Callable[..., Array]] | None = None,
+  failure: FailureMean = FailureMean(),
+  flip: bool = False,
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
   """Everything the report needs of a batch, from one forward pass.
 
@@ -147,14 +217,16 @@ def make_eval_step(
       has `index`, int [b], beside the rest.
     fitted: by name, `(variables, variables of S, forward) -> [b h w]`, what
       fills `ForwardPass.fitted`.
+    failure: what F is.
+    flip: whether something needs the logits of the mirrored images.
 
   Returns:
     `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
-    (counts, maps)`, `fitted_variables` by name as `fitted`. `counts`
-    are sums over the batch, to be replicated over devices: `confusion` int32
-    [b c c] and `failure`, a dict of `FailureCounts`. `maps` stay split like
-    the batch: `prediction` uint8 [b h w], `valid` bool [b h w], and by
-    detector `score` float32 [b h w].
+    (counts, maps)`, `fitted_variables` by name as `fitted` and as
+    `failure.corrections`. `counts` are sums over the batch, to be
+    replicated over devices: `confusion` int32 [b c c] and `failure`, a dict
+    of `FailureCounts`. `maps` stay split like the batch: `prediction` uint8
+    [b h w], `valid` bool [b h w], and by detector `score` float32 [b h w].
   """
 
   sampled = any(one.uses_dropout_samples for one in detectors.values())
@@ -162,14 +234,15 @@ def make_eval_step(
   def eval_step(
     params, batch_stats, batch, temperature=1.0, fitted_variables=None
   ):
-    forward = _forward(model, params, batch_stats, batch)
+    own = fitted_variables or {}
+    forward = _segmented(model, params, batch_stats, batch, flip)
     forward = dataclasses.replace(forward, temperature=temperature)
+    forward = _with_failure(model, params, batch_stats, forward, failure, own)
     if sampled:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)
       forward = dataclasses.replace(forward, dropout_logits=mean)
     if fitted:
       s = _variables_of_s(params, batch_stats)
-      own = fitted_variables or {}
       said = {
         name: outputs(own[name], s, forward) for name, outputs in fitted.items()
       }

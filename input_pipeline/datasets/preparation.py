@@ -5,13 +5,12 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from common_lib import interrupts
-from common_lib.console import say
 from common_lib.errors import UserError
+from common_lib.progress_bar import ProgressBar
 
 DOING = 'while preparing data'
 _PROGRESS_SECS = 5.0
@@ -37,7 +36,9 @@ class LoadingRun:
     self._total = total
     self._skip = skip
     self._done = 0
-    self._start = self._last_line = time.monotonic()
+    self._bar = ProgressBar(
+      total, 'scenes', before=f'{what}: ', timed=True, log_secs=_PROGRESS_SECS
+    )
     self.skipped: list[dict[str, str]] = []
 
   def load(
@@ -82,6 +83,9 @@ class LoadingRun:
           self._report()
           kept += 1
           yield index, arrays
+      except BaseException:
+        self._bar.close()
+        raise
       finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -93,19 +97,12 @@ class LoadingRun:
       ) from error
     self.skipped.append({'id': scene.id, 'split': split, 'reason': str(error)})
     if len(self.skipped) <= _NAMED_SKIPS:
-      say(f'{self._what}: left out {scene.id}: {error}')
+      self._bar.note(f'{self._what}: left out {scene.id}: {error}')
     self._report()
 
   def _report(self) -> None:
-    """Counts one scene and says so every few seconds."""
+    """Counts one scene."""
     self._done += 1
-    now = time.monotonic()
-    if now - self._last_line < _PROGRESS_SECS and self._done < self._total:
-      return
-    self._last_line = now
-    rate = self._done / max(now - self._start, 1e-9)
-    left = (self._total - self._done) / rate
-    say(
-      f'{self._what}: {self._done} of {self._total} scenes, {rate:.1f}/s, '
-      f'{left:.0f} s left'
-    )
+    self._bar.reach(self._done)
+    if self._done == self._total:
+      self._bar.close()

@@ -33,6 +33,13 @@ def explainable_error_mask(
 
   Raises:
     ValueError: a negative weight, all weights 0, or a failure score missing.
+
+  Example:
+    >>> cam, entropy = jnp.array([[[1.0, 0.0]]]), jnp.array([[[0.5, 0.5]]])
+    >>> explainable_error_mask(cam, entropy).tolist()
+    [[[0.75, 0.25]]]
+    >>> explainable_error_mask(cam, entropy, beta=0.0).tolist()
+    [[[1.0, 0.0]]]
   """
   total = alpha + beta + gamma
   if min(alpha, beta, gamma) < 0 or not total > 0:

@@ -1,16 +1,14 @@
 """`position.json`: the stage that comes next, checked before it is used."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from common_lib import checksums
 from common_lib.errors import UserError
-from common_lib.files import read_json_object, write_text
-from fsnet_jax.runtime.storage import checksums
 from segxal_jax.loop.state import DONE, STAGES
 
 _FILE = 'position.json'
-_CHECKSUM = 'checksum'
+_WHAT = 'the position of a run'
 _LONGEST_REASON = 1000
 _FIX = (
   'delete it, and the same command resumes from the newest checkpoint, with '
@@ -30,8 +28,7 @@ def write(workdir: Path, position: Position) -> None:
   Raises:
     OSError: the file cannot be written.
   """
-  content = position | {_CHECKSUM: checksums.of_json(position)}
-  write_text(workdir / _FILE, json.dumps(content) + '\n')
+  checksums.write_json(workdir / _FILE, position)
 
 
 def read(workdir: Path) -> Position | None:
@@ -43,14 +40,12 @@ def read(workdir: Path) -> Position | None:
   path = workdir / _FILE
   if not path.exists():
     return None
-  found = read_json_object(path, what='the position of a run', fix=_FIX)
-  # An earlier version wrote none.
-  checksum = found.pop(_CHECKSUM, None)
+  found = checksums.read_json(path, what=_WHAT, fix=_FIX)
   problem = _problem(found)
-  if problem is None and checksum not in (None, checksums.of_json(found)):
-    problem = 'it differs from its checksum'
   if problem is not None:
-    raise UserError(f'{path} is damaged or was changed ({problem}): {_FIX}.')
+    raise UserError(
+      f'{path}, {_WHAT}, is damaged or was changed ({problem}): {_FIX}.'
+    )
   return found
 
 

@@ -10,10 +10,9 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, ImageDraw
 
 from common_lib import class_table
-from fsnet_jax.report.figures.examples import ERROR_COLOR
+from fsnet_jax.report import palette
 from segxal_jax.queries.regions import Region
 
-PROMPT_COLOR = (255, 0, 200)
 _MIN_WIDTH_PX = 320
 _MAX_WIDTH_PX = 512
 # On a tile of `_MIN_WIDTH_PX`; larger tiles get larger dots.
@@ -63,7 +62,7 @@ def marked(
   luma = photo(image) @ np.array([0.299, 0.587, 0.114])
   pale = 150 + np.repeat(luma[..., None], 3, -1) * (105 / 255)
   tile = np.rint(pale).astype(np.uint8)
-  tile[_resized_mask(mask)] = ERROR_COLOR
+  tile[_resized_mask(mask)] = palette.ERROR
   return tile
 
 
@@ -85,7 +84,7 @@ def annotation(
   outlines, _ = cv2.findContours(
     large.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
   )
-  cv2.drawContours(tile, outlines, -1, (255, 255, 255), 1, cv2.LINE_8)
+  cv2.drawContours(tile, outlines, -1, palette.WHITE, 1, cv2.LINE_8)
   return tile
 
 
@@ -107,7 +106,7 @@ def prompts(
   border[:, 1:] |= large[:, 1:] != large[:, :-1]
   border[1:] |= large[1:] != large[:-1]
   drawn = tile.copy()
-  drawn[border] = (255, 255, 255)
+  drawn[border] = palette.WHITE
   picture = Image.fromarray(drawn)
   for region in regions:
     _dot(picture, region, scale)
@@ -120,8 +119,8 @@ def _dot(picture: Image.Image, region: Region, scale: float) -> None:
   x, y = (region.column + 0.5) * scale, (region.row + 0.5) * scale
   ImageDraw.Draw(picture).ellipse(
     (x - radius, y - radius, x + radius, y + radius),
-    fill=PROMPT_COLOR,
-    outline=(255, 255, 255),
+    fill=palette.PROMPT,
+    outline=palette.WHITE,
     width=max(1, round(radius / 3)),
   )
 

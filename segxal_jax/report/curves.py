@@ -8,6 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fsnet_jax.report import palette
+from fsnet_jax.report.figures import figure_style
+
 UNITS = ('images', 'pixels', 'clicks')
 #: What grows where nothing is paid either: the labelled pool D^L, in images.
 POOL = 'pool'
@@ -19,35 +22,12 @@ _TITLES = {
   'pixels': 'labelled pixels',
   'clicks': 'clicks (corners of outlines)',
 }
-_INK, _FAINT, _GRID = '#1f2733', '#6b7480', '#e3e7ec'
-# Okabe and Ito's colours; markers tell the same as colours.
-_LOOKS = (
-  ('#0072b2', 'o'),
-  ('#d55e00', 's'),
-  ('#009e73', '^'),
-  ('#cc79a7', 'D'),
-  ('#e69f00', 'v'),
-  ('#56b4e9', 'P'),
-  ('#000000', 'X'),
-)
+# Markers tell the same as colours.
+_MARKERS = 'os^DvPX<>'
+_LOOKS = tuple(zip(palette.SERIES, _MARKERS, strict=True))
 # Of the methods beyond those looks.
 _LINES = ('-', '--', ':')
 _MOST_BANDS = 5
-_STYLE: dict[str, Any] = {
-  'font.family': 'DejaVu Sans',
-  'font.size': 9,
-  'text.color': _INK,
-  'axes.edgecolor': '#b6bdc6',
-  'axes.labelcolor': _INK,
-  'axes.spines.top': False,
-  'axes.spines.right': False,
-  'axes.grid': True,
-  'axes.axisbelow': True,
-  'grid.color': _GRID,
-  'xtick.color': _FAINT,
-  'ytick.color': _FAINT,
-  'legend.frameon': False,
-}
 
 
 class Curve(NamedTuple):
@@ -137,7 +117,7 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
     pool_pixels: labelled pixels of the whole pool, which scales that panel;
       None shows the pixels themselves.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(figure_style.STYLE):
     units = UNITS if _anything_paid(curves) else (POOL,)
     result = Figure((11 if len(units) > 1 else 5.5, 3.6), layout='constrained')
     panels = result.subplots(1, len(units), sharey=True, squeeze=False)[0]
@@ -229,5 +209,5 @@ def _write_values(axes: Any, middle: np.ndarray, mean: np.ndarray) -> None:
       textcoords='offset points',
       ha='center',
       fontsize=8,
-      color=_FAINT,
+      color=palette.LIGHT.faint,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from common_lib import class_table
+from fsnet_jax.report import palette
 from fsnet_jax.report.figures import canvas
 from segxal_jax.queries import map_rendering
 from segxal_jax.queries.storage import Maps
@@ -126,8 +127,8 @@ def _legend(
     if index < class_table.NUM_CLASSES
   ]
   swatches += [
-    ((0, 0, 0), 'void'),
-    (map_rendering.PROMPT_COLOR, 'prompt point'),
+    (palette.VOID, 'void'),
+    (palette.PROMPT, 'prompt point'),
   ]
   colors = matplotlib.colormaps['inferno'](np.linspace(0, 1, 256), bytes=True)
   bar = canvas.ColorBar(

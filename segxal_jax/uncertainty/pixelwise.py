@@ -20,6 +20,11 @@ def entropy(logits: Float[Array, '*b h w c']) -> Float[Array, '*b h w']:
 
   Args:
     logits: unnormalised class scores; -inf stands for an impossible class.
+
+  Example:
+    >>> undecided, sure = [2.0, 2.0], [2.0, -jnp.inf]
+    >>> entropy(jnp.array([[[undecided, sure]]])).tolist()
+    [[[1.0, 0.0]]]
   """
   classes = logits.shape[-1]
   log_probs = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)

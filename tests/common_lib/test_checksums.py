@@ -24,6 +24,15 @@ def test_the_checksum_is_of_the_value_not_of_its_layout():
   assert checksums.of_value(VALUE, expected) == chained
 
 
+def test_values_that_differ_have_other_checksums():
+  one = {'b': [1.5, float('inf')], 'a': None}
+  assert checksums.of_value(one) == checksums.of_value(
+    dict(reversed(one.items()))
+  )
+  assert checksums.of_value(one) != checksums.of_value({**one, 'a': 0})
+  assert checksums.of_value(1) != checksums.of_value(1.0)
+
+
 def test_a_file_comes_back_and_a_changed_one_does_not(tmp_path):
   path = tmp_path / 'a.json'
   checksums.write_json(path, VALUE)

@@ -197,8 +197,10 @@ def test_a_detector_of_the_guide_needs_no_edit(
   failure = json.loads(text)['datasets']['streets/day']['failure']
   assert list(failure) == ['msp', 'margin']
   assert failure['margin']['pooled']['auroc'] is not None
+  assert failure['margin']['title'] == 'Margin'
+  assert 'title' not in failure['msp']
   html = (folder / 'report.html').read_text()
-  assert 'margin' in html.lower()
+  assert '>Margin</th>' in html
 
 
 def test_plateau_switches_by_itself(shared, tmp_path):

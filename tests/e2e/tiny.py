@@ -24,6 +24,7 @@ SHRUNK = {
   'failure.decoder': 'four_scale',
   'phase1_steps': '6',
   'phase2_steps': '6',
+  'phase3_steps': '4',
   'checkpoint_every_steps': '4',
   'log_every_steps': '2',
   'data.num_train': '16',

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fsnet_jax.learned_detectors import gan_losses
+from fsnet_jax.learned_detectors.generator import losses
 from fsnet_jax.models.baselines import discriminator, spade
 from fsnet_jax.models.baselines.synthcp_comparison import ComparisonNet
 from fsnet_jax.models.layers import class_maps
@@ -243,9 +243,9 @@ def _assert_losses(ours, theirs):
   matched = sum(F.l1_loss(b, a) for r, f in pairs for a, b in zip(r[:4], f[:4]))
   adversarial = -sum(f[-1].mean() for f in torch_fake) / 2
   for found, expected in (
-    (gan_losses.discriminator_hinge(real, fake), sum(hinge) / 2),
-    (gan_losses.feature_matching(real, fake), matched / 2),
-    (gan_losses.generator_hinge(fake), adversarial),
+    (losses.discriminator_hinge(real, fake), sum(hinge) / 2),
+    (losses.feature_matching(real, fake), matched / 2),
+    (losses.generator_hinge(fake), adversarial),
   ):
     np.testing.assert_allclose(found, expected.item(), rtol=1e-6)
 
@@ -259,7 +259,7 @@ def test_perceptual_loss_weighs_layers():
     w * F.l1_loss(_tensor(a), _tensor(b)).item()
     for w, a, b in zip(weights, real, fake)
   )
-  found = gan_losses.perceptual(
+  found = losses.perceptual(
     [jnp.asarray(x) for x in real], [jnp.asarray(x) for x in fake]
   )
   np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -11,7 +11,7 @@ from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.evaluation import SeedResult
 from fsnet_jax.experiments.stored_results import check_has
 from fsnet_jax.metrics import bootstrap
-from fsnet_jax.metrics.ranking.ranking import COVERAGES
+from fsnet_jax.metrics.ranking import COVERAGES
 from fsnet_jax.report.schema import MEASURE_KEYS
 
 SCHEMA = 1

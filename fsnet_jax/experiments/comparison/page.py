@@ -26,11 +26,13 @@ def render(
   Returns:
     The HTML file, with style and pictures inside.
   """
+  facts = dict(content['environment'])
   page = templates.template('page.html', pathlib.Path(__file__).parent)
   return page.render(
     content=content,
     network=measures.network_title(content['network']),
-    facts=dict(content['environment']),
+    command=facts.pop('command', None),
+    facts=facts,
     tables=tables,
     pictures=templates.data_urls(pictures),
     risk_notes=paper_tables.CAVEATS_RISK,

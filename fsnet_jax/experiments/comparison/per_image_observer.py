@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from fsnet_jax.metrics.ranking.ranking import BUDGETS
+from fsnet_jax.metrics.ranking import BUDGETS
 from fsnet_jax.metrics.segments import SegmentSums, sums_at_budgets
 from fsnet_jax.report.figures.examples import Example
 from fsnet_jax.runtime import mesh as mesh_lib

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.experiments.comparison import paper_tables
-from fsnet_jax.metrics import bootstrap
-from fsnet_jax.report import ablation_table, measures
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
+from fsnet_jax.report import ablation_table, measures, paper_numbers
 from fsnet_jax.report.pages.table import Cell, Table
 
 #: The paper's four, and what newer work asks for.
@@ -98,7 +98,7 @@ def segmentation_table(content: Mapping[str, Any]) -> Table:
   papers = _papers(content)
   blocks = []
   for dataset, entry in content['datasets'].items():
-    theirs = paper_tables.TABLE_II.get(content['network'], {}).get(
+    theirs = paper_numbers.TABLE_II.get(content['network'], {}).get(
       papers.get(dataset, ''), (None, None)
     )
     rows = []
@@ -147,7 +147,7 @@ def _papers(content: Mapping[str, Any]) -> dict[str, str]:
   Data that the paper does not have get its in-distribution numbers beside the
   first data set, which is ours, and none beside the rest.
   """
-  if content['network'] not in paper_tables.TABLE_III:
+  if content['network'] not in paper_numbers.TABLE_III:
     return {}
   found = {}
   for place, dataset in enumerate(content['datasets']):
@@ -181,7 +181,7 @@ def failure_table(content: Mapping[str, Any], group: str) -> Table:
       )
       for measure in shown
     }
-    theirs = paper_tables.TABLE_III.get(content['network'], {}).get(
+    theirs = paper_numbers.TABLE_III.get(content['network'], {}).get(
       papers.get(dataset, ''), {}
     )
     rows = []
@@ -215,7 +215,7 @@ def failure_table(content: Mapping[str, Any], group: str) -> Table:
   )
 
 
-def _published_cells(row: paper_tables.Failure | None) -> list[Cell]:
+def _published_cells(row: paper_numbers.Failure | None) -> list[Cell]:
   return [
     Cell('–' if value is None else f'{value:.2f}', theirs=True)
     for value in row or (None,) * 4
@@ -252,7 +252,7 @@ def differences_table(content: Mapping[str, Any]) -> Table:
       f'and {reference} is the better one; †: and it is the worse one.',
       'The interval holds the choice of images, not of seeds: n/m behind it '
       f'says in how many seeds {reference} is the better one. Below '
-      f'{bootstrap.LEAST_IMAGES} images, too few to draw from, there is none.',
+      f'{LEAST_IMAGES} images, too few to draw from, there is none.',
       'Draws are ranked in about 1000 ranges of score: the last row of each '
       'data set says by how much, at most, that moves a number of any method.',
     ),
@@ -369,13 +369,13 @@ def published_table(network: str) -> Table:
   """The paper's own Table III of a network, for orientation."""
   blocks = [
     (
-      paper_tables.DATASETS[dataset],
+      paper_numbers.DATASETS[dataset],
       [
         [Cell(paper_tables.TITLES[name], theirs=True), *_published_cells(row)]
         for name, row in rows.items()
       ],
     )
-    for dataset, rows in paper_tables.TABLE_III.get(network, {}).items()
+    for dataset, rows in paper_numbers.TABLE_III.get(network, {}).items()
   ]
   return Table(
     f'As the paper printed Table III, {measures.network_title(network)}',

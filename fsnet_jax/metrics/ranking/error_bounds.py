@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fsnet_jax.metrics.ranking import ranking as rank
+from fsnet_jax.metrics.ranking.fpr95 import threshold
 from fsnet_jax.metrics.ranking.ranking import Ranking
 
 Interval = tuple[float, float]
@@ -95,7 +96,7 @@ def _auroc_bounds(ranking: Ranking) -> Interval:
 
 def _fpr95_bounds(ranking: Ranking) -> Interval:
   """The threshold may come before or after the right pixels of its step."""
-  step, _ = rank.fpr95_step(ranking)
+  step = int(threshold(np.cumsum(ranking.wrong))[0])
   correct = ranking.rights
   first = float(ranking.correct[:step].sum())
   last = first + float(ranking.correct[step])

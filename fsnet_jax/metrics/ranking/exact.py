@@ -1,6 +1,6 @@
 """Failure metrics from every single score: exact, for data that fits memory.
 
-The reference for `failure.FailureHistogram`, which keeps the pixels of small
+The reference for `FailureHistogram`, which keeps the pixels of small
 classes in the same way. Six bytes a pixel on the host; `compute` sorts them.
 """
 

@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Int64, UInt16, UInt32
 
 from fsnet_jax.metrics.ranking.binned import BinTable
+from fsnet_jax.metrics.ranking.fpr95 import threshold
 from fsnet_jax.metrics.ranking.pixels import rank_pixels
-from fsnet_jax.metrics.ranking.ranking import Ranking, fpr95_step
+from fsnet_jax.metrics.ranking.ranking import Ranking
 from fsnet_jax.metrics.ranking.score_keys import NUM_BINS
 
 #: Pixels that are kept at most, 5 bytes each, after each addition.
@@ -143,8 +144,8 @@ class NearThresholds:
       return ranking
     last = len(bins) - 1
     places = {
-      fpr95_step(ranking)[0],
-      last - fpr95_step(ranking.swapped)[0],
+      _threshold(ranking.wrong),
+      last - _threshold(ranking.swapped.wrong),
     }
     all_keys, all_wrong = self.arrays()
     for place in sorted(places, reverse=True):  # the later steps stay in place
@@ -182,6 +183,11 @@ class NearThresholds:
     if other != [low, high]:
       wanted |= (keys >= other[0]) & (keys <= other[1])
     return wanted
+
+
+def _threshold(positives: np.ndarray) -> int:
+  """The step at which 95 % of the positives are found."""
+  return int(threshold(np.cumsum(positives))[0])
 
 
 def _common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -230,7 +236,7 @@ def _around(
   found = np.cumsum(positives)
   if not found[-1]:
     return None
-  bin_ = int(np.searchsorted(found, -(-19 * int(found[-1]) // 20)))
+  bin_ = int(threshold(found)[0])
   bin_ = len(positives) - 1 - bin_ if flip else bin_
   total = counts.sum(axis=0)
   if total[bin_] > side:

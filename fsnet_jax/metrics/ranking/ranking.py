@@ -20,6 +20,8 @@ import math
 
 import numpy as np
 
+from fsnet_jax.metrics.ranking.fpr95 import fpr95
+
 #: The metrics of `ranking_metrics` that compare right with wrong pixels.
 METRICS = (
   'ap_error',
@@ -267,29 +269,8 @@ def _auroc(ranking: Ranking) -> float:
   return float(pairs / ranking.errors / ranking.rights)
 
 
-def fpr95_step(ranking: Ranking) -> tuple[int, int]:
-  """Where 95% of the wrong pixels are found.
-
-  Returns:
-    The step, and how many of its wrong pixels are needed. Whole numbers, so
-    that exactly 95% is never missed by rounding.
-  """
-  needed = -(-19 * ranking.errors // 20)
-  # The last with fewer before it; steps without a wrong pixel are passed.
-  step = int(np.searchsorted(ranking.wrong_before, needed)) - 1
-  return step, needed - int(ranking.wrong_before[step])
-
-
 def _fpr95(ranking: Ranking) -> float:
-  """Share of right pixels flagged where 95% of the wrong ones are."""
-  step, needed = fpr95_step(ranking)
-  flagged = float(ranking.correct[step])
-  if not ranking.tied[step]:
-    # In random order, the right pixels fall evenly into the gaps that the
-    # wrong ones leave.
-    flagged *= needed / (int(ranking.wrong[step]) + 1)
-  flagged += float(ranking.correct[:step].sum())
-  return flagged / ranking.rights
+  return float(fpr95(ranking.wrong, ranking.correct, ranking.tied))
 
 
 def optimal_aurc(error_rate: float) -> float:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from fsnet_jax.metrics.ranking.fpr95 import fpr95
 from fsnet_jax.metrics.ranking.ranking import harmonic_difference
 
 Rows = Float[np.ndarray, 'r s']
 
 
-def ranking_metrics(
+def ranking_metrics_batched(
   correct: Rows,
   wrong: Rows,
   tied: Bool[np.ndarray, ' s'],
@@ -45,7 +46,7 @@ def ranking_metrics(
       correct[:, ::-1], wrong[:, ::-1], tied[::-1]
     ),
     'auroc': lambda: _auroc(wrong, correct),
-    'fpr95_error': lambda: _fpr95(wrong, correct, tied),
+    'fpr95_error': lambda: fpr95(wrong, correct, tied),
     'aurc': lambda: _risk_area(wrong[:, ::-1], total[:, ::-1]),
     'augrc': lambda: _generalised_risk_area(wrong[:, ::-1], total[:, ::-1]),
   }
@@ -87,21 +88,6 @@ def _auroc(wrong: np.ndarray, correct: np.ndarray) -> np.ndarray:
   """Chance that a wrong pixel precedes a right one, ties one half."""
   pairs = np.einsum('rs,rs->r', _before(wrong) + wrong / 2, correct)
   return pairs / wrong.sum(axis=1) / correct.sum(axis=1)
-
-
-def _fpr95(
-  wrong: np.ndarray, correct: np.ndarray, tied: np.ndarray
-) -> np.ndarray:
-  """Share of right pixels flagged where 95% of the wrong ones are."""
-  found = np.cumsum(wrong, axis=1)
-  needed = -(-19 * found[:, -1] // 20)
-  step = np.argmax(found >= needed[:, None], axis=1)
-  rows = np.arange(len(wrong))
-  here = wrong[rows, step]
-  needed = needed - (found[rows, step] - here)
-  share = np.where(tied[step], 1.0, needed / (here + 1))
-  flagged = correct[rows, step] * share + _before(correct)[rows, step]
-  return flagged / correct.sum(axis=1)
 
 
 def _risk_area(failures: np.ndarray, total: np.ndarray) -> np.ndarray:

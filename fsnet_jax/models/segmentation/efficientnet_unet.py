@@ -6,12 +6,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from common_lib.errors import UserError
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation.efficientnet_lite import EfficientNetLite0
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
-from fsnet_jax.models.sizes import grid_of
+from fsnet_jax.models.sizes import check_multiple, grid_of
 
 STRIDE = 32
 # Of the decoder's levels, at strides 16, 8, 4 and 2.
@@ -178,10 +177,4 @@ class EfficientNetUNet(nn.Module):
     Raises:
       UserError: a size that is no multiple of 32.
     """
-    if not any(n % STRIDE for n in image_size):
-      return
-    near = tuple(max(STRIDE, STRIDE * round(n / STRIDE)) for n in image_size)
-    raise UserError(
-      f'efficientnet_unet cannot use image_size {tuple(image_size)}: height '
-      f'and width must be multiples of {STRIDE}, for example {near}.'
-    )
+    check_multiple('efficientnet_unet', image_size, STRIDE)

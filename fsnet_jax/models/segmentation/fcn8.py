@@ -15,7 +15,7 @@ from fsnet_jax.models.cpu import conv_forms, resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation import fcn8_dropout_head, vgg
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
-from fsnet_jax.models.sizes import grid_of
+from fsnet_jax.models.sizes import check_multiple, grid_of
 
 # Subtracted from RGB 0..255. Blue is 0.408 * 255, not ImageNet's 0.406 * 255:
 # SynthCP, whose FCN8 the paper uses, has it so.
@@ -247,13 +247,8 @@ class FCN8(nn.Module):
     Raises:
       UserError: with padding 'same', a size that is no multiple of 32.
     """
-    if self.padding == 'pad99' or not any(n % 32 for n in image_size):
-      return
-    near = tuple(max(32, 32 * round(n / 32)) for n in image_size)
-    raise UserError(
-      f"FCN8 with padding 'same' cannot use image_size {tuple(image_size)}: "
-      f'height and width must be multiples of 32, for example {near}.'
-    )
+    if self.padding != 'pad99':
+      check_multiple("FCN8 with padding 'same'", image_size, 32)
 
 
 def _grid(image_size: tuple[int, int]) -> tuple[int, ...]:

@@ -7,11 +7,10 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from common_lib.errors import UserError
 from fsnet_jax.models.cpu import pooling
 from fsnet_jax.models.layers import basic, initializers, transposed
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
-from fsnet_jax.models.sizes import grid_of
+from fsnet_jax.models.sizes import check_multiple, grid_of
 
 CHANNELS = (64, 128, 256, 512, 1024)
 STRIDE = 16
@@ -189,10 +188,4 @@ class UNet(nn.Module):
     Raises:
       UserError: a size that is no multiple of 16.
     """
-    if not any(n % STRIDE for n in image_size):
-      return
-    near = tuple(max(STRIDE, STRIDE * round(n / STRIDE)) for n in image_size)
-    raise UserError(
-      f'U-Net cannot use image_size {tuple(image_size)}: height and width '
-      f'must be multiples of {STRIDE}, for example {near}.'
-    )
+    check_multiple('U-Net', image_size, STRIDE)

@@ -1,4 +1,10 @@
-"""Lays titled pictures, swatches and a colour bar out on a white sheet."""
+"""Lays titled pictures, swatches and a colour bar out on a white sheet.
+
+By Pillow: matplotlib has no legend whose entries flow into lines, needs every
+length in pixels too (`figimage`, for pictures that stay as they are), and took
+7 to 19 times as long for a sheet (1.6 s instead of 0.15 s for 39 pictures of
+256x512) in as many lines.
+"""
 
 import functools
 import pathlib
@@ -10,10 +16,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-_BACKGROUND = (255, 255, 255)
-_INK = (31, 39, 51)
-_FAINT = (107, 116, 128)
-_FRAME = (182, 189, 198)
+from fsnet_jax.report import palette
+
+_BACKGROUND = palette.rgb(palette.LIGHT.picture)
+_INK = palette.rgb(palette.LIGHT.ink)
+_FAINT = palette.rgb(palette.LIGHT.faint)
+_FRAME = palette.rgb(palette.LIGHT.edge)
 
 # At scale 1; a sheet of large pictures is shown smaller, so its writing grows.
 _MARGIN_PX = 12

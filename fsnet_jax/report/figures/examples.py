@@ -20,12 +20,8 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
 from common_lib import class_table
-from fsnet_jax.report import measures
+from fsnet_jax.report import measures, palette
 from fsnet_jax.report.figures import canvas
-
-ERROR_COLOR = (214, 40, 40)
-VOID_COLOR = (0, 0, 0)
-VOID_STRIPE_COLOR = (70, 70, 70)
 
 # Width of one picture in a panel: small ones are enlarged by a whole factor,
 # large ones reduced.
@@ -129,6 +125,7 @@ def example_sheet(
   examples: Sequence[Example],
   detectors: Sequence[str],
   columns: int = _COLUMNS,
+  titles: Mapping[str, str] | None = None,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Draws several examples below each other with one legend.
 
@@ -136,6 +133,7 @@ def example_sheet(
     examples: at least one.
     detectors: names of the failure maps to show, in this order.
     columns: pictures in a row; there are four and one for each detector.
+    titles: of detectors by their names; those of the package's own are known.
 
   Returns:
     The picture, RGB.
@@ -158,7 +156,7 @@ def example_sheet(
       f'{example.id}   {measures.format_percent(_error_rate(example))} of'
       f' {int(example.valid.sum()):,} labelled pixels wrong'
     )
-    tiles = _tiles(example, detectors)
+    tiles = _tiles(example, {n: (titles or {}).get(n) for n in detectors})
     blocks.append(canvas.grid(tiles, columns, heading, scale))
   present = np.unique(
     np.concatenate(
@@ -174,7 +172,7 @@ def example_sheet(
     if index < class_table.NUM_CLASSES
   ]
   legend = canvas.legend(
-    [*swatches, (VOID_COLOR, 'void'), (ERROR_COLOR, 'wrong')],
+    [*swatches, (palette.VOID, 'void'), (palette.ERROR, 'wrong')],
     _color_bar(),
     width_px=max(block.shape[1] for block in blocks),
     scale=scale,
@@ -219,7 +217,7 @@ def failure_overlay(
       raise ValueError('A probability lies outside [0, 1].')
     opacity = failure.astype(np.float64)
   opacity = 0.85 * opacity[..., None]
-  mixed = (1 - opacity) * _grey(image) + opacity * np.array(ERROR_COLOR)
+  mixed = (1 - opacity) * _grey(image) + opacity * np.array(palette.ERROR)
   return mixed.round().astype(np.uint8)
 
 
@@ -273,13 +271,13 @@ def errors_picture(example: Example) -> UInt8[np.ndarray, 'th tw 3']:
     example: the image.
 
   Returns:
-    The pale grey image with wrong pixels in `ERROR_COLOR` and void ones black
+    The pale grey image with wrong pixels in red and void ones black
     with stripes.
   """
   # Grey between 150 and 255: a quiet ground that still shows the place.
   pale = 150 + _grey(example.image) * (105 / 255)
   tile = _resize(pale.round().astype(np.uint8), Image.Resampling.BICUBIC)
-  tile[_resize_mask(example.wrong)] = ERROR_COLOR
+  tile[_resize_mask(example.wrong)] = palette.ERROR
   _hatch(tile, _resize_mask(~example.valid))
   return tile
 
@@ -300,7 +298,7 @@ def _error_rate(example: Example) -> float | None:
 
 
 def _tiles(
-  example: Example, detectors: Sequence[str]
+  example: Example, detectors: Mapping[str, str | None]
 ) -> list[tuple[str, UInt8[np.ndarray, 'th tw 3']]]:
   """Returns the titled pictures of one example, all of one size."""
   smooth, sharp = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
@@ -310,11 +308,11 @@ def _tiles(
     ('Prediction', _resize(class_table.colorize(example.prediction), sharp)),
     ('True errors', errors_picture(example)),
   ]
-  for name in detectors:
+  for name, title in detectors.items():
     strength = suspicion(example.failure[name], example.valid)
     tile = _resize(_colored(strength), sharp)
     _hatch(tile, _resize_mask(~example.valid))
-    title = measures.detector_title(name)
+    title = title or measures.detector_title(name)
     auroc = image_auroc(example, name)
     if auroc is not None:
       title += f' (AUROC {100 * auroc:.1f})'
@@ -327,8 +325,8 @@ def _hatch(
 ) -> None:
   """Paints void black with diagonal grey stripes, in place."""
   rows, columns = np.indices(void.shape)
-  tile[void] = VOID_COLOR
-  tile[void & ((rows + columns) % 8 < 2)] = VOID_STRIPE_COLOR
+  tile[void] = palette.VOID
+  tile[void & ((rows + columns) % 8 < 2)] = palette.VOID_STRIPE
 
 
 def _grey(image: UInt8[np.ndarray, 'h w 3']) -> Float[np.ndarray, 'h w 3']:

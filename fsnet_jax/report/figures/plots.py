@@ -1,8 +1,7 @@
 """Plots of a report: risk against coverage, and detectors side by side.
 
 Figures are drawn without pyplot, so a caller's figures and style stay as they
-are. Colours are those of Okabe and Ito, which people with colour-blindness
-tell apart; markers and dashes repeat what colour says.
+are. Markers and dashes repeat what colour says.
 """
 
 import io
@@ -16,47 +15,34 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fsnet_jax.report import measures
-
-_INK = '#1f2733'
-_FAINT = '#6b7480'
-_GRID = '#e3e7ec'
+from fsnet_jax.report.figures import figure_style
+from fsnet_jax.report.palette import LIGHT, SERIES
 
 # FSNet blue, MSP vermilion, entropy green wherever they appear; others take
 # the next free look.
-_LOOKS: tuple[tuple[str, str, Any], ...] = (
-  ('#0072b2', 'o', '-'),
-  ('#d55e00', 's', (0, (5, 1.5))),
-  ('#009e73', '^', (0, (3, 1.2, 1, 1.2))),
-  ('#cc79a7', 'D', (0, (1, 1))),
-  ('#e69f00', 'v', (0, (6, 1, 1, 1, 1, 1))),
-  ('#56b4e9', 'P', (0, (2, 1))),
-  ('#000000', 'X', (0, (8, 2))),
-  ('#8b6f00', '<', (0, (4, 1, 2, 1))),
-  ('#7a4fa3', '>', (0, (1, 2))),
+_MARKERS = 'os^DvPX<>'
+_DASHES = (
+  '-',
+  (0, (5, 1.5)),
+  (0, (3, 1.2, 1, 1.2)),
+  (0, (1, 1)),
+  (0, (6, 1, 1, 1, 1, 1)),
+  (0, (2, 1)),
+  (0, (8, 2)),
+  (0, (4, 1, 2, 1)),
+  (0, (1, 2)),
+)
+_LOOKS: tuple[tuple[str, str, Any], ...] = tuple(
+  zip(SERIES, _MARKERS, _DASHES, strict=True)
 )
 
 _RESOLUTION_DPI = 144
 _NAME_LENGTH = 29
-_STYLE: dict[str, Any] = {
-  'font.family': 'DejaVu Sans',
-  'font.size': 9,
-  'text.color': _INK,
-  'axes.edgecolor': '#b6bdc6',
-  'axes.labelcolor': _INK,
+_STYLE: dict[str, Any] = figure_style.STYLE | {
   'axes.titlesize': 10,
   'axes.titleweight': 'bold',
   'axes.titlelocation': 'left',
-  'axes.spines.top': False,
-  'axes.spines.right': False,
-  'axes.grid': True,
-  'axes.axisbelow': True,
-  'grid.color': _GRID,
   'grid.linewidth': 0.8,
-  'xtick.color': _FAINT,
-  'ytick.color': _FAINT,
-  'legend.frameon': False,
-  'figure.facecolor': 'white',
-  'axes.facecolor': 'white',
 }
 
 
@@ -90,7 +76,7 @@ def risk_coverage_figure(
       _risk_panel(axes, name, dataset, looks)
     for axes in panels[len(datasets) :]:
       axes.set_visible(False)
-    handles = [*_handles(looks), *_reference_handles()]
+    handles = [*_handles(looks, _titles(metrics)), *_reference_handles()]
     _add_legend(figure, handles)
     return figure
 
@@ -125,7 +111,7 @@ def detectors_figure(metrics: Mapping[str, Any]) -> Figure:
     ):
       _dot_panel(axes, datasets, looks, measures.BY_KEY[key])
       axes.set_title(title)
-    _add_legend(figure, _handles(looks, lines=False))
+    _add_legend(figure, _handles(looks, _titles(metrics), lines=False))
     return figure
 
 
@@ -155,6 +141,14 @@ def _looks(metrics: Mapping[str, Any]) -> dict[str, tuple[str, str, Any]]:
     name: _LOOKS[(first + index) % len(_LOOKS)]
     for index, name in enumerate(order)
   }
+
+
+def _titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+  """What the legend calls every detector of the run."""
+  titles: dict[str, str] = {}
+  for dataset in metrics['datasets'].values():
+    titles |= measures.detector_titles(dataset['failure'])
+  return titles
 
 
 def _risk_panel(
@@ -201,13 +195,13 @@ def _risk_panel(
 def _draw_references(axes: Axes, error_rate: measures.Number) -> None:
   """Draws the base error rate and the best possible curve."""
   rate = float(error_rate)
-  axes.axhline(rate * 100, color=_FAINT, linewidth=1, linestyle='--')
+  axes.axhline(rate * 100, color=LIGHT.faint, linewidth=1, linestyle='--')
   axes.annotate(
     f'base error rate {measures.format_percent(error_rate)}',
     (9, rate * 100),
     xytext=(0, 3),
     textcoords='offset points',
-    color=_FAINT,
+    color=LIGHT.faint,
     fontsize=8,
   )
   coverages = [share / 100 for share in range(10, 101)]
@@ -215,7 +209,7 @@ def _draw_references(axes: Axes, error_rate: measures.Number) -> None:
   axes.fill_between(
     [share * 100 for share in coverages],
     [risk * 100 for risk in perfect],
-    color='#d9dee4',
+    color=LIGHT.line,
     linewidth=0,
     zorder=0.5,
   )
@@ -240,9 +234,9 @@ def _dot_panel(
         _label_dot(axes, values[-1], height, f'{values[-1]:.1f}')
       height -= 1.0
     ticks.append((top + height + 1.0) / 2)
-    axes.axhline(height + 0.15, color='#c9cfd6', linewidth=0.8)
+    axes.axhline(height + 0.15, color=LIGHT.edge, linewidth=0.8)
     height -= 0.7
-  axes.set_yticks(ticks, [_short(name) for name in datasets], color=_INK)
+  axes.set_yticks(ticks, [_short(name) for name in datasets], color=LIGHT.ink)
   axes.tick_params(axis='y', length=0)
   axes.grid(visible=False, axis='y')
   axes.set_ylim(height + 0.85, 0.9)
@@ -260,7 +254,7 @@ def _label_dot(axes: Axes, x: float, y: float, text: str) -> None:
     textcoords='offset points',
     verticalalignment='center',
     fontsize=8,
-    color=_INK,
+    color=LIGHT.ink,
   )
 
 
@@ -286,7 +280,9 @@ def _short(name: str) -> str:
 
 
 def _handles(
-  looks: Mapping[str, tuple[str, str, Any]], lines: bool = True
+  looks: Mapping[str, tuple[str, str, Any]],
+  titles: Mapping[str, str],
+  lines: bool = True,
 ) -> list[Line2D]:
   """Returns the legend's entries for the detectors."""
   return [
@@ -297,7 +293,7 @@ def _handles(
       marker=marker,
       linestyle=dashes if lines else '',
       linewidth=1.8,
-      label=_short(measures.detector_title(name)),
+      label=_short(titles[name]),
     )
     for name, (color, marker, dashes) in looks.items()
   ]
@@ -307,6 +303,10 @@ def _reference_handles() -> list[Line2D]:
   """Returns the legend's entries for the reference curves."""
   return [
     Line2D(
-      [], [], color='#d9dee4', linewidth=7, label='beyond a perfect ranking'
+      [],
+      [],
+      color=LIGHT.line,
+      linewidth=7,
+      label='beyond a perfect ranking',
     ),
   ]

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common_lib import class_table
-from fsnet_jax.metrics.bootstrap import LEAST_IMAGES
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import measures, paper_numbers, schema, summary
 from fsnet_jax.report.pages import templates
 
@@ -34,7 +33,7 @@ def render_html(
     network.
   """
   datasets = metrics['datasets']
-  return templates.template('template.html').render(
+  return templates.template('report.html').render(
     run=_run(metrics),
     summaries=[_summary(name, entry) for name, entry in datasets.items()],
     failure_columns=measures.FAILURE_MEASURES,
@@ -61,10 +60,26 @@ def render_html(
     classes=[_class_table(name, entry) for name, entry in datasets.items()],
     plots=templates.data_urls(plots),
     examples=templates.data_urls(examples, 'webp'),
-    paper_rows=paper_numbers.FSNET_TABLE_III_FCN8,
+    paper_rows=_paper_rows(),
     undefined=measures.UNDEFINED,
     schema_version=schema.SCHEMA,
   )
+
+
+def _paper_rows() -> list[dict[str, Any]]:
+  """Returns what the paper prints of FCN8's two detectors that all have."""
+  return [
+    {
+      'dataset': paper_numbers.DATASETS[dataset],
+      'detector': measures.detector_title(name),
+      'values': [
+        measures.UNDEFINED if value is None else f'{value:.2f}'
+        for value in rows[name]
+      ],
+    }
+    for dataset, rows in paper_numbers.TABLE_III['fcn8'].items()
+    for name in ('fsnet', 'msp')
+  ]
 
 
 def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,9 +97,9 @@ def _run(metrics: Mapping[str, Any]) -> dict[str, Any]:
     'config': templates.fields(config),
     'detectors': list(
       dict.fromkeys(
-        measures.detector_title(detector)
+        title
         for dataset in metrics['datasets'].values()
-        for detector in dataset['failure']
+        for title in measures.detector_titles(dataset['failure']).values()
       )
     ),
     'images': sum(d['images'] for d in metrics['datasets'].values()),
@@ -157,7 +172,9 @@ def _failure_table(
       ),
       'rows': [
         {
-          'detector': measures.detector_title(detector),
+          'detector': measures.detector_title(
+            detector, dataset['failure'][detector]
+          ),
           'classes': _defined_classes(dataset, detector, group),
           'cells': cells,
         }
@@ -184,7 +201,7 @@ def _difference_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
     'few_sequences': _few_sequences(dataset),
     'rows': [
       {
-        'detector': measures.detector_title(detector),
+        'detector': measures.detector_title(detector, entry),
         'cells': [
           _interval_cell((entry.get('difference_to_msp') or {}).get(key), key)
           for key in measures.DIFFERENCES_SHOWN
@@ -259,7 +276,7 @@ def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   ):
     for detector, entry in dataset['failure'].items():
       if key in entry:
-        curves[measures.detector_title(detector) + suffix] = entry[key]
+        curves[measures.detector_title(detector, entry) + suffix] = entry[key]
   coverages = sorted({c for risks in curves.values() for c in risks}, key=float)
   return {
     'dataset': name,
@@ -282,7 +299,7 @@ def _risk_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
 def _budget_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the share of errors that a review of some pixels would catch."""
   caught = {
-    measures.detector_title(detector): entry['caught_at_budget']
+    measures.detector_title(detector, entry): entry['caught_at_budget']
     for detector, entry in dataset['failure'].items()
   }
   budgets = sorted({b for shares in caught.values() for b in shares}, key=float)
@@ -314,13 +331,16 @@ def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   total = sum(pixels.values())
   return {
     'dataset': name,
-    'detectors': [measures.detector_title(name) for name in detectors],
+    'detectors': [
+      measures.detector_title(detector, dataset['failure'][detector])
+      for detector in detectors
+    ],
     'has_share': bool(total),
     'has_accuracy': 'class_acc' in dataset['segmentation'],
     'rows': [
       {
         'name': class_name,
-        'color': _class_color(class_name),
+        'color': templates.class_color(class_name),
         'share': measures.format_percent(
           pixels.get(class_name, 0) / total if total else None
         ),
@@ -371,13 +391,3 @@ def _class_pixels(
     for name, measured in per_class.items()
     if 'pixels' in measured
   }
-
-
-def _class_color(class_name: str) -> str | None:
-  """Returns the class's colour for CSS, or None for an unknown class."""
-  if class_name not in class_table.CLASS_NAMES:
-    return None
-  red, green, blue = class_table.PALETTE[
-    class_table.CLASS_NAMES.index(class_name)
-  ]
-  return f'rgb({red} {green} {blue})'

@@ -7,9 +7,14 @@ from typing import Any
 
 import jinja2
 
+from common_lib import class_table
+from fsnet_jax.report import palette
+
 
 def template(name: str, *folders: pathlib.Path) -> jinja2.Template:
   """A template that escapes its values and refuses unknown ones.
+
+  It knows the colours as `palette`.
 
   Args:
     name: of the file.
@@ -22,7 +27,7 @@ def template(name: str, *folders: pathlib.Path) -> jinja2.Template:
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  return environment.get_template(name)
+  return environment.get_template(name, globals={'palette': palette})
 
 
 def data_url(file: bytes, kind: str = 'png') -> str:
@@ -46,3 +51,11 @@ def fields(
     else:
       found.append((prefix + key, value))
   return found
+
+
+def class_color(name: str) -> str | None:
+  """A class's colour for CSS, or None for an unknown class."""
+  if name not in class_table.CLASS_NAMES:
+    return None
+  index = class_table.CLASS_NAMES.index(name)
+  return palette.hexadecimal(class_table.color_of(index))

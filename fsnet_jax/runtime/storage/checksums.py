@@ -6,7 +6,6 @@ sign: the libraries that write arrays keep no checksum of their values.
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeGuard
@@ -14,6 +13,7 @@ from typing import Any, TypeGuard
 import jax
 import numpy as np
 
+from common_lib.checksums import of_value
 from common_lib.console import say
 
 # Where the record lies in what orbax lets its callers add to an item.
@@ -24,12 +24,6 @@ Record = dict[str, Any]
 
 class Damaged(ValueError):
   """What is stored is not what was saved; the text says so as a clause."""
-
-
-def of_json(value: Any) -> str:
-  """Digest of a JSON value, whatever the order and layout of its file."""
-  text = json.dumps(value, sort_keys=True, separators=(',', ':'))
-  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def of_arrays(tree: Any) -> dict[str, str]:
@@ -57,7 +51,7 @@ def record(arrays: Mapping[str, str], **others: Any) -> Record:
     **others: JSON-serialisable digests of whatever else is saved.
   """
   content = {'version': _VERSION, 'arrays': dict(arrays), **others}
-  return {**content, 'record': of_json(content)}
+  return {**content, 'record': of_value(content)}
 
 
 def stored_record(metadata: Any) -> Record | None:
@@ -76,7 +70,7 @@ def stored_record(metadata: Any) -> Record | None:
   if not _is_dict(found) or not _is_dict(found.get('arrays')):
     raise Damaged('its checksums are not as they were written')
   content = {name: v for name, v in found.items() if name != 'record'}
-  if found.get('record') != of_json(content):
+  if found.get('record') != of_value(content):
     raise Damaged('its checksums are not as they were written')
   return found
 

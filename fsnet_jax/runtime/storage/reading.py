@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from grain import checkpoint as grain_checkpoint
 
+from common_lib.checksums import of_value
 from common_lib.errors import UserError
 from fsnet_jax.runtime.distributed import anywhere
 from fsnet_jax.runtime.storage import checksums, disk_errors, orbax_noise
@@ -272,7 +273,7 @@ def _json_file(folder: Path, item: str, name: str) -> Any:
 
 
 def _compare_json(what: str, value: Any, expected: Any) -> None:
-  if checksums.of_json(value) != expected:
+  if of_value(value) != expected:
     raise Damaged(f'{what} differs from its checksum')
 
 

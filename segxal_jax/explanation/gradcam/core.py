@@ -106,6 +106,18 @@ def grad_cam(
 
   Raises:
     UserError: there is no such layer; the message lists those there are.
+
+  Example:
+    >>> class Network(nn.Module):
+    ...   @nn.compact
+    ...   def __call__(self, images):
+    ...     cells = nn.relu(nn.Conv(4, (3, 3), name='features')(images))
+    ...     return nn.Conv(2, (1, 1), name='classifier')(cells)
+    >>> images = jax.random.uniform(jax.random.key(0), (1, 8, 16, 3))
+    >>> variables = Network().init(jax.random.key(1), images)
+    >>> cam = grad_cam(Network().apply, variables, images, 'features')
+    >>> cam.shape, float(cam.min()), round(float(cam.max()), 3)
+    ((1, 8, 16), 0.0, 1.0)
   """
   return explain(apply_fn, variables, images, layer, mask, options).cam
 

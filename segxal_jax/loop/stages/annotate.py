@@ -7,12 +7,12 @@ import numpy as np
 
 from common_lib.class_table import VOID
 from common_lib.console import say
+from common_lib.progress_bar import ProgressBar
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.loop.context import Run, truth
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
-from segxal_jax.oracles.progress_bar import Bar
 from segxal_jax.pool.ledger import Cost
 from segxal_jax.queries.types import Answer, Question
 
@@ -69,8 +69,8 @@ def _collect(run: Run, state: LoopState) -> str:
       return (
         f'Waiting for {waiting}: run the same command again once they are made.'
       )
-    bar = bar or Bar(len(asked), where)
-    bar.show(len(asked) - len(still_open))
+    bar = bar or ProgressBar(len(asked), 'annotations', after=where)
+    bar.reach(len(asked) - len(still_open))
     _sleep(run, options.poll_secs)
   if bar:
     bar.close()

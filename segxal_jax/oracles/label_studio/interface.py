@@ -3,12 +3,12 @@
 from xml.sax import saxutils
 
 from common_lib import class_table
+from fsnet_jax.report import palette
 
 # Names of the controls; regions of the answer refer to them.
 IMAGE, WHY, BRUSH, PROMPT = 'image', 'why', 'label', 'prompt'
 PROMPT_LABEL = 'look here'
-# Cyan, since the paper's magenta is hardly to be told from a sidewalk.
-PROMPT_COLOR = '#00ffff'
+PROMPT_COLOR = palette.hexadecimal(palette.PROMPT_ON_CLASSES)
 CLASS_OF = {name: index for index, name in enumerate(class_table.CLASS_NAMES)}
 
 # Numbered by hand: Label Studio shows lists without their numbers.

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from fsnet_jax.report import palette
 from fsnet_jax.report.figures import canvas
-from segxal_jax.oracles.label_studio import interface
 from segxal_jax.queries import map_rendering
 from segxal_jax.queries.types import Question
 
@@ -81,13 +81,13 @@ def _numbered(
   ).reshape(-1, 2)
   positions = _apart(points, size, radius)
   for point, position in zip(points, positions, strict=True):
-    draw.line((*point, *position), (255, 255, 255), 2)
+    draw.line((*point, *position), palette.WHITE, 2)
     box = (*(point - radius / 3), *(point + radius / 3))
-    draw.ellipse(box, interface.PROMPT_COLOR, (0, 0, 0), 1)
+    draw.ellipse(box, palette.PROMPT_ON_CLASSES, palette.BLACK, 1)
   for number, (x, y) in enumerate(positions, 1):
     box = (x - radius, y - radius, x + radius, y + radius)
-    draw.ellipse(box, interface.PROMPT_COLOR, (0, 0, 0), 1)
-    draw.text((x, y), str(number), (0, 0, 0), font, anchor='mm')
+    draw.ellipse(box, palette.PROMPT_ON_CLASSES, palette.BLACK, 1)
+    draw.text((x, y), str(number), palette.BLACK, font, anchor='mm')
   return np.array(picture)
 
 

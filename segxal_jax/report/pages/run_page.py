@@ -131,12 +131,12 @@ def _class_table(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
     'rows': [
       {
         'name': class_name,
-        'color': 'rgb({} {} {})'.format(*class_table.PALETTE[index]),
+        'color': templates.class_color(class_name),
         'ious': [percent(iou[class_name], 1) for iou in by_cycle],
         'bar': None
         if by_cycle[-1][class_name] is None
         else round(100 * by_cycle[-1][class_name], 1),
       }
-      for index, class_name in enumerate(class_table.CLASS_NAMES)
+      for class_name in class_table.CLASS_NAMES
     ],
   }

@@ -147,15 +147,25 @@ _NOT_OF_A_RUN = (
 )
 
 
+def _of_phase_3():
+  return {n for n in fields.FIELDS if n.startswith(('fit.pixel.', 'fit.conv.'))}
+
+
 def test_what_may_change_when_a_run_goes_on():
   from fsnet_jax.runtime import stored_config
 
-  expected = _free_by_prefix(fields.FIELDS, (*_NOT_OF_A_RUN, 'fit.'))
+  expected = _free_by_prefix(
+    fields.FIELDS, (*_NOT_OF_A_RUN, 'failure.preset', 'fit.')
+  )
+  expected -= _of_phase_3()
   assert _free(fields.FIELDS, stored_config._TRAINED) == expected
   table = segxal_fields.FIELDS
   words = [word for word in _NOT_OF_A_RUN if word != 'compare.']
   of_oracle = ('oracle.wait', 'oracle.poll_secs', 'oracle.recorded')
-  expected = _free_by_prefix(table, (*words, 'fit.', *of_oracle))
+  expected = _free_by_prefix(
+    table, (*words, 'failure.preset', 'fit.', *of_oracle)
+  )
+  expected -= _of_phase_3()
   # Each cycle is measured on them.
   assert _free(table, stored_config._TRAINED) == expected - {'eval.datasets'}
 
@@ -174,6 +184,7 @@ def test_what_a_shared_phase_1_does_not_depend_on():
       'loss.',
       'optimizer.failure_learning_rate',
       'phase2_steps',
+      'phase3_steps',
       'stop_gradient_to_segmentation',
       'task',
     ),
@@ -193,6 +204,7 @@ def test_what_failure_data_do_not_depend_on():
       'fit.',
       'loss.',
       'optimizer.failure_learning_rate',
+      'phase3_steps',
       'phase2_steps',  # There is no second phase in networks like S,
       'stop_gradient_to_segmentation',
       'task',  # and all of them are plain runs.
@@ -217,14 +229,18 @@ def test_what_a_fit_does_not_depend_on():
       'loss.',
       'optimizer.failure_learning_rate',
       'phase2_steps',
+      'phase3_steps',
       'stop_gradient_to_segmentation',
       'task',
     ),
   )
+  expected |= _of_phase_3()
   expected -= {'failure.width'}
-  assert _free(fields.FIELDS, fit_metadata._FIXED) == expected
+  assert _free(fields.FIELDS, fit_metadata.FIXED) == expected
   relevant = fit_metadata._relevant(
-    'tcp', {'fit': {'tcp': {'steps': 1}, 'direct': {'steps': 2}, 'width': 0.0}}
+    'tcp',
+    {'fit': {'tcp': {'steps': 1}, 'direct': {'steps': 2}, 'width': 0.0}},
+    fit_metadata.FIXED,
   )
   assert relevant == {'fit.tcp.steps': 1, 'fit.width': 0.0}
 

@@ -24,6 +24,11 @@ def _forward(logits, failure_logits=None):
       logits=logits, features=jnp.zeros((logits.shape[0], 1, 1, 4))
     ),
     failure_logits=jnp.asarray(failure_logits, jnp.float32),
+    failure_parts={
+      name: jnp.asarray(said + number, jnp.float32)
+      for number, name in enumerate(('joint', 'pixel', 'conv'))
+    },
+    flip_logits=logits[..., ::-1] / 3,
     dropout_logits=logits[..., ::-1] / 2,
     temperature=1.5,
     fitted={name: jnp.asarray(said, jnp.float32) for name in FITTED},
@@ -80,6 +85,14 @@ def test_formulas():
     'synthcp': logits[..., 1],
     'synthcp_msp': expit(logits[..., 1]) + miss,
     'ensemble': logits[..., 1],
+    'class_logistic': logits[..., 1],
+    'class_logistic_shift': logits[..., 1],
+    'fsnet_joint': logits[..., 1],
+    'fsnet_pixel': logits[..., 1] + 1,
+    'fsnet_conv': logits[..., 1] + 2,
+    'tta_flip': entropy(
+      (probs + softmax(logits[..., ::-1] / 3, axis=-1)) / 2, axis=-1
+    ),
   }
   assert set(expected) == set(DETECTORS)
   for name, value in expected.items():

@@ -75,7 +75,10 @@ def test_kept_results_stand_for_their_data_sets(
   )
   assert stand_in.seen == list(added) == ['streets/day', 'streets/rain']
   assert list(metrics['datasets']) == list(DATASETS)
-  assert metrics['datasets']['streets/fog'] is kept['streets/fog'].metrics
+  found = metrics['datasets']['streets/fog']
+  assert found['segmentation'] is kept['streets/fog'].metrics['segmentation']
+  others = [metrics['datasets'][name] for name in added]
+  assert all(found['segmentation'] is not o['segmentation'] for o in others)
 
 
 def test_images_that_validation_shares_are_named(

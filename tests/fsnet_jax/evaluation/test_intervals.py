@@ -3,6 +3,8 @@
 The networks are two products of matrices; everything after them is real.
 """
 
+import pathlib
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -88,9 +90,12 @@ def evaluated():
   config.eval.batch_size = 8
   config.eval.num_examples = 1
   config.data.num_workers = 0
+  config.phase3_steps = 0
   zero = jnp.zeros((), jnp.int32)
   state = TrainState(zero, zero, params, {}, opt_state=(), dropout_key=zero)
-  evaluate = evaluator.Evaluator(config, Linear(), mesh_lib.make_mesh())
+  evaluate = evaluator.Evaluator(
+    config, Linear(), mesh_lib.make_mesh(), pathlib.Path()
+  )
 
   def run(count, each, observe=None):
     scenes = Scenes(count, each, params)

@@ -13,7 +13,7 @@ from fsnet_jax.builders import networks
 from fsnet_jax.config import run_paths, validation
 from fsnet_jax.experiments import comparison
 from fsnet_jax.experiments.comparison import cells
-from fsnet_jax.metrics.ranking.ranking import COVERAGES
+from fsnet_jax.metrics.ranking import COVERAGES
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.runtime.workdir import flatten, open_workdir
 

@@ -88,6 +88,7 @@ def config_of(cache):
   config.failure.branches = 'single'
   config.failure.decoder = 'four_scale'
   config.phase1_steps, config.phase2_steps = STEPS, 0
+  config.phase3_steps = 3
   config.checkpoint_every_steps = 2
   config.log_every_steps = 1
   config.data.num_train = NUM_TRAIN
@@ -102,6 +103,11 @@ def config_of(cache):
   fit.synthcp.gan_steps = 2
   fit.synthcp.gan_batch_size = 2
   fit.ensemble.members = 2
+  fit.pixel.batch_size = fit.conv.batch_size = 2
+  fit.pixel.pixels = 50
+  fit.class_logistic.steps = 3
+  fit.class_logistic.batch_size = 2
+  fit.class_logistic.pixels = 50
   return config
 
 

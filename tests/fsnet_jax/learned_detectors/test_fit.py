@@ -62,6 +62,8 @@ def test_costs(fits):
     'direct': (0, 6),
     'synthcp': (0, 4 + 6),
     'ensemble': (1, small_fit.STEPS * 2),
+    'class_logistic': (0, 6),
+    'class_logistic_shift': (0, 6),
   }
   for name, (folder, cost) in fits.items():
     assert (cost.trainings_of_s, cost.images) == expected[name]

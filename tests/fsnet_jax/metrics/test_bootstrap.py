@@ -10,7 +10,8 @@ from fsnet_jax.metrics.per_image import (
   ImageHistograms,
   image_counts,
 )
-from fsnet_jax.metrics.ranking.exact import ExactFailure
+from fsnet_jax.metrics.ranking import ExactFailure
+from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 
 COUNTS = jax.jit(image_counts)
 
@@ -100,7 +101,7 @@ def test_too_few_images_have_no_interval(case):
   same = [np.full((1, 40), value) for value in (0.9, 0.8)]
   assert bootstrap.paired_interval(0.1, *same, 1) is None
   gaps = [one[None] for one in found]
-  least = bootstrap.LEAST_IMAGES
+  least = LEAST_IMAGES
   assert bootstrap.paired_interval(0.1, *gaps, least - 1) is None
   assert bootstrap.paired_interval(0.1, *gaps, least) is not None
 

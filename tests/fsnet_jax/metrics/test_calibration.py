@@ -8,8 +8,7 @@ import pytest
 from fsnet_jax.metrics import calibration
 from fsnet_jax.metrics.calibration import Calibration, calibration_counts
 from fsnet_jax.metrics.failure import FailureHistogram
-from fsnet_jax.metrics.ranking.batches import pad_small
-from fsnet_jax.metrics.ranking.exact import ExactFailure
+from fsnet_jax.metrics.ranking import ExactFailure, pad_small
 
 jitted_counts = jax.jit(calibration_counts, static_argnums=4)
 

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from fsnet_jax.metrics.failure import FailureHistogram
-from fsnet_jax.metrics.ranking.batches import pad_small
-from fsnet_jax.metrics.ranking.exact import ExactFailure
-from fsnet_jax.metrics.ranking.ranking import METRICS
+from fsnet_jax.metrics.ranking import METRICS, ExactFailure, pad_small
 from tests.fsnet_jax.metrics.failure_references import failures_curve, reference
 
 NUM_CLASSES = 4

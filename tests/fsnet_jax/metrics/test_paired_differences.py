@@ -8,18 +8,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.image_table import ImageTable
-from fsnet_jax.metrics.paired_differences import (
-  METRICS,
-  paired_differences,
-  units_of,
-)
+from fsnet_jax.metrics.paired_differences import METRICS, paired_differences
 from fsnet_jax.metrics.per_image import (
   ImageHistograms,
   image_counts,
   ranges_for,
 )
-from fsnet_jax.metrics.ranking.exact import ExactFailure
-from fsnet_jax.metrics.ranking.ranking import ranking_metrics
+from fsnet_jax.metrics.ranking import ExactFailure, ranking_metrics
+from fsnet_jax.metrics.resampling_units import units_of
 
 COUNTS = jax.jit(image_counts)
 IMAGES, SIZE = 14, (8, 8)

@@ -6,7 +6,7 @@ import pytest
 
 from fsnet_jax.experiments import ablation
 from fsnet_jax.report import ablation_table, measures
-from fsnet_jax.report.paper_numbers import FSNET_TABLE_IV_CITYSCAPES
+from fsnet_jax.report.paper_numbers import TABLE_IV_CITYSCAPES
 from tests.fsnet_jax.report import report_data
 
 
@@ -81,6 +81,6 @@ def test_every_variant_has_a_title():
 
 
 def test_full_fsnet_is_the_best_of_the_papers_removals():
-  for table in FSNET_TABLE_IV_CITYSCAPES.values():
+  for table in TABLE_IV_CITYSCAPES.values():
     assert len(table) == 9
     assert all(table['full'][0] >= other[0] for other in table.values())

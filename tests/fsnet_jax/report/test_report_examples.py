@@ -5,6 +5,7 @@ import scipy.stats
 import sklearn.metrics
 
 from common_lib import class_table
+from fsnet_jax.report import palette
 from fsnet_jax.report.figures import examples
 from tests.fsnet_jax.report.report_data import make_example
 
@@ -72,13 +73,13 @@ def test_errors_are_red_at_their_place_and_void_is_dark():
   picture = examples.errors_picture(example)
   # 8 pixels wide: enlarged 32 times.
   assert picture.shape == (128, 256, 3)
-  red = (picture == examples.ERROR_COLOR).all(-1)
+  red = (picture == palette.ERROR).all(-1)
   assert red[32:64, 64:96].all()
   assert red.sum() == 32 * 32
   void = picture[96:, 224:]
   assert set(map(tuple, void.reshape(-1, 3))) == {
-    examples.VOID_COLOR,
-    examples.VOID_STRIPE_COLOR,
+    palette.VOID,
+    palette.VOID_STRIPE,
   }
   ground = picture[~red][:1]
   assert ground.min() >= 150

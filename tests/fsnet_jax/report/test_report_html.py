@@ -187,7 +187,7 @@ def test_class_table_shows_optional_columns(metrics):
   ]
   assert 'AUROC: 1 of 2 classes' in ''.join(page.text)
   assert '75.00' in page.bold
-  assert 'rgb(128 64 128)' in _render(metrics)
+  assert 'background:#804080' in _render(metrics)
 
 
 def test_header_names_the_run(metrics):

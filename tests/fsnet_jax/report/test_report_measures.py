@@ -1,7 +1,23 @@
+import re
+
 import pytest
 
 from fsnet_jax.detectors import DETECTORS
-from fsnet_jax.report import measures, schema
+from fsnet_jax.report import (
+  measures,
+  metrics_json,
+  schema,
+  seeds,
+  summary,
+  text,
+)
+from fsnet_jax.report.figures import plots
+from fsnet_jax.report.pages import html
+from tests.fsnet_jax.report.report_data import (
+  make_dataset,
+  make_detector,
+  make_metrics,
+)
 
 AUROC = measures.BY_KEY['auroc']
 FPR95 = measures.BY_KEY['fpr95_error']
@@ -90,11 +106,53 @@ def test_detectors_are_called_as_they_call_themselves():
     assert measures.detector_title(name) == detector.title
 
 
-def test_a_detector_of_ones_own_brings_its_title(monkeypatch):
-  monkeypatch.setattr(
-    measures, '_DETECTOR_TITLES', dict(measures._DETECTOR_TITLES)
+def test_a_detector_of_ones_own_brings_its_title():
+  entry = {'title': 'Margin'}
+  assert measures.detector_title('margin', entry) == 'Margin'
+  assert measures.detector_title('fsnet', entry) == 'FSNet'
+  assert measures.detector_titles({'margin': entry, 'msp': {}, 'own': {}}) == {
+    'margin': 'Margin',
+    'msp': 'MSP',
+    'own': 'own',
+  }
+
+
+def test_its_title_is_shown_everywhere():
+  dataset = make_dataset(
+    {
+      'msp': make_detector(),
+      'margin': make_detector(auroc=0.95) | {'title': 'Top margin'},
+    }
   )
-  measures.name_detector('margin', 'Margin')
-  measures.name_detector('fsnet', 'another')
-  assert measures.detector_title('margin') == 'Margin'
-  assert measures.detector_title('fsnet') == 'FSNet'
+  metrics = make_metrics({'streets/day': dataset})
+  drawn = [
+    plots.risk_coverage_figure(metrics),
+    plots.detectors_figure(metrics),
+  ]
+  for figure in drawn:
+    texts = [label.get_text() for label in figure.legends[0].get_texts()]
+    assert 'Top margin' in texts and 'margin' not in texts
+  pictures = dict.fromkeys(('risk_coverage', 'detectors'), b'')
+  for shown in (
+    html.render_html(metrics, pictures, {}),
+    text.text_table(metrics),
+    seeds.markdown_table([metrics]),
+    summary.summarize(dataset).text,
+  ):
+    assert 'Top margin' in shown
+    rest = shown.replace('Top margin', '')
+    assert not re.search(r'\bmargin\b(?![-:])', rest)
+
+
+@pytest.mark.parametrize('title', ['', 3, None])
+def test_a_title_is_a_name(title):
+  metrics = make_metrics({'day': make_dataset({'msp': make_detector()})})
+  metrics['datasets']['day']['failure']['msp']['title'] = title
+  with pytest.raises(ValueError, match=r'msp\.title'):
+    schema.validate(metrics)
+
+
+def test_a_title_of_a_damaged_file_is_not_printed():
+  metrics = make_metrics({'day': make_dataset({'msp': make_detector()})})
+  metrics['datasets']['day']['failure']['msp']['title'] = 'a\x1b[31mb'
+  assert 'not a name' in metrics_json.problem_of(metrics)

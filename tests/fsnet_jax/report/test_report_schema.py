@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common_lib import files
-from fsnet_jax.metrics.ranking.exact import ExactFailure
+from fsnet_jax.metrics.ranking import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.report import metrics_json, schema
 

@@ -7,7 +7,7 @@ import pytest
 
 from fsnet_jax import detectors
 from fsnet_jax.metrics.failure import FailureHistogram
-from fsnet_jax.metrics.ranking.exact import ExactFailure
+from fsnet_jax.metrics.ranking import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput

@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
-from segxal_jax.oracles.progress_bar import Bar
 from segxal_jax.pool.ledger import Cost, Ledger
 from segxal_jax.queries import regions
 from segxal_jax.queries.types import Answer, Question
@@ -150,16 +149,3 @@ def test_a_server_that_goes_away_costs_nothing(run, state):
   with pytest.raises(Interrupted, match='nobody there'):
     stage.annotate(run, state)
   assert _answers(run) == [0]
-
-
-def test_the_bar_says_only_what_is_new(capsys):
-  bar = Bar(4, ' at x')
-  for done in (0, 2, 2, 4):
-    bar.show(done)
-  bar.close()
-  lines = capsys.readouterr().err.splitlines()
-  assert lines == [
-    f'[{"." * 24}] 0 of 4 annotations at x',
-    f'[{"#" * 12}{"." * 12}] 2 of 4 annotations at x',
-    f'[{"#" * 24}] 4 of 4 annotations at x',
-  ]

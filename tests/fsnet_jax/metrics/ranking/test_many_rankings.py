@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fsnet_jax.metrics.ranking import ranking_batched
 from fsnet_jax.metrics.ranking.ranking import Ranking, ranking_metrics
+from fsnet_jax.metrics.ranking.ranking_batched import ranking_metrics_batched
 
 
 def steps(rng, rows, count, most):
@@ -23,7 +23,7 @@ def test_each_row_is_the_ranking_by_itself(count, most):
   correct[2], wrong[2] = 0, 0
   correct[3, 0], wrong[3, -1] = 1, 1
   tied = rng.random(count) < 0.3
-  found = ranking_batched.ranking_metrics(
+  found = ranking_metrics_batched(
     correct.astype(np.float64), wrong.astype(np.float64), tied
   )
   assert set(found) == {

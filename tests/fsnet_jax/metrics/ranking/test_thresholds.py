@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fsnet_jax.metrics import failure
 from fsnet_jax.metrics.failure import FailureHistogram
+from fsnet_jax.metrics.ranking import failure_histogram
 from fsnet_jax.metrics.ranking.exact import ExactFailure
 from fsnet_jax.metrics.ranking.fpr_window import NearThresholds
 
@@ -19,7 +19,7 @@ FPR = ('fpr95_error', 'fpr95_success')
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
   """Counts after each batch, as millions of pixels would be."""
-  monkeypatch.setattr(failure, '_PENDING', BATCH)
+  monkeypatch.setattr(failure_histogram, '_PENDING', BATCH)
 
 
 def empty(limit=LIMIT):

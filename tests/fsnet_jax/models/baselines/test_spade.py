@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from common_lib.errors import UserError
-from fsnet_jax.learned_detectors import gan
+from fsnet_jax.learned_detectors.generator import training
 from fsnet_jax.models.baselines import discriminator, spade, vgg19
 from fsnet_jax.models.baselines.spectral import SpectralConv, xavier
 from fsnet_jax.models.layers.initializers import host_init
@@ -117,7 +117,7 @@ def test_vgg19_from_an_archive(tmp_path, monkeypatch):
     arrays[f'{name}.bias'] = rng.normal(size=outputs)
   path = tmp_path / 'vgg19.npz'
   np.savez(path, **arrays)
-  params = gan.vgg19_parameters(str(path))
+  params = training.vgg19_parameters(str(path))
   picture = rng.normal(size=(1, 16, 16, 3)).astype(np.float32)
   found = quick.jit(vgg19.VGG19().apply)({'params': params}, picture)
   x = torch.tensor(picture.transpose(0, 3, 1, 2)).double()
@@ -134,4 +134,4 @@ def test_vgg19_from_an_archive(tmp_path, monkeypatch):
   del arrays['conv3_1.bias']
   np.savez(path, **arrays)
   with pytest.raises(UserError, match='conv3_1.bias'):
-    gan.vgg19_parameters(str(path))
+    training.vgg19_parameters(str(path))

@@ -5,15 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fsnet_jax.metrics.failure import (
-  EXACT_PIXELS,
-  FailureHistogram,
-  failure_counts,
+from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
+from fsnet_jax.metrics.ranking import (
+  METRICS,
+  NOT_COUNTED,
+  ExactFailure,
+  pad_small,
 )
-from fsnet_jax.metrics.ranking.batches import pad_small
-from fsnet_jax.metrics.ranking.exact import ExactFailure
-from fsnet_jax.metrics.ranking.pixels import NOT_COUNTED
-from fsnet_jax.metrics.ranking.ranking import METRICS
+from fsnet_jax.metrics.ranking.failure_histogram import EXACT_PIXELS
 from fsnet_jax.metrics.ranking.score_keys import NUM_BINS, key_bins, score_keys
 from tests.fsnet_jax.metrics.failure_references import fast_reference
 

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float
 
 from common_lib.class_table import NUM_CLASSES
 from common_lib.errors import UserError
-from fsnet_jax.learned_detectors import gan_losses
 from fsnet_jax.learned_detectors.base import Batch, FitState, Setting, width_of
+from fsnet_jax.learned_detectors.generator import losses
 from fsnet_jax.models.baselines import spade, vgg19
 from fsnet_jax.models.baselines.discriminator import MultiscaleDiscriminator
 from fsnet_jax.models.layers import class_maps
@@ -104,20 +104,20 @@ class _Losses:
       jnp.concatenate([pictures, photos]),
     )
     scalars = {
-      'adversarial': gan_losses.generator_hinge(fake),
-      'features': gan_losses.feature_matching(real, fake),
+      'adversarial': losses.generator_hinge(fake),
+      'features': losses.feature_matching(real, fake),
     }
     loss = scalars['adversarial']
-    loss += gan_losses.FEATURE_WEIGHT * scalars['features']
+    loss += losses.FEATURE_WEIGHT * scalars['features']
     if constants['vgg19']:
       scalars['perceptual'] = _perceptual(constants, photos, pictures)
-      loss += gan_losses.PERCEPTUAL_WEIGHT * scalars['perceptual']
+      loss += losses.PERCEPTUAL_WEIGHT * scalars['perceptual']
     return loss, (pictures, g_stats, d_stats, scalars | {'loss': loss})
 
   def discriminator(self, params, stats, planes, pictures):
     """The discriminator's loss; `pictures` are drawn ones, then photos."""
     real, fake, stats = self._judged(params, stats, planes, pictures)
-    return gan_losses.discriminator_hinge(real, fake), stats
+    return losses.discriminator_hinge(real, fake), stats
 
   def _judged(self, params, stats, planes, pictures):
     """Photographs and drawn pictures as one batch, as SPADE judges them."""
@@ -181,7 +181,7 @@ def _perceptual(
 ) -> Float[Array, '']:
   network = vgg19.VGG19()
   variables = {'params': constants['vgg19']}
-  return gan_losses.perceptual(
+  return losses.perceptual(
     output_of(network, variables, photos),
     output_of(network, variables, pictures),
   )

@@ -1,0 +1,96 @@
+"""What F is in an evaluation: the parts that a run has, and their mean."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Array
+
+from fsnet_jax.detectors import FailureDetector, failure_part, resolve
+from fsnet_jax.learned_detectors.base import Loaded
+from fsnet_jax.learned_detectors.corrections import phase3
+from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
+from fsnet_jax.steps.eval_step import FailureMean
+
+
+def usable_detectors(config: Any) -> dict[str, FailureDetector]:
+  """The detectors asked for, less those of what was never trained."""
+  has_f = bool(phase3.weights_of(config))
+  parts = _trained(config)
+
+  def usable(detector: FailureDetector) -> bool:
+    part = failure_part(detector)
+    if part:
+      return part in parts
+    return has_f or not detector.uses_failure_network
+
+  found = resolve(config.eval.detectors)
+  return {name: one for name, one in found.items() if usable(one)}
+
+
+def _trained(config: Any) -> set[str]:
+  joint = {'joint'} if config.phase2_steps else set()
+  return {*phase3.parts_of(config), *joint}
+
+
+def parts_used(
+  config: Any, detectors: Mapping[str, FailureDetector]
+) -> tuple[str, ...]:
+  """The networks of phase 3 that an evaluation looks at.
+
+  Args:
+    config: of the run.
+    detectors: of `usable_detectors`.
+  """
+  wanted = {failure_part(one) for one in detectors.values()}
+  if any(
+    one.uses_failure_network and not failure_part(one)
+    for one in detectors.values()
+  ):
+    wanted |= phase3.weights_of(config).keys()
+  return tuple(name for name in phase3.PARTS if name in wanted)
+
+
+def load(
+  config: Any, workdir: Path, detectors: Mapping[str, FailureDetector]
+) -> dict[str, Loaded]:
+  """These networks.
+
+  Args:
+    config: of the run.
+    workdir: of the run.
+    detectors: of `usable_detectors`.
+
+  Raises:
+    UserError: one is missing or damaged.
+  """
+  used = parts_used(config, detectors)
+  phase3.check(config, workdir, used)
+  return phase3.load(workdir, used)
+
+
+def mean_of(config: Any, parts: Mapping[str, Loaded]) -> FailureMean:
+  """F as the evaluation step takes it.
+
+  Args:
+    config: of the run.
+    parts: of `load`.
+  """
+  known = {*parts, *_trained(config)} - (phase3.PARTS.keys() - parts.keys())
+  weights = phase3.weights_of(config)
+  return FailureMean(
+    weights if weights.keys() <= known else {},
+    {name: part.outputs for name, part in parts.items()},
+    joint='joint' in known,
+    joint_offset=_offset(config) if 'pixel' in parts else None,
+  )
+
+
+def _offset(config: Any) -> Callable[[Mapping[str, Any]], Array]:
+  """Of `FailureMean.joint_offset`; both forms of L2 have the same."""
+
+  def offset(variables: Mapping[str, Any]) -> Array:
+    stats = variables['pixel']['stats']
+    return balance_offset(stats, tuple(config.loss.beta_range))
+
+  return offset

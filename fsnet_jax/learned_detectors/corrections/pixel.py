@@ -1,0 +1,168 @@
+"""The per-pixel correction: what kind of pixel, in what kind of image."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from common_lib.class_table import VOID
+from fsnet_jax.builders import networks
+from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.corrections import update
+from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.failure import pixel_maps
+from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
+from fsnet_jax.models.network import output_of
+from input_pipeline.training_mix import training_mix
+
+
+class PixelCorrection:
+  """`PixelFailureNet` over the maps of single pixels (`config.fit.pixel`)."""
+
+  name = 'pixel'
+  needs_predictions = False
+  phase3 = True
+
+  def check(self, config: Any) -> None:
+    """Nothing beyond numbers, which the table of fields checks."""
+
+  def train(self, setting: Setting, folder: Path) -> Cost:
+    """Trains the network; see `FittedDetector`."""
+    from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
+
+    config, options = setting.config, setting.config.fit.pixel
+    transform = update.optimizer(
+      options.learning_rate, options.weight_decay, config.phase3_steps
+    )
+    params, stats = initial_variables(config, setting.network.num_classes)
+    fit_loop.run(
+      setting,
+      fit_loop.Job(
+        title='pixel failure network',
+        steps=config.phase3_steps,
+        batch_size=options.batch_size,
+        state=fit_loop.new_state(config, params, stats, transform),
+        step=update.make_step(_loss(setting), transform),
+        constants={'s': setting.variables},
+        augment=(training_mix(config.failure.mix, config.data.augment),),
+        predictions=False,
+      ),
+      folder,
+    )
+    return Cost(images=config.phase3_steps * options.batch_size)
+
+  def load(self, config: Any, folder: Path) -> Loaded:
+    """Reads the network; its outputs are corrections to MSP's log-odds."""
+    from fsnet_jax.learned_detectors import fit_loop
+
+    classes = networks.segmentation(config).num_classes
+    params, stats = initial_variables(config, classes)
+    like = {'params': params, 'stats': stats}
+    network, share = PixelFailureNet(classes), config.fit.pixel.centering
+    flip = config.fit.pixel.flip
+
+    def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
+      del s
+      maps = pixel_maps.pixel_maps(
+        forward.images,
+        forward.segmentation.logits,
+        forward.flip_logits if flip else None,
+      )
+      own = {
+        'params': variables['params'],
+        'batch_stats': variables['stats']['batch_stats'],
+      }
+      found = output_of(network, own, maps)
+      valid = jnp.ones(maps.first.shape)
+      return centred(found, maps.first, valid, classes, share)
+
+    return Loaded(fit_loop.load(folder, like), outputs, uses_flip=flip)
+
+
+def initial_variables(config: Any, num_classes: int) -> tuple[Any, Any]:
+  """Parameters and statistics before the first step, NumPy arrays."""
+  count = pixel_maps.NUM_SCALARS
+  if config.fit.pixel.flip:
+    count += pixel_maps.NUM_FLIP
+  pixel = jnp.zeros((1,), jnp.int32)
+  maps = pixel_maps.PixelMaps(jnp.zeros((1, count)), pixel, pixel, pixel * 0.0)
+  network = PixelFailureNet(num_classes)
+  fresh = jax.jit(network.init)(jax.random.key(config.seed), maps)
+  fresh = jax.tree.map(np.asarray, fresh)
+  # How many of the pixels it learns from are misclassified.
+  errors = {'rate': np.float32(0), 'batches': np.float32(0)}
+  return fresh['params'], {
+    'batch_stats': fresh['batch_stats'],
+    'errors': errors,
+  }
+
+
+def _running_rate(errors: Any, rate: Array, count: Array) -> dict[str, Array]:
+  """The mean over batches so far; one without labels does not count."""
+  batches = errors['batches'] + (count > 0)
+  share = jnp.where(count > 0, 1 / jnp.maximum(batches, 1.0), 0.0)
+  mean = errors['rate'] + share * (rate - errors['rate'])
+  return {'rate': mean, 'batches': batches}
+
+
+def balance_offset(stats: Any, beta_range: tuple[float, float]) -> Array:
+  """What the joint phase's balanced loss adds to the log-odds of P(wrong).
+
+  Wrong pixels weigh b / (1 - b) of correct ones there, b the share of correct
+  pixels (paper eq. 4), so that its least value is at log-odds that are larger
+  by ln(b / (1 - b)).
+
+  Args:
+    stats: of the fit of `PixelCorrection`.
+    beta_range: `config.loss.beta_range`, that b is clipped to.
+  """
+  correct = jnp.clip(1 - stats['errors']['rate'], *beta_range)
+  return jnp.log(correct) - jnp.log1p(-correct)
+
+
+def _loss(setting: Setting) -> update.Loss:
+  s, options = setting.network, setting.config.fit.pixel
+  network = PixelFailureNet(s.num_classes)
+
+  def loss_fn(params, stats, variables, batch, key):
+    images = batch['image'].astype(jnp.float32)
+    logits = update.frozen_output(s, variables, images).logits
+    flipped = None
+    if options.flip:
+      flipped = update.flip_logits(s, variables, images)
+    everywhere = pixel_maps.pixel_maps(images, logits, flipped)
+    # A sample: neighbours say the same, and the maps of all pixels of a batch
+    # would fill the memory at full size.
+    count = batch['label'][0].size
+    drawn, dropped = jax.random.split(key)
+    index = jax.random.randint(drawn, (len(images), options.pixels), 0, count)
+    maps = everywhere.at(index)
+    labels = batch['label'].reshape(len(images), -1)
+    labels = jnp.take_along_axis(labels, index, axis=1)
+    valid = (labels != VOID).astype(jnp.float32)
+    own = {'params': params, 'batch_stats': stats['batch_stats']}
+    corrections, updated = network.apply(
+      own,
+      maps,
+      valid,
+      train=True,
+      rngs={'dropout': dropped},
+      mutable=['batch_stats'],
+    )
+    corrections = centred(
+      corrections, maps.first, valid, s.num_classes, options.centering
+    )
+    wrong = maps.first != labels
+    loss = update.binary_cross_entropy(
+      maps.miss_logit + corrections, wrong, valid
+    )
+    count = jnp.sum(valid)
+    rate = jnp.sum(wrong * valid) / jnp.maximum(count, 1.0)
+    errors = _running_rate(stats['errors'], rate, count)
+    return loss, ({**updated, 'errors': errors}, {'loss': loss})
+
+  return loss_fn

@@ -1,0 +1,1 @@
+"""The GAN of SynthCP, which draws images from label maps."""

@@ -1,0 +1,189 @@
+"""What the per-pixel failure network knows about each pixel.
+
+Confidence alone ranks pixels no better than MSP does; what gains, under shift
+above all, is the predicted class together with the image that it is predicted
+in. So beside five measures of confidence there are the first and the second
+class, colour and contrast, the place, and brightness of the whole image.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Integer
+
+from fsnet_jax.models.failure.failure_features import miss_logit
+
+# ITU-R BT.601, as `input_pipeline.transforms` weighs colours.
+_LUMA = (0.299, 0.587, 0.114)
+# Side of the window that local contrast is measured in, pixels.
+_WINDOW = 9
+# Scalars of each pixel without and with the second pass of S.
+NUM_SCALARS, NUM_FLIP = 14, 2
+
+
+@struct.dataclass
+class PixelMaps:
+  """Maps of a batch of images, or of some of their pixels.
+
+  Attributes:
+    scalars: float32 [*b k], `NUM_SCALARS` of them, `NUM_FLIP` more with the
+      flip.
+    first: int32 [*b], the predicted class.
+    second: int32 [*b], the class with the second largest logit.
+    miss_logit: float32 [*b], MSP's log-odds that `first` is wrong.
+  """
+
+  scalars: Float[Array, '*b k']
+  first: Integer[Array, '*b']
+  second: Integer[Array, '*b']
+  miss_logit: Float[Array, '*b']
+
+  def at(self, index: Integer[Array, 'b n']) -> 'PixelMaps':
+    """The maps of some pixels.
+
+    Args:
+      index: of `maps` [b h w ...]: number of each pixel in its image, row by
+        row.
+
+    Returns:
+      Maps [b n ...].
+    """
+
+    def take(leaf: Array) -> Array:
+      flat = leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])
+      where = index.reshape(*index.shape, *[1] * (flat.ndim - 2))
+      return jnp.take_along_axis(flat, where, axis=1)
+
+    return jax.tree.map(take, self)
+
+
+def pixel_maps(
+  images: Float[Array, 'b h w 3'],
+  logits: Float[Array, 'b h w c'],
+  flip_logits: Float[Array, 'b h w c'] | None = None,
+) -> PixelMaps:
+  """All maps, from one pass of S or from two.
+
+  Scalars, in this order: `miss_logit`, entropy (nats), largest logit,
+  log-sum-exp, largest less second largest logit; luminance, red less
+  luminance, green less blue, Sobel magnitude and deviation of luminance in
+  9x9 (all of 0..1, edges repeated); mean and deviation of the image's
+  luminance; y / h and |x / w - 1/2| of the pixel's centre. With
+  `flip_logits`: Jensen-Shannon divergence (nats) of the two softmaxes, and
+  how much less probable the predicted class is in the mirrored image.
+
+  Args:
+    images: RGB, 0..255.
+    logits: of S, finite, at least two classes.
+    flip_logits: of S for the mirrored images, mirrored back.
+
+  Returns:
+    Maps [b h w ...]; no gradient flows through them.
+  """
+  images, logits = jax.lax.stop_gradient((images, logits))
+  logits = logits.astype(jnp.float32)
+  first = jnp.argmax(logits, axis=-1)
+  is_first = jnp.arange(logits.shape[-1]) == first[..., None]
+  rest = jnp.where(is_first, -jnp.inf, logits)
+  second = jnp.argmax(rest, axis=-1)
+  own = miss_logit(logits)
+  probs = jax.nn.softmax(logits, axis=-1)
+  scalars = [
+    *_confidence(logits, rest, probs, own),
+    *_appearance(images.astype(jnp.float32) / 255.0),
+    *_place(first.shape),
+  ]
+  if flip_logits is not None:
+    flipped = jax.lax.stop_gradient(flip_logits).astype(jnp.float32)
+    scalars += _disagreement(probs, jax.nn.softmax(flipped, axis=-1), is_first)
+  return PixelMaps(
+    jnp.stack(scalars, axis=-1),
+    first.astype(jnp.int32),
+    second.astype(jnp.int32),
+    own,
+  )
+
+
+def _confidence(
+  logits: Array, rest: Array, probs: Array, own: Array
+) -> list[Array]:
+  largest = jnp.max(logits, axis=-1)
+  total = jax.nn.logsumexp(logits, axis=-1)
+  # H = ln sum exp(l) - sum p l, without the logarithm of a probability.
+  entropy = total - jnp.sum(probs * logits, axis=-1)
+  return [own, entropy, largest, total, largest - jnp.max(rest, axis=-1)]
+
+
+def _appearance(images: Array) -> list[Array]:
+  luma = jnp.tensordot(images, jnp.asarray(_LUMA), axes=1)
+  mean = jnp.mean(luma, axis=(1, 2), keepdims=True)
+  deviation = jnp.std(luma, axis=(1, 2), keepdims=True)
+  return [
+    luma,
+    images[..., 0] - luma,
+    images[..., 1] - images[..., 2],
+    _sobel(luma),
+    _local_deviation(luma),
+    jnp.broadcast_to(mean, luma.shape),
+    jnp.broadcast_to(deviation, luma.shape),
+  ]
+
+
+def _sobel(luma: Array) -> Array:
+  """Length of the gradient, a unit step of 1 counting 4."""
+  height, width = luma.shape[1:]
+  wide = jnp.pad(luma, ((0, 0), (1, 1), (1, 1)), 'edge')
+
+  def moved(row: int, column: int) -> Array:
+    return wide[:, row : row + height, column : column + width]
+
+  across = [moved(row, 2) - moved(row, 0) for row in range(3)]
+  along = [moved(2, column) - moved(0, column) for column in range(3)]
+  x = across[0] + 2 * across[1] + across[2]
+  y = along[0] + 2 * along[1] + along[2]
+  return jnp.sqrt(x * x + y * y)
+
+
+def _local_deviation(luma: Array) -> Array:
+  """Standard deviation in a window around each pixel."""
+  # About the image's mean: else squares of bright areas cancel badly.
+  centred = luma - jnp.mean(luma, axis=(1, 2), keepdims=True)
+  mean, square = _box_mean(centred), _box_mean(centred * centred)
+  return jnp.sqrt(jnp.maximum(square - mean * mean, 0.0))
+
+
+def _box_mean(values: Array) -> Array:
+  """Mean over the window, rows and columns one after the other."""
+  half = _WINDOW // 2
+  for axis in (1, 2):
+    size = values.shape[axis]
+    margin = [(0, 0)] * 3
+    margin[axis] = (half, half)
+    wide = jnp.pad(values, margin, 'edge')
+    parts = (
+      jax.lax.slice_in_dim(wide, k, k + size, axis=axis) for k in range(_WINDOW)
+    )
+    values = sum(parts, start=jnp.zeros_like(values)) / _WINDOW
+  return values
+
+
+def _place(shape: tuple[int, ...]) -> list[Array]:
+  height, width = shape[1:]
+  rows = (jnp.arange(height, dtype=jnp.float32) + 0.5) / height
+  columns = (jnp.arange(width, dtype=jnp.float32) + 0.5) / width
+  return [
+    jnp.broadcast_to(rows[:, None], shape),
+    jnp.broadcast_to(jnp.abs(columns - 0.5), shape),
+  ]
+
+
+def _disagreement(probs: Array, flipped: Array, is_first: Array) -> list[Array]:
+  """Of the softmax and that of the mirrored image."""
+  middle = (probs + flipped) / 2
+
+  def divergence(part: Array) -> Array:
+    ratio = jnp.log(jnp.maximum(part, 1e-30) / jnp.maximum(middle, 1e-30))
+    return jnp.sum(part * ratio, axis=-1)
+
+  less = jnp.sum(jnp.where(is_first, probs - flipped, 0.0), axis=-1)
+  return [(divergence(probs) + divergence(flipped)) / 2, less]

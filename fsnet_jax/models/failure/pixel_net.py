@@ -1,0 +1,128 @@
+"""The per-pixel failure network: a correction to MSP from maps of one pixel."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+from fsnet_jax.models.failure.pixel_maps import PixelMaps
+
+# Share of the newest batch in the running statistics, at the least.
+_NEWEST = 0.01
+# Added to variances: a class that is never predicted has none.
+_EPSILON = 1e-4
+
+
+class RunningStandardization(nn.Module):
+  """Subtracts means and divides by deviations, both over all batches so far.
+
+  Training and evaluation alike use the running statistics, so that a map
+  that is the same all over an image means the same in both.
+  """
+
+  @nn.compact
+  def __call__(
+    self, values: Float[Array, '*b k'], valid: Float[Array, '*b'], train: bool
+  ) -> Float[Array, '*b k']:
+    """Standardises values.
+
+    Args:
+      values: any finite numbers.
+      valid: 1 where a value counts for the statistics, 0 where not.
+      train: whether the statistics learn from this batch.
+    """
+    size = (values.shape[-1],)
+    count = self.variable('batch_stats', 'count', jnp.zeros, ())
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, size)
+    square = self.variable('batch_stats', 'square', jnp.ones, size)
+    if train and not self.is_initializing():
+      # The first batches are averaged; a batch without pixels changes nothing.
+      share = jnp.maximum(1 / (count.value + 1), _NEWEST)
+      pixels = jnp.sum(valid)
+      share = jnp.where(pixels > 0, share, 0.0)
+      weights = (valid / jnp.maximum(pixels, 1.0)).reshape(-1)
+      flat = values.reshape(-1, *size)
+      mean.value += share * (weights @ flat - mean.value)
+      square.value += share * (weights @ (flat * flat) - square.value)
+      count.value += jnp.where(pixels > 0, 1.0, 0.0)
+    variance = jnp.maximum(square.value - mean.value**2, 0.0)
+    return (values - mean.value) * jax.lax.rsqrt(variance + _EPSILON)
+
+
+class PixelFailureNet(nn.Module):
+  """Three dense layers over the maps of a pixel.
+
+  Begins as MSP: the last layer is zero. Not in the paper.
+
+  Attributes:
+    num_classes: of S.
+    hidden: units of the inner layers.
+    dropout_rate: after each of them.
+  """
+
+  num_classes: int
+  hidden: tuple[int, ...] = (64, 64)
+  dropout_rate: float = 0.1
+
+  @nn.compact
+  def __call__(
+    self,
+    maps: PixelMaps,
+    valid: Float[Array, '*b'] | None = None,
+    train: bool = False,
+  ) -> Float[Array, '*b']:
+    """Corrections to `maps.miss_logit`, before `centred`.
+
+    Args:
+      maps: of any pixels.
+      valid: 1 on pixels that the statistics learn from; None: all.
+      train: whether they do, and dropout is on (stream 'dropout').
+    """
+    if valid is None:
+      valid = jnp.ones(maps.first.shape)
+    x = jnp.concatenate(
+      [
+        maps.scalars,
+        jax.nn.one_hot(maps.first, self.num_classes),
+        jax.nn.one_hot(maps.second, self.num_classes),
+      ],
+      axis=-1,
+    )
+    x = RunningStandardization(name='standardization')(x, valid, train)
+    for number, units in enumerate(self.hidden):
+      x = nn.relu(nn.Dense(units, name=f'hidden{number}')(x))
+      x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+    zero = nn.initializers.zeros
+    return nn.Dense(1, kernel_init=zero, name='correction')(x)[..., 0]
+
+
+def centred(
+  corrections: Float[Array, 'b *n'],
+  first: Integer[Array, 'b *n'],
+  valid: Float[Array, 'b *n'],
+  num_classes: int,
+  share: float,
+) -> Float[Array, 'b *n']:
+  """Subtracts a share of what an image's pixels of one class have in common.
+
+  Where corrections are wrong abroad they are wrong between classes and right
+  within them: "all vegetation of this image is doubtful".
+
+  Args:
+    corrections: of each pixel.
+    first: predicted classes.
+    valid: 1 on pixels that count for the means.
+    num_classes: of S.
+    share: 0 leaves all as it is, 1 takes the whole mean away.
+  """
+  images = corrections.shape[0]
+  rows = jnp.arange(images).reshape(images, *[1] * (corrections.ndim - 1))
+  segment = rows * num_classes + first
+
+  def total(values: Array) -> Array:
+    return jax.ops.segment_sum(
+      values.reshape(-1), segment.reshape(-1), images * num_classes
+    )
+
+  means = total(corrections * valid) / jnp.maximum(total(valid), 1.0)
+  return corrections - share * means[segment]
