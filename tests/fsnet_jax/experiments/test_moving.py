@@ -43,7 +43,7 @@ def shrunk(config, cache):
   for name in common.get_config():
     if name != 'task':
       config[name] = small[name]
-  config.phase1_steps, config.phase2_steps = 2, 1
+  config.phase1_steps, config.phase2_steps, config.phase3_steps = 2, 1, 0
   config.data.num_test = 2
   config.compilation_cache_dir = str(COMPILED)
   config.eval.datasets = ('streets/day',)
