@@ -38,7 +38,7 @@ def _efficientnet(config: ml_collections.ConfigDict) -> None:
 
 
 def _streets(config: ml_collections.ConfigDict) -> None:
-  """Five minutes on two CPU cores, with S at full width."""
+  """Minutes on two CPU cores, with S at full width."""
   config.failure.width = 0.125
   config.phase1_steps = 300
   config.phase2_steps = 100

@@ -18,6 +18,7 @@ _PROTOCOLS = ('streets', 'camvid', 'cityscapes')
 SHIPPED = {
   'fsnet_fcn8': _PROTOCOLS,
   'fsnet_deeplabv2': _PROTOCOLS,
+  'fsnet_efficientnet': _PROTOCOLS,
   'compare_fcn8': (*_PROTOCOLS, 'camvid_full'),
   'compare_deeplabv2': (*_PROTOCOLS, 'camvid_full'),
   'ablation': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
