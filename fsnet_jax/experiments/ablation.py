@@ -22,6 +22,7 @@ from fsnet_jax.config import kinds, run_paths
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.experiments import grid, stored_results
+from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.pages.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
@@ -39,10 +40,13 @@ class Variant(NamedTuple):
     fields: dotted config fields that differ from the base config.
     shares_phase1: whether phase 1 is that of its data fraction; the variant
       without a phase 1 has none to share.
+    phase3: whether the networks of phase 3 are trained too; the paper's rows
+      are of the joint phase's F.
   """
 
   fields: Mapping[str, Any]
   shares_phase1: bool = True
+  phase3: bool = False
 
 
 def _form(decoder: str, msp_residual: bool, **loss: Any) -> Variant:
@@ -50,6 +54,13 @@ def _form(decoder: str, msp_residual: bool, **loss: Any) -> Variant:
     {'failure.decoder': decoder, 'failure.msp_residual': msp_residual}
     | {f'loss.{name}': value for name, value in loss.items()}
   )
+
+
+def _robust(**fields: Any) -> Variant:
+  """The mean of corrections, less one of its parts or with another mix."""
+  base = {'failure.preset': 'robust', 'failure.msp_residual': True}
+  changes = {name.replace('__', '.'): value for name, value in fields.items()}
+  return Variant(base | changes, phase3=True)
 
 
 def _without(name: str) -> Variant:
@@ -74,6 +85,17 @@ VARIANTS: Mapping[str, Variant] = {
   # The weight beta of errors in L2 (equation 4): one-sided, and none at all.
   'skips_residual_pos_weight': _form('skips', True, form='pos_weight'),
   'skips_residual_unweighted': _form('skips', True, beta_range=(0.5, 0.5)),
+  # What each part of phase 3 is worth.
+  'robust': _robust(),
+  'robust_no_joint': _robust(phase2_steps=0),
+  'light': _robust(failure__preset='light'),
+  'light_no_flip': _robust(failure__preset='light', fit__pixel__flip=False),
+  'light_no_centering': _robust(
+    failure__preset='light', fit__pixel__centering=0.0
+  ),
+  'robust_clean': _robust(failure__mix='clean'),
+  'robust_near': _robust(failure__mix='near'),
+  'robust_far': _robust(failure__mix='far'),
 }
 
 
@@ -89,12 +111,22 @@ def variant_config(config: Any, name: str, seed: int) -> ConfigDict:
   if not VARIANTS[name].shares_phase1:
     changes['phase2_steps'] = config.phase1_steps + config.phase2_steps
     changes['phase1_steps'] = 0
+  if not VARIANTS[name].phase3:
+    changes['phase3_steps'] = 0
   return grid.derived(config, changes)
 
 
 def phase1_config(cell: Any, config: Any) -> ConfigDict:
   """The run of phase 1 alone that a cell goes on from."""
-  return grid.derived(cell, {'failure': config.failure, 'phase2_steps': 0})
+  return grid.derived(
+    cell,
+    {
+      'failure': config.failure,
+      'fit': config.fit,
+      'phase2_steps': 0,
+      'phase3_steps': 0,
+    },
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,6 +178,7 @@ def _train_cell(cell: VariantCell, workdir: Path) -> dict[str, Any]:
   origin = {'config_name': f'ablation {cell.title}', 'command': ''}
   with open_workdir(folder, cell.config):
     Trainer(cell.config, folder).run()
+    phase3.run(cell.config, folder)
     return evaluate(cell.config, folder, origin)
 
 

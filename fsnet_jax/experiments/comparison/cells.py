@@ -1,7 +1,8 @@
 """What a comparison trains: a few runs for each seed, each in its folder.
 
   seed<n>/phase1          S alone, shared by all that follows
-  seed<n>/fsnet           FSNet's joint phase, which goes on from there
+  seed<n>/fsnet           FSNet's joint phase, which goes on from there, and
+                          its phase 3
   seed<n>/failure_data    predictions of the k-fold networks, if one needs them
   seed<n>/fitted/<name>   a detector that learns, over the S of `fsnet`, frozen
   ablation/seed<n>/<name> a variant of FSNet (Table IV), from that phase 1 too
@@ -30,6 +31,7 @@ from fsnet_jax.detectors import (
 )
 from fsnet_jax.experiments import grid
 from fsnet_jax.learned_detectors import cost
+from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.checkpointing import newest_is_damaged
@@ -105,6 +107,7 @@ def alone_config(config: Any, seed: int) -> ConfigDict:
   changes = {
     'init.phase1': config.init.phase1,
     'phase2_steps': 0,
+    'phase3_steps': 0,
     'eval.detectors': ('msp',),
     'eval.fitted': config.eval.fitted,
   }
@@ -230,6 +233,7 @@ def make(cell: Training, folder: Path) -> Cost:
     with cost.running(folder) as watch:
       Trainer(cell.config, folder).run()
     total = Cost(cell.trainings_of_s, watch.seconds, cell.images)
+    total += phase3.run(cell.config, folder)
     total.write(folder)
   return total
 
@@ -244,8 +248,8 @@ def costs(config: Any, seed: int, workdir: Path) -> dict[str, Cost]:
 
   Returns:
     `segmentation`: S itself, which all methods need; `fsnet`: the joint
-    phase; and each detector that learns, with the failure data set as if it
-    had been the only one to need it.
+    phase and phase 3; and each detector that learns, with the failure data
+    set as if it had been the only one to need it.
   """
   home = workdir / seed_folder(seed)
   places = {'segmentation': home / PHASE1, 'fsnet': home / FSNET}
