@@ -37,6 +37,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import class_table
 from configs import compare_deeplabv2, compare_fcn8
@@ -98,7 +99,7 @@ def config_of(settings: argparse.Namespace) -> Any:
   return config
 
 
-def random_fits(config: Any) -> dict[str, learned_detectors.Loaded]:
+def random_fits(config: ConfigDict) -> dict[str, learned_detectors.Loaded]:
   """Every detector that is fitted over S, as its training would begin.
 
   What `load` reads from a checkpoint stays as it initialises it.

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 from absl import logging
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
@@ -42,7 +43,7 @@ def use_compilation_cache(folder: str) -> None:
   compilation_cache.replace_damaged_entries(path)
 
 
-def _check_detectors(config: Any, model: FSNet) -> None:
+def _check_detectors(config: ConfigDict, model: FSNet) -> None:
   """Raises UserError for a detector that the networks cannot serve."""
   for name, detector in resolve(config.eval.detectors).items():
     if detector.uses_temperature and not config.data.validation_split:
@@ -64,7 +65,7 @@ def _check_detectors(config: Any, model: FSNet) -> None:
       learned_detectors.check_fit(learned, config.eval.fitted.get(learned, ''))
 
 
-def _fits(config: Any, name: str, learned: str) -> bool:
+def _fits(config: ConfigDict, name: str, learned: str) -> bool:
   """Whether the command itself fits what a detector learns."""
   if config.task != 'compare':
     return False
@@ -79,7 +80,7 @@ def _fits(config: Any, name: str, learned: str) -> bool:
   return False
 
 
-def _check(config: Any, mode: str) -> None:
+def _check(config: ConfigDict, mode: str) -> None:
   """Everything that can be wrong, before anything is compiled.
 
   What only training needs, its images and initial weights among them, need
@@ -106,7 +107,7 @@ def _check(config: Any, mode: str) -> None:
 
 
 def _run_fsnet(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains and reports, or evaluates into a folder of its own."""
   from fsnet_jax.evaluation.evaluate import evaluate
@@ -126,7 +127,7 @@ def _run_fsnet(
 
 
 def _run_ablation(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains the variants that are missing, and shows all in one table."""
   from fsnet_jax.experiments import ablation
@@ -137,7 +138,7 @@ def _run_ablation(
 
 
 def _run_comparison(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains the seeds that are missing, and shows all detectors."""
   from fsnet_jax.experiments import comparison
@@ -148,7 +149,7 @@ def _run_comparison(
 
 
 def _run_fit(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains a detector over a frozen S."""
   del origin
@@ -167,7 +168,7 @@ def _run_fit(
     learned_detectors.fit(name, config, workdir)
 
 
-def _opened(workdir: Path, config: Any, mode: str) -> Any:
+def _opened(workdir: Path, config: ConfigDict, mode: str) -> Any:
   """The folder, claimed as the mode needs it."""
   if mode == 'train':
     return open_workdir(workdir, config)
@@ -183,7 +184,7 @@ _TASKS = {
 
 
 def run(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Runs one mode.
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from absl import logging
+from ml_collections import ConfigDict
 
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
@@ -22,7 +22,7 @@ from segxal_jax.config.fields import FIELDS
 from segxal_jax.learners import networks
 
 
-def _check(config: Any, mode: str) -> None:
+def _check(config: ConfigDict, mode: str) -> None:
   """Everything that can be wrong, before anything is compiled.
 
   A report is of what the cycles measured; only that of a single run shows
@@ -46,7 +46,7 @@ def _check(config: Any, mode: str) -> None:
 
 
 def run(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Runs one mode.
 

@@ -238,3 +238,36 @@ def test_functions_and_files_stay_small():
         if lines > 60:
           long.append(f'{path}:{node.lineno}: {node.name}: {lines} lines')
   assert long == []
+
+
+# Who reads configs: what is below gets typed options, networks and data.
+READERS_OF_CONFIGS = (
+  'fsnet_jax/config',
+  'fsnet_jax/builders',
+  'fsnet_jax/experiments',
+  'fsnet_jax/cli',
+  'segxal_jax/config',
+  'segxal_jax/experiments',
+  'segxal_jax/cli',
+)
+
+
+def _parameters(path: Path) -> dict[str, list[str]]:
+  """The annotations of the parameters of a file's functions, by name."""
+  found = {}
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.FunctionDef):
+      for one in ast.walk(node.args):
+        if isinstance(one, ast.arg):
+          text = ast.unparse(one.annotation) if one.annotation else ''
+          found.setdefault(one.arg, []).append(text)
+  return found
+
+
+def test_every_config_has_a_type():
+  untyped = [
+    str(path.relative_to(ROOT))
+    for path in [*FILES, *(ROOT / 'benchmarks').rglob('*.py')]
+    if {'Any', ''}.intersection(_parameters(path).get('config', ()))
+  ]
+  assert untyped == []

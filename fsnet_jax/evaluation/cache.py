@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.paths import expanded
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources
@@ -29,7 +31,7 @@ _FIELDS = (
 _VALIDATION = 'validation'
 
 
-def folders(config: Any) -> dict[str, str]:
+def folders(config: ConfigDict | Mapping[str, Any]) -> dict[str, str]:
   """Where the images that decide an evaluation are.
 
   Args:
@@ -49,7 +51,7 @@ def folders(config: Any) -> dict[str, str]:
   }
 
 
-def data_versions(config: Any) -> dict[str, Any]:
+def data_versions(config: ConfigDict) -> dict[str, Any]:
   """Which images an evaluation is of, whatever their folder is called.
 
   Args:
@@ -68,7 +70,9 @@ def data_versions(config: Any) -> dict[str, Any]:
   return versions_of(config, sources)
 
 
-def versions_of(config: Any, sources: Mapping[str, Source]) -> dict[str, Any]:
+def versions_of(
+  config: ConfigDict, sources: Mapping[str, Source]
+) -> dict[str, Any]:
   """As `data_versions`, of data sets that are open.
 
   Args:
@@ -84,7 +88,7 @@ def versions_of(config: Any, sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def describe(
-  config: Any, workdir: Path, data: Mapping[str, Any] | None
+  config: ConfigDict, workdir: Path, data: Mapping[str, Any] | None
 ) -> dict[str, Any]:
   """All that the metrics of an evaluation depend on, for `metrics.json`.
 
@@ -129,7 +133,7 @@ def describe(
   return json.loads(json.dumps(description))
 
 
-def _chosen(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
   names = [*config.eval.datasets]
   if use_temperature(config.eval.detectors):
     names.append(_VALIDATION)
@@ -152,7 +156,7 @@ def same(stored: Any, wanted: Mapping[str, Any]) -> bool:
 
 
 def read(
-  workdir: Path, config: Any, data: Mapping[str, Any] | None = None
+  workdir: Path, config: ConfigDict, data: Mapping[str, Any] | None = None
 ) -> dict[str, Any] | None:
   """The metrics of a run that was evaluated in the way of its config.
 

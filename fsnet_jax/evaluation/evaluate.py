@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.console import say, show
 from common_lib.errors import UserError
@@ -30,7 +31,9 @@ from fsnet_jax.runtime.writers import create_writer
 from fsnet_jax.training.trainer import new_state
 
 
-def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
+def _choose_step(
+  config: ConfigDict, checkpoints: Checkpoints, workdir: Path
+) -> int:
   step = checkpoints.latest_step()
   if step is None:
     raise UserError(
@@ -42,7 +45,7 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
-def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
+def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
   """The step that is evaluated, the `TrainState` of then, an `Evaluator`."""
   mesh = mesh_lib.make_mesh()
   model = networks.model(config)
@@ -57,7 +60,7 @@ def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
   return step, state, evaluator
 
 
-def _note_shared_images(config: Any) -> None:
+def _note_shared_images(config: ConfigDict) -> None:
   """Says so if what validation images decided is judged on the same ones."""
   needed = use_temperature(config.eval.detectors)
   chosen = config.eval.checkpoint == 'best' or config.switch == 'plateau'
@@ -82,7 +85,7 @@ def _note_shared_images(config: Any) -> None:
 
 
 def evaluate(
-  config: Any,
+  config: ConfigDict,
   workdir: Path,
   origin: Mapping[str, str],
   observers: Mapping[str, Observer] | None = None,
@@ -139,7 +142,7 @@ def evaluate(
 
 
 def _metrics(
-  config: Any,
+  config: ConfigDict,
   about: Mapping[str, Any],
   description: Mapping[str, Any],
   results: Mapping[str, DatasetResult],

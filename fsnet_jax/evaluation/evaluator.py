@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from common_lib import class_table
 from common_lib.console import say
@@ -105,7 +106,9 @@ def _examples(
 class Evaluator:
   """Evaluates one train state on any number of data sets."""
 
-  def __init__(self, config: Any, model: FSNet, mesh: Mesh, workdir: Path):
+  def __init__(
+    self, config: ConfigDict, model: FSNet, mesh: Mesh, workdir: Path
+  ):
     self._config = config
     self._mesh = mesh
     self._workdir = workdir
@@ -254,7 +257,7 @@ class Evaluator:
 
 
 def _load_fitted(
-  config: Any, detectors: Mapping[str, FailureDetector]
+  config: ConfigDict, detectors: Mapping[str, FailureDetector]
 ) -> dict[str, fitted.Loaded]:
   """The fits that these detectors look at, by key of `FITTED`."""
   names = {fitted_name(one) for one in detectors.values()} - {''}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from fsnet_jax.detectors import FailureDetector, failure_part, resolve
 from fsnet_jax.learned_detectors.base import Loaded
@@ -13,7 +14,7 @@ from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
 from fsnet_jax.steps.eval_step import FailureMean
 
 
-def usable_detectors(config: Any) -> dict[str, FailureDetector]:
+def usable_detectors(config: ConfigDict) -> dict[str, FailureDetector]:
   """The detectors asked for, less those of what was never trained."""
   has_f = bool(phase3.weights_of(config))
   parts = _trained(config)
@@ -28,13 +29,13 @@ def usable_detectors(config: Any) -> dict[str, FailureDetector]:
   return {name: one for name, one in found.items() if usable(one)}
 
 
-def _trained(config: Any) -> set[str]:
+def _trained(config: ConfigDict) -> set[str]:
   joint = {'joint'} if config.phase2_steps else set()
   return {*phase3.parts_of(config), *joint}
 
 
 def parts_used(
-  config: Any, detectors: Mapping[str, FailureDetector]
+  config: ConfigDict, detectors: Mapping[str, FailureDetector]
 ) -> tuple[str, ...]:
   """The networks of phase 3 that an evaluation looks at.
 
@@ -52,7 +53,7 @@ def parts_used(
 
 
 def load(
-  config: Any, workdir: Path, detectors: Mapping[str, FailureDetector]
+  config: ConfigDict, workdir: Path, detectors: Mapping[str, FailureDetector]
 ) -> dict[str, Loaded]:
   """These networks.
 
@@ -69,7 +70,7 @@ def load(
   return phase3.load(workdir, used)
 
 
-def mean_of(config: Any, parts: Mapping[str, Loaded]) -> FailureMean:
+def mean_of(config: ConfigDict, parts: Mapping[str, Loaded]) -> FailureMean:
   """F as the evaluation step takes it.
 
   Args:
@@ -86,7 +87,7 @@ def mean_of(config: Any, parts: Mapping[str, Loaded]) -> FailureMean:
   )
 
 
-def _offset(config: Any) -> Callable[[Mapping[str, Any]], Array]:
+def _offset(config: ConfigDict) -> Callable[[Mapping[str, Any]], Array]:
   """Of `FailureMean.joint_offset`; both forms of L2 have the same."""
 
   def offset(variables: Mapping[str, Any]) -> Array:

@@ -99,7 +99,7 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def variant_config(config: Any, name: str, seed: int) -> ConfigDict:
+def variant_config(config: ConfigDict, name: str, seed: int) -> ConfigDict:
   """The config of one cell, without its shared phase 1.
 
   Args:
@@ -116,7 +116,7 @@ def variant_config(config: Any, name: str, seed: int) -> ConfigDict:
   return grid.derived(config, changes)
 
 
-def phase1_config(cell: Any, config: Any) -> ConfigDict:
+def phase1_config(cell: Any, config: ConfigDict) -> ConfigDict:
   """The run of phase 1 alone that a cell goes on from."""
   return grid.derived(
     cell,
@@ -142,7 +142,7 @@ class VariantCell(grid.Cell):
 
 
 def _cell(
-  config: Any, name: str, seed: int, lent: PurePosixPath | None
+  config: ConfigDict, name: str, seed: int, lent: PurePosixPath | None
 ) -> VariantCell:
   """One cell; `lent` as the entries of `cells` have it."""
   own = variant_config(config, name, seed)
@@ -198,7 +198,7 @@ def check_variants(variants: Sequence[str], field: str) -> None:
       )
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Raises UserError for a variant that does not exist or cannot be made."""
   check_variants(config.ablation.variants, 'config.ablation')
   if not config.ablation.variants or not config.ablation.seeds:
@@ -220,7 +220,7 @@ def check(config: Any) -> None:
 
 
 def cells(
-  config: Any,
+  config: ConfigDict,
   variants: Sequence[str],
   seeds: Sequence[int],
   workdir: Path,
@@ -271,7 +271,7 @@ def cells(
     yield grid.by_title(finished)
 
 
-def _can_be_shown(metrics: Any, config: Any) -> bool:
+def _can_be_shown(metrics: Any, config: ConfigDict) -> bool:
   """Whether stored metrics have all that the table shows."""
   try:
     stored_results.check_metrics(metrics, config.eval.datasets)
@@ -282,7 +282,9 @@ def _can_be_shown(metrics: Any, config: Any) -> bool:
   return True
 
 
-def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
+def run(
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
+):
   """Trains and evaluates every cell that is not finished; prints the table.
 
   Args:

@@ -68,7 +68,7 @@ def _found(name: str) -> FittedDetector:
   return FITTED[name] if name in FITTED else phase3.PARTS[name]
 
 
-def check(name: str, config: Any) -> None:
+def check(name: str, config: ConfigDict) -> None:
   """Finds every mistake that `fit` would find, before anything is compiled.
 
   Args:
@@ -85,7 +85,7 @@ def check(name: str, config: Any) -> None:
   check_data(name, config)
 
 
-def check_options(name: str, config: Any) -> None:
+def check_options(name: str, config: ConfigDict) -> None:
   """The part of `check` that needs neither S nor data.
 
   Args:
@@ -111,7 +111,7 @@ def check_options(name: str, config: Any) -> None:
   _found(name).check(config)
 
 
-def check_data(name: str, config: Any) -> None:
+def check_data(name: str, config: ConfigDict) -> None:
   """Are there images enough for every batch, and for every fold?
 
   Args:
@@ -144,7 +144,7 @@ def check_data(name: str, config: Any) -> None:
       )
 
 
-def fit(name: str, config: Any, workdir: Path) -> Cost:
+def fit(name: str, config: ConfigDict, workdir: Path) -> Cost:
   """Trains a detector over the frozen S, or goes on with it.
 
   Does nothing where it is finished, unless it is damaged. The caller claims

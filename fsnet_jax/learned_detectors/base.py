@@ -52,7 +52,7 @@ class Setting:
       the image (`folds`), or None: S's own are used.
   """
 
-  config: Any
+  config: ConfigDict
   network: SegmentationNetwork
   variables: Variables
   failure_data: Path | None = None
@@ -91,7 +91,7 @@ class FittedDetector(Protocol):
   name: str
   needs_predictions: bool
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Raises UserError for a mistake in the config."""
     ...
 
@@ -103,7 +103,7 @@ class FittedDetector(Protocol):
     """
     ...
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads what `train` left.
 
     Args:
@@ -140,19 +140,19 @@ def logits_of(
   return jax.lax.stop_gradient(network.apply(variables, images).logits)
 
 
-def failure_encoder_alone(config: Any, **failure: Any) -> ConfigDict:
+def failure_encoder_alone(config: ConfigDict, **failure: Any) -> ConfigDict:
   """The config without what S begins with, for `weights.initial.load`.
 
   Args:
     config: the run's.
     **failure: fields of `config.failure` that differ.
   """
-  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other = copy.deepcopy(config).unlock()
   other.init.backbone = other.init.segmentation = ''
   other.failure.update(failure)
   return other.lock()
 
 
-def width_of(config: Any) -> float:
+def width_of(config: ConfigDict) -> float:
   """Multiplier of the channels of the detectors' networks."""
   return config.fit.width or config.failure.width or config.width

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from fsnet_jax.learned_detectors import losses
 from fsnet_jax.learned_detectors.base import (
@@ -27,7 +28,7 @@ from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 Pictures = Callable[[Any, Array, Array], tuple[Array, ...]]
 
 
-def network_of(config: Any) -> nn.Module:
+def network_of(config: ConfigDict) -> nn.Module:
   """The network at the config's width and precision."""
   return ComparisonNet(
     width=width_of(config),
@@ -36,7 +37,7 @@ def network_of(config: Any) -> nn.Module:
   )
 
 
-def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
+def initial_variables(config: ConfigDict, num_pictures: int) -> tuple[Any, Any]:
   """Parameters and batch statistics before the first step.
 
   Args:
@@ -61,7 +62,7 @@ def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
 
 
 def make_step(
-  config: Any,
+  config: ConfigDict,
   s: SegmentationNetwork,
   pictures: Pictures,
   optimizer: optax.GradientTransformation,

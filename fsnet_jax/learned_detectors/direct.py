@@ -5,6 +5,7 @@ from typing import Any
 
 import optax
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
@@ -24,7 +25,7 @@ class Direct:
   name = 'direct'
   needs_predictions = True
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Nothing beyond numbers, which `config.validation` checks."""
 
   def train(self, setting: Setting, folder: Path) -> Cost:
@@ -52,7 +53,7 @@ class Direct:
     )
     return Cost(images=options.steps * options.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the network; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 

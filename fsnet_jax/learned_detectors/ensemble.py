@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax.builders import networks
@@ -29,7 +30,7 @@ class Ensemble:
   name = 'ensemble'
   needs_predictions = False
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Raises UserError for an ensemble of the frozen S alone."""
     members = config.fit.ensemble.members
     if members < 2:
@@ -55,7 +56,7 @@ class Ensemble:
       images += frozen_segmentation.last_step(home) * mine.batch_size
     return Cost(config.fit.ensemble.members - 1, images=images)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the other members; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import frozen_segmentation
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -53,7 +54,9 @@ class Job:
   predictions: bool = True
 
 
-def new_state(config: Any, params: Any, stats: Any, optimizer: Any) -> FitState:
+def new_state(
+  config: ConfigDict, params: Any, stats: Any, optimizer: Any
+) -> FitState:
   """The state before the first step."""
   return FitState(
     step=jnp.zeros((), jnp.int32),

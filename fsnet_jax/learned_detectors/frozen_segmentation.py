@@ -20,7 +20,7 @@ from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Raises UserError unless `config.init.phase1` names a fitting run."""
   if not config.init.phase1:
     raise UserError(
@@ -46,7 +46,7 @@ def _check_finished(folder: Path) -> None:
     )
 
 
-def load(config: Any) -> tuple[SegmentationNetwork, dict[str, Any]]:
+def load(config: ConfigDict) -> tuple[SegmentationNetwork, dict[str, Any]]:
   """S as it ended in the run that `config.init.phase1` names.
 
   Args:
@@ -122,7 +122,7 @@ def fingerprint(variables: Any) -> str:
   return digest.hexdigest()[:16]
 
 
-def like_s(config: Any, **changes: Any) -> ConfigDict:
+def like_s(config: ConfigDict, **changes: Any) -> ConfigDict:
   """The config of another S, trained as the frozen one was.
 
   Args:
@@ -133,7 +133,7 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
     A config of phase 1 alone; it begins with what the frozen S began with.
     Where that went on in phase 2, it has as many steps in all.
   """
-  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other = copy.deepcopy(config).unlock()
   folder, seen = config.init.phase1, set()
   while folder and folder not in seen:
     seen.add(folder)
@@ -156,9 +156,9 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
   return other.lock()
 
 
-def _pointing(config: Any) -> ConfigDict:
+def _pointing(config: ConfigDict) -> ConfigDict:
   """The config whose S begins as it ended in the run of `init.phase1`."""
-  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other = copy.deepcopy(config).unlock()
   other.init.segmentation = config.init.phase1
   other.init.phase1 = other.init.backbone = other.init.failure_encoder = ''
   return other.lock()

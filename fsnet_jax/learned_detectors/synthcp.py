@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax.detectors.base import ForwardPass
@@ -46,7 +47,7 @@ class SynthCp:
   name = 'synthcp'
   needs_predictions = True
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Raises UserError for a size or a file that it cannot use."""
     size = tuple(config.image_size)
     if min(size) < _SMALLEST or not spade.doublings(size):
@@ -91,7 +92,7 @@ class SynthCp:
     images = options.gan_steps * options.gan_batch_size
     return Cost(images=images + options.steps * options.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads generator and comparison; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 

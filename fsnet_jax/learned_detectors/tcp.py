@@ -46,7 +46,7 @@ class Tcp:
   name = 'tcp'
   needs_predictions = True
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Raises UserError for an option that does not exist."""
     options = config.fit.tcp
     for field, choices in (
@@ -67,7 +67,7 @@ class Tcp:
       )
 
   def initial(
-    self, config: Any, network: SegmentationNetwork, s: Variables
+    self, config: ConfigDict, network: SegmentationNetwork, s: Variables
   ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters and statistics before the first step.
 
@@ -103,7 +103,7 @@ class Tcp:
     )
     return Cost(images=options.steps * options.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the head, and its own copy of S; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 
@@ -129,7 +129,7 @@ class TcpAsSynthCp(Tcp):
   name = 'tcp_synthcp'
   section = 'tcp'
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Raises UserError for an option or a network that does not exist."""
     if config.segmentation.name not in _OF_SYNTHCP:
       raise UserError(
@@ -144,20 +144,20 @@ class TcpAsSynthCp(Tcp):
     config = _fed_as_synthcp(setting.config)
     return super().train(dataclasses.replace(setting, config=config), folder)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the head, and its own copy of S; see `FittedDetector`."""
     return super().load(_fed_as_synthcp(config), folder)
 
 
-def _fed_as_synthcp(config: Any) -> ConfigDict:
-  other = copy.deepcopy(ConfigDict(config))
+def _fed_as_synthcp(config: ConfigDict) -> ConfigDict:
+  other = copy.deepcopy(config)
   other.fit.tcp.input = 'synthcp'
   other.fit.tcp.alignment = 'stretched'
   return other
 
 
 def make_confidence(
-  config: Any, network: SegmentationNetwork
+  config: ConfigDict, network: SegmentationNetwork
 ) -> Callable[..., Any]:
   """The head on the backbone that the config gives it.
 
@@ -202,7 +202,7 @@ def make_confidence(
 
 
 def make_step(
-  config: Any,
+  config: ConfigDict,
   network: SegmentationNetwork,
   optimizer: optax.GradientTransformation,
 ) -> Callable[[FitState, Any, Any], tuple[FitState, dict[str, Array]]]:
@@ -237,7 +237,7 @@ def make_step(
 
 
 def _head(
-  config: Any, network: SegmentationNetwork
+  config: ConfigDict, network: SegmentationNetwork
 ) -> confidnet.ConfidenceHead:
   return confidnet.head_for(
     network,
@@ -247,13 +247,15 @@ def _head(
   )
 
 
-def _fresh(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
+def _fresh(config: ConfigDict, network: SegmentationNetwork) -> dict[str, Any]:
   """Any variables of S, for their shapes."""
   images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
   return host_init(network, 0, images)
 
 
-def _initial_head(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
+def _initial_head(
+  config: ConfigDict, network: SegmentationNetwork
+) -> dict[str, Any]:
   """Parameters of a new head."""
   images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from common_lib.console import say
 from fsnet_jax.builders import data_sources, networks, optimization
@@ -73,14 +74,14 @@ def _describe(state: TrainState) -> str:
   )
 
 
-def _first_phase2_start(config: Any) -> int:
+def _first_phase2_start(config: ConfigDict) -> int:
   """Step of the switch if it is known from the start."""
   if config.switch == 'steps' or config.phase1_steps == 0:
     return config.phase1_steps
   return NOT_YET
 
 
-def new_state(config: Any, model: FSNet, mesh: Mesh) -> TrainState:
+def new_state(config: ConfigDict, model: FSNet, mesh: Mesh) -> TrainState:
   """The state before the first step, on every device."""
   state = create_state(
     model,
@@ -95,7 +96,7 @@ def new_state(config: Any, model: FSNet, mesh: Mesh) -> TrainState:
 class Validator:
   """Losses over the validation split."""
 
-  def __init__(self, config: Any, model: FSNet, mesh: Mesh):
+  def __init__(self, config: ConfigDict, model: FSNet, mesh: Mesh):
     self._config = config
     self._mesh = mesh
     self._source = data_sources.validation_source(config)
@@ -142,7 +143,7 @@ class Trainer(loop.Training[TrainState]):
 
   title = 'training '
 
-  def __init__(self, config: Any, workdir: Path):
+  def __init__(self, config: ConfigDict, workdir: Path):
     config = run_paths.located(config, workdir)
     self._config = config
     self._workdir = workdir

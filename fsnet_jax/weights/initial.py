@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
@@ -36,7 +37,7 @@ _WHOLE = {'fcn8': 'fcn8', 'deeplab_v2': 'deeplabv2'}
 _FIRST = {'fcn8': ('vgg', 'conv1_1'), 'deeplab_v2': ('backbone', 'conv1')}
 
 
-def check(config: Any, model: FSNet) -> None:
+def check(config: ConfigDict, model: FSNet) -> None:
   """Raises UserError for whatever `load` would not do.
 
   Args:
@@ -74,7 +75,7 @@ def check(config: Any, model: FSNet) -> None:
 
 
 def load(
-  config: Any, params: Tree, batch_stats: Tree
+  config: ConfigDict, params: Tree, batch_stats: Tree
 ) -> tuple[Tree, Tree, list[str]]:
   """Replaces initial values by those that `config.init` names.
 
@@ -117,7 +118,7 @@ def load(
   return variables['params'], variables['batch_stats'], notes
 
 
-def _check_names(config: Any) -> None:
+def _check_names(config: ConfigDict) -> None:
   """Is there a converted form for this segmentation network?"""
   name = config.segmentation.name
   if config.init.backbone and name not in BACKBONES:
@@ -133,14 +134,14 @@ def _check_names(config: Any) -> None:
     )
 
 
-def _backbone(config: Any) -> Source:
+def _backbone(config: ConfigDict) -> Source:
   """`init.backbone` as weights for the backbone of S."""
   arch, part = BACKBONES[config.segmentation.name]
   folder, width = Path(config.init.backbone), ('width', config.width)
   return Source('backbone', folder, arch, width, 'segmentation', part)
 
 
-def _sources(config: Any) -> list[Source]:
+def _sources(config: ConfigDict) -> list[Source]:
   """Every folder of converted weights that the config names."""
   init, sources = config.init, []
   name, width = config.segmentation.name, ('width', config.width)
@@ -176,7 +177,7 @@ def _check_kind(source: Source, stored: dict[str, Any]) -> None:
     )
 
 
-def _rescale(variables: Tree, config: Any) -> Tree:
+def _rescale(variables: Tree, config: ConfigDict) -> Tree:
   """Undoes `segmentation.input_scale` in the first kernel of S.
 
   Converted weights are for the mean-free image of 0..255 itself.
@@ -227,7 +228,7 @@ def _abstract(
   }
 
 
-def _check_archive(config: Any) -> None:
+def _check_archive(config: ConfigDict) -> None:
   """`init.backbone` as the HED archive itself."""
   path = config.init.backbone
   if config.segmentation.name != 'fcn8':
@@ -258,7 +259,7 @@ def _run_of(name: str) -> tuple[Path, int] | None:
   return path, max(checkpoint_folders.steps(path), default=-1)
 
 
-def _check_run(config: Any) -> None:
+def _check_run(config: ConfigDict) -> None:
   """Is the earlier run there, and its S this one?"""
   name = config.init.segmentation
   found = _run_of(name)

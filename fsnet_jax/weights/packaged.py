@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.errors import UserError
 from fsnet_jax.weights import convert, folders, readers
 
@@ -26,7 +28,7 @@ _MODULE = PACKAGE.replace('-', '_')
 _FILE = 'models/efficientnet-lite0-57934424.pth'
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Raises UserError unless a config can begin with these weights.
 
   Args:

@@ -1,13 +1,13 @@
 """Does the pool have the posed views that a strategy needs?"""
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from input_pipeline.sources import Source
 from segxal_jax import acquisition
 
 
-def check(config: Any, source: Source) -> None:
+def check(config: ConfigDict, source: Source) -> None:
   """Checks the pool before anything is compiled.
 
   Raises:

@@ -8,6 +8,8 @@ unlabelled images are used, each made from the usual one.
 from collections.abc import Callable
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from segxal_jax.learners.base import Learner, Plain
 from segxal_jax.learners.deal import Deal
 from segxal_jax.learners.mean_teacher import MeanTeacher
@@ -19,7 +21,7 @@ LEARNERS: dict[str, Callable[[Any], Learner]] = {
 __all__ = ['LEARNERS', 'Learner', 'create']
 
 
-def create(config: Any) -> Learner:
+def create(config: ConfigDict) -> Learner:
   """The learner that the config's strategy needs.
 
   Raises:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import optax
+from ml_collections import ConfigDict
 
 from fsnet_jax.builders import optimization
 from fsnet_jax.models.fsnet import FSNet
@@ -68,7 +69,7 @@ class Plain:
   name = 'plain'
   needs_unlabelled = False
 
-  def __init__(self, config: Any):
+  def __init__(self, config: ConfigDict):
     """Takes the config of the run."""
     self._config = config
 

@@ -1,10 +1,10 @@
 """The networks of a training: S alone, or S with FSNet's failure network."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks as network_builders
 from fsnet_jax.models.fsnet import FSNet, Tree
@@ -24,7 +24,7 @@ class SegmentationOnly(FSNet):
     )
 
 
-def model(config: Any) -> FSNet:
+def model(config: ConfigDict) -> FSNet:
   """S, and F if it is trained.
 
   Raises:

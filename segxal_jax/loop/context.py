@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import random_streams
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -47,7 +48,7 @@ class Run:
     stop: whether a stop was requested.
   """
 
-  def __init__(self, config: Any, workdir: Path, stop: StopRequest):
+  def __init__(self, config: ConfigDict, workdir: Path, stop: StopRequest):
     self.config = config
     self.workdir = workdir
     self.stop = stop

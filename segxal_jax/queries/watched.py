@@ -1,6 +1,6 @@
 """The images that the report follows through all cycles."""
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from common_lib import random_streams
 from segxal_jax.pool.ledger import Ledger
@@ -9,7 +9,7 @@ from segxal_jax.pool.ledger import Ledger
 FOLDER = 'watched'
 
 
-def watched(config: Any, ledger: Ledger, pool_images: int) -> list[int]:
+def watched(config: ConfigDict, ledger: Ledger, pool_images: int) -> list[int]:
   """Indices of the images, fixed by the seed.
 
   They are never in the seed set, so the first cycle is not trained on them.

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 
@@ -42,7 +43,7 @@ class GradientOptions:
   dims: int
 
 
-def classifier(config: Any) -> tuple[str, ...]:
+def classifier(config: ConfigDict) -> tuple[str, ...]:
   """Path of the parameters of the layer that makes the class scores.
 
   Raises:

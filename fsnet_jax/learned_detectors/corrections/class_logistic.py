@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
 from fsnet_jax.detectors.base import ForwardPass
@@ -44,10 +45,10 @@ class ClassLogistic:
   section = 'class_logistic'
   needs_predictions = False
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Nothing beyond numbers, which the table of fields checks."""
 
-  def mix(self, config: Any) -> str:
+  def mix(self, config: ConfigDict) -> str:
     """Which images it learns from (`input_pipeline.training_mix`)."""
     del config
     return 'clean'
@@ -81,7 +82,7 @@ class ClassLogistic:
     )
     return Cost(images=images)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the weights; outputs are log-odds of being misclassified."""
     from fsnet_jax.learned_detectors import fit_loop
 
@@ -106,7 +107,7 @@ class ClassLogisticShift(ClassLogistic):
   # The mix is a field of phase 3.
   phase3 = True
 
-  def mix(self, config: Any) -> str:
+  def mix(self, config: ConfigDict) -> str:
     """The run's own."""
     return config.failure.mix
 

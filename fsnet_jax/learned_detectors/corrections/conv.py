@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
 from fsnet_jax.detectors.base import ForwardPass
@@ -33,7 +34,7 @@ class ConvCorrection:
   needs_predictions = False
   phase3 = True
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Nothing beyond numbers, which the table of fields checks."""
 
   def train(self, setting: Setting, folder: Path) -> Cost:
@@ -61,7 +62,7 @@ class ConvCorrection:
     )
     return Cost(images=config.phase3_steps * options.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
     from fsnet_jax.learned_detectors import fit_loop
 
@@ -81,12 +82,12 @@ class ConvCorrection:
     return Loaded(fit_loop.load(folder, like), outputs)
 
 
-def network_of(config: Any) -> FailureNet:
+def network_of(config: ConfigDict) -> FailureNet:
   """The config's F, as a correction whatever the joint one is."""
   return dataclasses.replace(networks.failure(config), msp_residual=True)
 
 
-def initial_variables(config: Any) -> tuple[Any, Any]:
+def initial_variables(config: ConfigDict) -> tuple[Any, Any]:
   """Parameters and statistics before the first step, NumPy arrays.
 
   Encoders begin with `init.failure_encoder`, as those of the joint F do.

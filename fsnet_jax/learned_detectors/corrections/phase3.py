@@ -9,7 +9,6 @@ is bad somewhere, the mean is bad nowhere.
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -35,14 +34,14 @@ _PRESETS: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def parts_of(config: Any) -> tuple[str, ...]:
+def parts_of(config: ConfigDict) -> tuple[str, ...]:
   """The parts that phase 3 trains, by the preset; none without phase 3."""
   if not config.phase3_steps:
     return ()
   return tuple(n for n in _PRESETS[config.failure.preset] if n in PARTS)
 
 
-def weights_of(config: Any) -> dict[str, float]:
+def weights_of(config: ConfigDict) -> dict[str, float]:
   """What each part counts in F: sum 1, or empty if none is trained.
 
   Without the networks of phase 3, F is the joint phase's whatever the preset.
@@ -65,7 +64,7 @@ def folder_of(workdir: Path, part: str) -> Path:
   return workdir / FOLDER / part
 
 
-def run(config: Any, workdir: Path) -> Cost:
+def run(config: ConfigDict, workdir: Path) -> Cost:
   """Trains what a run's F still lacks.
 
   Args:
@@ -88,14 +87,14 @@ def run(config: Any, workdir: Path) -> Cost:
   return total
 
 
-def _over(config: Any, part: str) -> ConfigDict:
+def _over(config: ConfigDict, part: str) -> ConfigDict:
   """The config of the fit of a part over the S of its run."""
-  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other = copy.deepcopy(config).unlock()
   other.init.phase1 = run_paths.link(PurePath(), PurePath(FOLDER, part))
   return other.lock()
 
 
-def check(config: Any, workdir: Path, parts: Iterable[str]) -> None:
+def check(config: ConfigDict, workdir: Path, parts: Iterable[str]) -> None:
   """Raises UserError unless a run has these parts, finished."""
   for part in parts:
     folder = folder_of(workdir, part)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
 from fsnet_jax.builders import networks
@@ -27,7 +28,7 @@ class PixelCorrection:
   needs_predictions = False
   phase3 = True
 
-  def check(self, config: Any) -> None:
+  def check(self, config: ConfigDict) -> None:
     """Nothing beyond numbers, which the table of fields checks."""
 
   def train(self, setting: Setting, folder: Path) -> Cost:
@@ -55,7 +56,7 @@ class PixelCorrection:
     )
     return Cost(images=config.phase3_steps * options.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, config: ConfigDict, folder: Path) -> Loaded:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
     from fsnet_jax.learned_detectors import fit_loop
 
@@ -83,7 +84,7 @@ class PixelCorrection:
     return Loaded(fit_loop.load(folder, like), outputs, uses_flip=flip)
 
 
-def initial_variables(config: Any, num_classes: int) -> tuple[Any, Any]:
+def initial_variables(config: ConfigDict, num_classes: int) -> tuple[Any, Any]:
   """Parameters and statistics before the first step, NumPy arrays."""
   count = pixel_maps.NUM_SCALARS
   if config.fit.pixel.flip:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from common_lib.class_table import NUM_CLASSES
 from common_lib.errors import UserError
@@ -24,24 +25,24 @@ from fsnet_jax.models.network import output_of
 _BETAS = {'b1': 0.0, 'b2': 0.9}
 
 
-def generator(config: Any) -> spade.SpadeGenerator:
+def generator(config: ConfigDict) -> spade.SpadeGenerator:
   """The generator at the config's width and precision."""
   return spade.SpadeGenerator(
     NUM_CLASSES, _width(config), jnp.dtype(config.compute_dtype)
   )
 
 
-def _discriminator(config: Any) -> MultiscaleDiscriminator:
+def _discriminator(config: ConfigDict) -> MultiscaleDiscriminator:
   return MultiscaleDiscriminator(
     _width(config), jnp.dtype(config.compute_dtype)
   )
 
 
-def _width(config: Any) -> float:
+def _width(config: ConfigDict) -> float:
   return config.fit.synthcp.gan_width or width_of(config)
 
 
-def initial_generator(config: Any) -> tuple[Any, Any]:
+def initial_generator(config: ConfigDict) -> tuple[Any, Any]:
   """Parameters and the other variables of the generator, before a step."""
   labels = jax.ShapeDtypeStruct((1, *config.image_size), jnp.int32)
   return _parts(host_init(generator(config), config.seed, labels))
@@ -52,7 +53,7 @@ def _parts(variables: dict[str, Any]) -> tuple[Any, Any]:
   return variables['params'], rest
 
 
-def _initial(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _initial(config: ConfigDict) -> tuple[dict[str, Any], dict[str, Any]]:
   """Parameters and the other variables of both networks."""
   shape = (1, *config.image_size, NUM_CLASSES)
   planes = jax.ShapeDtypeStruct(shape, jnp.float32)
@@ -67,7 +68,7 @@ def _initial(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
   )
 
 
-def optimizer(config: Any) -> optax.GradientTransformation:
+def optimizer(config: ConfigDict) -> optax.GradientTransformation:
   """Adam for each network, at its own rate."""
   options = config.fit.synthcp
   return optax.partition(
@@ -132,7 +133,7 @@ class _Losses:
 
 
 def make_step(
-  config: Any, opt: optax.GradientTransformation
+  config: ConfigDict, opt: optax.GradientTransformation
 ) -> Callable[[FitState, Any, Batch], tuple[FitState, dict[str, Array]]]:
   """One update of both networks, to be compiled by the caller.
 
@@ -210,7 +211,7 @@ def train(setting: Setting, folder: Path) -> FitState:
   )
 
 
-def load_generator(config: Any, folder: Path) -> dict[str, Any]:
+def load_generator(config: ConfigDict, folder: Path) -> dict[str, Any]:
   """The generator's variables at the end of `train`, NumPy arrays."""
   from fsnet_jax.learned_detectors import fit_loop
 

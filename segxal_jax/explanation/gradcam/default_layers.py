@@ -1,6 +1,6 @@
 """Grad-CAM's layer of each network, unless the config names one."""
 
-from typing import Any
+from ml_collections import ConfigDict
 
 # The deepest layer of the encoder: by `config.segmentation.name`, see
 # `gradcam.grad_cam`.
@@ -14,7 +14,7 @@ _DEEPEST = {
 _CLASSIFIERS = {('unet', 'block1'): ('score',)}
 
 
-def tap(config: Any) -> tuple[str, int]:
+def tap(config: ConfigDict) -> tuple[str, int]:
   """Layer of `gradcam.grad_cam` and crop of `CamOptions`.
 
   Empty if neither the config nor this table names one; Grad-CAM then fails
@@ -27,6 +27,6 @@ def tap(config: Any) -> tuple[str, int]:
   return layer, 3 if padded and layer == 'vgg:pool5' else 0
 
 
-def classifier(config: Any) -> tuple[str, ...]:
+def classifier(config: ConfigDict) -> tuple[str, ...]:
   """`CamOptions.classifier` of the layer that `tap` gives; mostly empty."""
   return _CLASSIFIERS.get((config.segmentation.name, tap(config)[0]), ())

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax.config import builders
@@ -15,7 +16,7 @@ from segxal_jax.loop.context import Run
 from segxal_jax.queries import storage
 
 
-def configured(config: Any) -> dict[str, float]:
+def configured(config: ConfigDict) -> dict[str, float]:
   """The config's weights, by the name of the map; 0 leaves a map out."""
   eem = config.eem
   return {'pae': eem.alpha, 'entropy': eem.beta, 'failure': eem.gamma}
