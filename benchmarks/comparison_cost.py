@@ -43,6 +43,7 @@ from common_lib import class_table
 from configs import compare_deeplabv2, compare_fcn8
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import evaluator as evaluate
 from fsnet_jax.experiments.comparison import cells
@@ -109,7 +110,7 @@ def random_fits(config: ConfigDict) -> dict[str, learned_detectors.Loaded]:
     mock.patch.object(frozen_segmentation, 'stored', lambda folder, like: like),
   ):
     return {
-      name: one.load(config, Path())
+      name: one.load(fit_options(name, config), Path())
       for name, one in learned_detectors.FITTED.items()
     }
 

@@ -13,6 +13,7 @@ from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution, run_paths, validation
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
@@ -93,7 +94,7 @@ def _check(config: ConfigDict, mode: str) -> None:
   if training:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-    initial.check(config, networks.model(config))
+    initial.check(init_options(config), networks.model(config))
   if training or config.task == 'fsnet':  # A table is of stored metrics.
     data_sources.open_all(config, training)
   if training:
@@ -111,7 +112,7 @@ def _run_fsnet(
 ) -> None:
   """Trains and reports, or evaluates into a folder of its own."""
   from fsnet_jax.evaluation.evaluate import evaluate
-  from fsnet_jax.training.trainer import Trainer
+  from fsnet_jax.training.from_config import trainer
 
   if mode == 'evaluate':
     with open_finished(workdir, config, mode):
@@ -119,7 +120,7 @@ def _run_fsnet(
       evaluate(config, workdir, origin, folder=folder)
     return
   with open_workdir(workdir, config):
-    Trainer(config, workdir).run()
+    trainer(config, workdir).run()
     phase3.run(config, workdir)
     folder = folders.after_training(config, workdir)
     own = folder == workdir / folders.REPORT

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import (
@@ -33,7 +34,7 @@ def _check(config: ConfigDict, mode: str) -> None:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-    initial.check(config, networks.model(config))
+    initial.check(init_options(config), networks.model(config))
     transforms.resolve(config.data.augment)
     builders.validation_source(config)
     for spec in config.eval.datasets:

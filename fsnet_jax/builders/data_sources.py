@@ -1,6 +1,7 @@
 """From a config to the data that it describes."""
 
 import os
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -153,3 +154,34 @@ def open_all(config: ConfigDict, training: bool = True) -> None:
     validation_source(config)
   for spec in config.eval.datasets:
     source(config, spec)
+
+
+class RunData:
+  """The data that a config describes, opened when they are asked for.
+
+  What is below the builders has this in the config's place.
+  """
+
+  def __init__(self, config: ConfigDict):
+    """Takes the run's config, of which it opens nothing yet."""
+    self._config = config
+
+  def source(self, spec: str) -> Source:
+    """See the function of that name."""
+    return source(self._config, spec)
+
+  def training_source(self) -> Source:
+    """See the function of that name."""
+    return training_source(self._config)
+
+  def training_batches(self) -> Any:
+    """See the function of that name."""
+    return training_batches(self._config)
+
+  def validation_source(self) -> Source | None:
+    """See the function of that name."""
+    return validation_source(self._config)
+
+  def evaluation_batches(self, data: Source) -> Any:
+    """See the function of that name."""
+    return evaluation_batches(self._config, data)

@@ -28,7 +28,7 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import StopRequest
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
-from fsnet_jax.training.trainer import new_state
+from fsnet_jax.training.from_config import new_state
 
 
 def _choose_step(

@@ -26,7 +26,7 @@ from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.pages.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
-from fsnet_jax.training.trainer import Trainer
+from fsnet_jax.training.from_config import trainer
 
 # Detectors of the table: the variant, and what each is held against.
 _SHOWN = ('fsnet', 'msp')
@@ -173,11 +173,11 @@ def _train_cell(cell: VariantCell, workdir: Path) -> dict[str, Any]:
   if cell.phase1 is not None:
     shared = cell.phase1.place(workdir)
     with open_workdir(shared, cell.phase1.config):
-      Trainer(cell.phase1.config, shared).run()
+      trainer(cell.phase1.config, shared).run()
   folder = cell.place(workdir)
   origin = {'config_name': f'ablation {cell.title}', 'command': ''}
   with open_workdir(folder, cell.config):
-    Trainer(cell.config, folder).run()
+    trainer(cell.config, folder).run()
     phase3.run(cell.config, folder)
     return evaluate(cell.config, folder, origin)
 

@@ -107,17 +107,11 @@ def build_failure_data(config: ConfigDict, folder: Path) -> Cost:
 
 def _one_fold(config: ConfigDict, folder: Path, fold: int) -> int:
   """One network and its predictions; images that it was trained on."""
-  # Slow to import.
-  from fsnet_jax.runtime.workdir import open_workdir
-  from fsnet_jax.training.trainer import Trainer
-
-  mine = frozen_segmentation.like_s(config, fit__hold_out=fold)
   home = folder / f'fold{fold}'
   say(f'failure data: fold {fold + 1} of {config.fit.num_folds}')
-  with open_workdir(home, mine):
-    Trainer(mine, home).run()
+  images = frozen_segmentation.train_like_s(config, home, fit__hold_out=fold)
   _predict(config, folder, fold, home)
-  return frozen_segmentation.last_step(home) * config.batch_size
+  return images
 
 
 def _predict(config: ConfigDict, folder: Path, fold: int, home: Path) -> None:

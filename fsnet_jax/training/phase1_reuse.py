@@ -14,6 +14,7 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from fsnet_jax.builders import networks, optimization
@@ -96,6 +97,7 @@ def continue_from(
   Raises:
     UserError: if the other run has no checkpoint at the end of phase 1.
   """
+  say(f'phase 1 is that of {config.init.phase1}')
   check(config)
   folder = Path(config.init.phase1)
   other = copy.deepcopy(config).unlock()

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from common_lib import random_streams
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.distributed import barrier
@@ -102,7 +103,7 @@ class Run:
       )
     else:
       params, batch_stats, _ = initial.load(
-        config, state.params, state.batch_stats
+        init_options(config), state.params, state.batch_stats
       )
       state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
     return mesh_lib.put_replicated(state, self.mesh)

@@ -36,7 +36,7 @@ from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.checkpointing import newest_is_damaged
 from fsnet_jax.runtime.distributed import anywhere
 from fsnet_jax.runtime.workdir import open_workdir
-from fsnet_jax.training.trainer import Trainer
+from fsnet_jax.training.from_config import trainer
 
 ADVICE = (
   'To have the other seeds without it, leave it out of config.compare.seeds.'
@@ -230,7 +230,7 @@ def make(cell: Training, folder: Path) -> Cost:
     return learned_detectors.fit(cell.detector, cell.config, folder)
   with open_workdir(folder, cell.config):
     with cost.running(folder) as watch:
-      Trainer(cell.config, folder).run()
+      trainer(cell.config, folder).run()
     total = Cost(cell.trainings_of_s, watch.seconds, cell.images)
     total += phase3.run(cell.config, folder)
     total.write(folder)
