@@ -43,6 +43,7 @@ from common_lib import class_table
 from configs import compare_deeplabv2, compare_fcn8
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import evaluator as evaluate
@@ -202,7 +203,11 @@ class Subject:
       learned_detectors, 'load', lambda name, _: self.fits[name]
     ):
       evaluator = evaluate.Evaluator(
-        config, self.model, self.mesh, pathlib.Path()
+        evaluation_options(config),
+        data_sources.RunData(config),
+        self.model,
+        self.mesh,
+        pathlib.Path(),
       )
     params, stats, _ = self.variables
     state = types.SimpleNamespace(params=params, batch_stats=stats)

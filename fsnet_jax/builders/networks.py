@@ -83,7 +83,7 @@ def frozen(config: ConfigDict) -> Callable[[Sequence[str]], bool] | None:
   return network.is_frozen if isinstance(network, PartlyFrozen) else None
 
 
-def _fcn8(options: Any, common: dict[str, Any]) -> FCN8:
+def _fcn8(options: ConfigDict, common: dict[str, Any]) -> FCN8:
   return FCN8(
     head_width=options.head_width or None,
     padding=options.padding,
@@ -94,7 +94,7 @@ def _fcn8(options: Any, common: dict[str, Any]) -> FCN8:
   )
 
 
-def _deeplab_v2(options: Any, common: dict[str, Any]) -> DeepLabV2:
+def _deeplab_v2(options: ConfigDict, common: dict[str, Any]) -> DeepLabV2:
   return DeepLabV2(
     head=options.head,
     features=options.features,
@@ -105,18 +105,20 @@ def _deeplab_v2(options: Any, common: dict[str, Any]) -> DeepLabV2:
   )
 
 
-def _unet(options: Any, common: dict[str, Any]) -> UNet:
+def _unet(options: ConfigDict, common: dict[str, Any]) -> UNet:
   return UNet(**common)
 
 
 def _efficientnet_unet(
-  options: Any, common: dict[str, Any]
+  options: ConfigDict, common: dict[str, Any]
 ) -> EfficientNetUNet:
   return EfficientNetUNet(**common)
 
 
 # By `config.segmentation.name`.
-NETWORKS: Mapping[str, Callable[[Any, dict[str, Any]], SegmentationNetwork]] = {
+NETWORKS: Mapping[
+  str, Callable[[ConfigDict, dict[str, Any]], SegmentationNetwork]
+] = {
   'fcn8': _fcn8,
   'deeplab_v2': _deeplab_v2,
   'unet': _unet,

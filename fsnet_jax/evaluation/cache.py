@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from common_lib.paths import expanded
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import fitted_name, use_temperature
 from fsnet_jax.evaluation import failure_parts, identity
@@ -107,7 +108,8 @@ def describe(
     for name, detector in resolved.items()
     if name not in detectors.DETECTORS
   }
-  usable = failure_parts.usable_detectors(config)
+  options = evaluation_options(config)
+  usable = failure_parts.usable_detectors(options)
   description = {
     'format': _FORMAT,
     'settings': {field: asked[field] for field in _FIELDS},
@@ -118,10 +120,10 @@ def describe(
       for name in sorted(fits)
     },
     'failure': {
-      'weights': phase3.weights_of(config),
+      'weights': phase3.weights_of(options.failure),
       'parts': {
         name: identity.of_fit(phase3.folder_of(workdir, name))
-        for name in failure_parts.parts_used(config, usable)
+        for name in failure_parts.parts_used(options.failure, usable)
       },
     },
     'own_detectors': {

@@ -12,6 +12,7 @@ from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import use_temperature
 from fsnet_jax.evaluation import cache, folders
@@ -55,7 +56,13 @@ def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
     state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
-  evaluator = Evaluator(config, model, mesh, workdir)
+  evaluator = Evaluator(
+    evaluation_options(config),
+    data_sources.RunData(config),
+    model,
+    mesh,
+    workdir,
+  )
   evaluator.check_fits(state)
   return step, state, evaluator
 

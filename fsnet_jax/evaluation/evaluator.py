@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from common_lib import class_table
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors as fitted
-from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.data_sources import RunData
+from fsnet_jax.builders.evaluation import EvaluationOptions
 from fsnet_jax.detectors import (
   FailureDetector,
   fitted_name,
@@ -107,16 +107,22 @@ class Evaluator:
   """Evaluates one train state on any number of data sets."""
 
   def __init__(
-    self, config: ConfigDict, model: FSNet, mesh: Mesh, workdir: Path
+    self,
+    options: EvaluationOptions,
+    data: RunData,
+    model: FSNet,
+    mesh: Mesh,
+    workdir: Path,
   ):
-    self._config = config
+    self._options = options
+    self._data = data
     self._mesh = mesh
     self._workdir = workdir
-    self._detectors = failure_parts.usable_detectors(config)
+    self._detectors = failure_parts.usable_detectors(options)
     self._model = model
     self._temperature: float | None = None
-    self._fitted = _load_fitted(config, self._detectors)
-    self._parts = failure_parts.load(config, workdir, self._detectors)
+    self._fitted = _load_fitted(options.fitted, self._detectors)
+    self._parts = failure_parts.load(options.failure, workdir, self._detectors)
     self._fitted_variables = mesh_lib.put_replicated(
       {
         name: fit.variables
@@ -129,12 +135,12 @@ class Evaluator:
   def _step(self, groups: class_groups.ClassGroups | None):
     """The compiled step that tells these classes apart."""
     if groups not in self._steps:
-      config = self._config
+      given = self._options
       options = {
-        'keep_pixels': config.eval.exact_pixels > 0,
-        'dropout': DropoutSampling(config.eval.dropout_samples, config.seed),
+        'keep_pixels': given.exact_pixels > 0,
+        'dropout': DropoutSampling(given.dropout_samples, given.seed),
         'fitted': {name: fit.outputs for name, fit in self._fitted.items()},
-        'failure': failure_parts.mean_of(config, self._parts),
+        'failure': failure_parts.mean_of(given.failure, self._parts),
         'flip': self._needs_flip(),
       }
       if groups is None:
@@ -186,13 +192,13 @@ class Evaluator:
     step = self._step(groups)
     segmentation = SegmentationMetrics.empty(len(names))
     failure = {
-      name: FailureHistogram.empty(len(names), self._config.eval.exact_pixels)
+      name: FailureHistogram.empty(len(names), self._options.exact_pixels)
       for name in self._detectors
     }
     images = ImageTables(len(source), len(self._detectors), self._mesh)
-    wanted = _example_indices(len(source), self._config.eval.num_examples)
+    wanted = _example_indices(len(source), self._options.num_examples)
     examples: list[Example] = []
-    for batch in data_sources.evaluation_batches(self._config, source):
+    for batch in self._data.evaluation_batches(source):
       inputs = {name: batch[name] for name in _INPUTS}
       counts, maps = step(
         state.params,
@@ -223,7 +229,7 @@ class Evaluator:
 
   def check_fits(self, state: TrainState) -> None:
     """Says which fitted detectors are not over this state's S."""
-    folders = {n: Path(self._config.eval.fitted[n]) for n in self._fitted}
+    folders = {n: Path(self._options.fitted[n]) for n in self._fitted}
     folders |= {n: phase3.folder_of(self._workdir, n) for n in self._parts}
     for name, folder in folders.items():
       fitted.note_another_s(name, folder, state.params, state.batch_stats)
@@ -241,9 +247,9 @@ class Evaluator:
       out_shardings=mesh_lib.replicated(self._mesh),
     )
     total = np.zeros(len(temperature_scaling.GRID))
-    source = data_sources.validation_source(self._config)
+    source = self._data.validation_source()
     assert source is not None  # Checked with the config.
-    for batch in data_sources.evaluation_batches(self._config, source):
+    for batch in self._data.evaluation_batches(source):
       inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
       nll = fit_step(
         state.params,
@@ -257,13 +263,12 @@ class Evaluator:
 
 
 def _load_fitted(
-  config: ConfigDict, detectors: Mapping[str, FailureDetector]
+  folders: Mapping[str, str], detectors: Mapping[str, FailureDetector]
 ) -> dict[str, fitted.Loaded]:
   """The fits that these detectors look at, by key of `FITTED`."""
   names = {fitted_name(one) for one in detectors.values()} - {''}
   return {
-    name: fitted.load(name, Path(config.eval.fitted[name]))
-    for name in sorted(names)
+    name: fitted.load(name, Path(folders[name])) for name in sorted(names)
   }
 
 

@@ -144,7 +144,10 @@ def _count(number: int, percent: float, size: int) -> int:
 
 def explain_options(config: ConfigDict) -> ExplainOptions:
   """How images are explained."""
-  layer, crop = default_layers.tap(config)
+  network = config.segmentation
+  layer, crop = default_layers.tap(
+    network.name, config.cam.layer, network.padding
+  )
   classes = tuple(config.cam.classes)
   if config.cam.target == 'classes' and not classes:
     classes = tuple(range(class_table.NUM_CLASSES))
@@ -155,7 +158,7 @@ def explain_options(config: ConfigDict) -> ExplainOptions:
       classes=classes if config.cam.target == 'classes' else (),
       z=config.cam.z,
       crop=crop,
-      classifier=default_layers.classifier(config),
+      classifier=default_layers.classifier(network.name, layer),
     ),
     near_target=config.cam.near_target,
     alpha=config.eem.alpha,
@@ -180,7 +183,8 @@ def _gradient_options(config: ConfigDict) -> GradientOptions | None:
   ):
     return None
   return GradientOptions(
-    classifier=classifier(config), dims=config.acquisition.gradient_dims
+    classifier=classifier(config.segmentation.name, config.segmentation.head),
+    dims=config.acquisition.gradient_dims,
   )
 
 

@@ -4,8 +4,8 @@ from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax.config import resolution, validation
-from segxal_jax import acquisition, depth, learners, oracles
-from segxal_jax.config import builders
+from segxal_jax import acquisition, depth, oracles
+from segxal_jax.config import builders, trainings
 from segxal_jax.config.fields import FIELDS
 from segxal_jax.uncertainty import gradient_embedding
 
@@ -113,8 +113,10 @@ def check(config: ConfigDict) -> None:
   _check_end(config)
   strategy = acquisition.create(config.acquisition.strategy)
   builders.region_selector(config)
-  learners.create(config)
+  trainings.learner(config)
   if strategy.requirements.embedding == 'gradient':
-    gradient_embedding.classifier(config)
+    gradient_embedding.classifier(
+      config.segmentation.name, config.segmentation.head
+    )
   oracles.create(config.oracle, config.seed)
   depth.create(config.depth)

@@ -4,9 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
-from fsnet_jax.builders import networks as network_builders
 from fsnet_jax.models.fsnet import FSNet, Tree
 from fsnet_jax.models.layers import initializers
 
@@ -24,14 +22,9 @@ class SegmentationOnly(FSNet):
     )
 
 
-def model(config: ConfigDict) -> FSNet:
-  """S, and F if it is trained.
-
-  Raises:
-    UserError: S cannot work at `config.image_size`.
-  """
-  networks = network_builders.model(config)
-  if config.phase2_steps:
+def for_training(networks: FSNet, with_failure: bool) -> FSNet:
+  """S, and F if it is trained."""
+  if with_failure:
     return networks
   return SegmentationOnly(**{
     field.name: getattr(networks, field.name)

@@ -23,9 +23,8 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.loader import BatchIterator, train_loader
 from input_pipeline.sources import Source
-from segxal_jax import learners
 from segxal_jax.acquisition import view_requirements
-from segxal_jax.config import builders
+from segxal_jax.config import builders, trainings
 from segxal_jax.loop import cycle_files, position
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.ledger import Ledger
@@ -54,10 +53,10 @@ class Run:
     self.workdir = workdir
     self.stop = stop
     self.mesh = mesh_lib.make_mesh()
-    self.learner = learners.create(config)
+    self.learner = trainings.learner(config)
     self.model = self.learner.model()
     self.pool, self.fold = builders.pool_and_fold(config)
-    view_requirements.check(config, self.pool)
+    view_requirements.check(config.acquisition.strategy, self.pool)
     self.ledger = Ledger(
       workdir / 'pool', _ids(self.pool), read_only=jax.process_index() > 0
     )

@@ -117,7 +117,7 @@ def write(
       figure = curves.figure([drawn], None)
       files[f'curves_{number}.png'] = plots.to_png(figure)
   text = '\n'.join(map(as_markdown, tables))
-  html = _page(found, tables, _captions(config, files))
+  html = _page(found, tables, _captions(config.eval.datasets, files))
   files['report.html'] = html.encode()
   files['tables.md'] = text.encode()
   files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
@@ -156,11 +156,11 @@ def _page(
 
 
 def _captions(
-  config: ConfigDict, files: Mapping[str, bytes]
+  datasets: Sequence[str], files: Mapping[str, bytes]
 ) -> Sequence[tuple[str, bytes]]:
   """The curves' files by their data set."""
   return [
     (dataset, files[f'curves_{number}.png'])
-    for number, dataset in enumerate(config.eval.datasets)
+    for number, dataset in enumerate(datasets)
     if f'curves_{number}.png' in files
   ]

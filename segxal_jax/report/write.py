@@ -70,7 +70,9 @@ def _write(
   """The files themselves."""
   folder = workdir / 'report'
   folder.mkdir(parents=True, exist_ok=True)
-  followed = watched.watched(config, ledger, len(pool))
+  followed = watched.watched(
+    config.seed, config.report.num_watched, ledger, len(pool)
+  )
   sheets = _through_cycles(workdir, metrics, pool, followed)
   num_examples = config.report.num_examples
   sheets |= _questions(num_examples, workdir, metrics, pool, ledger)

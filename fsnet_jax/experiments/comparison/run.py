@@ -90,7 +90,7 @@ def _check_named_once(config: ConfigDict) -> None:
         raise UserError(f'config.{field} names {name!r} twice: name it once.')
 
 
-def _check_ablation(options: Any) -> None:
+def _check_ablation(options: ConfigDict) -> None:
   from fsnet_jax.experiments import ablation
 
   field = 'config.compare.ablation'

@@ -272,10 +272,10 @@ def test_mistakes_are_found_before_anything_is_trained(
 def test_what_synthcp_cannot_draw(frozen_config):
   odd = _changed(frozen_config, image_size=(33, 64))
   with pytest.raises(UserError, match='image_size'):
-    learned_detectors.FITTED['synthcp'].check(odd)
+    learned_detectors.FITTED['synthcp'].check(fit_options('synthcp', odd))
   missing = _changed(frozen_config, fit__synthcp__vgg19='none.npz')
   with pytest.raises(UserError, match='config.fit.synthcp.vgg19 names none'):
-    learned_detectors.FITTED['synthcp'].check(missing)
+    learned_detectors.FITTED['synthcp'].check(fit_options('synthcp', missing))
 
 
 def test_folders_that_are_no_fit(fits, tmp_path):
