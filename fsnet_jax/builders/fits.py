@@ -55,7 +55,12 @@ class FitOptions(Generic[Own]):
 
 @dataclasses.dataclass(frozen=True)
 class TcpOptions:
-  """`config.fit.tcp`: what the head stands on, and how it is trained."""
+  """`config.fit.tcp`: what the head stands on, and how it is trained.
+
+  Attributes:
+    mix: of images (`input_pipeline.training_mix`) that it learns from; '' for
+      those of the training split as they are.
+  """
 
   steps: int
   batch_size: int
@@ -63,15 +68,17 @@ class TcpOptions:
   backbone: str
   input: str
   alignment: str
+  mix: str
 
 
 @dataclasses.dataclass(frozen=True)
 class DirectOptions:
-  """`config.fit.direct`."""
+  """`config.fit.direct`; `mix` as in `TcpOptions`."""
 
   steps: int
   batch_size: int
   learning_rate: float
+  mix: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +88,7 @@ class SynthCpOptions:
   Attributes:
     gan_width: multiplier of the generator's and discriminator's channels.
     vgg19: path of the network of the perceptual loss; '' for none.
+    mix: that the comparison learns from; as in `TcpOptions`.
   """
 
   steps: int
@@ -92,6 +100,7 @@ class SynthCpOptions:
   generator_learning_rate: float
   discriminator_learning_rate: float
   vgg19: str
+  mix: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +154,7 @@ def _of(kind: type[Own], section: ConfigDict, **more: Any) -> Own:
 
 
 def _tcp(config: ConfigDict) -> TcpOptions:
-  return _of(TcpOptions, config.fit.tcp)
+  return _of(TcpOptions, config.fit.tcp, mix='')
 
 
 def _tcp_synthcp(config: ConfigDict) -> TcpOptions:
@@ -156,13 +165,13 @@ def _tcp_synthcp(config: ConfigDict) -> TcpOptions:
 
 
 def _direct(config: ConfigDict) -> DirectOptions:
-  return _of(DirectOptions, config.fit.direct)
+  return _of(DirectOptions, config.fit.direct, mix='')
 
 
 def _synthcp(config: ConfigDict) -> SynthCpOptions:
   options = config.fit.synthcp
   width = options.gan_width or _width(config)
-  return _of(SynthCpOptions, options, gan_width=width)
+  return _of(SynthCpOptions, options, gan_width=width, mix='')
 
 
 def _ensemble(config: ConfigDict) -> EnsembleOptions:
@@ -193,8 +202,9 @@ def _class_logistic(config: ConfigDict) -> ClassLogisticOptions:
   return _of(ClassLogisticOptions, config.fit.class_logistic, mix='clean')
 
 
-def _class_logistic_shift(config: ConfigDict) -> ClassLogisticOptions:
-  return dataclasses.replace(_class_logistic(config), mix=config.failure.mix)
+def _shifted(make: Callable[[ConfigDict], Any], config: ConfigDict) -> Any:
+  """The same options, but for the images that phase 3 learns from."""
+  return dataclasses.replace(make(config), mix=config.failure.mix)
 
 
 # By the name of the detector or of the part of F.
@@ -207,7 +217,10 @@ _OWN: Mapping[str, Callable[[ConfigDict], Any]] = {
   'pixel': _pixel,
   'conv': _conv,
   'class_logistic': _class_logistic,
-  'class_logistic_shift': _class_logistic_shift,
+  'class_logistic_shift': functools.partial(_shifted, _class_logistic),
+  'tcp_shift': functools.partial(_shifted, _tcp),
+  'direct_shift': functools.partial(_shifted, _direct),
+  'synthcp_shift': functools.partial(_shifted, _synthcp),
 }
 
 

@@ -16,6 +16,8 @@ from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from input_pipeline.sources import Source
+from input_pipeline.training_mix import training_mix
+from input_pipeline.transforms import Transform
 
 Variables = Mapping[str, Any]
 Batch = Mapping[str, Array]
@@ -116,6 +118,25 @@ class FittedDetector(Protocol):
       folder: of the fit.
     """
     ...
+
+
+class OnShiftedImages:
+  """A detector that learns from the images that phase 3 learns from.
+
+  The gain of F is then not that of its images. S's own predictions of them
+  are what it learns, for there are no others of a changed image.
+  """
+
+  needs_predictions = False
+  # The mix is a field of phase 3.
+  phase3 = True
+
+
+def images_of(options: FitOptions[Any]) -> tuple[Transform, ...]:
+  """How the training images are changed: by the mix that the options name."""
+  if not options.own.mix:
+    return ()
+  return (training_mix(options.own.mix, options.augment),)
 
 
 def section_of(detector: FittedDetector) -> str:

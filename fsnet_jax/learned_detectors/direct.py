@@ -9,7 +9,12 @@ from jaxtyping import Array
 from fsnet_jax.builders.fits import DirectOptions, FitOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
-from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.base import (
+  Loaded,
+  OnShiftedImages,
+  Setting,
+  images_of,
+)
 from fsnet_jax.learned_detectors.cost import Cost
 
 
@@ -23,6 +28,7 @@ class Direct:
   """SynthCP's baseline of that name (`config.fit.direct`)."""
 
   name = 'direct'
+  section = 'direct'
   needs_predictions = True
 
   def check(self, options: FitOptions[DirectOptions]) -> None:
@@ -48,6 +54,8 @@ class Direct:
           options, setting.network, _pictures, optimizer
         ),
         constants={'s': setting.variables},
+        augment=images_of(options),
+        predictions=self.needs_predictions,
       ),
       folder,
     )
@@ -68,3 +76,9 @@ class Direct:
       return -network.apply(own, (forward.images,), logits)[0]
 
     return Loaded(fit_loop.load(folder, like), outputs)
+
+
+class DirectShift(OnShiftedImages, Direct):
+  """The same, trained on the images that phase 3 learns from."""
+
+  name = 'direct_shift'

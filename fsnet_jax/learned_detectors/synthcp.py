@@ -11,7 +11,12 @@ from common_lib.errors import UserError
 from fsnet_jax.builders.fits import FitOptions, SynthCpOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
-from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.base import (
+  Loaded,
+  OnShiftedImages,
+  Setting,
+  images_of,
+)
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.learned_detectors.generator import training
 from fsnet_jax.models.baselines import spade
@@ -45,6 +50,7 @@ class SynthCp:
   """
 
   name = 'synthcp'
+  section = 'synthcp'
   needs_predictions = True
 
   def check(self, options: FitOptions[SynthCpOptions]) -> None:
@@ -86,6 +92,8 @@ class SynthCp:
           options, setting.network, pictures, optimizer
         ),
         constants={'s': setting.variables, 'generator': drawn},
+        augment=images_of(options),
+        predictions=self.needs_predictions,
       ),
       folder / 'comparison',
     )
@@ -112,3 +120,9 @@ class SynthCp:
       return -network.apply(own, (forward.images, redrawn), logits)[0]
 
     return Loaded(variables, outputs)
+
+
+class SynthCpShift(OnShiftedImages, SynthCp):
+  """The same, trained on the images that phase 3 learns from."""
+
+  name = 'synthcp_shift'

@@ -17,8 +17,10 @@ from fsnet_jax.learned_detectors import losses
 from fsnet_jax.learned_detectors.base import (
   FitState,
   Loaded,
+  OnShiftedImages,
   Setting,
   Variables,
+  images_of,
   logits_of,
   valid_pixels,
 )
@@ -41,6 +43,7 @@ class Tcp:
   """
 
   name = 'tcp'
+  section = 'tcp'
   needs_predictions = True
 
   def check(self, options: FitOptions[TcpOptions]) -> None:
@@ -99,6 +102,8 @@ class Tcp:
         state=fit_loop.new_state(options, params, stats, optimizer),
         step=make_step(options, setting.network, optimizer),
         constants=setting.variables,
+        augment=images_of(options),
+        predictions=self.needs_predictions,
       ),
       folder,
     )
@@ -128,7 +133,6 @@ class TcpAsSynthCp(Tcp):
   """
 
   name = 'tcp_synthcp'
-  section = 'tcp'
 
   def check(self, options: FitOptions[TcpOptions]) -> None:
     """Raises UserError for an option or a network that does not exist."""
@@ -139,6 +143,12 @@ class TcpAsSynthCp(Tcp):
         f'{options.init.network}.'
       )
     super().check(options)
+
+
+class TcpShift(OnShiftedImages, Tcp):
+  """The same, trained on the images that phase 3 learns from."""
+
+  name = 'tcp_shift'
 
 
 def make_confidence(
