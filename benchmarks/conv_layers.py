@@ -1,15 +1,19 @@
-"""Which convolutions of FCN8 and FSNet cost what, against PyTorch's.
+"""Which convolutions of a network cost what, against PyTorch's.
 
     python -m benchmarks.conv_layers
     python -m benchmarks.conv_layers --network=fsnet --image_size=256,512 \
         --batch_size=2 --width=1 --repeats=3
+    python -m benchmarks.conv_layers --network=efficientnet_unet \
+        --image_size=96,128 --clock=cpu
 
 Every convolution of the network is timed alone at the shapes it sees in
 training: the convolution, the gradient of its input and that of its kernel,
 in the form that `fsnet_jax.models.cpu.conv_forms` chooses and in PyTorch
-(channels_last). Layers of one shape are timed once and counted as often as
-they occur. The sums say where a training step is slower, and how much of it
-is not convolution at all (`benchmarks.train_step` has the whole step).
+(channels_last, or `--torch_format=contiguous`). `--clock=cpu` counts processor
+time, for a machine that does other work; pin the process to one core. Layers
+of one shape are timed once and counted as often as they occur. The sums say
+where a training step is slower, and how much of it is not convolution at all
+(`benchmarks.train_step` has the whole step).
 """
 
 import argparse
@@ -37,14 +41,16 @@ class Layer:
   strides: tuple[int, int]
   pads: tuple[tuple[int, int], tuple[int, int]]
   dilation: tuple[int, int]
+  groups: int = 1
 
   def __str__(self):
     _, height, width, channels = self.input_shape
     extra = f' /{self.strides[0]}' if self.strides != (1, 1) else ''
     rows, columns = self.kernel
-    return (
-      f'{rows}x{columns}{extra} {channels}->{self.features}, {height}x{width}'
-    )
+    change = f'{channels}->{self.features}'
+    if self.groups > 1:
+      change = f'{channels} depthwise'
+    return f'{rows}x{columns}{extra} {change}, {height}x{width}'
 
 
 def layers_of(settings):
@@ -54,7 +60,7 @@ def layers_of(settings):
   import jax.numpy as jnp
 
   from fsnet_jax.models.failure import failure_net
-  from fsnet_jax.models.segmentation import fcn8
+  from fsnet_jax.models.segmentation import efficientnet_unet, fcn8
 
   found = collections.Counter()
 
@@ -64,12 +70,15 @@ def layers_of(settings):
       found[_layer(module, args[0].shape)] += 1
     return call(*args, **kwargs)
 
-  segmentation = fcn8.FCN8(
-    width=settings.width,
-    head_width=settings.head_width or None,
-    padding='same',
-    input_scale=1 / 64,
-  )
+  if settings.network == 'efficientnet_unet':
+    segmentation = efficientnet_unet.EfficientNetUNet()
+  else:
+    segmentation = fcn8.FCN8(
+      width=settings.width,
+      head_width=settings.head_width or None,
+      padding='same',
+      input_scale=1 / 64,
+    )
   height, width = map(int, settings.image_size.split(','))
   images = jnp.zeros((settings.batch_size, height, width, 3))
 
@@ -103,6 +112,7 @@ def _layer(module, shape):
     strides,
     (rows, columns),
     dilation,
+    module.feature_group_count,
   )
 
 
@@ -122,7 +132,8 @@ def jax_parts(layer):
 
   rng = np.random.default_rng(0)
   x = rng.standard_normal(layer.input_shape, np.float32)
-  shape = (*layer.kernel, layer.input_shape[3], layer.features)
+  channels = layer.input_shape[3] // layer.groups
+  shape = (*layer.kernel, channels, layer.features)
   kernel = rng.standard_normal(shape, np.float32)
 
   def convolution(x, kernel):
@@ -133,6 +144,7 @@ def jax_parts(layer):
       layer.pads,
       rhs_dilation=layer.dilation,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      feature_group_count=layer.groups,
     )
 
   def pull(argument):
@@ -154,23 +166,27 @@ def jax_parts(layer):
   ]
 
 
-def torch_parts(layer):
-  """The same in PyTorch, channels_last."""
+def torch_parts(layer, last):
+  """The same in PyTorch, channels last or first."""
   import torch
   from torch.nn import functional
 
   torch.manual_seed(0)
   batch, height, width, channels = layer.input_shape
-  last = torch.channels_last
+  last = torch.channels_last if last else torch.contiguous_format
   (top, bottom), (left, right) = layer.pads
   x = torch.randn(batch, channels, height, width)
   x = functional.pad(x, (left, right, top, bottom)).to(memory_format=last)
-  kernel = torch.randn(layer.features, channels, *layer.kernel)
+  kernel = torch.randn(layer.features, channels // layer.groups, *layer.kernel)
   kernel = kernel.to(memory_format=last)
 
   def convolution(x, kernel):
     return functional.conv2d(
-      x, kernel, stride=layer.strides, dilation=layer.dilation
+      x,
+      kernel,
+      stride=layer.strides,
+      dilation=layer.dilation,
+      groups=layer.groups,
     )
 
   g = torch.randn_like(convolution(x, kernel))
@@ -186,16 +202,16 @@ def torch_parts(layer):
   return [lambda: convolution(x, kernel), gradient(0), gradient(1)]
 
 
-def milliseconds(ours, theirs, repeats):
-  """Median of each, taken in turns."""
+def milliseconds(ours, theirs, repeats, clock):
+  """Median of each by a clock of seconds, taken in turns."""
   times = ([], [])
   for index in range(repeats + 1):
     for slot, run in enumerate((ours, theirs)):
-      started = time.perf_counter()
+      started = clock()
       run()
       # The first of each warms up.
       if index:
-        times[slot].append(1e3 * (time.perf_counter() - started))
+        times[slot].append(1e3 * (clock() - started))
   return tuple(statistics.median(slot) for slot in times)
 
 
@@ -203,13 +219,19 @@ def main():
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawTextHelpFormatter
   )
-  parser.add_argument('--network', default='fcn8', choices=('fcn8', 'fsnet'))
+  networks = ('fcn8', 'fsnet', 'efficientnet_unet')
+  parser.add_argument('--network', default='fcn8', choices=networks)
   parser.add_argument('--image_size', default='64,128', help='height,width')
   parser.add_argument('--batch_size', type=int, default=8)
   parser.add_argument('--width', type=float, default=0.125)
   parser.add_argument('--head_width', type=int, default=256, help='0: 4096*w')
   parser.add_argument('--repeats', type=int, default=7)
+  parser.add_argument('--clock', default='wall', choices=('wall', 'cpu'))
+  formats = ('channels_last', 'contiguous')
+  parser.add_argument('--torch_format', default=formats[0], choices=formats)
   settings = parser.parse_args()
+  clock = time.process_time if settings.clock == 'cpu' else time.perf_counter
+  last = settings.torch_format == 'channels_last'
   from benchmarks.train_step import machine
 
   print(machine())
@@ -219,9 +241,9 @@ def main():
   totals = [[0.0, 0.0] for _ in PARTS]
   for layer, count in layers_of(settings).items():
     row = f'{f"{count} x {layer}":34}'
-    pairs = zip(jax_parts(layer), torch_parts(layer))
+    pairs = zip(jax_parts(layer), torch_parts(layer, last))
     for total, (ours, theirs) in zip(totals, pairs):
-      both = milliseconds(ours, theirs, settings.repeats)
+      both = milliseconds(ours, theirs, settings.repeats, clock)
       total[0] += count * both[0]
       total[1] += count * both[1]
       row += f'{count * both[0]:23.1f}{count * both[1]:8.1f}'

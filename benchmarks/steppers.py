@@ -1,9 +1,10 @@
 """One training step of FSNet, by ours or by PyTorch, ready to be timed.
 
-`settings` is a dictionary with `network` (fcn8 or deeplab_v2), `image_size`,
-`batch_size`, `width`, `head_width`, `padding`, `blocks`, `decoder` and `dtype`
-(float32, or bfloat16 for compute in it with float32 parameters). Phase 1
-trains S alone, phase 2 both. Steps wait for their loss.
+`settings` is a dictionary with `network` (fcn8, deeplab_v2 or
+efficientnet_unet, which is at full width alone), `image_size`, `batch_size`,
+`width`, `head_width`, `padding`, `blocks`, `decoder` and `dtype` (float32, or
+bfloat16 for compute in it with float32 parameters). Phase 1 trains S alone,
+phase 2 both. Steps wait for their loss.
 """
 
 import os
@@ -20,13 +21,19 @@ def own_model(settings):
 
   from fsnet_jax.models import fsnet
   from fsnet_jax.models.failure import failure_net
-  from fsnet_jax.models.segmentation import deeplab_v2, fcn8
+  from fsnet_jax.models.segmentation import (
+    deeplab_v2,
+    efficientnet_unet,
+    fcn8,
+  )
 
   common = {'width': settings['width'], 'dtype': jnp.dtype(settings['dtype'])}
   if settings['network'] == 'deeplab_v2':
     segmentation = deeplab_v2.DeepLabV2(
       blocks=tuple(settings['blocks']), dropout_rate=0.0, **common
     )
+  elif settings['network'] == 'efficientnet_unet':
+    segmentation = efficientnet_unet.EfficientNetUNet(dtype=common['dtype'])
   else:
     segmentation = fcn8.FCN8(
       head_width=settings['head_width'],

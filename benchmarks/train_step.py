@@ -32,7 +32,11 @@ CONTENDERS = {
   'gpu': ('jax', 'torch', 'torch-channels_last', 'torch-compile'),
   'tpu': ('jax',),
 }
-TITLES = {'fcn8': 'FCN8', 'deeplab_v2': 'DeepLabV2'}
+TITLES = {
+  'fcn8': 'FCN8',
+  'deeplab_v2': 'DeepLabV2',
+  'efficientnet_unet': 'EfficientNet U-Net',
+}
 
 
 def work(connection, name, settings, phase):
@@ -134,7 +138,12 @@ def parse_arguments():
   parser.add_argument('--network', default='fcn8', choices=sorted(TITLES))
   parser.add_argument('--image_size', default='64,128', help='height,width')
   parser.add_argument('--batch_size', type=int, default=8)
-  parser.add_argument('--width', type=float, default=0.25)
+  parser.add_argument(
+    '--width',
+    type=float,
+    default=0.25,
+    help='of both networks; of F alone with efficientnet_unet',
+  )
   parser.add_argument(
     '--dtype', default='float32', choices=('float32', 'bfloat16')
   )

@@ -9,7 +9,9 @@ Stop it when you like: the same command goes on with the cell it was at, and
 report/ablation.md holds the table of the cells that are done. Some of them
 only: --config.ablation.variants="('full','no_w4')"; forms of F that the paper
 leaves open: "('literal','skips','four_scale','skips_residual',
-'four_scale_residual')". Results: docs/results/ablation.md.
+'four_scale_residual')"; parts of phase 3: "('full','robust','robust_no_joint',
+'light','light_no_flip','robust_clean','robust_near','robust_far')".
+Results: docs/results/ablation.md.
 """
 
 import ml_collections

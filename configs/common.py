@@ -90,9 +90,11 @@ def _networks(config: ml_collections.ConfigDict) -> None:
   config.init = ml_collections.ConfigDict()
   # What the networks begin with (docs/guide/weights.md); empty: random weights.
   # Folders made by `python -m fsnet_jax.weights convert`: the backbone of S
-  # (vgg16 for fcn8, resnet101 for deeplab_v2), or all of S (fcn8, deeplabv2),
-  # and the encoders of F (resnet18). `backbone` may also be the .npz of
-  # VGG16's convolutions, `segmentation` the workdir of an earlier run.
+  # (vgg16 for fcn8, resnet101 for deeplab_v2, efficientnet_lite0 for
+  # efficientnet_unet), or all of S (fcn8, deeplabv2), and the encoders of F
+  # (resnet18). `backbone` may also be the .npz of VGG16's convolutions or, for
+  # efficientnet_unet, 'imagenet': those of a package that pip installs;
+  # `segmentation` the workdir of an earlier run.
   config.init.backbone = ''
   config.init.segmentation = ''
   config.init.failure_encoder = ''
@@ -108,7 +110,12 @@ def _optimizer() -> ml_collections.ConfigDict:
   optimizer.learning_rate = 2e-4
   optimizer.momentum = 0.99
   optimizer.weight_decay = 5e-4
-  optimizer.schedule = 'constant'  # or 'poly'
+  # Multiplies the learning rate of S's encoder, what `init.backbone` sets:
+  # below 1 where it begins with trained weights and the rest with random ones.
+  optimizer.encoder_scale = 1.0
+  optimizer.schedule = 'constant'  # or 'poly', 'cosine'
+  optimizer.warmup_steps = 0
+  # After which 'poly' and 'cosine' are 0.
   optimizer.poly_steps = 250_000
   optimizer.poly_power = 0.9
   optimizer.clip_norm = 0.0  # 0: off

@@ -15,7 +15,7 @@ risk-coverage figure shows both networks, as the paper's does.
 
 import ml_collections
 
-from configs import compare_common, compare_fcn8, fsnet_deeplabv2
+from configs import compare_fcn8, fsnet_deeplabv2
 
 
 def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
@@ -24,10 +24,10 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   Args:
     arg: streets (default), camvid, camvid_full or cityscapes.
   """
-  config = compare_common.base(fsnet_deeplabv2, arg)
+  config = compare_fcn8.base(fsnet_deeplabv2, arg)
   if arg == 'camvid':
     config.segmentation.blocks = (2, 2, 2, 2)
-  compare_common.add_comparison(config, arg)
+  compare_fcn8.add_comparison(config, arg)
   config.eval.datasets = compare_fcn8.get_config(arg).eval.datasets
   # Monte-Carlo dropout needs a network that has learnt with dropout. The
   # published row of DeepLab had none: it is `mc_dropout_synthcp` here.

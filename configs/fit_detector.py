@@ -14,9 +14,13 @@ run's command changed must be given here too. docs/guide/detectors.md says more.
 
 import ml_collections
 
-from configs import fsnet_deeplabv2, fsnet_fcn8
+from configs import fsnet_deeplabv2, fsnet_efficientnet, fsnet_fcn8
 
-_BASES = {'fcn8': fsnet_fcn8, 'deeplab_v2': fsnet_deeplabv2}
+_BASES = {
+  'fcn8': fsnet_fcn8,
+  'deeplab_v2': fsnet_deeplabv2,
+  'efficientnet': fsnet_efficientnet,
+}
 _PROTOCOLS = ('streets', 'camvid', 'cityscapes')
 
 
@@ -53,7 +57,8 @@ def get_config(arg: str = 'fcn8') -> ml_collections.ConfigDict:
       break
   else:
     raise ValueError(
-      f'unknown argument {arg!r}: choose fcn8 or deeplab_v2, or one of them '
+      f'unknown argument {arg!r}: choose '
+      f'{", ".join(_BASES)}, or one of them '
       'with _camvid or _cityscapes'
     )
   config.task = 'fit'

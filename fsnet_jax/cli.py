@@ -12,7 +12,7 @@ from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
-from fsnet_jax.config import resolution, validation
+from fsnet_jax.config import resolution, run_paths, validation
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
 from fsnet_jax.learned_detectors import fit_metadata
@@ -160,7 +160,7 @@ def _run_fit(
       f'--mode={mode} --config.eval.fitted.{name}={workdir}, and its name in '
       '--config.eval.detectors.'
     )
-  learned_detectors.check(name, config)
+  learned_detectors.check(name, run_paths.located(config, workdir))
   section = learned_detectors.section_of(learned_detectors.FITTED[name])
   fit_metadata.check(workdir, name, section, config)
   with open_workdir(workdir, config):
@@ -201,6 +201,6 @@ def run(
   logging.set_verbosity(logging.WARNING)
   config = resolution.resolved(config)
   check_workdir(workdir, config, mode)
-  _check(config, mode)
+  _check(run_paths.located(config, workdir), mode)
   use_compilation_cache(config.compilation_cache_dir)
   _TASKS[config.task](config, workdir, mode, origin)

@@ -71,26 +71,30 @@ def run(
   else:
     opened = open_finished(workdir, config, mode, FIELDS)
   # Slow to import: a mistake in a flag is reported before.
-  from segxal_jax.experiments import baselines, strategy_comparison
+  from segxal_jax.experiments import (
+    baselines,
+    loop_cells,
+    strategy_comparison,
+  )
   from segxal_jax.loop.driver import run_loop
   from segxal_jax.report import baselines as baselines_report
   from segxal_jax.report import comparison
   from segxal_jax.report.write import report
 
   if config.reference.seeds:
-    parts = baselines.cells_of(config, pools=mode == 'train')
+    cells = baselines.cells_of(config, pools=mode == 'train')
     with opened:
       if mode == 'train':
-        baselines.run_cells(parts, workdir)
-      found = baselines.results(parts, workdir)
+        loop_cells.run(cells, workdir, loop_cells.make)
+      found = loop_cells.results(cells, workdir)
       baselines_report.write(config, workdir, found, origin)
     return
   if config.compare.arms:
-    strategy_comparison.methods(config)
+    cells = strategy_comparison.cells_of(config)
     with opened:
       if mode == 'train':
-        strategy_comparison.run_cells(config, workdir)
-      found = strategy_comparison.results(config, workdir)
+        strategy_comparison.run_cells(cells, workdir)
+      found = loop_cells.results(cells, workdir)
       comparison.write(config, workdir, found, origin)
     return
   with opened:

@@ -9,7 +9,12 @@ import pytest
 from common_lib.errors import UserError
 from fsnet_jax.builders import networks, optimization
 from fsnet_jax.config import validation
-from fsnet_jax.models.segmentation import deeplab_v2, fcn8, unet
+from fsnet_jax.models.segmentation import (
+  deeplab_v2,
+  efficientnet_unet,
+  fcn8,
+  unet,
+)
 from input_pipeline import transforms
 
 SHIPPED = [
@@ -19,6 +24,9 @@ SHIPPED = [
   ('fsnet_deeplabv2', 'streets'),
   ('fsnet_deeplabv2', 'camvid'),
   ('fsnet_deeplabv2', 'cityscapes'),
+  ('fsnet_efficientnet', 'streets'),
+  ('fsnet_efficientnet', 'camvid'),
+  ('fsnet_efficientnet', 'cityscapes'),
   *(
     (name, argument)
     for name in ('compare_fcn8', 'compare_deeplabv2')
@@ -79,6 +87,7 @@ def test_cityscapes_is_synthcps_protocol_for_deeplab():
     ('fcn8', 'fc7', fcn8.FCN8),
     ('deeplab_v2', 'aspp', deeplab_v2.DeepLabV2),
     ('unet', 'bottleneck', unet.UNet),
+    ('efficientnet_unet', 'bottleneck', efficientnet_unet.EfficientNetUNet),
   ],
 )
 def test_each_network_can_be_chosen_with_its_precision(name, features, kind):
@@ -97,6 +106,19 @@ def test_each_network_can_be_chosen_with_its_precision(name, features, kind):
   config.segmentation.features = 'pool4'
   with pytest.raises(UserError, match=f'pool4.*{name}.*{features}'):
     validation.check(config)
+
+
+def test_a_trained_encoder_takes_smaller_steps_to_the_end_of_the_run():
+  for argument in ('streets', 'camvid', 'cityscapes'):
+    config = _config('fsnet_efficientnet', argument)
+    last = config.phase1_steps + config.phase2_steps
+    assert config.init.backbone == 'imagenet'
+    learning, final = (
+      optimization.learning_rates(config, step, 2)['learning_rate_segmentation']
+      for step in (last // 2, last)
+    )
+    assert learning * config.optimizer.encoder_scale == pytest.approx(1.5e-4)
+    assert final == 0
 
 
 def test_frozen_batch_norm_reaches_the_optimizer():

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.peers import torch_deeplab, torch_models
+from benchmarks.peers import torch_deeplab, torch_efficientnet, torch_models
 
 VOID = 255
 
@@ -83,6 +83,8 @@ def _segmentation(settings):
   if settings['network'] == 'deeplab_v2':
     network = torch_deeplab.DeepLabV2(width=width, blocks=settings['blocks'])
     return network, 4 * torch_models.scaled(512, width), 8
+  if settings['network'] == 'efficientnet_unet':
+    return torch_efficientnet.EfficientNetUNet(), 320, 32
   network = torch_models.FCN8(
     width=width,
     head_width=settings['head_width'],

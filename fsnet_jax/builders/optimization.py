@@ -4,9 +4,11 @@ from typing import Any
 
 import optax
 
+from common_lib.errors import UserError
 from fsnet_jax.builders import networks
 from fsnet_jax.steps import optimizers
 from fsnet_jax.steps.train_step import LossOptions
+from fsnet_jax.weights.names import BACKBONES
 
 
 def _segmentation_lr(config: Any) -> optax.Schedule:
@@ -16,11 +18,16 @@ def _segmentation_lr(config: Any) -> optax.Schedule:
     options.schedule,
     options.poly_steps,
     options.poly_power,
+    options.warmup_steps,
   )
 
 
 def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
-  """Of S and F, as one tree."""
+  """Of S and F, as one tree.
+
+  Raises:
+    UserError: S has no encoder whose learning rate could differ.
+  """
   options = config.optimizer
   return optimizers.make_optimizer(
     segmentation_lr=_segmentation_lr(config),
@@ -30,7 +37,21 @@ def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
     clip_norm=options.clip_norm,
     kind=options.kind,
     frozen=networks.frozen(config),
+    scaled=(_encoder(config), options.encoder_scale),
   )
+
+
+def _encoder(config: Any) -> str:
+  """Name of S's pretrained part; '' where no learning rate differs."""
+  name, scale = config.segmentation.name, config.optimizer.encoder_scale
+  if scale == 1:
+    return ''
+  if name not in BACKBONES:
+    raise UserError(
+      f'config.optimizer.encoder_scale={scale:g} is for {", ".join(BACKBONES)}'
+      f': set it to 1 for {name}, which has no pretrained encoder.'
+    )
+  return BACKBONES[name][1]
 
 
 def learning_rates(config: Any, step: int, phase: int) -> dict[str, float]:

@@ -175,7 +175,7 @@ _FAILURE = {
   'width': Field(WIDTH_OR_0, PHASE2 | PHASE3 | FIT),
 }
 _INIT = {
-  'backbone': Field(PathText(), START | FIT),
+  'backbone': Field(PathText(words=('imagenet',)), START | FIT),
   'segmentation': Field(PathText(), START),
   'failure_encoder': Field(PathText(), START | FIT),
   'phase1': Field(PathText(), START),
@@ -185,7 +185,9 @@ _OPTIMIZER = {
   'learning_rate': Field(POSITIVE, TRAINING),
   'momentum': Field(BELOW_1, TRAINING),
   'weight_decay': Field(NOT_NEGATIVE, TRAINING),
-  'schedule': Field(Word(('constant', 'poly')), TRAINING),
+  'encoder_scale': Field(POSITIVE, TRAINING),
+  'schedule': Field(Word(('constant', 'poly', 'cosine')), TRAINING),
+  'warmup_steps': Field(COUNT_OR_0, TRAINING),
   'poly_steps': Field(COUNT, TRAINING),
   'poly_power': Field(NOT_NEGATIVE, TRAINING),
   'clip_norm': Field(NOT_NEGATIVE, TRAINING),

@@ -80,6 +80,14 @@ VARIANT = Name(
     'four_scale_residual',
     'skips_residual_pos_weight',
     'skips_residual_unweighted',
+    'robust',
+    'robust_no_joint',
+    'light',
+    'light_no_flip',
+    'light_no_centering',
+    'robust_clean',
+    'robust_near',
+    'robust_far',
   ),
 )
 DATA_SET = Name(

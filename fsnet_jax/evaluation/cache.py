@@ -8,6 +8,7 @@ from typing import Any
 from common_lib.paths import expanded
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources
+from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import fitted_name, use_temperature
 from fsnet_jax.evaluation import failure_parts, identity
 from fsnet_jax.learned_detectors.corrections import phase3
@@ -95,7 +96,7 @@ def describe(
     data: of `data_versions`, of these data sets or more; None if it is not
       known.
   """
-  asked = config.eval
+  asked = run_paths.located(config, workdir).eval
   resolved = detectors.resolve(asked.detectors)
   fits = set(map(fitted_name, resolved.values())) - {''}
   own = {

@@ -11,6 +11,7 @@ from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import use_temperature
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluator import DatasetResult, Evaluator, Observer
@@ -109,6 +110,7 @@ def evaluate(
       no finite numbers.
     Interrupted: after Ctrl-C or SIGTERM.
   """
+  stored, config = config, run_paths.located(config, workdir)
   step, state, evaluator = _restored(config, workdir)
   _note_shared_images(config)
   sources = {
@@ -129,7 +131,7 @@ def evaluate(
         if keep is not None:
           keep(name, results[name])
   about = {**environment.describe(), 'step': step, **origin}
-  metrics = _metrics(config, about, description, results)
+  metrics = _metrics(stored, about, description, results)
   if jax.process_index() == 0:
     check_still_there()
     _publish(workdir, folder, step, metrics, results)

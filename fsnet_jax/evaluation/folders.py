@@ -15,6 +15,7 @@ from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
 from fsnet_jax import detectors
+from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import fitted_name
 from fsnet_jax.evaluation import cache
 from fsnet_jax.runtime import stored_config
@@ -130,11 +131,18 @@ def _asked(config: dict[str, Any]) -> dict[str, Any]:
   if any(detector.uses_dropout_samples for detector in known):
     asked['dropout_samples'] = evaluation['dropout_samples']
   asked['fitted'] = {
-    name: str(expanded(evaluation['fitted'][name]).absolute())
+    name: _place(evaluation['fitted'][name])
     for name in sorted(set(map(fitted_name, known)) - {''})
   }
   asked['folders'] = cache.folders(config)
   return asked
+
+
+def _place(path: str) -> str:
+  """Which folder is meant, wherever an experiment has been moved to."""
+  if run_paths.is_linked(path):
+    return path
+  return str(expanded(path).absolute())
 
 
 def _digest(value: Any) -> str:

@@ -5,10 +5,10 @@ differ in F alone share one phase 1 per seed and data fraction, and are
 bit-identical to a run that trained its own.
 """
 
-import copy
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +18,11 @@ from common_lib.console import say, show
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from common_lib.json_values import BadValue
-from fsnet_jax.config import kinds
+from fsnet_jax.config import kinds, run_paths
 from fsnet_jax.evaluation import cache, folders
 from fsnet_jax.evaluation.evaluate import evaluate
-from fsnet_jax.experiments import stored_results
+from fsnet_jax.experiments import grid, stored_results
+from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.pages.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
@@ -37,12 +38,15 @@ class Variant(NamedTuple):
 
   Attributes:
     fields: dotted config fields that differ from the base config.
-    shares_phase1: whether phase 1 is that of its data fraction; the arm
+    shares_phase1: whether phase 1 is that of its data fraction; the variant
       without a phase 1 has none to share.
+    phase3: whether the networks of phase 3 are trained too; the paper's rows
+      are of the joint phase's F.
   """
 
   fields: Mapping[str, Any]
   shares_phase1: bool = True
+  phase3: bool = False
 
 
 def _form(decoder: str, msp_residual: bool, **loss: Any) -> Variant:
@@ -50,6 +54,13 @@ def _form(decoder: str, msp_residual: bool, **loss: Any) -> Variant:
     {'failure.decoder': decoder, 'failure.msp_residual': msp_residual}
     | {f'loss.{name}': value for name, value in loss.items()}
   )
+
+
+def _robust(**fields: Any) -> Variant:
+  """The mean of corrections, less one of its parts or with another mix."""
+  base = {'failure.preset': 'robust', 'failure.msp_residual': True}
+  changes = {name.replace('__', '.'): value for name, value in fields.items()}
+  return Variant(base | changes, phase3=True)
 
 
 def _without(name: str) -> Variant:
@@ -74,6 +85,17 @@ VARIANTS: Mapping[str, Variant] = {
   # The weight beta of errors in L2 (equation 4): one-sided, and none at all.
   'skips_residual_pos_weight': _form('skips', True, form='pos_weight'),
   'skips_residual_unweighted': _form('skips', True, beta_range=(0.5, 0.5)),
+  # What each part of phase 3 is worth.
+  'robust': _robust(),
+  'robust_no_joint': _robust(phase2_steps=0),
+  'light': _robust(failure__preset='light'),
+  'light_no_flip': _robust(failure__preset='light', fit__pixel__flip=False),
+  'light_no_centering': _robust(
+    failure__preset='light', fit__pixel__centering=0.0
+  ),
+  'robust_clean': _robust(failure__mix='clean'),
+  'robust_near': _robust(failure__mix='near'),
+  'robust_far': _robust(failure__mix='far'),
 }
 
 
@@ -85,62 +107,79 @@ def variant_config(config: Any, name: str, seed: int) -> ConfigDict:
     name: a key of `VARIANTS`.
     seed: of the cell.
   """
-  cell = copy.deepcopy(ConfigDict(config)).unlock()
-  cell.seed = seed
-  for path, value in VARIANTS[name].fields.items():
-    *parents, leaf = path.split('.')
-    node = cell
-    for parent in parents:
-      node = node[parent]
-    node[leaf] = value
+  changes = {'seed': seed, **VARIANTS[name].fields}
   if not VARIANTS[name].shares_phase1:
-    cell.phase2_steps = config.phase1_steps + config.phase2_steps
-    cell.phase1_steps = 0
-  return cell.lock()
+    changes['phase2_steps'] = config.phase1_steps + config.phase2_steps
+    changes['phase1_steps'] = 0
+  if not VARIANTS[name].phase3:
+    changes['phase3_steps'] = 0
+  return grid.derived(config, changes)
 
 
 def phase1_config(cell: Any, config: Any) -> ConfigDict:
   """The run of phase 1 alone that a cell goes on from."""
-  shared = copy.deepcopy(ConfigDict(cell)).unlock()
-  shared.failure = copy.deepcopy(config.failure)
-  shared.phase2_steps = 0
-  return shared.lock()
+  return grid.derived(
+    cell,
+    {
+      'failure': config.failure,
+      'fit': config.fit,
+      'phase2_steps': 0,
+      'phase3_steps': 0,
+    },
+  )
 
 
-def _phase1_folder(workdir: Path, cell: Any) -> Path:
-  percent = round(100 * cell.data.train_fraction)
-  return workdir / f'seed{cell.seed}' / f'phase1_data{percent}'
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VariantCell(grid.Cell):
+  """A variant with one seed.
+
+  Attributes:
+    phase1: the run of phase 1 that it goes on from, if the ablation has to
+      train that itself.
+  """
+
+  phase1: grid.Cell | None = None
 
 
-def _phase1_of(
-  config: Any, cell: ConfigDict, name: str, workdir: Path, lent: Path | None
-) -> Path | None:
-  """The finished phase 1 that a cell goes on from; None: its own."""
-  if not VARIANTS[name].shares_phase1:
-    return None
-  whole = cell.data.train_fraction == config.data.train_fraction
-  if lent is not None and whole:
-    return lent
-  folder = _phase1_folder(workdir, cell)
-  shared = phase1_config(cell, config)
-  with open_workdir(folder, shared):
-    Trainer(shared, folder).run()
-  return folder
+def _cell(
+  config: Any, name: str, seed: int, lent: PurePosixPath | None
+) -> VariantCell:
+  """One cell; `lent` as the entries of `cells` have it."""
+  own = variant_config(config, name, seed)
+  folder = PurePosixPath(f'seed{seed}', name)
+  phase1, start = None, ''
+  if VARIANTS[name].shares_phase1:
+    if lent is None or own.data.train_fraction != config.data.train_fraction:
+      percent = round(100 * own.data.train_fraction)
+      lent = folder.with_name(f'phase1_data{percent}')
+      phase1 = grid.Cell(
+        title=lent.name,
+        number=seed,
+        folder=lent,
+        config=phase1_config(own, config),
+      )
+    start = run_paths.link(lent, folder)
+  return VariantCell(
+    title=name,
+    number=seed,
+    folder=folder,
+    config=grid.derived(own, {'init.phase1': start}),
+    phase1=phase1,
+  )
 
 
-def _train_cell(
-  config: Any, cell: ConfigDict, name: str, workdir: Path, lent: Path | None
-) -> dict[str, Any]:
-  """Trains what is missing of a cell and evaluates it."""
-  phase1 = _phase1_of(config, cell, name, workdir, lent)
-  cell = copy.deepcopy(cell).unlock()
-  cell.init.phase1 = str(phase1 or '')
-  cell.lock()
-  folder = workdir / f'seed{cell.seed}' / name
-  origin = {'config_name': f'ablation {name}', 'command': ''}
-  with open_workdir(folder, cell):
-    Trainer(cell, folder).run()
-    return evaluate(cell, folder, origin)
+def _train_cell(cell: VariantCell, workdir: Path) -> dict[str, Any]:
+  """Trains what is missing of a cell of `workdir` and evaluates it."""
+  if cell.phase1 is not None:
+    shared = cell.phase1.place(workdir)
+    with open_workdir(shared, cell.phase1.config):
+      Trainer(cell.phase1.config, shared).run()
+  folder = cell.place(workdir)
+  origin = {'config_name': f'ablation {cell.title}', 'command': ''}
+  with open_workdir(folder, cell.config):
+    Trainer(cell.config, folder).run()
+    phase3.run(cell.config, folder)
+    return evaluate(cell.config, folder, origin)
 
 
 def check_variants(variants: Sequence[str], field: str) -> None:
@@ -186,8 +225,8 @@ def cells(
   seeds: Sequence[int],
   workdir: Path,
   train: bool,
-  lent: Mapping[int, Path] | None = None,
-) -> Iterator[dict[str, dict[int, dict[str, Any]]]]:
+  lent: Mapping[int, PurePosixPath] | None = None,
+) -> Iterator[grid.Results[dict[str, Any]]]:
   """Finishes one cell after the other.
 
   Args:
@@ -196,7 +235,8 @@ def cells(
     seeds: each variant is trained with each of them.
     workdir: a folder for each seed and variant is made in it.
     train: whether to train what is missing, or to leave it out.
-    lent: workdirs of runs that end after phase 1 of `config`, by seed.
+    lent: runs that end after phase 1 of `config`, by seed: their folders
+      relative to `workdir`.
 
   Yields:
     After each cell, the metrics of all that are finished, by variant and
@@ -206,28 +246,29 @@ def cells(
     Interrupted: if it was stopped; the same call goes on.
     UserError: for what the user must change, with the variant's name.
   """
-  found: dict[str, dict[int, dict[str, Any]]] = {}
   # A table of what is there needs no images.
   data = cache.data_versions(config) if train else None
+
+  def read(cell: VariantCell, folder: Path) -> dict[str, Any] | None:
+    metrics = cache.read(folder, cell.config, data)
+    return metrics if _can_be_shown(metrics, config) else None
+
+  def make(cell: VariantCell, folder: Path) -> dict[str, Any]:
+    del folder  # `cell` says where in `workdir`.
+    return _train_cell(cell, workdir)
+
   # Seed by seed: a whole table of one seed says more than half of it of two.
-  for seed, name in itertools.product(seeds, variants):
-    cell = variant_config(config, name, seed)
-    metrics = cache.read(workdir / f'seed{seed}' / name, cell, data)
-    if not _can_be_shown(metrics, config):
-      metrics = None
-    if metrics is None and train:
-      say(f'ablation: {name}, seed {seed}')
-      phase1 = (lent or {}).get(seed)
-      try:
-        metrics = _train_cell(config, cell, name, workdir, phase1)
-      except UserError as error:
-        raise UserError(
-          f'Variant {name}, seed {seed}: {error} To have the others without '
-          'it, leave it out of the variants.'
-        ) from error
-    if metrics is not None:
-      found.setdefault(name, {})[seed] = metrics
-      yield found
+  all_cells = (
+    _cell(config, name, seed, (lent or {}).get(seed))
+    for seed, name in itertools.product(seeds, variants)
+  )
+  advice = 'To have the others without it, leave it out of the variants.'
+  finished = []
+  for one in grid.finish(
+    all_cells, workdir, read, make if train else None, advice
+  ):
+    finished.append(one)
+    yield grid.by_title(finished)
 
 
 def _can_be_shown(metrics: Any, config: Any) -> bool:

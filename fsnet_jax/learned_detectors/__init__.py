@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.config import fields
+from fsnet_jax.config import fields, run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import (
   FittedDetector,
@@ -167,6 +167,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
   from fsnet_jax.learned_detectors import cross_predictions, frozen_segmentation
   from fsnet_jax.runtime.checkpointing import newest_is_damaged
 
+  stored, config = config, run_paths.located(config, workdir)
   check(name, config)
   detector = _found(name)
   network, variables = frozen_segmentation.load(config)
@@ -174,7 +175,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
   fixed = fit_metadata.FIXED
   if getattr(detector, 'phase3', False):
     fixed |= fields.PHASE3
-  fit_metadata.claim(workdir, name, section, config, s, fixed)
+  fit_metadata.claim(workdir, name, section, stored, s, fixed)
   finished = cost.read(workdir)
   if finished is not None and not newest_is_damaged(workdir):
     return finished

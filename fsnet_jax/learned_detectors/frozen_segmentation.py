@@ -141,6 +141,7 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
     other.init = ConfigDict(stored['init'])
     folder = stored['init']['phase1']
   other.init.phase1 = ''
+  other.fit.failure_data = ''  # where what is learnt from this lies
   other.task = 'fsnet'
   other.phase2_steps = 0
   if config.switch == 'steps':

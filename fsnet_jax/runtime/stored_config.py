@@ -14,7 +14,7 @@ from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
-from fsnet_jax.config import fields
+from fsnet_jax.config import fields, run_paths
 from fsnet_jax.config.fields import Field
 
 FILE = 'config.json'
@@ -110,6 +110,7 @@ def differences(
     f'{quoted(repr(new.get(key)))}'
     for key in sorted(keys)
     if old.get(key) != new.get(key)
+    and not run_paths.same(old.get(key), new.get(key))
     and not (key.startswith(free) or fields.may_differ(key, decided, table))
   ]
 

@@ -17,20 +17,40 @@ NOT_YET = jnp.iinfo(jnp.int32).max
 
 
 def segmentation_schedule(
-  learning_rate: float, kind: str, decay_steps: int, power: float
+  learning_rate: float,
+  kind: str,
+  decay_steps: int,
+  power: float,
+  warmup_steps: int = 0,
 ) -> optax.Schedule:
-  """Learning rate of S by step: `constant`, or `poly` as DeepLab trains.
+  """Learning rate of S by step.
 
-  `poly` is lr * (1 - step / decay_steps) ** power, 0 after `decay_steps`.
+  `constant`; `poly`, as DeepLab trains: lr * (1 - step / decay_steps) **
+  power; or `cosine`: lr * (1 + cos(pi * step / decay_steps)) / 2. Both are 0
+  after `decay_steps`.
+
+  Args:
+    learning_rate: lr.
+    kind: one of these words.
+    decay_steps: of `poly` and `cosine`.
+    power: of `poly`.
+    warmup_steps: n; in the first n steps, from 0, the schedule is multiplied
+      by (step + 1) / n. 0 for none.
 
   Raises:
     ValueError: for an unknown kind.
   """
   if kind == 'constant':
-    return optax.constant_schedule(learning_rate)
-  if kind == 'poly':
-    return optax.polynomial_schedule(learning_rate, 0.0, power, decay_steps)
-  raise ValueError(f'unknown learning-rate schedule {kind!r}')
+    schedule = optax.constant_schedule(learning_rate)
+  elif kind == 'poly':
+    schedule = optax.polynomial_schedule(learning_rate, 0.0, power, decay_steps)
+  elif kind == 'cosine':
+    schedule = optax.cosine_decay_schedule(learning_rate, decay_steps)
+  else:
+    raise ValueError(f'unknown learning-rate schedule {kind!r}')
+  if not warmup_steps:
+    return schedule
+  return lambda step: schedule(step) * jnp.minimum((step + 1) / warmup_steps, 1)
 
 
 def l2_weight_schedule(
@@ -62,6 +82,7 @@ def make_optimizer(
   clip_norm: float = 0.0,
   kind: str = 'sgd',
   frozen: Callable[[Sequence[str]], bool] | None = None,
+  scaled: tuple[str, float] = ('', 1.0),
 ) -> optax.GradientTransformationExtraArgs:
   """SGD (or Adam) for S and, from the joint phase on, Adam for F.
 
@@ -85,22 +106,19 @@ def make_optimizer(
       thousands.
     frozen: says of a parameter of S, by the names on the path to it, whether
       it never changes; weight decay would move it without any gradient.
+    scaled: name of a part of S, and what its learning rate is multiplied by;
+      momentum and clipping are those of S as a whole.
 
   Raises:
     ValueError: for an unknown kind.
   """
-  steps: list[optax.GradientTransformation]
-  if kind == 'sgd':
-    steps = [
-      optax.add_decayed_weights(weight_decay),
-      optax.sgd(segmentation_lr, momentum=momentum or None),
-    ]
-  elif kind == 'adam':
-    steps = [optax.adamw(segmentation_lr, weight_decay=weight_decay)]
-  else:
-    raise ValueError(f'unknown optimizer {kind!r}')
+  steps = _steps_of(kind, segmentation_lr, momentum, weight_decay)
   if clip_norm > 0:
     steps.insert(0, optax.clip_by_global_norm(clip_norm))
+  part, factor = scaled
+  if factor != 1:
+    # Last, so that it scales steps, decay included, as a learning rate does.
+    steps.append(optax.masked(optax.scale(factor), _within(part)))
   failure = optax.conditionally_mask(
     optax.adam(failure_lr),
     should_transform_fn=lambda step, **extra: extra['in_phase2'],
@@ -113,6 +131,29 @@ def make_optimizer(
   if frozen is not None:
     transforms['frozen'] = optax.set_to_zero()
   return optax.partition(transforms, _labels(frozen))
+
+
+def _steps_of(
+  kind: str, learning_rate: optax.Schedule, momentum: float, decay: float
+) -> list[optax.GradientTransformation]:
+  """What makes a step of S from its gradient; see `make_optimizer`."""
+  if kind == 'sgd':
+    return [
+      optax.add_decayed_weights(decay),
+      optax.sgd(learning_rate, momentum=momentum or None),
+    ]
+  if kind == 'adam':
+    return [optax.adamw(learning_rate, weight_decay=decay)]
+  raise ValueError(f'unknown optimizer {kind!r}')
+
+
+def _within(part: str) -> Callable[[Any], Any]:
+  """The mask of S's parameters below one name."""
+
+  def of_parameter(path: Any, _: Any) -> bool:
+    return [entry.key for entry in path][:2] == ['segmentation', part]
+
+  return lambda tree: jax.tree_util.tree_map_with_path(of_parameter, tree)
 
 
 def _labels(frozen: Callable[[Sequence[str]], bool] | None) -> Any:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from fsnet_jax.builders import networks, optimization
-from fsnet_jax.config import fields, resolution
+from fsnet_jax.config import fields, resolution, run_paths
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.workdir import flatten
@@ -37,7 +37,8 @@ def stored_config(folder: Path) -> dict[str, Any]:
     folder: of that run.
 
   Returns:
-    As it was stored, nested; a field of training holds what its row allows.
+    As it was stored, nested, with the runs that it names located; a field of
+    training holds what its row allows.
 
   Raises:
     UserError: it is missing or damaged.
@@ -61,7 +62,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
         f'config.init.phase1 names {folder}, whose config.json has no {name}: '
         f'{fix}.'
       )
-  return stored
+  return run_paths.located(stored, folder)
 
 
 def check(config: Any) -> None:

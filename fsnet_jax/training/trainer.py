@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from common_lib.console import say
 from fsnet_jax.builders import data_sources, networks, optimization
+from fsnet_jax.config import run_paths
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -142,6 +143,7 @@ class Trainer(loop.Training[TrainState]):
   title = 'training '
 
   def __init__(self, config: Any, workdir: Path):
+    config = run_paths.located(config, workdir)
     self._config = config
     self._workdir = workdir
     self._mesh = mesh_lib.make_mesh()

@@ -15,7 +15,13 @@ import numpy as np
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.models.failure import resnet
-from fsnet_jax.models.segmentation import deeplab_v2, fcn8, resnet101, vgg
+from fsnet_jax.models.segmentation import (
+  deeplab_v2,
+  efficientnet_lite,
+  fcn8,
+  resnet101,
+  vgg,
+)
 from fsnet_jax.weights import families, inputs, prefixes
 from fsnet_jax.weights.names import ARCHITECTURES, Architecture, Dialect, Path
 
@@ -223,6 +229,8 @@ def _network(
     return resnet.ResNet18(width)
   if options.arch == 'resnet101':
     return resnet101.ResNet101(width, tuple(options.blocks))
+  if options.arch == 'efficientnet_lite0':
+    return efficientnet_lite.EfficientNetLite0(width)
   if options.arch == 'fcn8':
     classes = outputs('score_fr', 19)
     head = outputs('fc6', 0) or None
@@ -375,7 +383,8 @@ def _fold_input(
   if (*first, 'bias') in flat:
     flat[(*first, 'bias')] = flat[(*first, 'bias')] + shift
   else:
-    mean = ('batch_stats', *architecture.first[:-1], 'bn1', 'mean')
+    norm = (*architecture.first[:-1], architecture.first_norm)
+    mean = ('batch_stats', *norm, 'mean')
     flat[mean] = flat[mean] - shift
   report.notes.append(
     f'The first layer was changed from {report.input} images to the '

@@ -12,10 +12,30 @@ _BOTTLENECK: dict[tuple[int, ...], str] = {
   (3, 4, 23, 3): 'ResNet101',
   (3, 8, 36, 3): 'ResNet152',
 }
+# By the number of blocks, without and with squeeze-and-excite. Widths, which
+# names do not tell, are what tells some of them apart.
+_EFFICIENTNET_LITE = {
+  16: 'EfficientNet-Lite0',
+  21: 'EfficientNet-Lite1 or Lite2',
+  24: 'EfficientNet-Lite3',
+  30: 'EfficientNet-Lite4',
+}
+_EFFICIENTNET = {
+  16: 'EfficientNet-B0',
+  23: 'EfficientNet-B1 or B2',
+  26: 'EfficientNet-B3',
+  32: 'EfficientNet-B4',
+  39: 'EfficientNet-B5',
+  45: 'EfficientNet-B6',
+  55: 'EfficientNet-B7',
+}
 _VGG = {8: 'VGG11', 10: 'VGG13', 13: 'VGG16', 16: 'VGG19'}
 
 _RESNET_BLOCK = re.compile(r'(?:^|\.)layer([1-9])\.(\d{1,4})\.conv1\.weight$')
 _RESNET_THIRD = re.compile(r'(?:^|\.)layer1\.0\.conv3\.weight$')
+_EFFICIENTNET_BLOCK = re.compile(
+  r'(?:^|\.)_blocks\.(\d{1,4})\._(depthwise_conv|se_reduce)\.weight$'
+)
 # A convolution has a bias, as has a norm: they are told apart by the norm's
 # mean.
 _VGG_LAYER = re.compile(r'(?:^|\.)(?:features|vgg)\.(\d{1,4})\.(\w+)$')
@@ -30,15 +50,15 @@ def resembles(names: Iterable[str]) -> str:
   """What a file's network is, as far as its names tell.
 
   Args:
-    names: of its arrays, in the naming of torchvision, of Keras's HED or of
-      one derived from them, with anything before.
+    names: of its arrays, in the naming of torchvision, of Keras's HED, of
+      EfficientNet-PyTorch or of one derived from them, with anything before.
 
   Returns:
     Such as 'ResNet34', 'VGG19 with batch norm' or 'a ResNet of 2, 2, 3, 2
     blocks'; '' where they tell nothing.
   """
   names = list(names)
-  return _resnet(names) or _vgg(names)
+  return _resnet(names) or _vgg(names) or _efficientnet(names)
 
 
 def _resnet(names: list[str]) -> str:
@@ -68,6 +88,18 @@ def _vgg(names: list[str]) -> str:
     return ''
   title = _VGG.get(convolutions, f'a VGG of {convolutions} convolutions')
   return f'{title} with batch norm' if norms else title
+
+
+def _efficientnet(names: list[str]) -> str:
+  blocks: dict[str, set[str]] = {}
+  for name in names:
+    if found := _EFFICIENTNET_BLOCK.search(name):
+      blocks.setdefault(found[2], set()).add(found[1])
+  count = len(blocks.get('depthwise_conv', ()))
+  if not count:
+    return ''
+  known = _EFFICIENTNET if 'se_reduce' in blocks else _EFFICIENTNET_LITE
+  return known.get(count, f'an EfficientNet of {count} blocks')
 
 
 def beyond(left: Iterable[str], used: Iterable[str]) -> list[str]:

@@ -1,9 +1,9 @@
 """`config.init`: which parameters a run begins with.
 
 Each field names a folder of converted weights; `backbone` may also be the
-HED archive itself, and `segmentation` an earlier run of this program or one
-of its checkpoints. `check` finds every mistake without reading an array;
-`load` puts the arrays in their places.
+HED archive itself, or the weights of a package, and `segmentation` an earlier
+run of this program or one of its checkpoints. `check` finds every mistake
+without reading an array; `load` puts the arrays in their places.
 """
 
 import json
@@ -22,7 +22,8 @@ from common_lib.foreign import quoted
 from fsnet_jax.config import fields
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime.storage import checkpoint_folders
-from fsnet_jax.weights import folders, vgg_hed
+from fsnet_jax.weights import folders, packaged, vgg_hed
+from fsnet_jax.weights.names import BACKBONES
 from fsnet_jax.weights.overlay import Source, check_whole, overlay
 from fsnet_jax.weights.prefixes import examples
 
@@ -30,9 +31,8 @@ Tree = dict[str, Any]
 
 _COLLECTIONS = ('params', 'batch_stats')
 _STEP = re.compile(r'[0-9]{1,18}')
-# By segmentation network: what its backbone is called here and in its tree.
-_BACKBONES = {'fcn8': ('vgg16', 'vgg'), 'deeplab_v2': ('resnet101', 'backbone')}
 _WHOLE = {'fcn8': 'fcn8', 'deeplab_v2': 'deeplabv2'}
+# Of the networks that look at `segmentation.input_scale`.
 _FIRST = {'fcn8': ('vgg', 'conv1_1'), 'deeplab_v2': ('backbone', 'conv1')}
 
 
@@ -54,6 +54,8 @@ def check(config: Any, model: FSNet) -> None:
   _check_names(config)
   if init.backbone.endswith('.npz'):
     _check_archive(config)
+  if init.backbone == packaged.WORD:
+    packaged.check(config)
   if _run_of(init.segmentation):
     _check_run(config)
   stored = {}
@@ -95,6 +97,11 @@ def load(
     )
     variables['params'] = {**params, 'segmentation': segmentation}
     notes.append(used)
+  if init.backbone == packaged.WORD:
+    source = _backbone(config)
+    root = ('segmentation', source.part)
+    variables = overlay(variables, packaged.read(), source, root)
+    notes.append(f'{"/".join(root)} begins as {source.arch} of ImageNet.')
   run = _run_of(init.segmentation)
   if run:
     variables = _load_run(variables, *run)
@@ -113,9 +120,9 @@ def load(
 def _check_names(config: Any) -> None:
   """Is there a converted form for this segmentation network?"""
   name = config.segmentation.name
-  if config.init.backbone and name not in _BACKBONES:
+  if config.init.backbone and name not in BACKBONES:
     raise UserError(
-      f'config.init.backbone is for {" and ".join(_BACKBONES)}: leave it '
+      f'config.init.backbone is for {", ".join(BACKBONES)}: leave it '
       f'empty for config.segmentation.name={name!r}.'
     )
   field = config.init.segmentation
@@ -126,16 +133,20 @@ def _check_names(config: Any) -> None:
     )
 
 
+def _backbone(config: Any) -> Source:
+  """`init.backbone` as weights for the backbone of S."""
+  arch, part = BACKBONES[config.segmentation.name]
+  folder, width = Path(config.init.backbone), ('width', config.width)
+  return Source('backbone', folder, arch, width, 'segmentation', part)
+
+
 def _sources(config: Any) -> list[Source]:
   """Every folder of converted weights that the config names."""
   init, sources = config.init, []
   name, width = config.segmentation.name, ('width', config.width)
-  if init.backbone and not init.backbone.endswith('.npz'):
-    arch, part = _BACKBONES[name]
-    folder = Path(init.backbone)
-    sources.append(
-      Source('backbone', folder, arch, width, 'segmentation', part)
-    )
+  other = init.backbone.endswith('.npz') or init.backbone == packaged.WORD
+  if init.backbone and not other:
+    sources.append(_backbone(config))
   if init.segmentation and not _run_of(init.segmentation):
     folder = Path(init.segmentation)
     sources.append(
@@ -170,6 +181,8 @@ def _rescale(variables: Tree, config: Any) -> Tree:
 
   Converted weights are for the mean-free image of 0..255 itself.
   """
+  if config.segmentation.name not in _FIRST:
+    return variables
   scale = np.float32(config.segmentation.input_scale)
   layer, *rest = _FIRST[config.segmentation.name]
   params = variables['params']

@@ -54,6 +54,7 @@ class Architecture(NamedTuple):
     heads: its layers that a file may lack: those that a backbone has not.
     first: path of its first layer below 'params'.
     input: how our network takes images; a key of `inputs.INPUTS`.
+    first_norm: the batch norm that follows a first layer without bias.
   """
 
   title: str
@@ -61,6 +62,7 @@ class Architecture(NamedTuple):
   heads: tuple[str, ...]
   first: Path
   input: str
+  first_norm: str = 'bn1'
 
 
 def _torch(module: str | None, path: Path) -> str | None:
@@ -116,6 +118,24 @@ def _deeplab(path: Path) -> str | None:
   return _torch(re.sub(r'^layer5_', 'layer5.conv2d_list.', module), path)
 
 
+_EFFICIENTNET = {
+  'stem_conv': '_conv_stem',
+  'stem_bn': '_bn0',
+  'expand_conv': '_expand_conv',
+  'expand_bn': '_bn0',
+  'depthwise_conv': '_depthwise_conv',
+  'depthwise_bn': '_bn1',
+  'project_conv': '_project_conv',
+  'project_bn': '_bn2',
+}
+
+
+def _efficientnet(path: Path) -> str | None:
+  *block, layer = path[1:-1]
+  before = ''.join(f'_blocks.{n.removeprefix("block")}.' for n in block)
+  return _torch(f'{before}{_EFFICIENTNET[layer]}', path)
+
+
 _SYNTHCP_FCN8 = {
   'fc6': 'vgg_head.0',
   'fc7': 'vgg_head.3',
@@ -135,6 +155,13 @@ def _caffe(name: Callable[[Path], str | None]) -> tuple[Dialect, ...]:
   return tuple(Dialect(title, head, name, 'rgb255') for head in _CAFFE_HEADS)
 
 
+# By segmentation network: what its backbone is called here and in its tree.
+BACKBONES = {
+  'fcn8': ('vgg16', 'vgg'),
+  'deeplab_v2': ('resnet101', 'backbone'),
+  'efficientnet_unet': ('efficientnet_lite0', 'encoder'),
+}
+
 ARCHITECTURES = {
   'vgg16': Architecture(
     'VGG16',
@@ -152,6 +179,16 @@ ARCHITECTURES = {
   ),
   'resnet101': Architecture(
     'ResNet101', (*_caffe(_resnet), _RESNET), (), ('conv1',), 'rgb255'
+  ),
+  'efficientnet_lite0': Architecture(
+    'EfficientNet-Lite0',
+    (
+      Dialect(
+        'EfficientNet-PyTorch', '_conv_stem.weight', _efficientnet,
+        'torchvision', skipped=r'(_conv_head|_bn1|_fc)\..*',
+      ),
+    ),
+    (), ('stem_conv',), 'torchvision', 'stem_bn',
   ),
   'fcn8': Architecture(
     'VGG16',

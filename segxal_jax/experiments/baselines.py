@@ -8,34 +8,13 @@ stratified folds, each left out of one training and tested on (full
 supervision). Each is a run of the loop without queries.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from common_lib.console import say
 from common_lib.errors import UserError
+from fsnet_jax.experiments import grid
 from segxal_jax.config import builders, validation
-from segxal_jax.experiments import run_grid
-from segxal_jax.loop.driver import run_loop
-from segxal_jax.report.across_runs import Results
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-  """One run.
-
-  Attributes:
-    title: the row of the table that it belongs to.
-    number: which run of that row: its seed, or its fold.
-    folder: its name in the grid's folder of cells.
-    config: of the run.
-  """
-
-  title: str
-  number: int
-  folder: str
-  config: Any
+from segxal_jax.experiments import loop_cells
 
 
 def share_title(percent: float) -> str:
@@ -48,7 +27,7 @@ def folds_title(folds: int) -> str:
   return f'fully supervised, {folds} folds'
 
 
-def cells_of(config: Any, pools: bool = True) -> list[Cell]:
+def cells_of(config: Any, pools: bool = True) -> list[grid.Cell]:
   """All cells, checked; seed by seed, then the folds.
 
   Args:
@@ -62,11 +41,11 @@ def cells_of(config: Any, pools: bool = True) -> list[Cell]:
   options = config.reference
   shares = [float(percent) for percent in options.percents]
   found = [
-    Cell(
-      share_title(percent),
-      seed,
-      f'share_{percent:g}-{seed}',
-      _config_of(config, seed, _share(config, percent)),
+    grid.Cell(
+      title=share_title(percent),
+      number=seed,
+      folder=loop_cells.FOLDER / f'share_{percent:g}-{seed}',
+      config=_config_of(config, seed, _share(config, percent)),
     )
     for seed in options.seeds
     for percent in shares
@@ -74,11 +53,12 @@ def cells_of(config: Any, pools: bool = True) -> list[Cell]:
   # The folds are the repetitions: all with one seed.
   first = options.seeds[0]
   found += [
-    Cell(
-      folds_title(options.folds),
-      fold,
-      f'fold_{fold + 1}_of_{options.folds}-{first}',
-      _config_of(config, first, _fold(config, fold)),
+    grid.Cell(
+      title=folds_title(options.folds),
+      number=fold,
+      folder=loop_cells.FOLDER / f'fold_{fold + 1}_of_{options.folds}-{first}',
+      config=_config_of(config, first, _fold(config, fold)),
+      unit='fold',
     )
     for fold in range(options.folds)
   ]
@@ -126,7 +106,7 @@ def _check(config: Any) -> None:
     )
 
 
-def _check_pools(found: Sequence[Cell]) -> None:
+def _check_pools(found: Sequence[grid.Cell]) -> None:
   """The pools of the smallest share and of a fold."""
   shares = [cell for cell in found if not cell.config.pool.folds]
   shares.sort(key=lambda cell: cell.config.pool.initial_percent)
@@ -136,7 +116,7 @@ def _check_pools(found: Sequence[Cell]) -> None:
 
 def _config_of(config: Any, seed: int, changes: Mapping[str, Any]) -> Any:
   fixed = {'stop.cycles': config.reference.cycles}
-  return run_grid.config_of(config, seed, fixed | dict(changes))
+  return loop_cells.config_of(config, seed, fixed | dict(changes))
 
 
 def _share(config: Any, percent: float) -> dict[str, Any]:
@@ -169,27 +149,3 @@ def _fold(config: Any, fold: int) -> dict[str, Any]:
     'pool.folds': config.reference.folds,
     'pool.fold': fold,
   }
-
-
-def run_cells(found: Sequence[Cell], workdir: Path) -> None:
-  """Runs every cell to its end.
-
-  Raises:
-    Interrupted: stopped; the same command resumes.
-  """
-  for number, cell in enumerate(found, 1):
-    kind = 'fold' if cell.config.pool.folds else 'seed'
-    shown = cell.number + (kind == 'fold')
-    say(f'cell {number} of {len(found)}: {cell.title}, {kind} {shown}')
-    run_loop(cell.config, _folder(cell, workdir))
-
-
-def _folder(cell: Cell, workdir: Path) -> Path:
-  return workdir / run_grid.FOLDER / cell.folder
-
-
-def results(found: Sequence[Cell], workdir: Path) -> Results:
-  """Measured cycles by title and number, of the cells that are done."""
-  return run_grid.results(
-    (cell.title, cell.number, _folder(cell, workdir)) for cell in found
-  )

@@ -5,148 +5,101 @@ first query all methods of a seed are the same run: it is made once, in
 `cells/shared-<seed>`, and copied. Methods whose strategy trains S in another
 way (`learners`) share among themselves, with the same seed set, test images
 and random subsets.
-
-The methods are those of `config.compare.arms`.
 """
 
 import dataclasses
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common_lib.console import say
 from common_lib.errors import UserError
-from fsnet_jax.config import fields as rows
-from fsnet_jax.config import resolution
-from segxal_jax import acquisition
+from fsnet_jax.experiments import grid
 from segxal_jax.config import validation
-from segxal_jax.config.fields import FIELDS
-from segxal_jax.experiments import run_grid
+from segxal_jax.experiments import loop_cells
+from segxal_jax.experiments.methods import Method, methods_of
 from segxal_jax.loop.driver import run_loop
-from segxal_jax.report.across_runs import Results
+from segxal_jax.report.across_runs import Cycles
 
-# Methods differ in what comes after the first training, and in that alone.
-_SHARED = ~rows.CYCLES
+# Cycle and stage before which all methods of a learner are one run.
+_PARTING = (1, 'explain')
 
 
-@dataclasses.dataclass(frozen=True)
-class Method:
-  """One method of the comparison.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MethodCell(grid.Cell):
+  """A method with one seed.
 
   Attributes:
-    title: how tables call it.
-    changes: config field to value.
+    method: the method.
+    shared: the first training, which it has in common with other methods.
   """
 
-  title: str
-  changes: Mapping[str, Any]
-
-  @property
-  def folder(self) -> str:
-    """The title as part of a file name."""
-    return re.sub(r'[^a-z0-9]+', '_', self.title.lower()).strip('_')
+  method: Method
+  shared: grid.Cell
 
 
-def parse(method: str) -> Method:
-  """Reads 'Title field=value field=value'.
+def cells_of(config: Any) -> list[MethodCell]:
+  """All cells, checked; seed by seed.
 
-  Fields without a dot are of `config.acquisition`.
+  Args:
+    config: with `config.compare`.
 
   Raises:
-    UserError: it cannot be read, or changes what all methods share.
+    UserError: a mistake in a method, or in the seeds.
   """
-  title, *assignments = method.split()
-  changes = {}
-  for assignment in assignments:
-    field, equals, text = assignment.partition('=')
-    if not equals:
-      raise UserError(
-        f'config.compare.arms has {method!r}: write "Title field=value ...".'
-      )
-    field = field if '.' in field else f'acquisition.{field}'
-    row = rows.find(field, FIELDS)
-    if row is None:
-      raise UserError(
-        f'config.compare.arms: {title} cannot be set: '
-        f'{resolution.no_field(field, FIELDS)}'
-      )
-    if row.decides & _SHARED:
-      raise UserError(
-        f'config.compare.arms has {method!r}: {field} must be the same in all '
-        'methods; set it for all of them.'
-      )
-    changes[field] = resolution.in_a_sentence(field, text, row.kind.parse)
-  return Method(title, changes)
-
-
-def methods(config: Any) -> list[Method]:
-  """The methods of a comparison, checked.
-
-  Raises:
-    UserError: a mistake in one of them, or two of one name.
-  """
-  parsed = [parse(method) for method in config.compare.arms]
-  folders = [method.folder for method in parsed]
-  if len(set(folders)) < len(folders) or 'shared' in folders:
-    raise UserError(
-      'config.compare.arms has two methods of one name, or one called shared.'
-    )
   seeds = tuple(config.compare.seeds)
   if not seeds or len(set(seeds)) < len(seeds):
     raise UserError(
       f'config.compare.seeds is {seeds}: give each seed once, at least one.'
     )
-  for method in parsed:
-    validation.check(cell_config(config, method, seeds[0]))
-  return parsed
+  methods = methods_of(config)
+  found = [_cell(config, method, seed) for seed in seeds for method in methods]
+  # They differ in nothing else that is checked.
+  for cell in found[: len(methods)]:
+    validation.check(cell.config)
+  return found
 
 
-def cell_config(config: Any, method: Method | None, seed: int) -> Any:
-  """The config of one cell; what methods share if there is none."""
-  if method is None:
-    return run_grid.config_of(config, seed, {'acquisition.strategy': 'random'})
-  return run_grid.config_of(config, seed, method.changes)
+def _cell(config: Any, method: Method, seed: int) -> MethodCell:
+  own = loop_cells.config_of(config, seed, method.changes)
+  return MethodCell(
+    title=method.title,
+    number=seed,
+    folder=loop_cells.FOLDER / f'{method.file_name}-{seed}',
+    config=own,
+    method=method,
+    shared=_shared(config, method, own),
+  )
 
 
-def run_cells(config: Any, workdir: Path) -> None:
-  """Runs every cell to its end, seed by seed.
+def _shared(config: Any, method: Method, own: Any) -> grid.Cell:
+  """The first training of a seed, as the method's learner trains."""
+  kind, shared = 'shared', own
+  if method.learner == 'plain':
+    changes = {'acquisition.strategy': 'random'}
+    shared = loop_cells.config_of(config, own.seed, changes)
+  else:
+    kind = f'shared-{method.learner}'
+  return grid.Cell(
+    title=kind,
+    number=own.seed,
+    folder=loop_cells.FOLDER / f'{kind}-{own.seed}',
+    config=shared,
+  )
+
+
+def run_cells(found: Sequence[MethodCell], workdir: Path) -> None:
+  """Runs every cell to its end.
 
   Raises:
     Interrupted: stopped; the same command resumes.
   """
-  for seed in config.compare.seeds:
-    for method in methods(config):
-      folder = _folder(workdir, method, seed)
-      if not run_grid.exists(folder):
-        say(f'cell {method.title}, seed {seed}: what methods share')
-        shared = _run_shared(config, method, seed, folder.parent)
-        run_grid.copy(shared, folder)
-      say(f'cell {method.title}, seed {seed}')
-      run_loop(cell_config(config, method, seed), folder)
+
+  def make(cell: MethodCell, folder: Path) -> Cycles | None:
+    grid.begin_with(cell.shared, folder, workdir, _make_shared)
+    return loop_cells.make(cell, folder)
+
+  loop_cells.run(found, workdir, make)
 
 
-def _folder(workdir: Path, method: Method, seed: int) -> Path:
-  return workdir / run_grid.FOLDER / f'{method.folder}-{seed}'
-
-
-def _run_shared(config: Any, method: Method, seed: int, home: Path) -> Path:
-  """The folder of a seed's first training, as the method's learner trains."""
-  cell = cell_config(config, method, seed)
-  learner = acquisition.create(cell.acquisition.strategy).requirements.learner
-  if learner == 'plain':
-    folder = home / f'shared-{seed}'
-    cell = cell_config(config, None, seed)
-  else:
-    folder = home / f'shared-{learner}-{seed}'
-  run_loop(cell, folder, until=(1, 'explain'))
-  return folder
-
-
-def results(config: Any, workdir: Path) -> Results:
-  """Measured cycles by method's title and seed, of the cells that are done."""
-  return run_grid.results(
-    (method.title, seed, _folder(workdir, method, seed))
-    for method in methods(config)
-    for seed in config.compare.seeds
-  )
+def _make_shared(shared: grid.Cell, folder: Path) -> None:
+  run_loop(shared.config, folder, until=_PARTING)

@@ -27,7 +27,7 @@ def losses(build, name, phase, **settings):
   return found
 
 
-@pytest.mark.parametrize('network', ['fcn8', 'deeplab_v2'])
+@pytest.mark.parametrize('network', ['fcn8', 'deeplab_v2', 'efficientnet_unet'])
 @pytest.mark.parametrize('phase', [1, 2])
 def test_pytorch_trains_alike_in_every_form(network, phase):
   forms = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common_lib import class_table
-from configs import fsnet_deeplabv2, fsnet_fcn8, segxal_unet
+from configs import fsnet_deeplabv2, fsnet_efficientnet, fsnet_fcn8, segxal_unet
 from input_pipeline import loader
 from input_pipeline.datasets import DataRequest, open_source, skipped_files
 
@@ -37,7 +37,9 @@ def test_frames_of_each_sequence(request_camvid):
     assert len(open_source(f'camvid/{name}', request_camvid)) == count
 
 
-@pytest.mark.parametrize('shipped', [fsnet_fcn8, fsnet_deeplabv2, segxal_unet])
+@pytest.mark.parametrize(
+  'shipped', [fsnet_fcn8, fsnet_deeplabv2, fsnet_efficientnet, segxal_unet]
+)
 def test_shipped_splits_exist_and_do_not_meet(request_camvid, shipped):
   config = shipped.get_config('camvid')
   trained = set(sequences(f'camvid/{config.data.train_split}', request_camvid))

@@ -1,7 +1,8 @@
 """What a comparison trains: a few runs for each seed, each in its folder.
 
   seed<n>/phase1          S alone, shared by all that follows
-  seed<n>/fsnet           FSNet's joint phase, which goes on from there
+  seed<n>/fsnet           FSNet's joint phase, which goes on from there, and
+                          its phase 3
   seed<n>/failure_data    predictions of the k-fold networks, if one needs them
   seed<n>/fitted/<name>   a detector that learns, over the S of `fsnet`, frozen
   ablation/seed<n>/<name> a variant of FSNet (Table IV), from that phase 1 too
@@ -12,33 +13,58 @@ longest. Each folder is a run of its own, finished once it has a cost.json; a
 stopped one goes on where it was.
 """
 
-import contextlib
-import copy
-from collections.abc import Generator
-from pathlib import Path
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
+from fsnet_jax.config import resolution, run_paths
 from fsnet_jax.detectors import (
   DETECTORS,
   FailureDetector,
   fitted_name,
   resolve,
 )
+from fsnet_jax.experiments import grid
 from fsnet_jax.learned_detectors import cost
+from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.checkpointing import newest_is_damaged
+from fsnet_jax.runtime.distributed import anywhere
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.training.trainer import Trainer
 
+ADVICE = (
+  'To have the other seeds without it, leave it out of config.compare.seeds.'
+)
+# In the folder of a seed.
+PHASE1, FSNET = PurePosixPath('phase1'), PurePosixPath('fsnet')
+_FITTED, _FAILURE_DATA = PurePosixPath('fitted'), PurePosixPath('failure_data')
 
-def seed_folder(workdir: Path, seed: int) -> Path:
-  """Where everything of a seed is; absolute, for configs hold it."""
-  return workdir.absolute() / f'seed{seed}'
+
+def seed_folder(seed: int) -> PurePosixPath:
+  """Where everything of a seed is, in the workdir of the comparison."""
+  return PurePosixPath(f'seed{seed}')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training(grid.Cell):
+  """What one seed trains in one folder.
+
+  Attributes:
+    detector: the one that is fitted, over the S of FSNet; '' for a run of the
+      trainer.
+    trainings_of_s, images: of a run of the trainer, as `Cost` has them.
+  """
+
+  detector: str = ''
+  trainings_of_s: int = 0
+  images: int = 0
 
 
 def entries_of(config: Any) -> tuple[str, ...]:
@@ -58,32 +84,34 @@ def detectors_of(config: Any) -> dict[str, FailureDetector]:
   return resolve(entries_of(config))
 
 
-def joint_config(config: Any, seed: int, folder: Path) -> ConfigDict:
-  """The run of FSNet in one seed's folder; a plain run of task `fsnet`.
+def joint_config(config: Any, seed: int) -> ConfigDict:
+  """The run of FSNet of one seed; a plain run of task `fsnet`.
 
   Args:
     config: of the comparison.
     seed: of the cell.
-    folder: `seed_folder`.
   """
-  cell = copy.deepcopy(ConfigDict(config)).unlock()
-  cell.eval.detectors = entries_of(config)
+  changes = {
+    'task': 'fsnet',
+    'seed': seed,
+    'init.phase1': run_paths.link(PHASE1, FSNET),
+    'eval.detectors': entries_of(config),
+  }
   for name in config.compare.fitted:
-    cell.eval.fitted[name] = str(folder / 'fitted' / name)
-  del cell['compare']
-  cell.task = 'fsnet'
-  cell.seed = seed
-  cell.init.phase1 = str(folder / 'phase1')
-  return cell.lock()
+    changes[f'eval.fitted.{name}'] = run_paths.link(_FITTED / name, FSNET)
+  return grid.derived(config, changes, without=('compare',))
 
 
-def alone_config(config: Any, seed: int, folder: Path) -> ConfigDict:
+def alone_config(config: Any, seed: int) -> ConfigDict:
   """Phase 1 of that run: S trained by itself, judged by MSP."""
-  cell = copy.deepcopy(joint_config(config, seed, folder)).unlock()
-  cell.init.phase1 = config.init.phase1
-  cell.phase2_steps = 0
-  cell.eval.detectors = ('msp',)
-  return cell.lock()
+  changes = {
+    'init.phase1': config.init.phase1,
+    'phase2_steps': 0,
+    'phase3_steps': 0,
+    'eval.detectors': ('msp',),
+    'eval.fitted': config.eval.fitted,
+  }
+  return grid.derived(joint_config(config, seed), changes)
 
 
 def variants_config(config: Any) -> ConfigDict:
@@ -95,21 +123,63 @@ def variants_config(config: Any) -> ConfigDict:
   Args:
     config: of the comparison.
   """
-  base = copy.deepcopy(ConfigDict(config)).unlock()
-  del base['compare']
-  base.task = 'fsnet'
-  base.failure.msp_residual = False
-  base.eval.detectors = ('fsnet', 'msp')
-  return base.lock()
+  changes = {
+    'task': 'fsnet',
+    'failure.msp_residual': False,
+    'eval.detectors': ('fsnet', 'msp'),
+  }
+  return grid.derived(config, changes, without=('compare',))
 
 
-def fit_config(config: Any, seed: int, folder: Path) -> ConfigDict:
-  """What the detectors that learn are fitted with."""
-  cell = copy.deepcopy(joint_config(config, seed, folder)).unlock()
-  cell.init.phase1 = str(folder / 'fsnet')
-  if not cell.fit.failure_data:
-    cell.fit.failure_data = str(folder / 'failure_data')
-  return cell.lock()
+def fit_config(config: Any, seed: int, name: str) -> ConfigDict:
+  """What a detector that learns is fitted with.
+
+  Args:
+    config: of the comparison.
+    seed: of the cell.
+    name: of the detector, whose folder it is.
+  """
+  folder = _FITTED / name
+  changes = {
+    'init.phase1': run_paths.link(FSNET, folder),
+    'eval.fitted': config.eval.fitted,
+  }
+  if not config.fit.failure_data:
+    changes['fit.failure_data'] = run_paths.link(_FAILURE_DATA, folder)
+  return grid.derived(joint_config(config, seed), changes)
+
+
+def of_seed(config: Any, seed: int) -> Iterator[Training]:
+  """What one seed trains, in that order.
+
+  Args:
+    config: of the comparison, checked.
+    seed: of the cells.
+  """
+  home = seed_folder(seed)
+  yield Training(
+    title='phase 1',
+    number=seed,
+    folder=home / PHASE1,
+    config=alone_config(config, seed),
+    trainings_of_s=1,
+    images=config.phase1_steps * config.batch_size,
+  )
+  yield Training(
+    title='FSNet',
+    number=seed,
+    folder=home / FSNET,
+    config=joint_config(config, seed),
+    images=config.phase2_steps * config.batch_size,
+  )
+  for name in config.compare.fitted:
+    yield Training(
+      title=f'fit of {name}',
+      number=seed,
+      folder=home / _FITTED / name,
+      config=fit_config(config, seed, name),
+      detector=name,
+    )
 
 
 def train(config: Any, seed: int, workdir: Path) -> None:
@@ -124,41 +194,48 @@ def train(config: Any, seed: int, workdir: Path) -> None:
     Interrupted: stopped; the same call goes on.
     UserError: for anything the user must change.
   """
-  folder = seed_folder(workdir, seed)
-  steps = config.phase1_steps * config.batch_size
-  _train_run(alone_config(config, seed, folder), folder / 'phase1', 1, steps)
-  steps = config.phase2_steps * config.batch_size
-  _train_run(joint_config(config, seed, folder), folder / 'fsnet', 0, steps)
-  for name in config.compare.fitted:
-    target = folder / 'fitted' / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if cost.read(target) is None:
-      say(f'compare: seed {seed}, fitting {name}')
-    with _named(seed, f'fitting {name}'):
-      learned_detectors.fit(name, fit_config(config, seed, folder), target)
+  for _ in grid.finish(of_seed(config, seed), workdir, read, make, ADVICE):
+    pass
 
 
-def _train_run(cell: Any, folder: Path, trainings: int, images: int) -> None:
-  """One run of the trainer, timed over all commands."""
-  if cost.read(folder) is not None and not newest_is_damaged(folder):
-    return
-  say(f'compare: seed {cell.seed}, {folder.name}')
-  with _named(cell.seed, folder.name), open_workdir(folder, cell):
-    with cost.running(folder) as watch:
-      Trainer(cell, folder).run()
-    Cost(trainings, watch.seconds, images).write(folder)
+def read(cell: Training, folder: Path) -> Cost | None:
+  """What a training cost; None if it is not finished, or damaged."""
+  found = cost.read(folder)
+  if found is None:
+    return None
+  if cell.detector:
+    # It looks whether the fit is still of this S and of these options.
+    return learned_detectors.fit(cell.detector, cell.config, folder)
+  if newest_is_damaged(folder):
+    return None
+  if anywhere(_names_an_absolute_phase1(cell, folder)):
+    with open_workdir(folder, cell.config):
+      pass  # That stores where phase 1 is from here.
+  return found
 
 
-@contextlib.contextmanager
-def _named(seed: int, what: str) -> Generator[None]:
-  """Says in which cell a mistake, or a training that failed, was found."""
+def _names_an_absolute_phase1(cell: Training, folder: Path) -> bool:
+  """Whether an older version stored a path that moving makes a wrong one."""
   try:
-    yield
-  except UserError as error:
-    raise UserError(
-      f'Seed {seed}, {what}: {error} To have the other seeds without it, leave '
-      'it out of config.compare.seeds.'
-    ) from error
+    stored = resolution.get(stored_config.read(folder), 'init.phase1')
+  except UserError:
+    return False
+  own = cell.config.init.phase1
+  return stored != own and run_paths.same(stored, own)
+
+
+def make(cell: Training, folder: Path) -> Cost:
+  """One training, timed over all commands."""
+  if cell.detector:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return learned_detectors.fit(cell.detector, cell.config, folder)
+  with open_workdir(folder, cell.config):
+    with cost.running(folder) as watch:
+      Trainer(cell.config, folder).run()
+    total = Cost(cell.trainings_of_s, watch.seconds, cell.images)
+    total += phase3.run(cell.config, folder)
+    total.write(folder)
+  return total
 
 
 def costs(config: Any, seed: int, workdir: Path) -> dict[str, Cost]:
@@ -171,11 +248,11 @@ def costs(config: Any, seed: int, workdir: Path) -> dict[str, Cost]:
 
   Returns:
     `segmentation`: S itself, which all methods need; `fsnet`: the joint
-    phase; and each detector that learns, with the failure data set as if it
-    had been the only one to need it.
+    phase and phase 3; and each detector that learns, with the failure data
+    set as if it had been the only one to need it.
   """
-  folder = seed_folder(workdir, seed)
-  places = {'segmentation': folder / 'phase1', 'fsnet': folder / 'fsnet'}
-  places |= {name: folder / 'fitted' / name for name in config.compare.fitted}
+  home = workdir / seed_folder(seed)
+  places = {'segmentation': home / PHASE1, 'fsnet': home / FSNET}
+  places |= {name: home / _FITTED / name for name in config.compare.fitted}
   found = {name: cost.read(place) for name, place in places.items()}
   return {name: value for name, value in found.items() if value is not None}

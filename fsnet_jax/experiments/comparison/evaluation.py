@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fsnet_jax.builders import data_sources
 from fsnet_jax.evaluation import cache
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.evaluation.evaluator import DatasetResult
-from fsnet_jax.experiments import stored_results
+from fsnet_jax.experiments import grid, stored_results
 from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.experiments.comparison.partial_results import Part, Parts
 from fsnet_jax.experiments.comparison.per_image_observer import (
@@ -94,39 +94,72 @@ def _costs(config: Any, seed: int, workdir: Path) -> dict[str, Any]:
   return {name: dataclasses.asdict(one) for name, one in found.items()}
 
 
-def run_seed(
+def finish(
   config: Any,
-  seed: int,
+  seeds: Sequence[int],
   workdir: Path,
-  origin: Mapping[str, str],
-  data: Mapping[str, Any],
-) -> None:
-  """Evaluates one seed's networks unless that is done.
+  data: Mapping[str, Any] | None,
+  origin: Mapping[str, str] | None = None,
+) -> Iterator[SeedResult]:
+  """Evaluates the networks of each seed unless that is done.
 
   Args:
     config: of the comparison.
-    seed: of the cells, which are trained.
+    seeds: of the cells.
     workdir: of the comparison.
-    origin: as `evaluate.evaluate` takes it.
-    data: of `data_versions`.
+    data: of `data_versions`; None to trust that the images are the same.
+    origin: as `evaluate.evaluate` takes it; None to leave out the seeds that
+      are still to be evaluated, else they are trained.
+
+  Yields:
+    What each seed that is evaluated has left.
 
   Raises:
     Interrupted: stopped; the same call goes on with the data set that it was
       stopped in, but for S alone, which is short and begins again.
   """
-  if read_seed(config, seed, workdir, data) is not None:
-    return
-  folder = cells.seed_folder(workdir, seed)
-  alone = cells.alone_config(config, seed, folder)
-  if cache.read(folder / 'phase1', alone, data) is None:
-    say(f'compare: seed {seed}, S alone')
-    with open_workdir(folder / 'phase1', alone):
-      evaluate(alone, folder / 'phase1', origin)
-  say(f'compare: seed {seed}, every detector in one pass')
-  cell = cells.joint_config(config, seed, folder)
-  with open_workdir(folder / 'fsnet', cell):
-    _evaluate_all(config, seed, workdir, cell, origin, data)
-  barrier('comparison')  # the others read what process 0 has written
+
+  def read(cell: grid.Cell, folder: Path) -> SeedResult | None:
+    del folder  # It reads what lies in others of the seed too.
+    return read_seed(config, cell.number, workdir, data)
+
+  def make(cell: grid.Cell, folder: Path) -> SeedResult | None:
+    assert origin is not None and data is not None
+    _run_seed(config, cell, workdir, origin, data)
+    barrier('comparison')  # the others read what process 0 has written
+    return read(cell, folder)
+
+  passes = (
+    grid.Cell(
+      title='all detectors',
+      number=seed,
+      folder=cells.seed_folder(seed) / cells.FSNET,
+      config=cells.joint_config(config, seed),
+    )
+    for seed in seeds
+  )
+  making = None if origin is None else make
+  for _, result in grid.finish(passes, workdir, read, making, cells.ADVICE):
+    yield result
+
+
+def _run_seed(
+  config: Any,
+  cell: grid.Cell,
+  workdir: Path,
+  origin: Mapping[str, str],
+  data: Mapping[str, Any],
+) -> None:
+  """Evaluates S alone, then all detectors in one pass; see `finish`."""
+  seed, folder = cell.number, cell.place(workdir)
+  beside = folder.with_name(str(cells.PHASE1))
+  alone = cells.alone_config(config, seed)
+  if cache.read(beside, alone, data) is None:
+    say(f'S alone, seed {seed}')
+    with open_workdir(beside, alone):
+      evaluate(alone, beside, origin)
+  with open_workdir(folder, cell.config):
+    _evaluate_all(config, seed, workdir, cell.config, origin, data)
 
 
 def _evaluate_all(
@@ -138,7 +171,7 @@ def _evaluate_all(
   data: Mapping[str, Any],
 ) -> None:
   """Evaluates the data sets that are not done, each kept when it is."""
-  home = cells.seed_folder(workdir, seed) / 'fsnet'
+  home = workdir / cells.seed_folder(seed) / cells.FSNET
   report = home / 'report'
   costs = _costs(config, seed, workdir)
   datasets = list(config.eval.datasets)
@@ -254,8 +287,8 @@ def read_seed(
     workdir: of the comparison.
     data: of `data_versions`; None to trust that the images are the same.
   """
-  folder = cells.seed_folder(workdir, seed)
-  report = folder / 'fsnet' / 'report'
+  home = workdir / cells.seed_folder(seed)
+  report = home / cells.FSNET / 'report'
   costs = _costs(config, seed, workdir)
   parts = Parts(report, list(config.eval.datasets), None)
   datasets, detectors = list(config.eval.datasets), cells.detectors_of(config)
@@ -265,10 +298,10 @@ def read_seed(
       return None
     if stored.get('costs', costs) != costs:
       return None  # A detector has been fitted anew since.
-    cell = cells.joint_config(config, seed, folder)
-    metrics = cache.read(folder / 'fsnet', cell, data)
-    cell = cells.alone_config(config, seed, folder)
-    alone = cache.read(folder / 'phase1', cell, data)
+    cell = cells.joint_config(config, seed)
+    metrics = cache.read(home / cells.FSNET, cell, data)
+    cell = cells.alone_config(config, seed)
+    alone = cache.read(home / cells.PHASE1, cell, data)
     if metrics is None or alone is None:
       return None
     stored_results.check_metrics(metrics, datasets, detectors)

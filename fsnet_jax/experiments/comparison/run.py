@@ -13,6 +13,8 @@ from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.config import kinds
 
+# Of the workdir: the cells of Table IV.
+_ABLATION = 'ablation'
 _SHORT = ('segmentation', 'failure', 'differences', 'costs', 'ablation')
 
 
@@ -132,7 +134,7 @@ def run(
     data = evaluation.data_versions(config)
     for seed in config.compare.seeds:
       cells.train(config, seed, workdir)
-      evaluation.run_seed(config, seed, workdir, origin, data)
+      list(evaluation.finish(config, (seed,), workdir, data, origin))
       # A report of what is finished, while the rest runs.
       shown = write(data)
     if _ablate(config, workdir):
@@ -170,9 +172,9 @@ def _ablate(config: Any, workdir: Path, train: bool = True) -> dict[str, Any]:
     cells.variants_config(config),
     options.variants,
     seeds,
-    workdir.absolute() / 'ablation',
+    workdir / _ABLATION,
     train,
-    {seed: cells.seed_folder(workdir, seed) / 'phase1' for seed in seeds},
+    {seed: '..' / cells.seed_folder(seed) / cells.PHASE1 for seed in seeds},
   )
   return ablation_table.summary(next(reversed(list(steps)), {}))
 
@@ -182,8 +184,7 @@ def _finished(config: Any, workdir: Path, data: Any) -> list[Any]:
   from fsnet_jax.experiments.comparison import evaluation
 
   seeds = config.compare.seeds
-  found = [evaluation.read_seed(config, seed, workdir, data) for seed in seeds]
-  results = [one for one in found if one is not None]
+  results = list(evaluation.finish(config, seeds, workdir, data))
   if not results:
     raise UserError(
       f'--mode=evaluate, but {workdir} has no finished seed of this '

@@ -8,12 +8,13 @@ is bad somewhere, the mean is bad nowhere.
 
 import copy
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
+from fsnet_jax.config import run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import FittedDetector, Loaded
 from fsnet_jax.learned_detectors.corrections.conv import ConvCorrection
@@ -83,14 +84,14 @@ def run(config: Any, workdir: Path) -> Cost:
   total = Cost()
   for part in parts_of(config):
     target = folder_of(workdir, part)
-    total += fit(part, _over(config, workdir), target)
+    total += fit(part, _over(config, part), target)
   return total
 
 
-def _over(config: Any, workdir: Path) -> ConfigDict:
-  """The config of a fit over the S of a run."""
+def _over(config: Any, part: str) -> ConfigDict:
+  """The config of the fit of a part over the S of its run."""
   other = copy.deepcopy(ConfigDict(config)).unlock()
-  other.init.phase1 = str(workdir)
+  other.init.phase1 = run_paths.link(PurePath(), PurePath(FOLDER, part))
   return other.lock()
 
 

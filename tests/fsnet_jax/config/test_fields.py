@@ -18,8 +18,10 @@ _PROTOCOLS = ('streets', 'camvid', 'cityscapes')
 SHIPPED = {
   'fsnet_fcn8': _PROTOCOLS,
   'fsnet_deeplabv2': _PROTOCOLS,
+  'fsnet_efficientnet': _PROTOCOLS,
   'compare_fcn8': (*_PROTOCOLS, 'camvid_full'),
   'compare_deeplabv2': (*_PROTOCOLS, 'camvid_full'),
+  'compare_efficientnet': _PROTOCOLS,
   'ablation': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
   'fit_detector': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
   'segxal_unet': _PROTOCOLS,
@@ -28,7 +30,7 @@ SHIPPED = {
   'al_reference': _PROTOCOLS,
 }
 # They are of no protocol; the others take their fields, or a run's.
-_SHARED = ('common', 'compare_common', 'segxal_common', 'stored_run')
+_SHARED = ('common', 'segxal_common', 'stored_run')
 
 
 def table_of(config):

@@ -95,14 +95,14 @@ def test_it_is_known_by_its_own_name_and_changes_nothing(monkeypatch):
   test_detectors.test_contract('margin', 1.0)
 
 
-def test_it_joins_a_comparison(tmp_path):
+def test_it_joins_a_comparison():
   names = ('fsnet', 'my_detectors:Margin', 'my_detectors:Heard')
   config = checked(compare_fcn8.get_config(), *names)
   config.compare.reference = 'margin'
   config.compare.fitted = ('tcp',)
   comparison.check(config)
   cli._check_detectors(config, networks.model(config))
-  joint = cells.joint_config(config, 0, cells.seed_folder(tmp_path, 0))
+  joint = cells.joint_config(config, 0)
   validation.check(joint)
   assert joint.eval.detectors == (*names, 'tcp', 'tcp_msp')
   found = cells.detectors_of(config)

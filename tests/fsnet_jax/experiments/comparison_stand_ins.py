@@ -3,16 +3,21 @@
 Scores and labels are drawn; what adds them up is real.
 """
 
+import contextlib
+import copy
 import json
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from common_lib import class_table
+from fsnet_jax.config import run_paths
 from fsnet_jax.evaluation import cache
 from fsnet_jax.evaluation.evaluator import DatasetResult
 from fsnet_jax.evaluation.image_tables import ImageTables
-from fsnet_jax.experiments.comparison import cells
+from fsnet_jax.experiments import ablation
+from fsnet_jax.experiments.comparison import cells, evaluation
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import (
@@ -90,13 +95,13 @@ class StandIns:
   """Instead of `cells.train` and `evaluate`; counts what is asked for."""
 
   def __init__(self):
-    self.trained, self.evaluated, self.passes = [], [], []
+    self.evaluated, self.passes = [], []
     self.variants = []
     self.stop_before = None
 
   def train(self, config, seed, workdir):
-    self.trained.append(seed)
-    folder = cells.seed_folder(workdir, seed)
+    del config
+    folder = workdir / cells.seed_folder(seed)
     for name, cost in (
       ('phase1', Cost(1, 9.0, 80)),
       ('fsnet', Cost(0, 3.0, 40)),
@@ -104,13 +109,15 @@ class StandIns:
       (folder / name).mkdir(parents=True, exist_ok=True)
       cost.write(folder / name)
 
-  def train_variant(self, config, cell, name, workdir, lent):
+  def train_variant(self, variant, workdir):
     """A cell of Table IV, which must be lent the phase 1 of its seed."""
-    assert lent == cells.seed_folder(workdir.parent, cell.seed) / 'phase1'
-    assert not cell.failure.msp_residual and lent.is_dir()
-    self.variants.append(name)
-    folder = workdir / f'seed{cell.seed}' / name
+    cell, folder = variant.config, variant.place(workdir)
     (folder / 'report').mkdir(parents=True)
+    lent = run_paths.located(cell, folder).init.phase1
+    home = workdir.parent / cells.seed_folder(cell.seed)
+    assert lent == str(home / 'phase1') and (home / 'phase1').is_dir()
+    assert variant.phase1 is None and not cell.failure.msp_residual
+    self.variants.append(variant.title)
     detectors = tuple(cell.eval.detectors)
     metrics = {
       'schema': 1,
@@ -118,7 +125,7 @@ class StandIns:
       'environment': {'jax': '0', 'device': 'cpu', 'date': '2026-01-01'},
       'evaluation': cache.describe(cell, folder, cache.data_versions(cell)),
       'datasets': {
-        one: dataset(len(name) + place, detectors, None)[0]
+        one: dataset(len(variant.title) + place, detectors, None)[0]
         for place, one in enumerate(cell.eval.datasets)
       },
     }
@@ -154,3 +161,29 @@ class StandIns:
     (workdir / 'report').mkdir(exist_ok=True)
     write_metrics_json(workdir / 'report' / 'metrics.json', metrics)
     return metrics
+
+
+@contextlib.contextmanager
+def installed():
+  """The stand-ins in their places, as long as the block lasts."""
+  with pytest.MonkeyPatch.context() as patch:
+    found = StandIns()
+    patch.setattr(cells, 'train', found.train)
+    patch.setattr(evaluation, 'evaluate', found.evaluate)
+    patch.setattr(ablation, '_train_cell', found.train_variant)
+    patch.setattr(evaluation.data_sources, 'source', lambda *_: range(IMAGES))
+    yield found
+
+
+def changed(config, **fields):
+  """A copy with other fields; two underscores stand for a dot."""
+  other = copy.deepcopy(config)
+  other.update_from_flattened_dict(
+    {name.replace('__', '.'): value for name, value in fields.items()}
+  )
+  return other
+
+
+def read(path):
+  """A JSON file."""
+  return json.loads(path.read_text())

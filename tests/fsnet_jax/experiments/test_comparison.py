@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pathlib
 
 import pytest
 
@@ -9,7 +10,7 @@ from common_lib.errors import UserError
 from configs import compare_deeplabv2, compare_fcn8, stored_run
 from fsnet_jax import cli
 from fsnet_jax.builders import networks
-from fsnet_jax.config import validation
+from fsnet_jax.config import run_paths, validation
 from fsnet_jax.experiments import comparison
 from fsnet_jax.experiments.comparison import cells
 from fsnet_jax.metrics.ranking import COVERAGES
@@ -31,41 +32,56 @@ def test_shipped_configs_can_serve_every_detector(module, protocol):
   assert config.data.validation_split  # for the temperature
 
 
-def test_cells_differ_in_what_they_must(tmp_path):
+def test_cells_differ_in_what_they_must():
   config = compare_fcn8.get_config()
   config.compare.fitted = ('tcp',)
-  folder = cells.seed_folder(tmp_path, 3)
-  joint = cells.joint_config(config, 3, folder)
-  alone = cells.alone_config(config, 3, folder)
-  fit = cells.fit_config(config, 3, folder)
-  before, after = flat(config), flat(joint)
+  config.eval.fitted.direct = '/of/the/user'
+  phase1, fsnet, fit = cells.of_seed(config, 3)
+  before, after = flat(config), flat(fsnet.config)
   differing = {key for key in after if before.get(key) != after[key]}
   assert differing == {
     'task', 'seed', 'init.phase1', 'eval.detectors', 'eval.fitted.tcp',
   }  # fmt: skip
   assert not any(key.startswith('compare') for key in after)
-  assert {'tcp', 'tcp_msp'} <= set(joint.eval.detectors)
-  assert joint.eval.fitted.tcp == str(folder / 'fitted' / 'tcp')
-  assert joint.init.phase1 == str(folder / 'phase1')
-  assert alone.phase2_steps == 0 and alone.init.phase1 == ''
+  assert {'tcp', 'tcp_msp'} <= set(fsnet.config.eval.detectors)
   # What learns looks at the S that FSNet ends with, the one it is judged on.
-  assert fit.init.phase1 == str(folder / 'fsnet')
-  for cell in (joint, alone, fit):
-    validation.check(cell)
-    assert cell.phase1_steps == config.phase1_steps and cell.seed == 3
+  home = pathlib.Path('/w/seed3')
+  places = {}
+  for cell in (phase1, fsnet, fit):
+    validation.check(cell.config)
+    assert cell.config.phase1_steps == config.phase1_steps
+    assert cell.config.seed == cell.number == 3
+    places[cell.title] = cell.place(pathlib.Path('/w'))
+  assert places == {
+    'phase 1': home / 'phase1',
+    'FSNet': home / 'fsnet',
+    'fit of tcp': home / 'fitted/tcp',
+  }
+  found = {
+    cell.title: run_paths.located(cell.config, places[cell.title])
+    for cell in (phase1, fsnet, fit)
+  }
+  assert found['FSNet'].init.phase1 == str(home / 'phase1')
+  assert found['FSNet'].eval.fitted.tcp == str(home / 'fitted/tcp')
+  assert found['fit of tcp'].init.phase1 == str(home / 'fsnet')
+  assert found['fit of tcp'].fit.failure_data == str(home / 'failure_data')
+  assert found['phase 1'].init.phase1 == ''
+  assert found['phase 1'].phase2_steps == 0
+  for cell in found.values():
+    assert cell.eval.fitted.direct == '/of/the/user'
 
 
-def test_both_ways_to_feed_tcp_in_one_comparison(tmp_path):
+def test_both_ways_to_feed_tcp_in_one_comparison():
   config = compare_fcn8.get_config()
   config.compare.fitted = ('tcp', 'tcp_synthcp')
   comparison.check(config)
-  joint = cells.joint_config(config, 0, cells.seed_folder(tmp_path, 0))
+  joint = cells.joint_config(config, 0)
   assert joint.eval.detectors[-4:] == (
     'tcp', 'tcp_msp', 'tcp_synthcp', 'tcp_synthcp_msp',
   )  # fmt: skip
   folders = joint.eval.fitted
-  assert folders.tcp_synthcp.endswith('seed0/fitted/tcp_synthcp')
-  assert folders.tcp.endswith('seed0/fitted/tcp')
+  assert folders.tcp_synthcp == '{workdir}/../fitted/tcp_synthcp'
+  assert folders.tcp == '{workdir}/../fitted/tcp'
   assert 'tcp_synthcp' not in compare_fcn8.get_config().compare.fitted
 
 
@@ -136,7 +152,8 @@ def test_a_detector_that_the_comparison_fits_needs_no_folder():
   config.eval.detectors = ('fsnet', 'tcp_msp')
   model = networks.model(config)
   cli._check_detectors(config, model)
-  assert cells.entries_of(config)[:3] == ('fsnet', 'tcp_msp', 'tcp')
+  entries = cells.entries_of(config)
+  assert entries[:2] == ('fsnet', 'tcp_msp') and 'tcp' in entries[2:]
   config.compare.fitted = ('direct',)
   words = "'tcp_msp'.*add 'tcp' to config.compare.fitted"
   with pytest.raises(UserError, match=words) as error:

@@ -88,8 +88,26 @@ def test_poly_schedule_is_deeplabs():
     expected = 2e-4 * (1 - step / 250_000) ** 0.9
     np.testing.assert_allclose(schedule(step), expected, rtol=1e-5)
   assert schedule(250_001) == 0
-  with pytest.raises(ValueError, match='cosine'):
-    optimizers.segmentation_schedule(1.0, 'cosine', 1, 1.0)
+  with pytest.raises(ValueError, match='triangle'):
+    optimizers.segmentation_schedule(1.0, 'triangle', 1, 1.0)
+
+
+def test_cosine_schedule_warms_up_and_ends_at_0():
+  schedule = optimizers.segmentation_schedule(2.0, 'cosine', 30, 0.9, 4)
+  # lr * (1 + cos(pi * step / 30)) / 2, first in quarters.
+  expected = {
+    0: 2 * 0.25,
+    2: (1 + np.cos(np.pi / 15)) * 0.75,
+    3: 1 + np.cos(np.pi / 10),
+    10: 1.5,
+    15: 1,
+    30: 0,
+    99: 0,
+  }
+  for step, value in expected.items():
+    np.testing.assert_allclose(schedule(step), value, rtol=1e-6, atol=1e-7)
+  constant = optimizers.segmentation_schedule(3.0, 'constant', 1, 1.0, 3)
+  np.testing.assert_allclose([constant(s) for s in range(4)], [1, 2, 3, 3])
 
 
 def test_l2_weight_is_zero_until_the_switch():
@@ -118,6 +136,37 @@ def test_adam_for_s_is_optax_adamw():
   np.testing.assert_allclose(params['segmentation']['kernel'], value, rtol=1e-6)
   with pytest.raises(ValueError, match='lion'):
     _optimizer(kind='lion')
+
+
+@pytest.mark.parametrize('kind', ['sgd', 'adam'])
+def test_a_part_of_s_has_a_learning_rate_of_its_own(kind):
+  # As PyTorch's groups of parameters: a tenth of the rate is a tenth of every
+  # step, decay included; clipping still sees all of S.
+  def run(**changes):
+    params = {
+      'segmentation': {
+        name: {'kernel': jnp.asarray([2.0, -3.0])} for name in ('encoder', 'b')
+      },
+      'failure': {'encoder': jnp.ones(2)},
+    }
+    gradients = jax.tree.map(lambda p: 7.0 * jnp.sign(p), params)
+    optimizer = _optimizer(kind=kind, clip_norm=5.0, **changes)
+    updates, _ = optimizer.update(
+      gradients, optimizer.init(params), params, in_phase2=jnp.asarray(True)
+    )
+    return updates
+
+  whole, scaled = run(), run(scaled=('encoder', 0.1))
+  for name, factor in (('encoder', 0.1), ('b', 1)):
+    np.testing.assert_allclose(
+      scaled['segmentation'][name]['kernel'],
+      factor * whole['segmentation'][name]['kernel'],
+      rtol=1e-6,
+    )
+  np.testing.assert_array_equal(
+    scaled['failure']['encoder'], whole['failure']['encoder']
+  )
+  assert np.all(whole['segmentation']['b']['kernel'] != 0)
 
 
 @pytest.mark.parametrize('kind', ['sgd', 'adam'])

@@ -81,6 +81,40 @@ def basic_blocks(base=8, blocks=(2, 2, 2, 2), seed=0):
   return make.arrays
 
 
+def efficientnet(width=0.125, repeats=(1, 2, 2, 3, 3, 4, 1), excite=False):
+  """EfficientNet-PyTorch's naming, with so many blocks in each stage."""
+  make = Maker()
+
+  def scaled(channels):
+    return max(8, 8 * round(channels * width / 8))
+
+  inputs, number = scaled(32), 0
+  make.conv('_conv_stem', 3, inputs, 3, bias=False)
+  make.batch_norm('_bn0', inputs)
+  kernels, channels = (3, 3, 5, 3, 5, 5, 3), (16, 24, 40, 80, 112, 192, 320)
+  for stage, (kernel, outputs) in enumerate(zip(kernels, channels)):
+    for _ in range(repeats[stage]):
+      name = f'_blocks.{number}'
+      inner = inputs * (6 if stage else 1)
+      if stage:
+        make.conv(f'{name}._expand_conv', inputs, inner, 1, bias=False)
+        make.batch_norm(f'{name}._bn0', inner)
+      make.conv(f'{name}._depthwise_conv', 1, inner, kernel, bias=False)
+      make.batch_norm(f'{name}._bn1', inner)
+      if excite:
+        make.conv(f'{name}._se_reduce', inner, 8, 1)
+        make.conv(f'{name}._se_expand', 8, inner, 1)
+      inputs = scaled(outputs)
+      make.conv(f'{name}._project_conv', inner, inputs, 1, bias=False)
+      make.batch_norm(f'{name}._bn2', inputs)
+      number += 1
+  make.conv('_conv_head', inputs, 1280, 1, bias=False)
+  make.batch_norm('_bn1', 1280)
+  make.normal('_fc.weight', 10, 1280)
+  make.normal('_fc.bias', 10)
+  return make.arrays
+
+
 def bottlenecks(base=8, blocks=(1, 1, 1, 1), seed=0):
   """ResNet101's layout with few blocks, without classifier."""
   make = Maker(seed)

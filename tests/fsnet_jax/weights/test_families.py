@@ -48,6 +48,12 @@ NETWORKS = {
   'VGG16': state_dicts.vgg16(),
   'VGG16 with batch norm': state_dicts.vgg((2, 2, 3, 3, 3), norms=True),
   'VGG19': state_dicts.vgg(VGG19),
+  'EfficientNet-Lite0': state_dicts.efficientnet(),
+  'EfficientNet-Lite1 or Lite2': state_dicts.efficientnet(
+    repeats=(1, 3, 3, 4, 4, 5, 1)
+  ),
+  'EfficientNet-B0': state_dicts.efficientnet(excite=True),
+  'an EfficientNet of 7 blocks': state_dicts.efficientnet(repeats=(1,) * 7),
   'a ResNet of 2, 2, 3, 2 blocks': state_dicts.basic_blocks(
     blocks=(2, 2, 3, 2)
   ),
@@ -87,6 +93,9 @@ def test_other_names_are_like_nothing():
     ('vgg16', 'VGG16 with batch norm', 'features.1'),
     ('fcn8', 'VGG13', 'features.15'),
     ('fcn8', 'VGG19', 'features.16'),
+    ('efficientnet_lite0', 'EfficientNet-Lite1 or Lite2', '_blocks.16'),
+    ('efficientnet_lite0', 'EfficientNet-B0', '_blocks.0._se_expand'),
+    ('efficientnet_lite0', 'an EfficientNet of 7 blocks', 'block10'),
   ],
 )
 def test_another_depth_is_refused_by_name(arch, title, block):
@@ -133,6 +142,20 @@ def test_heads_and_counters_may_be_left_over(name):
   options = convert.Options('resnet18', WIDTH)
   _, report = convert.convert(arrays, options)
   assert name in report.left_over
+
+
+@pytest.mark.parametrize('name', ['_conv_head.bias', '_fc.weight', '_bn1.bias'])
+def test_heads_of_efficientnet_may_be_left_over_and_a_body_not(name):
+  arrays = NETWORKS['EfficientNet-Lite0']
+  options = convert.Options('efficientnet_lite0', WIDTH)
+  whole = {**arrays, name: np.ones(8, np.float32)}
+  _, report = convert.convert(whole, options)
+  assert name in report.left_over
+  for more in ('_bn0.more', '_blocks.0._bn0.weight', '_blocks.3._bn3.bias'):
+    refuses(
+      'efficientnet_lite0', {**arrays, more: np.ones(8, np.float32)},
+      more.rpartition('.')[0],
+    )  # fmt: skip
 
 
 def test_how_deep_a_transformer_is():

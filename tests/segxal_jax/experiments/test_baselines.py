@@ -10,7 +10,7 @@ from configs import al_reference, stored_run
 from fsnet_jax.builders import data_sources
 from segxal_jax import cli
 from segxal_jax.config import builders, validation
-from segxal_jax.experiments import baselines
+from segxal_jax.experiments import baselines, loop_cells
 from segxal_jax.loop import driver
 from segxal_jax.loop.context import Run
 from segxal_jax.pool import stratified_folds
@@ -61,14 +61,19 @@ def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
   titles = [(cell.title, cell.number, cell.config.seed) for cell in found]
   whole = 'fully supervised, 2 folds'
   assert titles == [('25 %', 3, 3), (whole, 0, 3), (whole, 1, 3)]
-  baselines.run_cells(found[:1], tmp_path)
-  first = (tmp_path / 'cells' / found[0].folder / 'timings.jsonl').read_bytes()
-  # The command resumes with the others and reports all.
+  before = tmp_path / 'before'
+  loop_cells.run(found[:1], before, loop_cells.make)
+  first = (before / found[0].folder / 'timings.jsonl').read_bytes()
+  # The command resumes with the others, where that was moved to, and reports
+  # all.
+  workdir = before.rename(tmp_path / 'moved')
   origin = {'config_name': 'tiny', 'command': 'python main.py'}
-  cli.run(config, tmp_path, 'train', origin)
-  folder = tmp_path / 'cells' / found[0].folder
+  cli.run(config, workdir, 'train', origin)
+  folder = workdir / found[0].folder
   assert (folder / 'timings.jsonl').read_bytes() == first
-  results = baselines.results(found, tmp_path)
+  for path in (*workdir.rglob('*.json'), *workdir.rglob('*.jsonl')):
+    assert str(tmp_path) not in path.read_text().replace(data, ''), path
+  results = loop_cells.results(found, workdir)
   share, one, other = (results[cell.title][cell.number][-1] for cell in found)
   assert (share['labelled_images'], share['pool_images']) == (4, 16)
   assert list(share['datasets']) == ['streets/day']
@@ -84,7 +89,7 @@ def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
     assert _ids(pool) | _ids(fold) == everything
     assert not _ids(pool) & _ids(fold)
   assert _ids(pools[1][1]) == _ids(pools[2][0])
-  report = tmp_path / 'report'
+  report = workdir / 'report'
   metrics = json.loads((report / 'metrics.json').read_text())
   held_out = metrics['datasets'][stratified_folds.HELD_OUT]
   mious = [
@@ -104,7 +109,7 @@ def test_cells_are_run_once_measured_and_reported(data, tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(builders, '_training_split', None)
     patch.setattr(data_sources, 'source', None)
-    cli.run(stored_run.get_config(str(tmp_path)), tmp_path, 'evaluate', origin)
+    cli.run(stored_run.get_config(str(workdir)), workdir, 'evaluate', origin)
   assert (report / 'tables.md').read_bytes() == table
 
 

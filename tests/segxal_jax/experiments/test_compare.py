@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -7,7 +9,12 @@ from scipy import stats
 from common_lib.errors import UserError
 from configs import al_compare
 from fsnet_jax.report.pages.table import as_markdown
-from segxal_jax.experiments import strategy_comparison
+from fsnet_jax.runtime.interrupts import Interrupted
+from segxal_jax.experiments import (
+  loop_cells,
+  methods,
+  strategy_comparison,
+)
 from segxal_jax.loop import stage_timings
 from segxal_jax.report import comparison, comparison_tables, curves, paired
 
@@ -157,30 +164,86 @@ def test_methods_share_what_their_learner_trains(tmp_path, monkeypatch):
 
   monkeypatch.setattr(strategy_comparison, 'run_loop', run_loop)
   config = al_compare.get_config()
-  for method in strategy_comparison.methods(config):
-    strategy_comparison._run_shared(config, method, 1, tmp_path)
-  named = {
-    method.title: entry
-    for method, entry in zip(strategy_comparison.methods(config), ran)
-  }
+  config.compare.seeds = (1,)
+  cells = strategy_comparison.cells_of(config)
+  for cell in cells:
+    strategy_comparison._make_shared(cell.shared, cell.shared.place(tmp_path))
+  named = {cell.title: entry for cell, entry in zip(cells, ran)}
   before = (1, 'explain')
   assert named['Entropy'] == named['SegXAL'] == ('random', 'shared-1', before)
   assert named['DEAL'] == ('deal_ds', 'shared-deal-1', before)
   assert named['S4AL'] == ('s4al', 'shared-mean_teacher-1', before)
 
 
+def test_a_moved_comparison_goes_on(tmp_path, monkeypatch):
+  """Cells that are done are not opened, and their start is not made again."""
+  ran = []
+
+  def run_loop(config, folder, until=None):
+    ran.append(folder.name)
+    if folder.name == 'deal-1':
+      raise Interrupted('stopped')
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ('start' if until else 'end')).touch()
+
+  for module in (strategy_comparison, loop_cells):
+    monkeypatch.setattr(module, 'run_loop', run_loop)
+  measured = types.SimpleNamespace(
+    is_done=lambda folder: (folder / 'end').exists(),
+    cycles=lambda folder: [{'cell': folder.name}],
+  )
+  monkeypatch.setattr(loop_cells, 'metrics_json', measured)
+  config = al_compare.get_config()
+  config.compare.arms = (
+    'Random strategy=random',
+    'DEAL strategy=deal_ds',
+    'Entropy strategy=entropy',
+  )
+  config.compare.seeds = (1,)
+  cells = strategy_comparison.cells_of(config)
+  with pytest.raises(Interrupted):
+    strategy_comparison.run_cells(cells, tmp_path / 'first')
+  assert ran == ['shared-1', 'random-1', 'shared-deal-1', 'deal-1']
+  moved = (tmp_path / 'first').rename(tmp_path / 'moved')
+  assert loop_cells.results(cells, moved) == {
+    'Random': {1: [{'cell': 'random-1'}]}
+  }
+  ran.clear()
+  (moved / 'cells/deal-1/end').touch()
+  strategy_comparison.run_cells(cells, moved)
+  # The loop looks itself whether the shared start is at its end.
+  assert ran == ['shared-1', 'entropy-1']
+  assert (moved / 'cells/entropy-1/start').exists()
+  found = loop_cells.results(cells, moved)
+  assert list(found) == ['Random', 'DEAL', 'Entropy']
+  assert found['Entropy'] == {1: [{'cell': 'entropy-1'}]}
+
+
 def test_a_method_is_a_title_and_changes():
-  method = strategy_comparison.parse(
-    'EEM-without-PAE strategy=eem eem.alpha=0.0'
+  config = al_compare.get_config()
+  config.compare.arms = (
+    'EEM-without-PAE strategy=eem eem.alpha=0.0',
+    'As-given eem.alpha=0.5',
+    'DEAL strategy=deal_ds',
   )
-  assert (
-    method.title == 'EEM-without-PAE' and method.folder == 'eem_without_pae'
+  config.acquisition.strategy = 'margin'
+  first, given, deal = methods.methods_of(config)
+  assert (first.title, first.file_name) == (
+    'EEM-without-PAE',
+    'eem_without_pae',
   )
-  assert method.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+  assert first.changes == {'acquisition.strategy': 'eem', 'eem.alpha': 0.0}
+  assert (first.strategy, first.learner) == ('eem', 'plain')
+  assert (given.strategy, given.changes) == ('margin', {'eem.alpha': 0.5})
+  assert deal.learner == 'deal'
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    first.title = 'another'
+  with pytest.raises(TypeError):
+    first.changes['eem.alpha'] = 1.0
 
 
 @pytest.mark.parametrize(
-  ('methods', 'words'),
+  ('texts', 'words'),
   [
     (('Random strategy',), 'field=value'),
     (('Random strategy=egl',), 'random, entropy'),
@@ -196,21 +259,21 @@ def test_a_method_is_a_title_and_changes():
     (('A rule=all',), 'Did you mean selection.rule'),
   ],
 )
-def test_mistakes_in_methods(methods, words):
+def test_mistakes_in_methods(texts, words):
   config = al_compare.get_config()
-  config.compare.arms = methods
+  config.compare.arms = texts
   with pytest.raises(UserError, match=words):
-    strategy_comparison.methods(config)
+    strategy_comparison.cells_of(config)
 
 
 @pytest.mark.parametrize('argument', al_compare.arguments())
 def test_shipped_comparisons_are_consistent(argument):
   config = al_compare.get_config(argument)
-  assert strategy_comparison.methods(config)[0].title == 'Random'
-  cell = strategy_comparison.cell_config(
-    config, strategy_comparison.methods(config)[1], 2
-  )
-  assert cell.seed == 2 and tuple(cell.compare.arms) == ()
+  cells = strategy_comparison.cells_of(config)
+  assert cells[0].title == 'Random'
+  last = cells[-1]
+  assert last.number == last.config.seed == last.shared.config.seed == 2
+  assert tuple(last.config.compare.arms) == ()
 
 
 def test_a_question_is_the_same_on_each_data_set():

@@ -81,6 +81,22 @@ def test_half_precision_is_summed_in_float32():
   np.testing.assert_allclose(np.asarray(y, np.float32), 1.046875)
 
 
+def test_the_kernels_gradient_is_summed_in_float32():
+  x = jnp.full((1, 5, 5, 2), 2.0**-9, jnp.bfloat16).at[0, 2, 2].set(1)
+
+  def total(kernel):
+    with conv_forms.use('cpu'):
+      y = conv_forms.conv_general_dilated(
+        x, kernel, (1, 1), 'SAME', dimension_numbers=_NHWC,
+        feature_group_count=2,
+      )  # fmt: skip
+    return y.astype(jnp.float32).sum()
+
+  gradient = quick.jit(jax.grad(total))(jnp.ones((1, 1, 1, 2), jnp.bfloat16))
+  assert gradient.dtype == jnp.bfloat16
+  np.testing.assert_allclose(np.asarray(gradient, np.float32), 1.046875)
+
+
 def test_only_one_kernel_a_channel_counts_as_depthwise():
   x = jnp.zeros((1, 4, 4, 6))
   assert depthwise.is_depthwise(x, jnp.zeros((3, 3, 1, 6)), 6)
