@@ -179,6 +179,9 @@ def _evaluation() -> ml_collections.ConfigDict:
       'ensemble': '',
       'class_logistic': '',
       'class_logistic_shift': '',
+      'tcp_shift': '',
+      'direct_shift': '',
+      'synthcp_shift': '',
     }
   )
   evaluation.checkpoint = 'last'  # or 'best'
@@ -228,7 +231,8 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
   # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp,
-  # ensemble, class_logistic or class_logistic_shift.
+  # ensemble or class_logistic; with _shift after the name (not ensemble), on
+  # the images that phase 3 learns from.
   fit.detector = 'tcp'
   # Of the detector's networks; 0: as `failure.width`, and then as `width`.
   fit.width = 0.0

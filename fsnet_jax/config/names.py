@@ -35,6 +35,11 @@ DETECTOR = Name(
     'class_logistic',
     'class_logistic_shift',
     'tta_flip',
+    'ensemble_mi',
+    'energy_temperature',
+    'tcp_shift',
+    'direct_shift',
+    'synthcp_shift',
   ),
   own=True,
 )
@@ -50,6 +55,9 @@ LEARNED = Name(
     'ensemble',
     'class_logistic',
     'class_logistic_shift',
+    'tcp_shift',
+    'direct_shift',
+    'synthcp_shift',
   ),
 )
 NETWORK = Name(

@@ -15,8 +15,8 @@ from fsnet_jax.detectors.class_logistic import (
   ClassLogistic,
   ClassLogisticShift,
 )
-from fsnet_jax.detectors.direct import Direct, DirectPlusMsp
-from fsnet_jax.detectors.ensemble import DeepEnsemble
+from fsnet_jax.detectors.direct import Direct, DirectPlusMsp, DirectShift
+from fsnet_jax.detectors.ensemble import DeepEnsemble, EnsembleInformation
 from fsnet_jax.detectors.entropy import PredictiveEntropy
 from fsnet_jax.detectors.fsnet import (
   ConvFailureNetwork,
@@ -25,18 +25,19 @@ from fsnet_jax.detectors.fsnet import (
   JointFailureNetwork,
   PixelFailureNetwork,
 )
-from fsnet_jax.detectors.logits import Energy, MaxLogit
+from fsnet_jax.detectors.logits import Energy, MaxLogit, ScaledEnergy
 from fsnet_jax.detectors.mc_dropout import (
   MonteCarloDropout,
   MonteCarloDropoutAsSynthCp,
 )
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
-from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp
+from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp, SynthCpShift
 from fsnet_jax.detectors.tcp import (
   TrueClassProbability,
   TrueClassProbabilityAsSynthCp,
   TrueClassProbabilityAsSynthCpPlusMsp,
   TrueClassProbabilityPlusMsp,
+  TrueClassProbabilityShift,
 )
 from fsnet_jax.detectors.temperature_scaling import TemperatureScaledMsp
 from fsnet_jax.detectors.tta_flip import FlipEntropy
@@ -65,6 +66,11 @@ DETECTORS: Mapping[str, FailureDetector] = {
     SynthCp(),
     SynthCpPlusMsp(),
     DeepEnsemble(),
+    EnsembleInformation(),
+    ScaledEnergy(),
+    TrueClassProbabilityShift(),
+    DirectShift(),
+    SynthCpShift(),
     ClassLogistic(),
     ClassLogisticShift(),
     FlipEntropy(),

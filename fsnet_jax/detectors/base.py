@@ -26,7 +26,8 @@ class ForwardPass:
     temperature: float32 scalar, fitted on the validation split; 1 unless a
       detector asks for it.
     fitted: by key of `fsnet_jax.learned_detectors.FITTED`, what that
-      detector's own network says, float32 [b h w], higher = more likely wrong.
+      detector's own network says, float32 [b h w] (of several numbers
+      [b h w k]), higher = more likely wrong.
   """
 
   images: Float[Array, 'b h w 3']

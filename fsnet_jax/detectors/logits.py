@@ -40,3 +40,26 @@ class Energy:
   def probability(self, forward: ForwardPass):
     """None: an energy is no probability."""
     return None
+
+
+class ScaledEnergy:
+  """Free energy at the temperature T that is fitted on validation images.
+
+  The largest logit over T ranks as the largest logit does, so there is none of
+  that.
+  """
+
+  name = 'energy_temperature'
+  title = 'Energy, scaled'
+  uses_failure_network = False
+  uses_dropout_samples = False
+  uses_temperature = True
+
+  def score(self, forward: ForwardPass):
+    """-T ln sum_c exp(l_c / T)."""
+    scaled = forward.segmentation.logits / forward.temperature
+    return -forward.temperature * jax.nn.logsumexp(scaled, axis=-1)
+
+  def probability(self, forward: ForwardPass):
+    """None: an energy is no probability."""
+    return None

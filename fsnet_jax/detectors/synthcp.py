@@ -18,7 +18,7 @@ class SynthCp:
 
   def score(self, forward: ForwardPass):
     """The logit: ranks as its sigmoid does, without saturating."""
-    return forward.fitted['synthcp']
+    return forward.fitted[self.uses_fitted]
 
   def probability(self, forward: ForwardPass):
     """Sigmoid of the score; trained with weights, so not calibrated."""
@@ -38,8 +38,16 @@ class SynthCpPlusMsp:
   def score(self, forward: ForwardPass):
     """P(wrong) + (1 - max softmax)."""
     own = jax.nn.sigmoid(miss_logit(forward.segmentation.logits))
-    return jax.nn.sigmoid(forward.fitted['synthcp']) + own
+    return jax.nn.sigmoid(forward.fitted[self.uses_fitted]) + own
 
   def probability(self, forward: ForwardPass):
     """None: the sum is no probability."""
     return None
+
+
+class SynthCpShift(SynthCp):
+  """The same, of a fit on the images that phase 3 learns from."""
+
+  name = 'synthcp_shift'
+  title = 'SynthCP, shift'
+  uses_fitted = 'synthcp_shift'

@@ -59,3 +59,11 @@ class TrueClassProbabilityAsSynthCpPlusMsp(TrueClassProbabilityPlusMsp):
   name = 'tcp_synthcp_msp'
   title = 'TCP (SynthCP) + MSP'
   uses_fitted = 'tcp_synthcp'
+
+
+class TrueClassProbabilityShift(TrueClassProbability):
+  """The same, of a fit on the images that phase 3 learns from."""
+
+  name = 'tcp_shift'
+  title = 'TCP, shift'
+  uses_fitted = 'tcp_shift'

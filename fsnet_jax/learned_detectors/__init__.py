@@ -28,10 +28,10 @@ from fsnet_jax.learned_detectors.corrections.class_logistic import (
   ClassLogisticShift,
 )
 from fsnet_jax.learned_detectors.cost import Cost
-from fsnet_jax.learned_detectors.direct import Direct
+from fsnet_jax.learned_detectors.direct import Direct, DirectShift
 from fsnet_jax.learned_detectors.ensemble import Ensemble
-from fsnet_jax.learned_detectors.synthcp import SynthCp
-from fsnet_jax.learned_detectors.tcp import Tcp, TcpAsSynthCp
+from fsnet_jax.learned_detectors.synthcp import SynthCp, SynthCpShift
+from fsnet_jax.learned_detectors.tcp import Tcp, TcpAsSynthCp, TcpShift
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.distributed import barrier
 
@@ -45,6 +45,9 @@ FITTED: Mapping[str, FittedDetector] = {
     Ensemble(),
     ClassLogistic(),
     ClassLogisticShift(),
+    TcpShift(),
+    DirectShift(),
+    SynthCpShift(),
   )
 }
 

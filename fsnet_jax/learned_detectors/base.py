@@ -16,6 +16,8 @@ from common_lib.class_table import VOID
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
+from input_pipeline.training_mix import training_mix
+from input_pipeline.transforms import Transform
 
 Variables = Mapping[str, Any]
 Batch = Mapping[str, Array]
@@ -111,6 +113,22 @@ class FittedDetector(Protocol):
       folder: of the fit.
     """
     ...
+
+
+class OnShiftedImages:
+  """A detector that learns from the images that phase 3 learns from.
+
+  The gain of F is then not that of its images. S's own predictions of them
+  are what it learns, for there are no others of a changed image.
+  """
+
+  needs_predictions = False
+  # The mix is a field of phase 3.
+  phase3 = True
+
+  def augment(self, config: Any) -> tuple[Transform, ...]:
+    """The run's mix."""
+    return (training_mix(config.failure.mix, config.data.augment),)
 
 
 def section_of(detector: FittedDetector) -> str:

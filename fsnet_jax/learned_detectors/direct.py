@@ -8,8 +8,13 @@ from jaxtyping import Array
 
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
-from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.base import (
+  Loaded,
+  OnShiftedImages,
+  Setting,
+)
 from fsnet_jax.learned_detectors.cost import Cost
+from input_pipeline.transforms import Transform
 
 
 def _pictures(constants: Any, images: Array, logits: Array):
@@ -22,7 +27,13 @@ class Direct:
   """SynthCP's baseline of that name (`config.fit.direct`)."""
 
   name = 'direct'
+  section = 'direct'
   needs_predictions = True
+
+  def augment(self, config: Any) -> tuple[Transform, ...]:
+    """How its training images are changed."""
+    del config
+    return ()
 
   def check(self, config: Any) -> None:
     """Nothing beyond numbers, which `config.validation` checks."""
@@ -47,6 +58,8 @@ class Direct:
           config, setting.network, _pictures, optimizer
         ),
         constants={'s': setting.variables},
+        augment=self.augment(config),
+        predictions=self.needs_predictions,
       ),
       folder,
     )
@@ -67,3 +80,9 @@ class Direct:
       return -network.apply(own, (forward.images,), logits)[0]
 
     return Loaded(fit_loop.load(folder, like), outputs)
+
+
+class DirectShift(OnShiftedImages, Direct):
+  """The same, trained on the images that phase 3 learns from."""
+
+  name = 'direct_shift'

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from common_lib.errors import UserError
 from fsnet_jax.builders import networks
 from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.detectors.entropy import entropy
 from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.layers.initializers import host_init
@@ -74,7 +75,11 @@ class Ensemble:
       logits = [forward.segmentation.logits] + [
         network.apply(own, forward.images).logits for own in variables.values()
       ]
-      return entropy_of_mean(logits)
+      mean = entropy_of_mean(logits)
+      own = sum((entropy(one) for one in logits), jnp.zeros_like(mean))
+      # What the members disagree about; rounding must not make it negative.
+      information = jnp.maximum(mean - own / len(logits), 0.0)
+      return jnp.stack([mean, information], axis=-1)
 
     return Loaded(variables, outputs)
 

@@ -10,12 +10,17 @@ from jaxtyping import Array
 from common_lib.errors import UserError
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
-from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.base import (
+  Loaded,
+  OnShiftedImages,
+  Setting,
+)
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.learned_detectors.generator import training
 from fsnet_jax.models.baselines import spade
 from fsnet_jax.models.baselines.discriminator import LAYERS
 from fsnet_jax.models.network import Network
+from input_pipeline.transforms import Transform
 
 # Below it, the discriminator's second scale has no cell left to normalise.
 _SMALLEST = 32
@@ -44,7 +49,13 @@ class SynthCp:
   """
 
   name = 'synthcp'
+  section = 'synthcp'
   needs_predictions = True
+
+  def augment(self, config: Any) -> tuple[Transform, ...]:
+    """How its training images are changed."""
+    del config
+    return ()
 
   def check(self, config: Any) -> None:
     """Raises UserError for a size or a file that it cannot use."""
@@ -85,6 +96,8 @@ class SynthCp:
           config, setting.network, pictures, optimizer
         ),
         constants={'s': setting.variables, 'generator': drawn},
+        augment=self.augment(config),
+        predictions=self.needs_predictions,
       ),
       folder / 'comparison',
     )
@@ -111,3 +124,9 @@ class SynthCp:
       return -network.apply(own, (forward.images, redrawn), logits)[0]
 
     return Loaded(variables, outputs)
+
+
+class SynthCpShift(OnShiftedImages, SynthCp):
+  """The same, trained on the images that phase 3 learns from."""
+
+  name = 'synthcp_shift'

@@ -19,6 +19,7 @@ from fsnet_jax.learned_detectors import losses
 from fsnet_jax.learned_detectors.base import (
   FitState,
   Loaded,
+  OnShiftedImages,
   Setting,
   Variables,
   logits_of,
@@ -30,6 +31,7 @@ from fsnet_jax.models.baselines import confidnet
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.network import output_of
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
+from input_pipeline.transforms import Transform
 
 # Whose published code scales its images wrongly.
 _OF_SYNTHCP = ('fcn8', 'deeplab_v2')
@@ -44,7 +46,13 @@ class Tcp:
   """
 
   name = 'tcp'
+  section = 'tcp'
   needs_predictions = True
+
+  def augment(self, config: Any) -> tuple[Transform, ...]:
+    """How its training images are changed."""
+    del config
+    return ()
 
   def check(self, config: Any) -> None:
     """Raises UserError for an option that does not exist."""
@@ -98,6 +106,8 @@ class Tcp:
         state=fit_loop.new_state(config, params, stats, optimizer),
         step=make_step(config, setting.network, optimizer),
         constants=setting.variables,
+        augment=self.augment(config),
+        predictions=self.needs_predictions,
       ),
       folder,
     )
@@ -127,7 +137,6 @@ class TcpAsSynthCp(Tcp):
   """
 
   name = 'tcp_synthcp'
-  section = 'tcp'
 
   def check(self, config: Any) -> None:
     """Raises UserError for an option or a network that does not exist."""
@@ -147,6 +156,12 @@ class TcpAsSynthCp(Tcp):
   def load(self, config: Any, folder: Path) -> Loaded:
     """Reads the head, and its own copy of S; see `FittedDetector`."""
     return super().load(_fed_as_synthcp(config), folder)
+
+
+class TcpShift(OnShiftedImages, Tcp):
+  """The same, trained on the images that phase 3 learns from."""
+
+  name = 'tcp_shift'
 
 
 def _fed_as_synthcp(config: Any) -> ConfigDict:

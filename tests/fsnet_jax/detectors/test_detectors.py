@@ -31,7 +31,10 @@ def _forward(logits, failure_logits=None):
     flip_logits=logits[..., ::-1] / 3,
     dropout_logits=logits[..., ::-1] / 2,
     temperature=1.5,
-    fitted={name: jnp.asarray(said, jnp.float32) for name in FITTED},
+    fitted={
+      **{name: jnp.asarray(said, jnp.float32) for name in FITTED},
+      'ensemble': jnp.asarray(np.stack([said, said / 2], -1), jnp.float32),
+    },
   )
 
 
@@ -85,6 +88,11 @@ def test_formulas():
     'synthcp': logits[..., 1],
     'synthcp_msp': expit(logits[..., 1]) + miss,
     'ensemble': logits[..., 1],
+    'ensemble_mi': logits[..., 1] / 2,
+    'energy_temperature': -1.5 * logsumexp(logits / 1.5, axis=-1),
+    'tcp_shift': logits[..., 1],
+    'direct_shift': logits[..., 1],
+    'synthcp_shift': logits[..., 1],
     'class_logistic': logits[..., 1],
     'class_logistic_shift': logits[..., 1],
     'fsnet_joint': logits[..., 1],

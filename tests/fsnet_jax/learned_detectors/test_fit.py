@@ -64,6 +64,9 @@ def test_costs(fits):
     'ensemble': (1, small_fit.STEPS * 2),
     'class_logistic': (0, 6),
     'class_logistic_shift': (0, 6),
+    'tcp_shift': (0, 6),
+    'direct_shift': (0, 6),
+    'synthcp_shift': (0, 4 + 6),
   }
   for name, (folder, cost) in fits.items():
     assert (cost.trainings_of_s, cost.images) == expected[name]
@@ -187,7 +190,10 @@ def said(fits, frozen_config):
 
 def test_every_fit_scores_every_pixel(said):
   for name, score in said[2].items():
-    assert score.shape == (2, 32, 64) and score.dtype == jnp.float32, name
+    # Of an ensemble both its entropy and what its members disagree about.
+    more = (2,) if name == 'ensemble' else ()
+    assert score.shape == (2, 32, 64, *more), name
+    assert score.dtype == jnp.float32, name
     assert np.isfinite(score).all() and np.ptp(score) > 0, name
 
 
@@ -196,7 +202,14 @@ def test_ensemble_is_the_entropy_of_the_mean(said):
   assert np.abs(logits - member).max() > 0.01
   probs = (jax.nn.softmax(logits) + jax.nn.softmax(member)) / 2
   expected = -jnp.sum(probs * jnp.log(probs), axis=-1)
-  np.testing.assert_allclose(scores['ensemble'], expected, rtol=1e-5)
+  np.testing.assert_allclose(scores['ensemble'][..., 0], expected, rtol=1e-5)
+  own = [
+    -jnp.sum(jax.nn.softmax(one) * jax.nn.log_softmax(one), axis=-1)
+    for one in (logits, member)
+  ]
+  information = expected - sum(own) / 2
+  np.testing.assert_allclose(scores['ensemble'][..., 1], information, atol=2e-6)
+  assert (scores['ensemble'][..., 1] >= 0).all()
 
 
 def test_s_stays_frozen_and_its_copy_learns(said):
