@@ -202,6 +202,11 @@ _DETECTOR_TITLES: dict[str, str] = {
   'class_logistic': 'Class logistic',
   'class_logistic_shift': 'Class logistic, shift',
   'tta_flip': 'Entropy, flip',
+  'ensemble_mi': 'Ensemble, MI',
+  'energy_temperature': 'Energy, scaled',
+  'tcp_shift': 'TCP, shift',
+  'direct_shift': 'Direct, shift',
+  'synthcp_shift': 'SynthCP, shift',
 }
 
 
