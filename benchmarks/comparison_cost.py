@@ -37,11 +37,14 @@ from unittest import mock
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import class_table
 from configs import compare_deeplabv2, compare_fcn8
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.evaluation import evaluation_options
+from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import evaluator as evaluate
 from fsnet_jax.experiments.comparison import cells
@@ -98,7 +101,7 @@ def config_of(settings: argparse.Namespace) -> Any:
   return config
 
 
-def random_fits(config: Any) -> dict[str, learned_detectors.Loaded]:
+def random_fits(config: ConfigDict) -> dict[str, learned_detectors.Loaded]:
   """Every detector that is fitted over S, as its training would begin.
 
   What `load` reads from a checkpoint stays as it initialises it.
@@ -108,7 +111,7 @@ def random_fits(config: Any) -> dict[str, learned_detectors.Loaded]:
     mock.patch.object(frozen_segmentation, 'stored', lambda folder, like: like),
   ):
     return {
-      name: one.load(config, Path())
+      name: one.load(fit_options(name, config), Path())
       for name, one in learned_detectors.FITTED.items()
     }
 
@@ -200,7 +203,11 @@ class Subject:
       learned_detectors, 'load', lambda name, _: self.fits[name]
     ):
       evaluator = evaluate.Evaluator(
-        config, self.model, self.mesh, pathlib.Path()
+        evaluation_options(config),
+        data_sources.RunData(config),
+        self.model,
+        self.mesh,
+        pathlib.Path(),
       )
     params, stats, _ = self.variables
     state = types.SimpleNamespace(params=params, batch_stats=stats)

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from benchmarks.comparison_cost import LEARNED, machine, random_fits
 from common_lib import class_table
@@ -32,7 +33,7 @@ _S, _DROPOUT, _ALL = 'S alone', 'mc_dropout', 'every score'
 class Counter:
   """Counts the operations of any choice of detectors of a comparison."""
 
-  def __init__(self, config: Any):
+  def __init__(self, config: ConfigDict):
     size = tuple(config.image_size)
     self._config = config
     self._model = networks.model(config)

@@ -46,13 +46,12 @@ CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 def network_of(settings):
   """The loop's networks and how it explains, for a benchmark's settings."""
   from configs import segxal_unet
-  from segxal_jax.config import builders
-  from segxal_jax.learners import networks
+  from segxal_jax.config import builders, trainings
 
   config = segxal_unet.get_config()
   config.image_size = settings['image_size']
   config.width = settings['width']
-  return networks.model(config), builders.explain_options(config)
+  return trainings.model(config), builders.explain_options(config)
 
 
 def variables_of(settings):

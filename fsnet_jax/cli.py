@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 from absl import logging
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution, run_paths, validation
 from fsnet_jax.detectors import fitted_name, resolve
 from fsnet_jax.evaluation import folders
@@ -42,7 +44,7 @@ def use_compilation_cache(folder: str) -> None:
   compilation_cache.replace_damaged_entries(path)
 
 
-def _check_detectors(config: Any, model: FSNet) -> None:
+def _check_detectors(config: ConfigDict, model: FSNet) -> None:
   """Raises UserError for a detector that the networks cannot serve."""
   for name, detector in resolve(config.eval.detectors).items():
     if detector.uses_temperature and not config.data.validation_split:
@@ -64,7 +66,7 @@ def _check_detectors(config: Any, model: FSNet) -> None:
       learned_detectors.check_fit(learned, config.eval.fitted.get(learned, ''))
 
 
-def _fits(config: Any, name: str, learned: str) -> bool:
+def _fits(config: ConfigDict, name: str, learned: str) -> bool:
   """Whether the command itself fits what a detector learns."""
   if config.task != 'compare':
     return False
@@ -79,7 +81,7 @@ def _fits(config: Any, name: str, learned: str) -> bool:
   return False
 
 
-def _check(config: Any, mode: str) -> None:
+def _check(config: ConfigDict, mode: str) -> None:
   """Everything that can be wrong, before anything is compiled.
 
   What only training needs, its images and initial weights among them, need
@@ -92,7 +94,7 @@ def _check(config: Any, mode: str) -> None:
   if training:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-    initial.check(config, networks.model(config))
+    initial.check(init_options(config), networks.model(config))
   if training or config.task == 'fsnet':  # A table is of stored metrics.
     data_sources.open_all(config, training)
   if training:
@@ -106,11 +108,11 @@ def _check(config: Any, mode: str) -> None:
 
 
 def _run_fsnet(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains and reports, or evaluates into a folder of its own."""
   from fsnet_jax.evaluation.evaluate import evaluate
-  from fsnet_jax.training.trainer import Trainer
+  from fsnet_jax.training.from_config import trainer
 
   if mode == 'evaluate':
     with open_finished(workdir, config, mode):
@@ -118,7 +120,7 @@ def _run_fsnet(
       evaluate(config, workdir, origin, folder=folder)
     return
   with open_workdir(workdir, config):
-    Trainer(config, workdir).run()
+    trainer(config, workdir).run()
     phase3.run(config, workdir)
     folder = folders.after_training(config, workdir)
     own = folder == workdir / folders.REPORT
@@ -126,7 +128,7 @@ def _run_fsnet(
 
 
 def _run_ablation(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains the variants that are missing, and shows all in one table."""
   from fsnet_jax.experiments import ablation
@@ -137,7 +139,7 @@ def _run_ablation(
 
 
 def _run_comparison(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains the seeds that are missing, and shows all detectors."""
   from fsnet_jax.experiments import comparison
@@ -148,7 +150,7 @@ def _run_comparison(
 
 
 def _run_fit(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains a detector over a frozen S."""
   del origin
@@ -167,7 +169,7 @@ def _run_fit(
     learned_detectors.fit(name, config, workdir)
 
 
-def _opened(workdir: Path, config: Any, mode: str) -> Any:
+def _opened(workdir: Path, config: ConfigDict, mode: str) -> Any:
   """The folder, claimed as the mode needs it."""
   if mode == 'train':
     return open_workdir(workdir, config)
@@ -183,7 +185,7 @@ _TASKS = {
 
 
 def run(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Runs one mode.
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from absl import logging
+from ml_collections import ConfigDict
 
 from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.workdir import (
@@ -17,12 +18,11 @@ from fsnet_jax.runtime.workdir import (
 )
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
-from segxal_jax.config import builders, validation
+from segxal_jax.config import builders, trainings, validation
 from segxal_jax.config.fields import FIELDS
-from segxal_jax.learners import networks
 
 
-def _check(config: Any, mode: str) -> None:
+def _check(config: ConfigDict, mode: str) -> None:
   """Everything that can be wrong, before anything is compiled.
 
   A report is of what the cycles measured; only that of a single run shows
@@ -33,7 +33,7 @@ def _check(config: Any, mode: str) -> None:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-    initial.check(config, networks.model(config))
+    initial.check(init_options(config), trainings.model(config))
     transforms.resolve(config.data.augment)
     builders.validation_source(config)
     for spec in config.eval.datasets:
@@ -46,7 +46,7 @@ def _check(config: Any, mode: str) -> None:
 
 
 def run(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Runs one mode.
 

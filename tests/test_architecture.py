@@ -238,3 +238,82 @@ def test_functions_and_files_stay_small():
         if lines > 60:
           long.append(f'{path}:{node.lineno}: {node.name}: {lines} lines')
   assert long == []
+
+
+# Who reads configs: what is below gets typed options, networks and data.
+READERS_OF_CONFIGS = (
+  'fsnet_jax/config',
+  'fsnet_jax/builders',
+  'fsnet_jax/experiments',
+  'fsnet_jax/cli',
+  'segxal_jax/config',
+  'segxal_jax/experiments',
+  'segxal_jax/cli',
+  'launcher',
+)
+
+
+# Files elsewhere whose functions take a whole config: it is stored, compared
+# with a stored one, or another run's is derived from it, which stores it.
+TAKE_CONFIGS = {
+  'fsnet_jax/runtime/stored_config.py': 'compares it with a stored one',
+  'fsnet_jax/runtime/workdir.py': 'stores it',
+  'fsnet_jax/training/from_config.py': 'builds a training, which is above',
+  'fsnet_jax/training/phase1_reuse.py': 'compares it with a stored one',
+  'fsnet_jax/learned_detectors/__init__.py': 'stores it with a fit',
+  'fsnet_jax/learned_detectors/fit_metadata.py': 'stores it with a fit',
+  'fsnet_jax/learned_detectors/frozen_segmentation.py': "derives another S's",
+  'fsnet_jax/learned_detectors/cross_predictions.py': "derives another S's",
+  'fsnet_jax/learned_detectors/corrections/phase3.py': "derives a fit's",
+  'fsnet_jax/evaluation/evaluate.py': 'stores it in metrics.json',
+  'fsnet_jax/evaluation/cache.py': 'compares it with a stored one',
+  'fsnet_jax/evaluation/folders.py': 'names a folder by it',
+  'segxal_jax/loop/context.py': 'hands it to the builders, by stage',
+  'segxal_jax/loop/driver.py': 'hands it to the builders, by stage',
+  'segxal_jax/report/write.py': 'stores it in metrics.json, and shows it',
+  'segxal_jax/report/baselines.py': 'stores it in metrics.json',
+  'segxal_jax/report/comparison.py': 'stores it in comparison.json',
+}
+# Folders of parts that a user may add to: each reads a section of its own.
+READ_SECTIONS = ('segxal_jax/depth/', 'segxal_jax/oracles/')
+
+
+def _parameters(path: Path) -> dict[str, list[str]]:
+  """The annotations of the parameters of a file's functions, by name."""
+  found = {}
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.FunctionDef):
+      for one in ast.walk(node.args):
+        if isinstance(one, ast.arg):
+          text = ast.unparse(one.annotation) if one.annotation else ''
+          found.setdefault(one.arg, []).append(text)
+  return found
+
+
+def test_every_config_has_a_type():
+  untyped = [
+    str(path.relative_to(ROOT))
+    for path in [*FILES, *(ROOT / 'benchmarks').rglob('*.py')]
+    if {'Any', ''}.intersection(_parameters(path).get('config', ()))
+  ]
+  assert untyped == []
+
+
+def test_below_the_builders_nobody_takes_a_config():
+  found = set()
+  for path in FILES:
+    name = str(path.relative_to(ROOT))
+    floor = name.removesuffix('.py')
+    if path.relative_to(ROOT).parts[0] == 'configs' or any(
+      floor == reader or floor.startswith(f'{reader}/')
+      for reader in READERS_OF_CONFIGS
+    ):
+      continue
+    annotations = sum(_parameters(path).values(), [])
+    if any('ConfigDict' in text for text in annotations):
+      found.add(name)
+  # One that no longer does is no exception any more.
+  sections = {name for name in found if name.startswith(READ_SECTIONS)}
+  assert found - sections == TAKE_CONFIGS.keys()
+  for name in sections:
+    assert 'config' not in _parameters(ROOT / name)

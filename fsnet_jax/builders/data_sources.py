@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib.paths import default_folder, expanded
 from fsnet_jax.detectors import use_temperature
@@ -15,7 +16,7 @@ from input_pipeline.datasets.subset import EvenSubset
 from input_pipeline.loader import eval_loader, train_loader
 
 
-def cache_dir(config: Any) -> str:
+def cache_dir(config: ConfigDict) -> str:
   """Where prepared copies are kept, by TFDS's own convention."""
   folder = config.data.cache_dir or os.environ.get('TFDS_DATA_DIR')
   if folder:
@@ -23,7 +24,7 @@ def cache_dir(config: Any) -> str:
   return str(default_folder('~/tensorflow_datasets', 'prepared data'))
 
 
-def source(config: Any, spec: str) -> Source:
+def source(config: ConfigDict, spec: str) -> Source:
   """Opens (and, the first time, prepares) a data set that is evaluated.
 
   Args:
@@ -41,7 +42,7 @@ def source(config: Any, spec: str) -> Source:
   return _open(config, spec, root, config.eval.resize)
 
 
-def _open(config: Any, spec: str, root: str, resize: str) -> Source:
+def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
@@ -61,7 +62,7 @@ def _open(config: Any, spec: str, root: str, resize: str) -> Source:
   return open_source(spec, request)
 
 
-def _own(config: Any, split: str) -> Source:
+def _own(config: ConfigDict, split: str) -> Source:
   """A split of the run's own data set, given as `variant:split` or `:split`.
 
   What is trained and validated on is always squeezed.
@@ -72,7 +73,7 @@ def _own(config: Any, split: str) -> Source:
   return _open(config, spec, root, 'squeeze')
 
 
-def training_source(config: Any) -> Source:
+def training_source(config: ConfigDict) -> Source:
   """The images that S is trained on, in their order."""
   data = _own(config, config.data.train_split)
   if config.data.train_fraction < 1:
@@ -82,7 +83,7 @@ def training_source(config: Any) -> Source:
   return data
 
 
-def training_batches(config: Any):
+def training_batches(config: ConfigDict):
   """Endless, checkpointable iterator over this process's share."""
   return train_loader(
     training_source(config),
@@ -95,14 +96,14 @@ def training_batches(config: Any):
   )
 
 
-def validation_source(config: Any) -> Source | None:
+def validation_source(config: ConfigDict) -> Source | None:
   """The validation split, or None if the config names none."""
   if not config.data.validation_split:
     return None
   return _own(config, config.data.validation_split)
 
 
-def images_in_common(config: Any, spec: str) -> int:
+def images_in_common(config: ConfigDict, spec: str) -> int:
   """How many images of a data set the validation split holds too.
 
   What is fitted or chosen on these has seen what it is judged on.
@@ -124,7 +125,7 @@ def images_in_common(config: Any, spec: str) -> int:
   return sum(scene['id'] in known for scene in evaluated)
 
 
-def evaluation_batches(config: Any, data: Source):
+def evaluation_batches(config: ConfigDict, data: Source):
   """One padded pass over `data`, the same number of batches everywhere."""
   return eval_loader(
     data,
@@ -135,7 +136,7 @@ def evaluation_batches(config: Any, data: Source):
   )
 
 
-def open_all(config: Any, training: bool = True) -> None:
+def open_all(config: ConfigDict, training: bool = True) -> None:
   """Opens every data set the command needs, so that a mistake shows at once.
 
   Args:
@@ -153,3 +154,34 @@ def open_all(config: Any, training: bool = True) -> None:
     validation_source(config)
   for spec in config.eval.datasets:
     source(config, spec)
+
+
+class RunData:
+  """The data that a config describes, opened when they are asked for.
+
+  What is below the builders has this in the config's place.
+  """
+
+  def __init__(self, config: ConfigDict):
+    """Takes the run's config, of which it opens nothing yet."""
+    self._config = config
+
+  def source(self, spec: str) -> Source:
+    """See the function of that name."""
+    return source(self._config, spec)
+
+  def training_source(self) -> Source:
+    """See the function of that name."""
+    return training_source(self._config)
+
+  def training_batches(self) -> Any:
+    """See the function of that name."""
+    return training_batches(self._config)
+
+  def validation_source(self) -> Source | None:
+    """See the function of that name."""
+    return validation_source(self._config)
+
+  def evaluation_batches(self, data: Source) -> Any:
+    """See the function of that name."""
+    return evaluation_batches(self._config, data)

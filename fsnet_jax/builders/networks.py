@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from common_lib import class_table
 from common_lib.errors import UserError
@@ -19,7 +20,7 @@ from fsnet_jax.models.segmentation.protocol import (
 from fsnet_jax.models.segmentation.unet import UNet
 
 
-def model(config: Any) -> FSNet:
+def model(config: ConfigDict) -> FSNet:
   """S and F.
 
   Raises:
@@ -28,7 +29,7 @@ def model(config: Any) -> FSNet:
   return FSNet(segmentation=segmentation(config), failure=failure(config))
 
 
-def segmentation(config: Any) -> SegmentationNetwork:
+def segmentation(config: ConfigDict) -> SegmentationNetwork:
   """S: the network that `config.segmentation.name` names.
 
   Raises:
@@ -58,7 +59,7 @@ def segmentation(config: Any) -> SegmentationNetwork:
   return network
 
 
-def failure(config: Any) -> FailureNet:
+def failure(config: ConfigDict) -> FailureNet:
   """F."""
   options = config.failure
   return FailureNet(
@@ -74,7 +75,7 @@ def failure(config: Any) -> FailureNet:
   )
 
 
-def frozen(config: Any) -> Callable[[Sequence[str]], bool] | None:
+def frozen(config: ConfigDict) -> Callable[[Sequence[str]], bool] | None:
   """Which parameters of S, by their path, never change; None for none."""
   if not config.segmentation.frozen_bn:
     return None
@@ -82,7 +83,7 @@ def frozen(config: Any) -> Callable[[Sequence[str]], bool] | None:
   return network.is_frozen if isinstance(network, PartlyFrozen) else None
 
 
-def _fcn8(options: Any, common: dict[str, Any]) -> FCN8:
+def _fcn8(options: ConfigDict, common: dict[str, Any]) -> FCN8:
   return FCN8(
     head_width=options.head_width or None,
     padding=options.padding,
@@ -93,7 +94,7 @@ def _fcn8(options: Any, common: dict[str, Any]) -> FCN8:
   )
 
 
-def _deeplab_v2(options: Any, common: dict[str, Any]) -> DeepLabV2:
+def _deeplab_v2(options: ConfigDict, common: dict[str, Any]) -> DeepLabV2:
   return DeepLabV2(
     head=options.head,
     features=options.features,
@@ -104,18 +105,20 @@ def _deeplab_v2(options: Any, common: dict[str, Any]) -> DeepLabV2:
   )
 
 
-def _unet(options: Any, common: dict[str, Any]) -> UNet:
+def _unet(options: ConfigDict, common: dict[str, Any]) -> UNet:
   return UNet(**common)
 
 
 def _efficientnet_unet(
-  options: Any, common: dict[str, Any]
+  options: ConfigDict, common: dict[str, Any]
 ) -> EfficientNetUNet:
   return EfficientNetUNet(**common)
 
 
 # By `config.segmentation.name`.
-NETWORKS: Mapping[str, Callable[[Any, dict[str, Any]], SegmentationNetwork]] = {
+NETWORKS: Mapping[
+  str, Callable[[ConfigDict, dict[str, Any]], SegmentationNetwork]
+] = {
   'fcn8': _fcn8,
   'deeplab_v2': _deeplab_v2,
   'unet': _unet,

@@ -1,8 +1,7 @@
 """From a config to the optimiser and the losses that it describes."""
 
-from typing import Any
-
 import optax
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax.builders import networks
@@ -11,7 +10,7 @@ from fsnet_jax.steps.train_step import LossOptions
 from fsnet_jax.weights.names import BACKBONES
 
 
-def _segmentation_lr(config: Any) -> optax.Schedule:
+def _segmentation_lr(config: ConfigDict) -> optax.Schedule:
   options = config.optimizer
   return optimizers.segmentation_schedule(
     options.learning_rate,
@@ -22,7 +21,7 @@ def _segmentation_lr(config: Any) -> optax.Schedule:
   )
 
 
-def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
+def optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
   """Of S and F, as one tree.
 
   Raises:
@@ -41,7 +40,7 @@ def optimizer(config: Any) -> optax.GradientTransformationExtraArgs:
   )
 
 
-def _encoder(config: Any) -> str:
+def _encoder(config: ConfigDict) -> str:
   """Name of S's pretrained part; '' where no learning rate differs."""
   name, scale = config.segmentation.name, config.optimizer.encoder_scale
   if scale == 1:
@@ -54,7 +53,9 @@ def _encoder(config: Any) -> str:
   return BACKBONES[name][1]
 
 
-def learning_rates(config: Any, step: int, phase: int) -> dict[str, float]:
+def learning_rates(
+  config: ConfigDict, step: int, phase: int
+) -> dict[str, float]:
   """Learning rates that update `step` (from 0) used, for logging."""
   failure = config.optimizer.failure_learning_rate if phase == 2 else 0.0
   return {
@@ -65,7 +66,7 @@ def learning_rates(config: Any, step: int, phase: int) -> dict[str, float]:
   }
 
 
-def loss_options(config: Any) -> LossOptions:
+def loss_options(config: ConfigDict) -> LossOptions:
   """How L2 is formed."""
   return LossOptions(
     form=config.loss.form,

@@ -154,7 +154,9 @@ def with_overrides(
   return resolution.resolved(ConfigDict(plain), table)
 
 
-def _value(name: str, texts: list[str], config: Any, table: Fields) -> Any:
+def _value(
+  name: str, texts: list[str], config: Mapping[str, Any], table: Fields
+) -> Any:
   """What the texts of one field stand for."""
   row = fields.find(name, table)
   if row is None:

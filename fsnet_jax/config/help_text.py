@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from absl import flags
+from ml_collections import ConfigDict
 
 from fsnet_jax.config import fields, resolution
 from fsnet_jax.config.fields import Field
@@ -35,7 +36,7 @@ _OURS = (
 def text(
   values: flags.FlagValues,
   tables: Mapping[str, Mapping[str, Field]],
-  config: Any = None,
+  config: ConfigDict | None = None,
 ) -> str:
   """The whole of it.
 
@@ -68,7 +69,9 @@ def text(
   return '\n'.join(parts)
 
 
-def _rows(table: Mapping[str, Field], config: Any) -> Iterator[str]:
+def _rows(
+  table: Mapping[str, Field], config: ConfigDict | None
+) -> Iterator[str]:
   """A line or two for each field, with a line between sections."""
   last = None
   for name, row in table.items():
@@ -88,7 +91,7 @@ def _shown_name(name: str, row: Field) -> str:
   return f'{name} (task {row.task})' if row.task else name
 
 
-def _values(name: str, config: Any) -> Iterator[tuple[str, Any]]:
+def _values(name: str, config: ConfigDict) -> Iterator[tuple[str, Any]]:
   """Of an open section, one for each of its keys."""
   if not name.endswith('.*'):
     value = resolution.get(config, name)

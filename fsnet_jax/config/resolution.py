@@ -18,7 +18,7 @@ _START = 'begin with get_config() of configs/common.py or of a shipped config'
 Fields = Mapping[str, Field]
 
 
-def resolved(config: Any, fields: Fields = field_table.FIELDS) -> ConfigDict:
+def resolved(config: object, fields: Fields = field_table.FIELDS) -> ConfigDict:
   """A copy in which every field is checked, and every path has its `~` solved.
 
   Lists become tuples, and whole numbers that stand for numbers floats, so
@@ -118,13 +118,14 @@ def _check_complete(config: ConfigDict, fields: Fields) -> None:
       raise UserError(f'config lacks the field {name!r}: {_START}.')
 
 
-def get(config: Any, name: str) -> Any:
+def get(config: ConfigDict | Mapping[str, Any], name: str) -> Any:
   """The field or section of a dotted name; None if there is none."""
+  found: Any = config
   for part in name.split('.'):
-    if not isinstance(config, (ConfigDict, dict)) or part not in config:
+    if not isinstance(found, (ConfigDict, dict)) or part not in found:
       return None
-    config = config[part]
-  return config
+    found = found[part]
+  return found
 
 
 def read(name: str, kind: Kind, value: Any) -> Any:

@@ -43,31 +43,30 @@ def is_linked(value: Any) -> bool:
   return isinstance(value, str) and value.startswith(f'{WORKDIR}/')
 
 
-def located(config: Any, workdir: Path) -> Any:
+def located(config: ConfigDict, workdir: Path) -> ConfigDict:
   """The config with each path of `link` as an absolute one.
 
   Args:
-    config: of a run: a `ConfigDict`, or plain dicts as JSON gives it back.
+    config: of a run.
     workdir: the run's folder.
 
   Returns:
-    Of the type of `config`; the same object where nothing is linked.
+    The same object where nothing is linked.
   """
-  if isinstance(config, ConfigDict):
-    return _located_config(config, workdir)
-  if isinstance(config, Mapping):
-    return {key: located(value, workdir) for key, value in config.items()}
-  return _absolute(config, workdir) if is_linked(config) else config
-
-
-def _located_config(config: ConfigDict, workdir: Path) -> ConfigDict:
   plain = config.to_dict()
-  found = located(plain, workdir)
+  found = located_values(plain, workdir)
   if found == plain:
     return config
   result = copy.deepcopy(config).unlock()
   result.update(found)
   return result.lock() if config.is_locked else result
+
+
+def located_values(value: Any, workdir: Path) -> Any:
+  """As `located`, of the plain dicts that JSON gives back, or one value."""
+  if isinstance(value, Mapping):
+    return {k: located_values(inner, workdir) for k, inner in value.items()}
+  return _absolute(value, workdir) if is_linked(value) else value
 
 
 def _absolute(value: str, workdir: Path) -> str:

@@ -1,6 +1,6 @@
 """Finds mistakes in a config before anything is compiled."""
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax import detectors
@@ -10,7 +10,7 @@ from fsnet_jax.config import resolution
 TASKS = ('fsnet', 'ablation', 'fit', 'compare')
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Checks what can be checked without data or devices; changes nothing.
 
   Args:
@@ -27,7 +27,7 @@ def check(config: Any) -> None:
   check_together(config)
 
 
-def check_together(config: Any) -> None:
+def check_together(config: ConfigDict) -> None:
   """The rules that more than one field has a part in.
 
   Args:
@@ -50,7 +50,7 @@ def check_together(config: Any) -> None:
   detectors.resolve(config.eval.detectors)
 
 
-def _check_steps(config: Any) -> None:
+def _check_steps(config: ConfigDict) -> None:
   """Raises UserError where nothing, or an S of random weights, is left."""
   if config.phase1_steps + config.phase2_steps:
     return

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.paths import expanded
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import fitted_name, use_temperature
 from fsnet_jax.evaluation import failure_parts, identity
@@ -30,7 +33,7 @@ _FIELDS = (
 _VALIDATION = 'validation'
 
 
-def folders(config: Any) -> dict[str, str]:
+def folders(config: ConfigDict | Mapping[str, Any]) -> dict[str, str]:
   """Where the images that decide an evaluation are.
 
   Args:
@@ -50,7 +53,7 @@ def folders(config: Any) -> dict[str, str]:
   }
 
 
-def data_versions(config: Any) -> dict[str, Any]:
+def data_versions(config: ConfigDict) -> dict[str, Any]:
   """Which images an evaluation is of, whatever their folder is called.
 
   Args:
@@ -69,7 +72,9 @@ def data_versions(config: Any) -> dict[str, Any]:
   return versions_of(config, sources)
 
 
-def versions_of(config: Any, sources: Mapping[str, Source]) -> dict[str, Any]:
+def versions_of(
+  config: ConfigDict, sources: Mapping[str, Source]
+) -> dict[str, Any]:
   """As `data_versions`, of data sets that are open.
 
   Args:
@@ -85,7 +90,7 @@ def versions_of(config: Any, sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def describe(
-  config: Any, workdir: Path, data: Mapping[str, Any] | None
+  config: ConfigDict, workdir: Path, data: Mapping[str, Any] | None
 ) -> dict[str, Any]:
   """All that the metrics of an evaluation depend on, for `metrics.json`.
 
@@ -104,7 +109,8 @@ def describe(
     for name, detector in resolved.items()
     if name not in detectors.DETECTORS
   }
-  usable = failure_parts.usable_detectors(config)
+  options = evaluation_options(config)
+  usable = failure_parts.usable_detectors(options)
   description = {
     'format': _FORMAT,
     'settings': {field: asked[field] for field in _FIELDS},
@@ -115,10 +121,10 @@ def describe(
       for name in sorted(fits)
     },
     'failure': {
-      'weights': phase3.weights_of(config),
+      'weights': phase3.weights_of(options.failure),
       'parts': {
         name: identity.of_fit(phase3.folder_of(workdir, name))
-        for name in failure_parts.parts_used(config, usable)
+        for name in failure_parts.parts_used(options.failure, usable)
       },
     },
     'own_detectors': {
@@ -130,7 +136,7 @@ def describe(
   return json.loads(json.dumps(description))
 
 
-def _chosen(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(config: ConfigDict, data: Mapping[str, Any]) -> dict[str, Any]:
   names = [*config.eval.datasets]
   if use_temperature(config.eval.detectors):
     names.append(_VALIDATION)
@@ -153,7 +159,7 @@ def same(stored: Any, wanted: Mapping[str, Any]) -> bool:
 
 
 def read(
-  workdir: Path, config: Any, data: Mapping[str, Any] | None = None
+  workdir: Path, config: ConfigDict, data: Mapping[str, Any] | None = None
 ) -> dict[str, Any] | None:
   """The metrics of a run that was evaluated in the way of its config.
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from common_lib.errors import UserError
+from fsnet_jax.builders.evaluation import EvaluationOptions
 from fsnet_jax.metrics.details import Details
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
@@ -13,24 +14,27 @@ class DatasetSums:
   """Sums of the evaluation step's counts, and the metrics they give."""
 
   def __init__(
-    self, detectors: Collection[str], names: Sequence[str], settings: Any
+    self,
+    detectors: Collection[str],
+    names: Sequence[str],
+    options: EvaluationOptions,
   ):
     """Begins with no image.
 
     Args:
       detectors: names of those that are evaluated.
       names: of the classes.
-      settings: `config.eval`.
+      options: of the evaluation.
     """
     self._names = names
     self._segmentation = SegmentationMetrics.empty(len(names))
     self._failure = {
-      name: FailureHistogram.empty(len(names), settings.exact_pixels)
+      name: FailureHistogram.empty(len(names), options.exact_pixels)
       for name in detectors
     }
     self._details = {
       name: Details.empty(len(names))
-      for name in (detectors if settings.details else ())
+      for name in (detectors if options.details else ())
     }
 
   def add(self, counts: Mapping[str, Any]) -> None:

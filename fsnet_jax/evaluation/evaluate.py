@@ -6,11 +6,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax import detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import use_temperature
 from fsnet_jax.evaluation import cache, folders
@@ -27,10 +29,12 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import StopRequest
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
-from fsnet_jax.training.trainer import new_state
+from fsnet_jax.training.from_config import new_state
 
 
-def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
+def _choose_step(
+  config: ConfigDict, checkpoints: Checkpoints, workdir: Path
+) -> int:
   step = checkpoints.latest_step()
   if step is None:
     raise UserError(
@@ -42,7 +46,7 @@ def _choose_step(config: Any, checkpoints: Checkpoints, workdir: Path) -> int:
   return step
 
 
-def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
+def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
   """The step that is evaluated, the `TrainState` of then, an `Evaluator`."""
   mesh = mesh_lib.make_mesh()
   model = networks.model(config)
@@ -52,12 +56,18 @@ def _restored(config: Any, workdir: Path) -> tuple[int, Any, Any]:
     state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
-  evaluator = Evaluator(config, model, mesh, workdir)
+  evaluator = Evaluator(
+    evaluation_options(config),
+    data_sources.RunData(config),
+    model,
+    mesh,
+    workdir,
+  )
   evaluator.check_fits(state)
   return step, state, evaluator
 
 
-def _note_shared_images(config: Any) -> None:
+def _note_shared_images(config: ConfigDict) -> None:
   """Says so if what validation images decided is judged on the same ones."""
   needed = use_temperature(config.eval.detectors)
   chosen = config.eval.checkpoint == 'best' or config.switch == 'plateau'
@@ -82,7 +92,7 @@ def _note_shared_images(config: Any) -> None:
 
 
 def evaluate(
-  config: Any,
+  config: ConfigDict,
   workdir: Path,
   origin: Mapping[str, str],
   observers: Mapping[str, Observer] | None = None,
@@ -139,7 +149,7 @@ def evaluate(
 
 
 def _metrics(
-  config: Any,
+  config: ConfigDict,
   about: Mapping[str, Any],
   description: Mapping[str, Any],
   results: Mapping[str, DatasetResult],

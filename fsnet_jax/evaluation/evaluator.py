@@ -12,7 +12,8 @@ from jax.sharding import Mesh
 from common_lib import class_table
 from common_lib.console import say
 from fsnet_jax import learned_detectors as fitted
-from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.data_sources import RunData
+from fsnet_jax.builders.evaluation import EvaluationOptions
 from fsnet_jax.detectors import (
   FailureDetector,
   fitted_name,
@@ -107,15 +108,23 @@ def _examples(
 class Evaluator:
   """Evaluates one train state on any number of data sets."""
 
-  def __init__(self, config: Any, model: FSNet, mesh: Mesh, workdir: Path):
-    self._config = config
+  def __init__(
+    self,
+    options: EvaluationOptions,
+    data: RunData,
+    model: FSNet,
+    mesh: Mesh,
+    workdir: Path,
+  ):
+    self._options = options
+    self._data = data
     self._mesh = mesh
     self._workdir = workdir
-    self._detectors = failure_parts.usable_detectors(config)
+    self._detectors = failure_parts.usable_detectors(options)
     self._model = model
     self._temperature: float | None = None
-    self._fitted = _load_fitted(config, self._detectors)
-    self._parts = failure_parts.load(config, workdir, self._detectors)
+    self._fitted = _load_fitted(options.fitted, self._detectors)
+    self._parts = failure_parts.load(options.failure, workdir, self._detectors)
     self._fitted_variables = mesh_lib.put_replicated(
       {
         name: fit.variables
@@ -128,12 +137,12 @@ class Evaluator:
   def _step(self, groups: class_groups.ClassGroups | None):
     """The compiled step that tells these classes apart."""
     if groups not in self._steps:
-      config = self._config
+      given = self._options
       options = {
-        'keep_pixels': config.eval.exact_pixels > 0,
-        'dropout': DropoutSampling(config.eval.dropout_samples, config.seed),
+        'keep_pixels': given.exact_pixels > 0,
+        'dropout': DropoutSampling(given.dropout_samples, given.seed),
         'fitted': {name: fit.outputs for name, fit in self._fitted.items()},
-        'failure': failure_parts.mean_of(config, self._parts),
+        'failure': failure_parts.mean_of(given.failure, self._parts),
         'flip': self._needs_flip(),
       }
       if groups is None:
@@ -183,11 +192,11 @@ class Evaluator:
     source, groups = class_groups.for_evaluation(source)
     names = groups.names if groups else class_table.CLASS_NAMES
     step = self._step(groups)
-    sums = DatasetSums(self._detectors, names, self._config.eval)
+    sums = DatasetSums(self._detectors, names, self._options)
     images = ImageTables(len(source), len(self._detectors), self._mesh)
-    wanted = _example_indices(len(source), self._config.eval.num_examples)
+    wanted = _example_indices(len(source), self._options.num_examples)
     examples: list[Example] = []
-    for batch in data_sources.evaluation_batches(self._config, source):
+    for batch in self._data.evaluation_batches(source):
       counts, maps = step(
         state.params,
         state.batch_stats,
@@ -220,13 +229,13 @@ class Evaluator:
   def _inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What of a batch the step looks at."""
     inputs = {name: batch[name] for name in _INPUTS}
-    if self._config.eval.details:
+    if self._options.details:
       inputs['region'] = np.stack([region_codes(one) for one in batch['label']])
     return inputs
 
   def check_fits(self, state: TrainState) -> None:
     """Says which fitted detectors are not over this state's S."""
-    folders = {n: Path(self._config.eval.fitted[n]) for n in self._fitted}
+    folders = {n: Path(self._options.fitted[n]) for n in self._fitted}
     folders |= {n: phase3.folder_of(self._workdir, n) for n in self._parts}
     for name, folder in folders.items():
       fitted.note_another_s(name, folder, state.params, state.batch_stats)
@@ -244,9 +253,9 @@ class Evaluator:
       out_shardings=mesh_lib.replicated(self._mesh),
     )
     total = np.zeros(len(temperature_scaling.GRID))
-    source = data_sources.validation_source(self._config)
+    source = self._data.validation_source()
     assert source is not None  # Checked with the config.
-    for batch in data_sources.evaluation_batches(self._config, source):
+    for batch in self._data.evaluation_batches(source):
       inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
       nll = fit_step(
         state.params,
@@ -260,13 +269,12 @@ class Evaluator:
 
 
 def _load_fitted(
-  config: Any, detectors: Mapping[str, FailureDetector]
+  folders: Mapping[str, str], detectors: Mapping[str, FailureDetector]
 ) -> dict[str, fitted.Loaded]:
   """The fits that these detectors look at, by key of `FITTED`."""
   names = {fitted_name(one) for one in detectors.values()} - {''}
   return {
-    name: fitted.load(name, Path(config.eval.fitted[name]))
-    for name in sorted(names)
+    name: fitted.load(name, Path(folders[name])) for name in sorted(names)
   }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxtyping import Array
 
+from fsnet_jax.builders.evaluation import EvaluationOptions, FailureOptions
 from fsnet_jax.detectors import FailureDetector, failure_part, resolve
 from fsnet_jax.learned_detectors.base import Loaded
 from fsnet_jax.learned_detectors.corrections import phase3
@@ -13,10 +14,10 @@ from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
 from fsnet_jax.steps.eval_step import FailureMean
 
 
-def usable_detectors(config: Any) -> dict[str, FailureDetector]:
+def usable_detectors(options: EvaluationOptions) -> dict[str, FailureDetector]:
   """The detectors asked for, less those of what was never trained."""
-  has_f = bool(phase3.weights_of(config))
-  parts = _trained(config)
+  has_f = bool(phase3.weights_of(options.failure))
+  parts = _trained(options.failure)
 
   def usable(detector: FailureDetector) -> bool:
     part = failure_part(detector)
@@ -24,22 +25,22 @@ def usable_detectors(config: Any) -> dict[str, FailureDetector]:
       return part in parts
     return has_f or not detector.uses_failure_network
 
-  found = resolve(config.eval.detectors)
+  found = resolve(options.detectors)
   return {name: one for name, one in found.items() if usable(one)}
 
 
-def _trained(config: Any) -> set[str]:
-  joint = {'joint'} if config.phase2_steps else set()
-  return {*phase3.parts_of(config), *joint}
+def _trained(options: FailureOptions) -> set[str]:
+  joint = {'joint'} if options.has_joint else set()
+  return {*phase3.parts_of(options), *joint}
 
 
 def parts_used(
-  config: Any, detectors: Mapping[str, FailureDetector]
+  options: FailureOptions, detectors: Mapping[str, FailureDetector]
 ) -> tuple[str, ...]:
   """The networks of phase 3 that an evaluation looks at.
 
   Args:
-    config: of the run.
+    options: of the run.
     detectors: of `usable_detectors`.
   """
   wanted = {failure_part(one) for one in detectors.values()}
@@ -47,50 +48,54 @@ def parts_used(
     one.uses_failure_network and not failure_part(one)
     for one in detectors.values()
   ):
-    wanted |= phase3.weights_of(config).keys()
+    wanted |= phase3.weights_of(options).keys()
   return tuple(name for name in phase3.PARTS if name in wanted)
 
 
 def load(
-  config: Any, workdir: Path, detectors: Mapping[str, FailureDetector]
+  options: FailureOptions,
+  workdir: Path,
+  detectors: Mapping[str, FailureDetector],
 ) -> dict[str, Loaded]:
   """These networks.
 
   Args:
-    config: of the run.
+    options: of the run.
     workdir: of the run.
     detectors: of `usable_detectors`.
 
   Raises:
     UserError: one is missing or damaged.
   """
-  used = parts_used(config, detectors)
-  phase3.check(config, workdir, used)
+  used = parts_used(options, detectors)
+  phase3.check(options.preset, workdir, used)
   return phase3.load(workdir, used)
 
 
-def mean_of(config: Any, parts: Mapping[str, Loaded]) -> FailureMean:
+def mean_of(
+  options: FailureOptions, parts: Mapping[str, Loaded]
+) -> FailureMean:
   """F as the evaluation step takes it.
 
   Args:
-    config: of the run.
+    options: of the run.
     parts: of `load`.
   """
-  known = {*parts, *_trained(config)} - (phase3.PARTS.keys() - parts.keys())
-  weights = phase3.weights_of(config)
+  known = {*parts, *_trained(options)} - (phase3.PARTS.keys() - parts.keys())
+  weights = phase3.weights_of(options)
   return FailureMean(
     weights if weights.keys() <= known else {},
     {name: part.outputs for name, part in parts.items()},
     joint='joint' in known,
-    joint_offset=_offset(config) if 'pixel' in parts else None,
+    joint_offset=_offset(options) if 'pixel' in parts else None,
   )
 
 
-def _offset(config: Any) -> Callable[[Mapping[str, Any]], Array]:
+def _offset(options: FailureOptions) -> Callable[[Mapping[str, Any]], Array]:
   """Of `FailureMean.joint_offset`; both forms of L2 have the same."""
 
   def offset(variables: Mapping[str, Any]) -> Array:
     stats = variables['pixel']['stats']
-    return balance_offset(stats, tuple(config.loss.beta_range))
+    return balance_offset(stats, options.beta_range)
 
   return offset

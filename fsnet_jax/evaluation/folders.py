@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
@@ -28,7 +30,7 @@ _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}')
 _FIELDS = ('datasets', 'detectors', 'checkpoint', 'exact_pixels', 'details')
 
 
-def check_name(config: Any) -> None:
+def check_name(config: ConfigDict) -> None:
   """Raises UserError for an `eval.name` that cannot be a folder's."""
   name = config.eval.name
   if name and not _NAME.fullmatch(name):
@@ -39,7 +41,7 @@ def check_name(config: Any) -> None:
     )
 
 
-def name_of(config: Any) -> str:
+def name_of(config: ConfigDict) -> str:
   """The folder's name of an evaluation: `eval.name`, or one made of what it is.
 
   That is its data sets, to read, and a digest of all that was asked for.
@@ -62,7 +64,7 @@ def name_of(config: Any) -> str:
   return f'{slug}-{_digest(asked)}'
 
 
-def of_evaluation(config: Any, workdir: Path) -> Path:
+def of_evaluation(config: ConfigDict, workdir: Path) -> Path:
   """The folder of an evaluation of a finished run.
 
   Args:
@@ -72,7 +74,7 @@ def of_evaluation(config: Any, workdir: Path) -> Path:
   return workdir / EVALUATIONS / name_of(config)
 
 
-def after_training(config: Any, workdir: Path) -> Path:
+def after_training(config: ConfigDict, workdir: Path) -> Path:
   """Where the report goes that a training command ends with.
 
   Its own folder, unless there is a report of other settings in it: that one
@@ -91,7 +93,7 @@ def after_training(config: Any, workdir: Path) -> Path:
   return of_evaluation(config, workdir) if other else report
 
 
-def of_table(config: Any, workdir: Path, mode: str) -> Path:
+def of_table(config: ConfigDict, workdir: Path, mode: str) -> Path:
   """Where a table of many runs goes: an ablation's, or a comparison's.
 
   It is the training's own again while it shows the same; in other settings

@@ -26,7 +26,7 @@ from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.report import ablation_table
 from fsnet_jax.report.pages.table import as_markdown, as_text
 from fsnet_jax.runtime.workdir import open_workdir
-from fsnet_jax.training.trainer import Trainer
+from fsnet_jax.training.from_config import trainer
 
 # Detectors of the table: the variant, and what each is held against.
 _SHOWN = ('fsnet', 'msp')
@@ -99,7 +99,7 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def variant_config(config: Any, name: str, seed: int) -> ConfigDict:
+def variant_config(config: ConfigDict, name: str, seed: int) -> ConfigDict:
   """The config of one cell, without its shared phase 1.
 
   Args:
@@ -116,7 +116,7 @@ def variant_config(config: Any, name: str, seed: int) -> ConfigDict:
   return grid.derived(config, changes)
 
 
-def phase1_config(cell: Any, config: Any) -> ConfigDict:
+def phase1_config(cell: Any, config: ConfigDict) -> ConfigDict:
   """The run of phase 1 alone that a cell goes on from."""
   return grid.derived(
     cell,
@@ -142,7 +142,7 @@ class VariantCell(grid.Cell):
 
 
 def _cell(
-  config: Any, name: str, seed: int, lent: PurePosixPath | None
+  config: ConfigDict, name: str, seed: int, lent: PurePosixPath | None
 ) -> VariantCell:
   """One cell; `lent` as the entries of `cells` have it."""
   own = variant_config(config, name, seed)
@@ -173,11 +173,11 @@ def _train_cell(cell: VariantCell, workdir: Path) -> dict[str, Any]:
   if cell.phase1 is not None:
     shared = cell.phase1.place(workdir)
     with open_workdir(shared, cell.phase1.config):
-      Trainer(cell.phase1.config, shared).run()
+      trainer(cell.phase1.config, shared).run()
   folder = cell.place(workdir)
   origin = {'config_name': f'ablation {cell.title}', 'command': ''}
   with open_workdir(folder, cell.config):
-    Trainer(cell.config, folder).run()
+    trainer(cell.config, folder).run()
     phase3.run(cell.config, folder)
     return evaluate(cell.config, folder, origin)
 
@@ -198,7 +198,7 @@ def check_variants(variants: Sequence[str], field: str) -> None:
       )
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Raises UserError for a variant that does not exist or cannot be made."""
   check_variants(config.ablation.variants, 'config.ablation')
   if not config.ablation.variants or not config.ablation.seeds:
@@ -220,7 +220,7 @@ def check(config: Any) -> None:
 
 
 def cells(
-  config: Any,
+  config: ConfigDict,
   variants: Sequence[str],
   seeds: Sequence[int],
   workdir: Path,
@@ -271,7 +271,7 @@ def cells(
     yield grid.by_title(finished)
 
 
-def _can_be_shown(metrics: Any, config: Any) -> bool:
+def _can_be_shown(metrics: Any, config: ConfigDict) -> bool:
   """Whether stored metrics have all that the table shows."""
   try:
     stored_results.check_metrics(metrics, config.eval.datasets)
@@ -282,7 +282,9 @@ def _can_be_shown(metrics: Any, config: Any) -> bool:
   return True
 
 
-def run(config: Any, workdir: Path, mode: str, origin: Mapping[str, str]):
+def run(
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
+):
   """Trains and evaluates every cell that is not finished; prints the table.
 
   Args:

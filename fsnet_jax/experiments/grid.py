@@ -63,7 +63,7 @@ Results = dict[str, dict[int, Result]]
 
 
 def derived(
-  config: Any, changes: Mapping[str, Any], without: Iterable[str] = ()
+  config: ConfigDict, changes: Mapping[str, Any], without: Iterable[str] = ()
 ) -> ConfigDict:
   """The config of a cell.
 
@@ -75,7 +75,7 @@ def derived(
   Raises:
     AttributeError, KeyError: there is no such field or section.
   """
-  cell = copy.deepcopy(ConfigDict(config)).unlock()
+  cell = copy.deepcopy(config).unlock()
   for section in without:
     del cell[section]
   for name, value in changes.items():

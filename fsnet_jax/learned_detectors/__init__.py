@@ -1,10 +1,12 @@
 """Detectors that are trained over the frozen S: fit one, load one.
 
-A detector that learns is one file and one line in `FITTED`; its score, which
-looks at what it says, is one more in `fsnet_jax.detectors`. The parts of the
+A detector that learns is one file and one line in `FITTED`; its options are a
+class in `fsnet_jax.builders.fits`, and its score, which looks at what it says,
+is one more file in `fsnet_jax.detectors`. The parts of the
 failure network that phase 3 trains are fitted and loaded in the same way.
 """
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.config import fields, run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import (
@@ -71,7 +74,7 @@ def _found(name: str) -> FittedDetector:
   return FITTED[name] if name in FITTED else phase3.PARTS[name]
 
 
-def check(name: str, config: Any) -> None:
+def check(name: str, config: ConfigDict) -> None:
   """Finds every mistake that `fit` would find, before anything is compiled.
 
   Args:
@@ -88,7 +91,7 @@ def check(name: str, config: Any) -> None:
   check_data(name, config)
 
 
-def check_options(name: str, config: Any) -> None:
+def check_options(name: str, config: ConfigDict) -> None:
   """The part of `check` that needs neither S nor data.
 
   Args:
@@ -111,10 +114,10 @@ def check_options(name: str, config: Any) -> None:
   for field, value in config.fit[section].items():
     if field.endswith('batch_size'):
       mesh.check_batch_size(f'fit.{section}.{field}', value)
-  _found(name).check(config)
+  _found(name).check(fit_options(name, config))
 
 
-def check_data(name: str, config: Any) -> None:
+def check_data(name: str, config: ConfigDict) -> None:
   """Are there images enough for every batch, and for every fold?
 
   Args:
@@ -147,7 +150,7 @@ def check_data(name: str, config: Any) -> None:
       )
 
 
-def fit(name: str, config: Any, workdir: Path) -> Cost:
+def fit(name: str, config: ConfigDict, workdir: Path) -> Cost:
   """Trains a detector over the frozen S, or goes on with it.
 
   Does nothing where it is finished, unless it is damaged. The caller claims
@@ -167,6 +170,7 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
     UserError: for anything the user must change.
     Interrupted: after Ctrl-C or SIGTERM; the same call goes on.
   """
+  from fsnet_jax.builders import data_sources
   from fsnet_jax.learned_detectors import cross_predictions, frozen_segmentation
   from fsnet_jax.runtime.checkpointing import newest_is_damaged
 
@@ -189,7 +193,14 @@ def fit(name: str, config: Any, workdir: Path) -> Cost:
     )
     prior = cross_predictions.build_failure_data(config, failure_data)
   with cost.running(workdir) as watch:
-    setting = Setting(config, network, variables, failure_data)
+    setting = Setting(
+      fit_options(name, config),
+      network,
+      variables,
+      functools.partial(data_sources.training_source, config),
+      functools.partial(frozen_segmentation.train_like_s, config),
+      failure_data,
+    )
     own = detector.train(setting, workdir)
     total = prior + own + Cost(seconds=watch.seconds)
     total.write(workdir)
@@ -242,7 +253,7 @@ def load(name: str, folder: Path) -> Loaded:
   check_fit(name, str(folder))
   config = ConfigDict(fit_metadata.read(folder)['config'])
   try:
-    return _found(name).load(config, folder)
+    return _found(name).load(fit_options(name, config), folder)
   except UserError as error:
     raise UserError(f'The fit of {name} in {folder}: {error}') from error
   # Fields that are missing or of another type, which a network finds.

@@ -1,21 +1,21 @@
 """What a detector that learns is, and what it learns from."""
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, runtime_checkable
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
-from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
+from fsnet_jax.builders.fits import FitOptions, Own
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
+from input_pipeline.sources import Source
 from input_pipeline.training_mix import training_mix
 from input_pipeline.transforms import Transform
 
@@ -43,20 +43,25 @@ class FitState:
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class Setting(Generic[Own]):
   """What a detector is fitted to.
 
   Attributes:
-    config: the run's.
+    options: of the detector.
     network: the frozen S.
     variables: its variables, NumPy arrays.
+    training_source: opens the run's training images.
+    train_another: `(folder, seed=...)`: trains another S as the frozen one
+      was, and returns the number of images that this took.
     failure_data: folder with the predictions of networks that have not seen
       the image (`folds`), or None: S's own are used.
   """
 
-  config: Any
+  options: FitOptions[Own]
   network: SegmentationNetwork
   variables: Variables
+  training_source: Callable[[], Source]
+  train_another: Callable[..., int]
   failure_data: Path | None = None
 
 
@@ -93,11 +98,11 @@ class FittedDetector(Protocol):
   name: str
   needs_predictions: bool
 
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[Any]) -> None:
     """Raises UserError for a mistake in the config."""
     ...
 
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[Any], folder: Path) -> Cost:
     """Trains, or goes on training, in `folder`; seconds are not its matter.
 
     Raises:
@@ -105,11 +110,11 @@ class FittedDetector(Protocol):
     """
     ...
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, options: FitOptions[Any], folder: Path) -> Loaded:
     """Reads what `train` left.
 
     Args:
-      config: that it was fitted with.
+      options: that it was fitted with.
       folder: of the fit.
     """
     ...
@@ -126,9 +131,12 @@ class OnShiftedImages:
   # The mix is a field of phase 3.
   phase3 = True
 
-  def augment(self, config: Any) -> tuple[Transform, ...]:
-    """The run's mix."""
-    return (training_mix(config.failure.mix, config.data.augment),)
+
+def images_of(options: FitOptions[Any]) -> tuple[Transform, ...]:
+  """How the training images are changed: by the mix that the options name."""
+  if not options.own.mix:
+    return ()
+  return (training_mix(options.own.mix, options.augment),)
 
 
 def section_of(detector: FittedDetector) -> str:
@@ -156,21 +164,3 @@ def logits_of(
     return batch['logits'].astype(jnp.float32)
   images = batch['image'].astype(jnp.float32)
   return jax.lax.stop_gradient(network.apply(variables, images).logits)
-
-
-def failure_encoder_alone(config: Any, **failure: Any) -> ConfigDict:
-  """The config without what S begins with, for `weights.initial.load`.
-
-  Args:
-    config: the run's.
-    **failure: fields of `config.failure` that differ.
-  """
-  other = copy.deepcopy(ConfigDict(config)).unlock()
-  other.init.backbone = other.init.segmentation = ''
-  other.failure.update(failure)
-  return other.lock()
-
-
-def width_of(config: Any) -> float:
-  """Multiplier of the channels of the detectors' networks."""
-  return config.fit.width or config.failure.width or config.width

@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from fsnet_jax.builders.fits import FitOptions
 from fsnet_jax.learned_detectors import losses
 from fsnet_jax.learned_detectors.base import (
   Batch,
   FitState,
-  failure_encoder_alone,
   logits_of,
   valid_pixels,
-  width_of,
 )
 from fsnet_jax.models.baselines.synthcp_comparison import ComparisonNet
 from fsnet_jax.models.layers.initializers import host_init
@@ -27,33 +26,35 @@ from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 Pictures = Callable[[Any, Array, Array], tuple[Array, ...]]
 
 
-def network_of(config: Any) -> nn.Module:
-  """The network at the config's width and precision."""
+def network_of(options: FitOptions[Any]) -> nn.Module:
+  """The network at the fit's width and precision."""
   return ComparisonNet(
-    width=width_of(config),
-    remat=config.remat,
-    dtype=jnp.dtype(config.compute_dtype),
+    width=options.width,
+    remat=options.remat,
+    dtype=jnp.dtype(options.compute_dtype),
   )
 
 
-def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
+def initial_variables(
+  options: FitOptions[Any], num_pictures: int
+) -> tuple[Any, Any]:
   """Parameters and batch statistics before the first step.
 
   Args:
-    config: the run's; `init.failure_encoder` names converted weights for the
+    options: of the fit; `init.failure_encoder` names converted weights for the
       encoders. Their first three channels are the image's, the fourth begins
       anew, as SynthCP has it.
     num_pictures: encoders.
   """
   from fsnet_jax.weights import initial
 
-  network = network_of(config)
-  size = tuple(config.image_size)
+  network = network_of(options)
+  size = options.image_size
   picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
   logits = jax.ShapeDtypeStruct((1, *size, network.num_classes), jnp.float32)
-  fresh = host_init(network, config.seed, (picture,) * num_pictures, logits)
+  fresh = host_init(network, options.seed, (picture,) * num_pictures, logits)
   params, stats, _ = initial.load(
-    failure_encoder_alone(config, width=width_of(config)),
+    options.init.failure_encoder_alone(options.width),
     {'failure': fresh['params']},
     {'failure': fresh['batch_stats']},
   )
@@ -61,7 +62,7 @@ def initial_variables(config: Any, num_pictures: int) -> tuple[Any, Any]:
 
 
 def make_step(
-  config: Any,
+  options: FitOptions[Any],
   s: SegmentationNetwork,
   pictures: Pictures,
   optimizer: optax.GradientTransformation,
@@ -69,7 +70,7 @@ def make_step(
   """The update of the network, to be compiled by the caller.
 
   Args:
-    config: the run's.
+    options: of the fit.
     s: the frozen S.
     pictures: what the network sees.
     optimizer: of its parameters.
@@ -78,7 +79,7 @@ def make_step(
     `(state, constants, batch) -> (state, scalars)`; `constants['s']` holds
     S's variables.
   """
-  network = network_of(config)
+  network = network_of(options)
 
   def loss_fn(params, stats, constants, batch):
     valid, labels = valid_pixels(batch), batch['label']

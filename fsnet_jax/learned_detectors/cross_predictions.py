@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -72,7 +73,7 @@ def compact(logits: np.ndarray) -> np.ndarray:
   return np.maximum(shifted, -60_000).astype(np.float16)
 
 
-def build_failure_data(config: Any, folder: Path) -> Cost:
+def build_failure_data(config: ConfigDict, folder: Path) -> Cost:
   """Trains the networks of all folds and keeps what they predict.
 
   Args:
@@ -104,22 +105,16 @@ def build_failure_data(config: Any, folder: Path) -> Cost:
   return total
 
 
-def _one_fold(config: Any, folder: Path, fold: int) -> int:
+def _one_fold(config: ConfigDict, folder: Path, fold: int) -> int:
   """One network and its predictions; images that it was trained on."""
-  # Slow to import.
-  from fsnet_jax.runtime.workdir import open_workdir
-  from fsnet_jax.training.trainer import Trainer
-
-  mine = frozen_segmentation.like_s(config, fit__hold_out=fold)
   home = folder / f'fold{fold}'
   say(f'failure data: fold {fold + 1} of {config.fit.num_folds}')
-  with open_workdir(home, mine):
-    Trainer(mine, home).run()
+  images = frozen_segmentation.train_like_s(config, home, fit__hold_out=fold)
   _predict(config, folder, fold, home)
-  return frozen_segmentation.last_step(home) * config.batch_size
+  return images
 
 
-def _predict(config: Any, folder: Path, fold: int, home: Path) -> None:
+def _predict(config: ConfigDict, folder: Path, fold: int, home: Path) -> None:
   """Predicts a fold, all of it where one of its files is missing."""
   source = data_sources.training_source(config)
   first, end = bounds(len(source), fold, config.fit.num_folds)
@@ -190,7 +185,7 @@ def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
   return {k: v for k, v in config.items() if not fields.may_differ(k, _FIXED)}
 
 
-def _claim(config: Any, folder: Path) -> None:
+def _claim(config: ConfigDict, folder: Path) -> None:
   """Puts down whose predictions these are, or checks that they are ours."""
   mine = json.loads(json.dumps(frozen_segmentation.like_s(config).to_dict()))
   present = _relevant(flatten(mine))

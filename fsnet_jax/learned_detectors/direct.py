@@ -6,15 +6,16 @@ from typing import Any
 import optax
 from jaxtyping import Array
 
+from fsnet_jax.builders.fits import DirectOptions, FitOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
 from fsnet_jax.learned_detectors.base import (
   Loaded,
   OnShiftedImages,
   Setting,
+  images_of,
 )
 from fsnet_jax.learned_detectors.cost import Cost
-from input_pipeline.transforms import Transform
 
 
 def _pictures(constants: Any, images: Array, logits: Array):
@@ -30,48 +31,43 @@ class Direct:
   section = 'direct'
   needs_predictions = True
 
-  def augment(self, config: Any) -> tuple[Transform, ...]:
-    """How its training images are changed."""
-    del config
-    return ()
-
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[DirectOptions]) -> None:
     """Nothing beyond numbers, which `config.validation` checks."""
 
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[DirectOptions], folder: Path) -> Cost:
     """Trains the network; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
-    config, options = setting.config, setting.config.fit.direct
-    optimizer = optax.adam(options.learning_rate)
-    params, stats = correctness.initial_variables(config, 1)
+    options, own = setting.options, setting.options.own
+    optimizer = optax.adam(own.learning_rate)
+    params, stats = correctness.initial_variables(options, 1)
     fit_loop.run(
       setting,
       fit_loop.Job(
         title='Direct',
-        steps=options.steps,
-        batch_size=options.batch_size,
+        steps=own.steps,
+        batch_size=own.batch_size,
         state=fit_loop.new_state(
-          config, params, {'batch_stats': stats}, optimizer
+          options, params, {'batch_stats': stats}, optimizer
         ),
         step=correctness.make_step(
-          config, setting.network, _pictures, optimizer
+          options, setting.network, _pictures, optimizer
         ),
         constants={'s': setting.variables},
-        augment=self.augment(config),
+        augment=images_of(options),
         predictions=self.needs_predictions,
       ),
       folder,
     )
-    return Cost(images=options.steps * options.batch_size)
+    return Cost(images=own.steps * own.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, options: FitOptions[DirectOptions], folder: Path) -> Loaded:
     """Reads the network; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    params, stats = correctness.initial_variables(config, 1)
+    params, stats = correctness.initial_variables(options, 1)
     like = {'params': params, 'stats': {'batch_stats': stats}}
-    network = correctness.network_of(config)
+    network = correctness.network_of(options)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s

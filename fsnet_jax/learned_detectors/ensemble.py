@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from common_lib.errors import UserError
-from fsnet_jax.builders import networks
+from fsnet_jax.builders.fits import EnsembleOptions, FitOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.detectors.entropy import entropy
 from fsnet_jax.learned_detectors.base import Loaded, Setting
@@ -30,44 +30,35 @@ class Ensemble:
   name = 'ensemble'
   needs_predictions = False
 
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[EnsembleOptions]) -> None:
     """Raises UserError for an ensemble of the frozen S alone."""
-    members = config.fit.ensemble.members
+    members = options.own.members
     if members < 2:
       raise UserError(
         f'config.fit.ensemble.members is {members}: an ensemble has at least '
         '2, the frozen S among them.'
       )
 
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[EnsembleOptions], folder: Path) -> Cost:
     """Trains the other members; see `FittedDetector`."""
-    # Slow to import.
-    from fsnet_jax.learned_detectors import frozen_segmentation
-    from fsnet_jax.runtime.workdir import open_workdir
-    from fsnet_jax.training.trainer import Trainer
+    options, images = setting.options, 0
+    for member in range(1, options.own.members):
+      seed = options.seed + _SEED_STRIDE * member
+      images += setting.train_another(folder / f'member{member}', seed=seed)
+    return Cost(options.own.members - 1, images=images)
 
-    config, images = setting.config, 0
-    for member in range(1, config.fit.ensemble.members):
-      seed = config.seed + _SEED_STRIDE * member
-      mine = frozen_segmentation.like_s(config, seed=seed)
-      home = folder / f'member{member}'
-      with open_workdir(home, mine):
-        Trainer(mine, home).run()
-      images += frozen_segmentation.last_step(home) * mine.batch_size
-    return Cost(config.fit.ensemble.members - 1, images=images)
-
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, options: FitOptions[EnsembleOptions], folder: Path) -> Loaded:
     """Reads the other members; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import frozen_segmentation
 
-    network = networks.segmentation(config)
-    images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+    network = options.segmentation()
+    images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
     like = host_init(network, 0, images)
     variables = {
       f'member{member}': frozen_segmentation.stored(
         folder / f'member{member}', like
       )
-      for member in range(1, config.fit.ensemble.members)
+      for member in range(1, options.own.members)
     }
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:

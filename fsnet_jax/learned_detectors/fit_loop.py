@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.fits import FitOptions
 from fsnet_jax.learned_detectors import cross_predictions
 from fsnet_jax.learned_detectors.base import FitState, Setting
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -53,22 +53,24 @@ class Job:
   predictions: bool = True
 
 
-def new_state(config: Any, params: Any, stats: Any, optimizer: Any) -> FitState:
+def new_state(
+  options: FitOptions[Any], params: Any, stats: Any, optimizer: Any
+) -> FitState:
   """The state before the first step."""
   return FitState(
     step=jnp.zeros((), jnp.int32),
     params=params,
     stats=stats,
     opt_state=jax.jit(optimizer.init)(params),
-    key=jax.random.key_data(jax.random.key(config.seed)),
+    key=jax.random.key_data(jax.random.key(options.seed)),
   )
 
 
-def batches(setting: Setting, job: Job) -> Any:
+def batches(setting: Setting[Any], job: Job) -> Any:
   """Endless, checkpointable training batches of this process."""
-  config = setting.config
+  options = setting.options
   mesh_lib.check_batch_size(f'fit (of {job.title})', job.batch_size)
-  source, also = data_sources.training_source(config), ()
+  source, also = setting.training_source(), ()
   if job.predictions and setting.failure_data is not None:
     source, also = (
       cross_predictions.FailureScenes(source, setting.failure_data),
@@ -77,16 +79,16 @@ def batches(setting: Setting, job: Job) -> Any:
   return train_loader(
     source,
     batch_size=job.batch_size,
-    seed=config.seed,
+    seed=options.seed,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
     augment=transforms.resolve(job.augment),
-    num_workers=config.data.num_workers,
+    num_workers=options.num_workers,
     also=also,
   )
 
 
-def run(setting: Setting, job: Job, folder: Path) -> FitState:
+def run(setting: Setting[Any], job: Job, folder: Path) -> FitState:
   """Trains to the end, or returns at once what is there already.
 
   Args:
@@ -130,20 +132,20 @@ class _Fit(loop.Training[FitState]):
 
   def __init__(
     self,
-    setting: Setting,
+    setting: Setting[Any],
     job: Job,
     iterator: Any,
     checkpoints: Checkpoints,
     mesh: Any,
   ):
-    self._config, self._job = setting.config, job
+    self._options, self._job = setting.options, job
     self._iterator, self._checkpoints = iterator, checkpoints
     self._progress = Progress(job.batch_size)
     constants = mesh_lib.put_replicated(job.constants, mesh)
     step = _compiled(job, mesh)
     self._update = lambda state, batch: step(state, constants, batch)
     self.title, self.of = f'{job.title}, ', f' of {job.title}'
-    self.log_every = setting.config.log_every_steps
+    self.log_every = setting.options.log_every_steps
 
   def total(self, state: FitState) -> int:
     return self._job.steps
@@ -162,7 +164,7 @@ class _Fit(loop.Training[FitState]):
     say(f'{self._job.title}  {line.removeprefix("phase 1  ")}')
 
   def is_boundary(self, step: int, state: FitState) -> bool:
-    every = self._config.checkpoint_every_steps
+    every = self._options.checkpoint_every_steps
     return step == self._job.steps or step % every == 0
 
   def at_boundary(self, step: int, state: FitState) -> FitState:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib import json_values
 from common_lib.errors import UserError
@@ -42,7 +43,7 @@ def claim(
   folder: Path,
   name: str,
   section: str,
-  config: Any,
+  config: ConfigDict,
   fingerprint: str,
   fixed: fields.Stage = FIXED,
 ) -> None:
@@ -78,7 +79,7 @@ def claim(
   _refuse_another(folder, present, section, fixed)
 
 
-def check(folder: Path, name: str, section: str, config: Any) -> None:
+def check(folder: Path, name: str, section: str, config: ConfigDict) -> None:
   """As `claim`, before S is read: changes nothing.
 
   Args:
@@ -95,7 +96,9 @@ def check(folder: Path, name: str, section: str, config: Any) -> None:
     _refuse_another(folder, _described(name, config, fingerprint), section)
 
 
-def _described(name: str, config: Any, fingerprint: str) -> dict[str, Any]:
+def _described(
+  name: str, config: ConfigDict, fingerprint: str
+) -> dict[str, Any]:
   """What `fit.json` holds."""
   return {
     'detector': name,

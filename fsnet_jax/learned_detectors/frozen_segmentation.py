@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.builders import networks
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.runtime.storage import checkpoint_folders
@@ -20,7 +21,7 @@ from fsnet_jax.training import phase1_reuse
 from fsnet_jax.weights import initial
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Raises UserError unless `config.init.phase1` names a fitting run."""
   if not config.init.phase1:
     raise UserError(
@@ -28,7 +29,8 @@ def check(config: Any) -> None:
       'trained, for detectors are fitted over a frozen S.'
     )
   phase1_reuse.check(config)
-  initial.check(_pointing(config), networks.model(config))
+  begun = init_options(config).over_run(config.init.phase1)
+  initial.check(begun, networks.model(config))
   _check_finished(Path(config.init.phase1))
 
 
@@ -46,7 +48,7 @@ def _check_finished(folder: Path) -> None:
     )
 
 
-def load(config: Any) -> tuple[SegmentationNetwork, dict[str, Any]]:
+def load(config: ConfigDict) -> tuple[SegmentationNetwork, dict[str, Any]]:
   """S as it ended in the run that `config.init.phase1` names.
 
   Args:
@@ -60,7 +62,7 @@ def load(config: Any) -> tuple[SegmentationNetwork, dict[str, Any]]:
   images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
   fresh = host_init(network, 0, images)
   params, stats, _ = initial.load(
-    _pointing(config),
+    init_options(config).over_run(config.init.phase1),
     {'segmentation': fresh['params']},
     {'segmentation': fresh.get('batch_stats', {})},
   )
@@ -122,7 +124,7 @@ def fingerprint(variables: Any) -> str:
   return digest.hexdigest()[:16]
 
 
-def like_s(config: Any, **changes: Any) -> ConfigDict:
+def like_s(config: ConfigDict, **changes: Any) -> ConfigDict:
   """The config of another S, trained as the frozen one was.
 
   Args:
@@ -133,7 +135,7 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
     A config of phase 1 alone; it begins with what the frozen S began with.
     Where that went on in phase 2, it has as many steps in all.
   """
-  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other = copy.deepcopy(config).unlock()
   folder, seen = config.init.phase1, set()
   while folder and folder not in seen:
     seen.add(folder)
@@ -156,9 +158,25 @@ def like_s(config: Any, **changes: Any) -> ConfigDict:
   return other.lock()
 
 
-def _pointing(config: Any) -> ConfigDict:
-  """The config whose S begins as it ended in the run of `init.phase1`."""
-  other = copy.deepcopy(ConfigDict(config)).unlock()
-  other.init.segmentation = config.init.phase1
-  other.init.phase1 = other.init.backbone = other.init.failure_encoder = ''
-  return other.lock()
+def train_like_s(config: ConfigDict, folder: Path, **changes: Any) -> int:
+  """Trains another S, or goes on with it.
+
+  Args:
+    config: the run's.
+    folder: of the training; claimed meanwhile.
+    **changes: as `like_s` takes them.
+
+  Returns:
+    The number of images that it was trained on, over all commands.
+
+  Raises:
+    Interrupted: after Ctrl-C or SIGTERM; the same call goes on.
+  """
+  # Slow to import.
+  from fsnet_jax.runtime.workdir import open_workdir
+  from fsnet_jax.training.from_config import trainer
+
+  mine = like_s(config, **changes)
+  with open_workdir(folder, mine):
+    trainer(mine, folder).run()
+  return last_step(folder) * mine.batch_size

@@ -8,19 +8,20 @@ import optax
 from jaxtyping import Array
 
 from common_lib.errors import UserError
+from fsnet_jax.builders.fits import FitOptions, SynthCpOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import correctness
 from fsnet_jax.learned_detectors.base import (
   Loaded,
   OnShiftedImages,
   Setting,
+  images_of,
 )
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.learned_detectors.generator import training
 from fsnet_jax.models.baselines import spade
 from fsnet_jax.models.baselines.discriminator import LAYERS
 from fsnet_jax.models.network import Network
-from input_pipeline.transforms import Transform
 
 # Below it, the discriminator's second scale has no cell left to normalise.
 _SMALLEST = 32
@@ -52,69 +53,64 @@ class SynthCp:
   section = 'synthcp'
   needs_predictions = True
 
-  def augment(self, config: Any) -> tuple[Transform, ...]:
-    """How its training images are changed."""
-    del config
-    return ()
-
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[SynthCpOptions]) -> None:
     """Raises UserError for a size or a file that it cannot use."""
-    size = tuple(config.image_size)
+    size = options.image_size
     if min(size) < _SMALLEST or not spade.doublings(size):
       raise UserError(
         f'config.image_size is {size}: the {len(LAYERS)} layers of the '
         f'discriminator and the doublings of the generator of synthcp need '
         f'even sizes of at least {_SMALLEST}.'
       )
-    training.vgg19_parameters(config.fit.synthcp.vgg19)
+    training.vgg19_parameters(options.own.vgg19)
 
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[SynthCpOptions], folder: Path) -> Cost:
     """Trains the generator, then the comparison; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
-    config, options = setting.config, setting.config.fit.synthcp
+    options, own = setting.options, setting.options.own
     training.train(setting, folder / 'generator')
-    drawn = training.load_generator(config, folder / 'generator')
-    draw = training.generator(config)
+    drawn = training.load_generator(options, folder / 'generator')
+    draw = training.generator(options)
 
     def pictures(constants: Any, images: Array, logits: Array):
       redrawn = resynthesised(draw, constants['generator'], logits)
       return images, redrawn
 
-    optimizer = optax.adam(options.learning_rate)
-    params, stats = correctness.initial_variables(config, 2)
+    optimizer = optax.adam(own.learning_rate)
+    params, stats = correctness.initial_variables(options, 2)
     fit_loop.run(
       setting,
       fit_loop.Job(
         title='SynthCP comparison',
-        steps=options.steps,
-        batch_size=options.batch_size,
+        steps=own.steps,
+        batch_size=own.batch_size,
         state=fit_loop.new_state(
-          config, params, {'batch_stats': stats}, optimizer
+          options, params, {'batch_stats': stats}, optimizer
         ),
         step=correctness.make_step(
-          config, setting.network, pictures, optimizer
+          options, setting.network, pictures, optimizer
         ),
         constants={'s': setting.variables, 'generator': drawn},
-        augment=self.augment(config),
+        augment=images_of(options),
         predictions=self.needs_predictions,
       ),
       folder / 'comparison',
     )
-    images = options.gan_steps * options.gan_batch_size
-    return Cost(images=images + options.steps * options.batch_size)
+    images = own.gan_steps * own.gan_batch_size
+    return Cost(images=images + own.steps * own.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, options: FitOptions[SynthCpOptions], folder: Path) -> Loaded:
     """Reads generator and comparison; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    params, stats = correctness.initial_variables(config, 2)
+    params, stats = correctness.initial_variables(options, 2)
     like = {'params': params, 'stats': {'batch_stats': stats}}
     variables = {
-      'generator': training.load_generator(config, folder / 'generator'),
+      'generator': training.load_generator(options, folder / 'generator'),
       'comparison': fit_loop.load(folder / 'comparison', like),
     }
-    network, draw = correctness.network_of(config), training.generator(config)
+    network, draw = correctness.network_of(options), training.generator(options)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s

@@ -1,6 +1,5 @@
 """TCP: a confidence head that learns the probability of the true class."""
 
-import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
-from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
-from fsnet_jax.builders import networks
+from fsnet_jax.builders.fits import FitOptions, TcpOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors import losses
 from fsnet_jax.learned_detectors.base import (
@@ -22,16 +20,15 @@ from fsnet_jax.learned_detectors.base import (
   OnShiftedImages,
   Setting,
   Variables,
+  images_of,
   logits_of,
   valid_pixels,
-  width_of,
 )
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import confidnet
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.network import output_of
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
-from input_pipeline.transforms import Transform
 
 # Whose published code scales its images wrongly.
 _OF_SYNTHCP = ('fcn8', 'deeplab_v2')
@@ -49,78 +46,77 @@ class Tcp:
   section = 'tcp'
   needs_predictions = True
 
-  def augment(self, config: Any) -> tuple[Transform, ...]:
-    """How its training images are changed."""
-    del config
-    return ()
-
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[TcpOptions]) -> None:
     """Raises UserError for an option that does not exist."""
-    options = config.fit.tcp
+    own = options.own
     for field, choices in (
       ('backbone', ('tuned', 'frozen')),
       ('input', confidnet.INPUTS),
       ('alignment', confidnet.ALIGNMENTS),
     ):
-      if options[field] not in choices:
+      value = getattr(own, field)
+      if value not in choices:
         raise UserError(
-          f'config.fit.tcp.{field} is {options[field]!r}: choose one of '
+          f'config.fit.tcp.{field} is {value!r}: choose one of '
           f'{", ".join(choices)}.'
         )
-    name = config.segmentation.name
-    if options.input == 'synthcp' and name not in _OF_SYNTHCP:
+    name = options.init.network
+    if own.input == 'synthcp' and name not in _OF_SYNTHCP:
       raise UserError(
         "config.fit.tcp.input='synthcp' is for fcn8 and deeplab_v2, whose "
         f"images SynthCP scales wrongly; set it to 'segmentation' for {name}."
       )
 
   def initial(
-    self, config: Any, network: SegmentationNetwork, s: Variables
+    self,
+    options: FitOptions[TcpOptions],
+    network: SegmentationNetwork,
+    s: Variables,
   ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters and statistics before the first step.
 
     Args:
-      config: the run's.
+      options: of the fit.
       network: S.
       s: its variables, which the copy under a tuned head begins with.
     """
-    params, stats = {'head': _initial_head(config, network)}, {}
-    if config.fit.tcp.backbone == 'tuned':
+    params, stats = {'head': _initial_head(options, network)}, {}
+    if options.own.backbone == 'tuned':
       params['backbone'] = s['params']
       stats['backbone'] = s.get('batch_stats', {})
     return params, stats
 
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[TcpOptions], folder: Path) -> Cost:
     """Trains the head; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
-    config, options = setting.config, setting.config.fit.tcp
-    optimizer = optax.adam(options.learning_rate)
-    params, stats = self.initial(config, setting.network, setting.variables)
+    options, own = setting.options, setting.options.own
+    optimizer = optax.adam(own.learning_rate)
+    params, stats = self.initial(options, setting.network, setting.variables)
     fit_loop.run(
       setting,
       fit_loop.Job(
         title='TCP',
-        steps=options.steps,
-        batch_size=options.batch_size,
-        state=fit_loop.new_state(config, params, stats, optimizer),
-        step=make_step(config, setting.network, optimizer),
+        steps=own.steps,
+        batch_size=own.batch_size,
+        state=fit_loop.new_state(options, params, stats, optimizer),
+        step=make_step(options, setting.network, optimizer),
         constants=setting.variables,
-        augment=self.augment(config),
+        augment=images_of(options),
         predictions=self.needs_predictions,
       ),
       folder,
     )
-    return Cost(images=options.steps * options.batch_size)
+    return Cost(images=own.steps * own.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, options: FitOptions[TcpOptions], folder: Path) -> Loaded:
     """Reads the head, and its own copy of S; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    network = networks.segmentation(config)
-    params, stats = self.initial(config, network, _fresh(config, network))
+    network = options.segmentation()
+    params, stats = self.initial(options, network, _fresh(options, network))
     variables = fit_loop.load(folder, {'params': params, 'stats': stats})
-    confidence = make_confidence(config, network)
+    confidence = make_confidence(options, network)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       own = {**variables, 's': s}
@@ -138,24 +134,15 @@ class TcpAsSynthCp(Tcp):
 
   name = 'tcp_synthcp'
 
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[TcpOptions]) -> None:
     """Raises UserError for an option or a network that does not exist."""
-    if config.segmentation.name not in _OF_SYNTHCP:
+    if options.init.network not in _OF_SYNTHCP:
       raise UserError(
         'tcp_synthcp is for fcn8 and deeplab_v2, whose images SynthCP scales '
         'wrongly; fit tcp in its place for '
-        f'{config.segmentation.name}.'
+        f'{options.init.network}.'
       )
-    super().check(config)
-
-  def train(self, setting: Setting, folder: Path) -> Cost:
-    """Trains the head; see `FittedDetector`."""
-    config = _fed_as_synthcp(setting.config)
-    return super().train(dataclasses.replace(setting, config=config), folder)
-
-  def load(self, config: Any, folder: Path) -> Loaded:
-    """Reads the head, and its own copy of S; see `FittedDetector`."""
-    return super().load(_fed_as_synthcp(config), folder)
+    super().check(options)
 
 
 class TcpShift(OnShiftedImages, Tcp):
@@ -164,15 +151,8 @@ class TcpShift(OnShiftedImages, Tcp):
   name = 'tcp_shift'
 
 
-def _fed_as_synthcp(config: Any) -> ConfigDict:
-  other = copy.deepcopy(ConfigDict(config))
-  other.fit.tcp.input = 'synthcp'
-  other.fit.tcp.alignment = 'stretched'
-  return other
-
-
 def make_confidence(
-  config: Any, network: SegmentationNetwork
+  options: FitOptions[TcpOptions], network: SegmentationNetwork
 ) -> Callable[..., Any]:
   """The head on the backbone that the config gives it.
 
@@ -180,15 +160,15 @@ def make_confidence(
     `(variables, images, train, key) -> (logits [b h w], statistics)`;
     `variables` has 'params', 'stats' and, for a frozen backbone, 's'.
   """
-  options = config.fit.tcp
-  head = _head(config, network)
-  tuned = options.backbone == 'tuned'
+  chosen = options.own
+  head = _head(options, network)
+  tuned = chosen.backbone == 'tuned'
 
   def confidence(
     variables: Any, images: Float[Array, 'b h w 3'], train: bool, key: Any
   ) -> tuple[Array, Any]:
     size, stats = images.shape[1:3], variables['stats']
-    if options.input == 'synthcp':
+    if chosen.input == 'synthcp':
       images = confidnet.wrongly_scaled(images)
     if tuned:
       own = {
@@ -217,12 +197,12 @@ def make_confidence(
 
 
 def make_step(
-  config: Any,
+  options: FitOptions[TcpOptions],
   network: SegmentationNetwork,
   optimizer: optax.GradientTransformation,
 ) -> Callable[[FitState, Any, Any], tuple[FitState, dict[str, Array]]]:
   """The update of the head, to be compiled by the caller."""
-  confidence = make_confidence(config, network)
+  confidence = make_confidence(options, network)
 
   def loss_fn(params, state, s, batch):
     valid = valid_pixels(batch)
@@ -252,25 +232,29 @@ def make_step(
 
 
 def _head(
-  config: Any, network: SegmentationNetwork
+  options: FitOptions[TcpOptions], network: SegmentationNetwork
 ) -> confidnet.ConfidenceHead:
   return confidnet.head_for(
     network,
-    width_of(config),
-    config.fit.tcp.alignment,
-    jnp.dtype(config.compute_dtype),
+    options.width,
+    options.own.alignment,
+    jnp.dtype(options.compute_dtype),
   )
 
 
-def _fresh(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
+def _fresh(
+  options: FitOptions[TcpOptions], network: SegmentationNetwork
+) -> dict[str, Any]:
   """Any variables of S, for their shapes."""
-  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
   return host_init(network, 0, images)
 
 
-def _initial_head(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
+def _initial_head(
+  options: FitOptions[TcpOptions], network: SegmentationNetwork
+) -> dict[str, Any]:
   """Parameters of a new head."""
-  images = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
+  images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
 
   def maps_of(key: Any, images: Any) -> Any:
     return network.init_with_output(
@@ -279,8 +263,8 @@ def _initial_head(config: Any, network: SegmentationNetwork) -> dict[str, Any]:
 
   key = jax.eval_shape(lambda: jax.random.key(0))
   maps = jax.eval_shape(maps_of, key, images)
-  size = tuple(config.image_size)
+  size = options.image_size
   variables = host_init(
-    _head(config, network), config.seed, maps, image_size=size
+    _head(options, network), options.seed, maps, image_size=size
   )
   return variables['params']

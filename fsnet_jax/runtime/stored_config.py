@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from common_lib.foreign import quoted
@@ -58,7 +60,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   return flat
 
 
-def as_plain(config: Any) -> dict[str, Any]:
+def as_plain(config: ConfigDict) -> dict[str, Any]:
   """A `ConfigDict` as JSON gives it back: tuples become lists."""
   return json.loads(json.dumps(config.to_dict()))
 
@@ -169,7 +171,7 @@ def config_name(config_file: str) -> str:
 
 
 def check_overrides(
-  config: Any,
+  config: ConfigDict,
   config_file: str,
   mode: str,
   table: Mapping[str, Field] = fields.FIELDS,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib import locks
 from common_lib.console import say
@@ -119,7 +120,7 @@ def _note_no_locks(reason: str) -> None:
 
 def check_workdir(
   workdir: Path,
-  config: Any,
+  config: ConfigDict,
   mode: str,
   table: Mapping[str, Field] = fields.FIELDS,
 ) -> None:
@@ -153,7 +154,9 @@ def _is_ours(workdir: Path) -> bool:
   return stored_config.read(workdir).keys() >= {'image_size', 'data', 'eval'}
 
 
-def _take_over(workdir: Path, config: Any, table: Mapping[str, Field]) -> None:
+def _take_over(
+  workdir: Path, config: ConfigDict, table: Mapping[str, Field]
+) -> None:
   """Makes a folder this run's that is of another one, which saved nothing.
 
   A run that was refused, or diverged, before it saved anything owns nothing:
@@ -219,7 +222,7 @@ def _writable(workdir: Path) -> Generator[None]:
 
 @contextlib.contextmanager
 def open_workdir(
-  workdir: Path, config: Any, table: Mapping[str, Field] = fields.FIELDS
+  workdir: Path, config: ConfigDict, table: Mapping[str, Field] = fields.FIELDS
 ) -> Generator[None]:
   """Claims `workdir` for this run and stores its config there.
 
@@ -249,7 +252,7 @@ def open_workdir(
 @contextlib.contextmanager
 def open_finished(
   workdir: Path,
-  config: Any,
+  config: ConfigDict,
   mode: str,
   table: Mapping[str, Field] = fields.FIELDS,
 ) -> Generator[None]:

@@ -14,6 +14,7 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from fsnet_jax.builders import networks, optimization
@@ -62,10 +63,10 @@ def stored_config(folder: Path) -> dict[str, Any]:
         f'config.init.phase1 names {folder}, whose config.json has no {name}: '
         f'{fix}.'
       )
-  return run_paths.located(stored, folder)
+  return run_paths.located_values(stored, folder)
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Raises UserError unless the run named by `config.init.phase1` fits."""
   if not config.init.phase1:
     return
@@ -83,7 +84,7 @@ def check(config: Any) -> None:
 
 
 def continue_from(
-  config: Any, state: TrainState, iterator: Any, mesh: Mesh
+  config: ConfigDict, state: TrainState, iterator: Any, mesh: Mesh
 ) -> TrainState:
   """The fresh `state` with S, its optimiser and its data as they were.
 
@@ -96,6 +97,7 @@ def continue_from(
   Raises:
     UserError: if the other run has no checkpoint at the end of phase 1.
   """
+  say(f'phase 1 is that of {config.init.phase1}')
   check(config)
   folder = Path(config.init.phase1)
   other = copy.deepcopy(config).unlock()
@@ -122,7 +124,7 @@ def continue_from(
   )
 
 
-def _state_like(config: Any, mesh: Mesh) -> TrainState:
+def _state_like(config: ConfigDict, mesh: Mesh) -> TrainState:
   """A state of the other run's shape, to restore into."""
   state = create_state(
     networks.model(config),

@@ -2,17 +2,18 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from jax.sharding import Mesh
 
 from common_lib.console import say
-from fsnet_jax.builders import data_sources, networks, optimization
-from fsnet_jax.config import run_paths
+from fsnet_jax.builders.data_sources import RunData
+from fsnet_jax.builders.training import TrainingOptions
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -28,11 +29,11 @@ from fsnet_jax.steps.eval_step import (
 )
 from fsnet_jax.steps.optimizers import NOT_YET
 from fsnet_jax.steps.train_step import (
+  LossOptions,
   TrainState,
-  create_state,
   make_train_step,
 )
-from fsnet_jax.training import loop, phase1_reuse
+from fsnet_jax.training import loop, states
 from fsnet_jax.weights import initial
 
 
@@ -73,32 +74,37 @@ def _describe(state: TrainState) -> str:
   )
 
 
-def _first_phase2_start(config: Any) -> int:
-  """Step of the switch if it is known from the start."""
-  if config.switch == 'steps' or config.phase1_steps == 0:
-    return config.phase1_steps
-  return NOT_YET
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """What is trained, on what, and how.
 
+  Attributes:
+    model: S and F.
+    optimizer: of both, as one tree.
+    loss: how L2 is formed.
+    learning_rates: `(update from 0, phase) -> ` those that it used, by name.
+    data: of the run.
+    init: what the networks begin with.
+    continue_from: what makes of a fresh state, its iterator and the mesh the
+      state at the end of another run's phase 1; None to begin anew.
+  """
 
-def new_state(config: Any, model: FSNet, mesh: Mesh) -> TrainState:
-  """The state before the first step, on every device."""
-  state = create_state(
-    model,
-    optimization.optimizer(config),
-    seed=config.seed,
-    image_size=tuple(config.image_size),
-    phase2_start=_first_phase2_start(config),
-  )
-  return mesh_lib.put_replicated(state, mesh)
+  model: FSNet
+  optimizer: optax.GradientTransformationExtraArgs
+  loss: LossOptions
+  learning_rates: Callable[[int, int], dict[str, float]]
+  data: RunData
+  init: initial.InitOptions
+  continue_from: Callable[[TrainState, Any, Mesh], TrainState] | None = None
 
 
 class Validator:
   """Losses over the validation split."""
 
-  def __init__(self, config: Any, model: FSNet, mesh: Mesh):
-    self._config = config
+  def __init__(self, data: RunData, model: FSNet, mesh: Mesh):
+    self._data = data
     self._mesh = mesh
-    self._source = data_sources.validation_source(config)
+    self._source = data.validation_source()
     self._steps = {
       phase: jax.jit(
         make_validation_step(model, phase=phase),
@@ -112,7 +118,7 @@ class Validator:
     if self._source is None:
       return {}
     totals: dict[str, float] = {}
-    for batch in data_sources.evaluation_batches(self._config, self._source):
+    for batch in self._data.evaluation_batches(self._source):
       batch.pop('index')
       sums = self._steps[phase](
         state.params, state.batch_stats, mesh_lib.put_batch(batch, self._mesh)
@@ -137,23 +143,22 @@ def _quality(losses: dict[str, float], phase: int) -> float | None:
 class Trainer(loop.Training[TrainState]):
   """One run: its state, its data and everything it writes.
 
-  Use: `Trainer(config, workdir).run()`.
+  Use: `from_config.trainer(config, workdir).run()`.
   """
 
   title = 'training '
 
-  def __init__(self, config: Any, workdir: Path):
-    config = run_paths.located(config, workdir)
-    self._config = config
+  def __init__(self, options: TrainingOptions, parts: Parts, workdir: Path):
+    self._options = options
+    self._parts = parts
     self._workdir = workdir
     self._mesh = mesh_lib.make_mesh()
-    self._model = networks.model(config)
-    self._iterator = data_sources.training_batches(config)
+    self._iterator = parts.data.training_batches()
     self._checkpoints = Checkpoints(workdir)
-    self._validator = Validator(config, self._model, self._mesh)
-    self._plateau = Plateau(config.plateau.patience, config.plateau.min_delta)
-    self._progress = Progress(config.batch_size)
-    self.log_every = config.log_every_steps
+    self._validator = Validator(parts.data, parts.model, self._mesh)
+    self._plateau = Plateau(options.patience, options.min_delta)
+    self._progress = Progress(options.batch_size)
+    self.log_every = options.log_every_steps
     self._writer = create_writer(workdir)
     self._steps: dict[int, Any] = {}
     self._reached = 1, 0  # Phase and step, for `_where`.
@@ -161,15 +166,13 @@ class Trainer(loop.Training[TrainState]):
     say(f'{_describe(self._state)}, {jax.device_count()} devices')
 
   def _restore_or_create(self) -> TrainState:
-    state = new_state(self._config, self._model, self._mesh)
+    parts = self._parts
+    state = states.new(self._options, parts.model, parts.optimizer, self._mesh)
     restored = self._checkpoints.resume(state, lambda step: self._iterator)
     if restored is None:
       state = self._with_initial_weights(state)
-      if self._config.init.phase1:
-        say(f'phase 1 is that of {self._config.init.phase1}')
-        state = phase1_reuse.continue_from(
-          self._config, state, self._iterator, self._mesh
-        )
+      if parts.continue_from is not None:
+        state = parts.continue_from(state, self._iterator, self._mesh)
       return state
     self._plateau.best = float(restored.metadata['plateau_best'])
     self._plateau.stale = int(restored.metadata['plateau_stale'])
@@ -179,7 +182,7 @@ class Trainer(loop.Training[TrainState]):
   def _with_initial_weights(self, state: TrainState) -> TrainState:
     """The state with what `config.init` names in its place."""
     params, batch_stats, notes = initial.load(
-      self._config, state.params, state.batch_stats
+      self._parts.init, state.params, state.batch_stats
     )
     for note in notes:
       say(note)
@@ -198,7 +201,7 @@ class Trainer(loop.Training[TrainState]):
     """Last step of the present phase, or None if only data will tell."""
     start = int(self._state.phase2_start)
     if self._phase(step) == 2:
-      return start + self._config.phase2_steps
+      return start + self._options.phase2_steps
     return start if start != NOT_YET else None
 
   def _train_step(self, phase: int, batch: Any):
@@ -208,11 +211,11 @@ class Trainer(loop.Training[TrainState]):
       replicated = mesh_lib.replicated(self._mesh)
       step = jax.jit(
         make_train_step(
-          self._model,
-          optimization.optimizer(self._config),
+          self._parts.model,
+          self._parts.optimizer,
           phase=phase,
-          options=optimization.loss_options(self._config),
-          accumulate_steps=self._config.accumulate_steps,
+          options=self._parts.loss,
+          accumulate_steps=self._options.accumulate_steps,
         ),
         donate_argnums=0,
         out_shardings=(replicated, replicated),
@@ -256,7 +259,7 @@ class Trainer(loop.Training[TrainState]):
 
   def total(self, state: TrainState) -> int:
     """See `Training`; grows with the start of phase 2."""
-    return int(state.phase2_start) + self._config.phase2_steps
+    return int(state.phase2_start) + self._options.phase2_steps
 
   def update(self, step: int, state: TrainState, batch: Any) -> loop.Update:
     """See `Training`."""
@@ -274,9 +277,9 @@ class Trainer(loop.Training[TrainState]):
     """True where the run is validated and saved."""
     start = int(state.phase2_start)
     return (
-      step % self._config.checkpoint_every_steps == 0
-      or step == start + self._config.phase2_steps
-      or step == min(start, self._config.phase1_steps)
+      step % self._options.checkpoint_every_steps == 0
+      or step == start + self._options.phase2_steps
+      or step == min(start, self._options.phase1_steps)
     )
 
   def log(
@@ -285,9 +288,7 @@ class Trainer(loop.Training[TrainState]):
     """A line for the terminal and curves for TensorBoard."""
     check_still_there()
     phase = self._phase(step - 1)
-    logged = dict(values) | optimization.learning_rates(
-      self._config, step - 1, phase
-    )
+    logged = dict(values) | self._parts.learning_rates(step - 1, phase)
     self._writer.write_scalars(
       step, {f'train/{name}': value for name, value in logged.items()}
     )
@@ -328,10 +329,10 @@ class Trainer(loop.Training[TrainState]):
     self._checkpoints.wait()
 
   def _switches_now(self, step, phase, losses) -> bool:
-    if phase == 2 or self._config.switch != 'plateau':
+    if phase == 2 or not self._options.until_plateau:
       return False
     converged = self._plateau.update(losses['loss_segmentation'])
-    return converged or step >= self._config.phase1_steps
+    return converged or step >= self._options.phase1_steps
 
   def _save(self, step: int, quality: float | None) -> None:
     metadata = {

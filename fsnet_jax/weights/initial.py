@@ -6,9 +6,10 @@ run of this program or one of its checkpoints. `check` finds every mistake
 without reading an array; `load` puts the arrays in their places.
 """
 
-import json
+import dataclasses
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,57 @@ _WHOLE = {'fcn8': 'fcn8', 'deeplab_v2': 'deeplabv2'}
 _FIRST = {'fcn8': ('vgg', 'conv1_1'), 'deeplab_v2': ('backbone', 'conv1')}
 
 
-def check(config: Any, model: FSNet) -> None:
+@dataclasses.dataclass(frozen=True)
+class InitOptions:
+  """What a run begins with, and the networks that this is for.
+
+  Attributes:
+    backbone: of S: a folder of converted weights, the HED archive or
+      `packaged.WORD`; '' for none, as in the other two.
+    segmentation: S: converted weights, a run or a checkpoint.
+    failure_encoder: of F: converted weights.
+    image_size: (height, width) in pixels.
+    width: multiplier of the channels of S, and of F's where it has no own.
+    failure_width: of F; 0 where it has that of S.
+    network_fields: `config.segmentation` as JSON gives it back, which decides
+      what stored weights of S mean.
+  """
+
+  backbone: str
+  segmentation: str
+  failure_encoder: str
+  image_size: tuple[int, int]
+  width: float
+  failure_width: float
+  network_fields: Mapping[str, Any]
+
+  @property
+  def network(self) -> str:
+    """The name of S."""
+    return self.network_fields['name']
+
+  def over_run(self, folder: str) -> 'InitOptions':
+    """With the S of a run, and with nothing else."""
+    return dataclasses.replace(
+      self, segmentation=folder, backbone='', failure_encoder=''
+    )
+
+  def failure_encoder_alone(self, width: float | None = None) -> 'InitOptions':
+    """Without what S begins with, for an F of a width, or of its own."""
+    own = self.failure_width if width is None else width
+    return dataclasses.replace(
+      self, backbone='', segmentation='', failure_width=own
+    )
+
+
+def check(options: InitOptions, model: FSNet) -> None:
   """Raises UserError for whatever `load` would not do.
 
   Args:
-    config: the run's config.
+    options: of the run.
     model: what it describes.
   """
-  init = config.init
+  init = options
   if not (init.backbone or init.failure_encoder or init.segmentation):
     return
   if init.backbone and init.segmentation:
@@ -51,20 +95,20 @@ def check(config: Any, model: FSNet) -> None:
       'config.init.backbone and config.init.segmentation both set the '
       'backbone of S: give one of them.'
     )
-  _check_names(config)
+  _check_names(options)
   if init.backbone.endswith('.npz'):
-    _check_archive(config)
+    _check_archive(options)
   if init.backbone == packaged.WORD:
-    packaged.check(config)
+    packaged.check(options.network, options.width)
   if _run_of(init.segmentation):
-    _check_run(config)
+    _check_run(options)
   stored = {}
-  for source in _sources(config):
+  for source in _sources(options):
     stored[source] = folders.describe(source.folder)
     _check_kind(source, stored[source])
   if not stored:
     return
-  size = tuple(config.image_size)
+  size = options.image_size
   target = _abstract(model, size, bool(init.failure_encoder))
   for source, description in stored.items():
     shapes = folders.nested(folders.shapes_of(description['shapes']))
@@ -74,12 +118,12 @@ def check(config: Any, model: FSNet) -> None:
 
 
 def load(
-  config: Any, params: Tree, batch_stats: Tree
+  options: InitOptions, params: Tree, batch_stats: Tree
 ) -> tuple[Tree, Tree, list[str]]:
   """Replaces initial values by those that `config.init` names.
 
   Args:
-    config: checked by `check`.
+    options: checked by `check`.
     params: initial parameters of both networks; not changed.
     batch_stats: likewise.
 
@@ -90,7 +134,7 @@ def load(
     UserError: an array cannot be read after all.
   """
   variables = {'params': params, 'batch_stats': batch_stats}
-  init, notes = config.init, []
+  init, notes = options, []
   if init.backbone.endswith('.npz'):
     segmentation, used = vgg_hed.load_vgg16_npz(
       init.backbone, params['segmentation']
@@ -98,7 +142,7 @@ def load(
     variables['params'] = {**params, 'segmentation': segmentation}
     notes.append(used)
   if init.backbone == packaged.WORD:
-    source = _backbone(config)
+    source = _backbone(options)
     root = ('segmentation', source.part)
     variables = overlay(variables, packaged.read(), source, root)
     notes.append(f'{"/".join(root)} begins as {source.arch} of ImageNet.')
@@ -106,26 +150,26 @@ def load(
   if run:
     variables = _load_run(variables, *run)
     notes.append(f'S begins as it ended in {init.segmentation}.')
-  for source in _sources(config):
+  for source in _sources(options):
     tree = folders.read(source.folder)
     file = quoted(folders.describe(source.folder).get('source', 'a file'), 80)
     for root in source.roots(params):
       variables = overlay(variables, tree, source, root)
       notes.append(f'{"/".join(root)} begins as {source.arch} of {file}.')
     if source.network == 'segmentation':
-      variables = _rescale(variables, config)
+      variables = _rescale(variables, options)
   return variables['params'], variables['batch_stats'], notes
 
 
-def _check_names(config: Any) -> None:
+def _check_names(options: InitOptions) -> None:
   """Is there a converted form for this segmentation network?"""
-  name = config.segmentation.name
-  if config.init.backbone and name not in BACKBONES:
+  name = options.network
+  if options.backbone and name not in BACKBONES:
     raise UserError(
       f'config.init.backbone is for {", ".join(BACKBONES)}: leave it '
       f'empty for config.segmentation.name={name!r}.'
     )
-  field = config.init.segmentation
+  field = options.segmentation
   if field and name not in _WHOLE and not _run_of(field):
     raise UserError(
       f'config.init.segmentation={field} is no run of this program, and '
@@ -133,20 +177,20 @@ def _check_names(config: Any) -> None:
     )
 
 
-def _backbone(config: Any) -> Source:
+def _backbone(options: InitOptions) -> Source:
   """`init.backbone` as weights for the backbone of S."""
-  arch, part = BACKBONES[config.segmentation.name]
-  folder, width = Path(config.init.backbone), ('width', config.width)
+  arch, part = BACKBONES[options.network]
+  folder, width = Path(options.backbone), ('width', options.width)
   return Source('backbone', folder, arch, width, 'segmentation', part)
 
 
-def _sources(config: Any) -> list[Source]:
+def _sources(options: InitOptions) -> list[Source]:
   """Every folder of converted weights that the config names."""
-  init, sources = config.init, []
-  name, width = config.segmentation.name, ('width', config.width)
+  init, sources = options, []
+  name, width = options.network, ('width', options.width)
   other = init.backbone.endswith('.npz') or init.backbone == packaged.WORD
   if init.backbone and not other:
-    sources.append(_backbone(config))
+    sources.append(_backbone(options))
   if init.segmentation and not _run_of(init.segmentation):
     folder = Path(init.segmentation)
     sources.append(
@@ -154,8 +198,8 @@ def _sources(config: Any) -> list[Source]:
     )
   if init.failure_encoder:
     folder = Path(init.failure_encoder)
-    if config.failure.width:
-      width = ('failure.width', config.failure.width)
+    if options.failure_width:
+      width = ('failure.width', options.failure_width)
     sources.append(
       Source('failure_encoder', folder, 'resnet18', width, 'failure')
     )
@@ -176,15 +220,15 @@ def _check_kind(source: Source, stored: dict[str, Any]) -> None:
     )
 
 
-def _rescale(variables: Tree, config: Any) -> Tree:
+def _rescale(variables: Tree, options: InitOptions) -> Tree:
   """Undoes `segmentation.input_scale` in the first kernel of S.
 
   Converted weights are for the mean-free image of 0..255 itself.
   """
-  if config.segmentation.name not in _FIRST:
+  if options.network not in _FIRST:
     return variables
-  scale = np.float32(config.segmentation.input_scale)
-  layer, *rest = _FIRST[config.segmentation.name]
+  scale = np.float32(options.network_fields['input_scale'])
+  layer, *rest = _FIRST[options.network]
   params = variables['params']
   outer = params['segmentation']
   first = outer[layer][rest[0]]
@@ -227,18 +271,18 @@ def _abstract(
   }
 
 
-def _check_archive(config: Any) -> None:
+def _check_archive(options: InitOptions) -> None:
   """`init.backbone` as the HED archive itself."""
-  path = config.init.backbone
-  if config.segmentation.name != 'fcn8':
+  path = options.backbone
+  if options.network != 'fcn8':
     raise UserError(
       f'config.init.backbone={path} holds VGG16, which '
-      f'{config.segmentation.name} has not; give a folder of converted '
+      f'{options.network} has not; give a folder of converted '
       'weights.'
     )
-  if config.width != 1.0:
+  if options.width != 1.0:
     raise UserError(
-      f'config.init.backbone needs config.width=1.0, not {config.width}: the '
+      f'config.init.backbone needs config.width=1.0, not {options.width}: the '
       "file holds the full network's weights."
     )
   if not os.path.isfile(path):
@@ -258,9 +302,9 @@ def _run_of(name: str) -> tuple[Path, int] | None:
   return path, max(checkpoint_folders.steps(path), default=-1)
 
 
-def _check_run(config: Any) -> None:
+def _check_run(options: InitOptions) -> None:
   """Is the earlier run there, and its S this one?"""
-  name = config.init.segmentation
+  name = options.segmentation
   found = _run_of(name)
   assert found is not None  # Else it would not be checked as a run.
   run, step = found
@@ -280,8 +324,7 @@ def _check_run(config: Any) -> None:
       'config.init.segmentation must name a run of this program.'
     )
   theirs = {**theirs, 'width': earlier['width']}
-  ours = json.loads(json.dumps(config.segmentation.to_dict()))
-  ours['width'] = config.width
+  ours = {**options.network_fields, 'width': options.width}
   for field in sorted(theirs.keys() & ours.keys()):
     prefix = '' if field == 'width' else 'segmentation.'
     if fields.may_differ(f'{prefix}{field}', fields.WEIGHTS):

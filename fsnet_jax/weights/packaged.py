@@ -26,22 +26,22 @@ _MODULE = PACKAGE.replace('-', '_')
 _FILE = 'models/efficientnet-lite0-57934424.pth'
 
 
-def check(config: Any) -> None:
-  """Raises UserError unless a config can begin with these weights.
+def check(network: str, width: float) -> None:
+  """Raises UserError unless S can begin with these weights.
 
   Args:
-    config: whose `init.backbone` is `WORD`.
+    network: name of S.
+    width: multiplier of its channels.
   """
-  name = config.segmentation.name
-  if name != NETWORK:
+  if network != NETWORK:
     raise UserError(
-      f'config.init.backbone={WORD} is for {NETWORK} alone, not {name}: give '
-      'a folder of converted weights (docs/guide/weights.md).'
+      f'config.init.backbone={WORD} is for {NETWORK} alone, not {network}: '
+      'give a folder of converted weights (docs/guide/weights.md).'
     )
-  if config.width != 1.0:
+  if width != 1.0:
     raise UserError(
       f'config.init.backbone={WORD} needs config.width=1.0, not '
-      f'{config.width}: the weights are those of the full network.'
+      f'{width}: the weights are those of the full network.'
     )
   find()
 

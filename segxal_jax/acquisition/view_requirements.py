@@ -1,20 +1,22 @@
 """Does the pool have the posed views that a strategy needs?"""
 
-from typing import Any
-
 from common_lib.errors import UserError
 from input_pipeline.sources import Source
 from segxal_jax import acquisition
 
 
-def check(config: Any, source: Source) -> None:
+def check(name: str, source: Source) -> None:
   """Checks the pool before anything is compiled.
+
+  Args:
+    name: of the strategy.
+    source: the pool.
 
   Raises:
     UserError: the strategy compares views of a scene, and the pool is of
       single images, or without depth.
   """
-  strategy = acquisition.create(config.acquisition.strategy)
+  strategy = acquisition.create(name)
   if strategy.requirements.auxiliary_model != 'views':
     return
   if not {'camera', 'depth'} <= source[0].keys():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import class_table
 from common_lib.errors import UserError
@@ -29,12 +30,12 @@ from segxal_jax.uncertainty.gradient_embedding import (
 )
 
 
-def _training_split(config: Any) -> Source:
+def _training_split(config: ConfigDict) -> Source:
   """All of the training split, with depth if the provider needs it."""
   return _split(config, config.data.train_split)
 
 
-def _split(config: Any, split: str) -> Source:
+def _split(config: ConfigDict, split: str) -> Source:
   data = config.data
   counts = {'train': data.num_train, 'validation': data.num_validation}
   request = DataRequest(
@@ -49,7 +50,7 @@ def _split(config: Any, split: str) -> Source:
   return open_source(f'{data.name}{separator}{split}', request)
 
 
-def pool_source(config: Any) -> Source:
+def pool_source(config: ConfigDict) -> Source:
   """The pool: the training split, less what is set aside.
 
   That is `pool.holdout` images for validation, and one of `pool.folds` folds
@@ -62,7 +63,7 @@ def pool_source(config: Any) -> Source:
   return pool_and_fold(config)[0]
 
 
-def pool_and_fold(config: Any) -> tuple[Source, Source | None]:
+def pool_and_fold(config: ConfigDict) -> tuple[Source, Source | None]:
   """`pool_source`, and the fold that is tested on if there are folds.
 
   Raises:
@@ -103,7 +104,7 @@ def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
   )
 
 
-def validation_source(config: Any) -> Source | None:
+def validation_source(config: ConfigDict) -> Source | None:
   """What is set aside of the training split, or `data.validation_split`."""
   if config.pool.holdout:
     source = _training_split(config)
@@ -111,7 +112,7 @@ def validation_source(config: Any) -> Source | None:
   return data_sources.validation_source(config)
 
 
-def weighing_source(config: Any) -> Source:
+def weighing_source(config: ConfigDict) -> Source:
   """`validation_source`, with depth if the provider needs it."""
   if config.pool.holdout:
     source = validation_source(config)
@@ -127,12 +128,12 @@ def _shuffled(size: int) -> list[int]:
   return order
 
 
-def num_initial(config: Any, pool_size: int) -> int:
+def num_initial(config: ConfigDict, pool_size: int) -> int:
   """Images of the seed set: a count if the config gives one, or a share."""
   return _count(config.pool.num_initial, config.pool.initial_percent, pool_size)
 
 
-def num_query(config: Any, pool_size: int) -> int:
+def num_query(config: ConfigDict, pool_size: int) -> int:
   """Images that a cycle queries."""
   return _count(config.pool.num_query, config.pool.query_percent, pool_size)
 
@@ -141,9 +142,12 @@ def _count(number: int, percent: float, size: int) -> int:
   return min(size, number or max(1, round(percent / 100 * size)))
 
 
-def explain_options(config: Any) -> ExplainOptions:
+def explain_options(config: ConfigDict) -> ExplainOptions:
   """How images are explained."""
-  layer, crop = default_layers.tap(config)
+  network = config.segmentation
+  layer, crop = default_layers.tap(
+    network.name, config.cam.layer, network.padding
+  )
   classes = tuple(config.cam.classes)
   if config.cam.target == 'classes' and not classes:
     classes = tuple(range(class_table.NUM_CLASSES))
@@ -154,7 +158,7 @@ def explain_options(config: Any) -> ExplainOptions:
       classes=classes if config.cam.target == 'classes' else (),
       z=config.cam.z,
       crop=crop,
-      classifier=default_layers.classifier(config),
+      classifier=default_layers.classifier(network.name, layer),
     ),
     near_target=config.cam.near_target,
     alpha=config.eem.alpha,
@@ -170,7 +174,7 @@ def explain_options(config: Any) -> ExplainOptions:
   )
 
 
-def _gradient_options(config: Any) -> GradientOptions | None:
+def _gradient_options(config: ConfigDict) -> GradientOptions | None:
   """Of the strategies whose vectors are gradients."""
   strategy = acquisition.create(config.acquisition.strategy)
   if (
@@ -179,11 +183,12 @@ def _gradient_options(config: Any) -> GradientOptions | None:
   ):
     return None
   return GradientOptions(
-    classifier=classifier(config), dims=config.acquisition.gradient_dims
+    classifier=classifier(config.segmentation.name, config.segmentation.head),
+    dims=config.acquisition.gradient_dims,
   )
 
 
-def region_options(config: Any) -> regions.RegionOptions:
+def region_options(config: ConfigDict) -> regions.RegionOptions:
   """How images are cut into regions."""
   options = config.regions
   return regions.RegionOptions(
@@ -195,7 +200,7 @@ def region_options(config: Any) -> regions.RegionOptions:
   )
 
 
-def region_selector(config: Any) -> region_selectors.RegionSelector:
+def region_selector(config: ConfigDict) -> region_selectors.RegionSelector:
   """What selects regions within the images of a query.
 
   Raises:
@@ -220,7 +225,7 @@ def region_selector(config: Any) -> region_selectors.RegionSelector:
   raise ValueError(f'unknown query granularity {granularity!r}')
 
 
-def oracle(config: Any, folder: Path | None = None) -> oracles.Oracle:
+def oracle(config: ConfigDict, folder: Path | None = None) -> oracles.Oracle:
   """Who answers the queries of the config's strategy.
 
   Args:
@@ -240,7 +245,7 @@ def oracle(config: Any, folder: Path | None = None) -> oracles.Oracle:
   return named
 
 
-def usable(config: Any) -> np.ndarray:
+def usable(config: ConfigDict) -> np.ndarray:
   """bool [h w]: False on the rows at the bottom that show the own vehicle."""
   height, width = config.image_size
   mask = np.ones((height, width), bool)
@@ -248,7 +253,7 @@ def usable(config: Any) -> np.ndarray:
   return mask
 
 
-def pool_view(config: Any) -> View:
+def pool_view(config: ConfigDict) -> View:
   """Scene -> image, proximity, attention and usable pixels.
 
   Attention ('near') is what the depth-informed image is multiplied by.

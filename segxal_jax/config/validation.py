@@ -1,16 +1,16 @@
 """Finds mistakes in a config of this package before anything is compiled."""
 
-from typing import Any
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax.config import resolution, validation
-from segxal_jax import acquisition, depth, learners, oracles
-from segxal_jax.config import builders
+from segxal_jax import acquisition, depth, oracles
+from segxal_jax.config import builders, trainings
 from segxal_jax.config.fields import FIELDS
 from segxal_jax.uncertainty import gradient_embedding
 
 
-def _check_folds(config: Any) -> None:
+def _check_folds(config: ConfigDict) -> None:
   for path in ('pool.folds', 'reference.folds'):
     if resolution.get(config, path) == 1:
       raise UserError(
@@ -30,7 +30,7 @@ def _check_folds(config: Any) -> None:
     )
 
 
-def _check_explanation(config: Any) -> None:
+def _check_explanation(config: ConfigDict) -> None:
   eem = config.eem
   if not eem.alpha + eem.beta + eem.gamma > 0:
     raise UserError(
@@ -56,7 +56,7 @@ def _check_explanation(config: Any) -> None:
     )
 
 
-def _check_auxiliary_models(config: Any) -> None:
+def _check_auxiliary_models(config: ConfigDict) -> None:
   options = config.acquisition
   if options.vaal_side % 16:
     raise UserError(
@@ -70,7 +70,7 @@ def _check_auxiliary_models(config: Any) -> None:
     )
 
 
-def _check_beginning(config: Any) -> None:
+def _check_beginning(config: ConfigDict) -> None:
   if config.data.train_fraction != 1.0:
     raise UserError(
       'config.data.train_fraction is of FSNet alone: the pool is cut by '
@@ -85,7 +85,7 @@ def _check_beginning(config: Any) -> None:
     )
 
 
-def _check_end(config: Any) -> None:
+def _check_end(config: ConfigDict) -> None:
   stop = config.stop
   validated = config.data.validation_split or config.pool.holdout
   if stop.plateau_patience and not validated:
@@ -95,7 +95,7 @@ def _check_end(config: Any) -> None:
     )
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Checks what can be checked without data or devices; changes nothing.
 
   Args:
@@ -113,8 +113,10 @@ def check(config: Any) -> None:
   _check_end(config)
   strategy = acquisition.create(config.acquisition.strategy)
   builders.region_selector(config)
-  learners.create(config)
+  trainings.learner(config)
   if strategy.requirements.embedding == 'gradient':
-    gradient_embedding.classifier(config)
+    gradient_embedding.classifier(
+      config.segmentation.name, config.segmentation.head
+    )
   oracles.create(config.oracle, config.seed)
   depth.create(config.depth)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 
@@ -60,7 +61,7 @@ PROVIDERS = {
 }
 
 
-def create(options: Any) -> DepthProvider:
+def create(options: ConfigDict) -> DepthProvider:
   """The provider that `config.depth` names.
 
   Raises:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 
 class DatasetDepth:
@@ -20,7 +21,7 @@ class DatasetDepth:
     return np.asarray(scene['depth'])
 
 
-def create(options: Any) -> DatasetDepth:
+def create(options: ConfigDict) -> DatasetDepth:
   """See `segxal_jax.depth`."""
   del options
   return DatasetDepth()

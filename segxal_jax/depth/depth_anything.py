@@ -14,11 +14,11 @@ CPU a side of 252 is eight times as fast.
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import numpy as np
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from segxal_jax.depth import estimator
 from segxal_jax.depth.networks import (
@@ -33,7 +33,7 @@ from segxal_jax.depth.networks.depth_anything import ENCODERS, depth_anything
 _WIDTHS = {dinov2.SIZES[name].width: name for name in ENCODERS}
 
 
-def create(options: Any) -> estimator.NetworkDepth:
+def create(options: ConfigDict) -> estimator.NetworkDepth:
   """See `segxal_jax.depth`.
 
   Args:
@@ -46,7 +46,7 @@ def create(options: Any) -> estimator.NetworkDepth:
   """
   paths = tuple(estimator.weight_files(options))
   side = estimator.side_of(options, 518, 14)
-  max_depth = float(options.get('max_depth', 0)) or None
+  max_depth = float(options.get('max_depth') or 0) or None
   return _load(paths, estimator.stamps(paths), side, max_depth)
 
 

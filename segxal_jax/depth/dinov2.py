@@ -16,12 +16,12 @@ up so, and the map fits the image. Normalisation is ImageNet's.
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from segxal_jax.depth import estimator
@@ -37,7 +37,7 @@ _WIDTHS = {size.width: name for name, size in dinov2.SIZES.items()}
 _MIN_DEPTH = 0.001
 
 
-def create(options: Any) -> estimator.NetworkDepth:
+def create(options: ConfigDict) -> estimator.NetworkDepth:
   """See `segxal_jax.depth`.
 
   Args:
@@ -48,7 +48,7 @@ def create(options: Any) -> estimator.NetworkDepth:
   """
   paths = tuple(estimator.weight_files(options))
   side = estimator.side_of(options, None, 14)
-  max_depth = float(options.get('max_depth', 0)) or 80.0
+  max_depth = float(options.get('max_depth') or 80.0)
   return _load(paths, estimator.stamps(paths), side, max_depth)
 
 

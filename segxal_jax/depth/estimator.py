@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax.models.network import output_of
@@ -89,7 +90,7 @@ class NetworkDepth:
     return self._finish(output, grid_of(images))
 
 
-def weight_files(options: Any) -> list[str]:
+def weight_files(options: ConfigDict) -> list[str]:
   """The files that `config.depth.weights` names.
 
   Args:
@@ -102,7 +103,7 @@ def weight_files(options: Any) -> list[str]:
   Raises:
     UserError: there is none.
   """
-  paths = options.get('weights', '')
+  paths = options.get('weights') or ''
   if isinstance(paths, str):
     paths = [path.strip() for path in paths.split(',')]
   paths = [str(path) for path in paths if path]
@@ -114,7 +115,9 @@ def weight_files(options: Any) -> list[str]:
   return paths
 
 
-def side_of(options: Any, default: int | None, multiple: int) -> int | None:
+def side_of(
+  options: ConfigDict, default: int | None, multiple: int
+) -> int | None:
   """`config.depth.side`, or the network's own where that is 0 or not set.
 
   Raises:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 
@@ -36,7 +37,7 @@ class GroundPlane:
     return np.repeat(near[:, None], width, axis=1).astype(np.float32)
 
 
-def create(options: Any) -> GroundPlane:
+def create(options: ConfigDict) -> GroundPlane:
   """See `segxal_jax.depth`.
 
   Raises:

@@ -14,11 +14,11 @@ deviation; the result is resized back (bicubic).
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import numpy as np
 from jaxtyping import Array
+from ml_collections import ConfigDict
 
 from segxal_jax.depth import estimator
 from segxal_jax.depth.networks import (
@@ -38,7 +38,7 @@ _NETWORKS = (
 )
 
 
-def create(options: Any) -> estimator.NetworkDepth:
+def create(options: ConfigDict) -> estimator.NetworkDepth:
   """See `segxal_jax.depth`.
 
   Args:

@@ -11,6 +11,8 @@ supervision). Each is a run of the loop without queries.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.errors import UserError
 from fsnet_jax.experiments import grid
 from segxal_jax.config import builders, validation
@@ -27,7 +29,7 @@ def folds_title(folds: int) -> str:
   return f'fully supervised, {folds} folds'
 
 
-def cells_of(config: Any, pools: bool = True) -> list[grid.Cell]:
+def cells_of(config: ConfigDict, pools: bool = True) -> list[grid.Cell]:
   """All cells, checked; seed by seed, then the folds.
 
   Args:
@@ -69,7 +71,7 @@ def cells_of(config: Any, pools: bool = True) -> list[grid.Cell]:
   return found
 
 
-def _check(config: Any) -> None:
+def _check(config: ConfigDict) -> None:
   options = config.reference
   if config.compare.arms:
     raise UserError(
@@ -114,12 +116,14 @@ def _check_pools(found: Sequence[grid.Cell]) -> None:
     builders.pool_source(cell.config)
 
 
-def _config_of(config: Any, seed: int, changes: Mapping[str, Any]) -> Any:
+def _config_of(
+  config: ConfigDict, seed: int, changes: Mapping[str, Any]
+) -> Any:
   fixed = {'stop.cycles': config.reference.cycles}
   return loop_cells.config_of(config, seed, fixed | dict(changes))
 
 
-def _share(config: Any, percent: float) -> dict[str, Any]:
+def _share(config: ConfigDict, percent: float) -> dict[str, Any]:
   """Of a protocol that counts images, the same share of its seed set.
 
   300 images are the 10 % of Cityscapes' protocol, so 40 % are 1,200.
@@ -131,7 +135,7 @@ def _share(config: Any, percent: float) -> dict[str, Any]:
   return {'pool.initial_percent': float(percent), 'pool.num_initial': count}
 
 
-def _whole(config: Any) -> dict[str, Any]:
+def _whole(config: ConfigDict) -> dict[str, Any]:
   """Labels for all, and steps of its own if the config gives some."""
   changes = {'pool.initial_percent': 100.0, 'pool.num_initial': 0}
   steps = config.reference.full_steps
@@ -144,7 +148,7 @@ def _whole(config: Any) -> dict[str, Any]:
   }
 
 
-def _fold(config: Any, fold: int) -> dict[str, Any]:
+def _fold(config: ConfigDict, fold: int) -> dict[str, Any]:
   return _whole(config) | {
     'pool.folds': config.reference.folds,
     'pool.fold': fold,

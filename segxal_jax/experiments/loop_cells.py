@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from fsnet_jax.experiments import grid
 from segxal_jax.loop.driver import run_loop
 from segxal_jax.report import metrics_json
@@ -21,7 +23,7 @@ _OF_ONE_RUN: Mapping[str, Any] = {
 }
 
 
-def config_of(config: Any, seed: int, changes: Mapping[str, Any]) -> Any:
+def config_of(config: ConfigDict, seed: int, changes: Mapping[str, Any]) -> Any:
   """The config of one cell.
 
   Args:

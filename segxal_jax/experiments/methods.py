@@ -10,6 +10,8 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.errors import UserError
 from fsnet_jax.config import fields as rows
 from fsnet_jax.config import resolution
@@ -46,7 +48,7 @@ class Method:
     return acquisition.create(self.strategy).requirements.learner
 
 
-def methods_of(config: Any) -> tuple[Method, ...]:
+def methods_of(config: ConfigDict) -> tuple[Method, ...]:
   """The methods that a config names.
 
   Raises:
@@ -62,7 +64,7 @@ def methods_of(config: Any) -> tuple[Method, ...]:
   return found
 
 
-def _parse(text: str, config: Any) -> Method:
+def _parse(text: str, config: ConfigDict) -> Method:
   """Reads 'Title field=value field=value'.
 
   Fields without a dot are of `config.acquisition`.

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib.errors import UserError
 from fsnet_jax.experiments import grid
 from segxal_jax.config import validation
@@ -37,7 +39,7 @@ class MethodCell(grid.Cell):
   shared: grid.Cell
 
 
-def cells_of(config: Any) -> list[MethodCell]:
+def cells_of(config: ConfigDict) -> list[MethodCell]:
   """All cells, checked; seed by seed.
 
   Args:
@@ -59,7 +61,7 @@ def cells_of(config: Any) -> list[MethodCell]:
   return found
 
 
-def _cell(config: Any, method: Method, seed: int) -> MethodCell:
+def _cell(config: ConfigDict, method: Method, seed: int) -> MethodCell:
   own = loop_cells.config_of(config, seed, method.changes)
   return MethodCell(
     title=method.title,
@@ -71,7 +73,7 @@ def _cell(config: Any, method: Method, seed: int) -> MethodCell:
   )
 
 
-def _shared(config: Any, method: Method, own: Any) -> grid.Cell:
+def _shared(config: ConfigDict, method: Method, own: Any) -> grid.Cell:
   """The first training of a seed, as the method's learner trains."""
   kind, shared = 'shared', own
   if method.learner == 'plain':

@@ -6,28 +6,28 @@ unlabelled images are used, each made from the usual one.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from segxal_jax.learners.base import Learner, Plain
+from segxal_jax.learners.base import Learner, LearnerOptions, Plain
 from segxal_jax.learners.deal import Deal
 from segxal_jax.learners.mean_teacher import MeanTeacher
 
-LEARNERS: dict[str, Callable[[Any], Learner]] = {
+LEARNERS: dict[str, Callable[[LearnerOptions], Learner]] = {
   learner.name: learner for learner in (Plain, Deal, MeanTeacher)
 }
 
-__all__ = ['LEARNERS', 'Learner', 'create']
+__all__ = ['LEARNERS', 'Learner', 'LearnerOptions', 'create']
 
 
-def create(config: Any) -> Learner:
-  """The learner that the config's strategy needs.
+def create(name: str, options: LearnerOptions) -> Learner:
+  """A learner.
+
+  Args:
+    name: key of `LEARNERS`.
+    options: what it is made of.
 
   Raises:
     UserError: the learner cannot work as configured.
   """
-  from segxal_jax import acquisition
-
-  strategy = acquisition.create(config.acquisition.strategy)
-  learner = LEARNERS[strategy.requirements.learner](config)
+  learner = LEARNERS[name](options)
   learner.check()
   return learner

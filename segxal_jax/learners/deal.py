@@ -16,7 +16,6 @@ import optax
 from jaxtyping import Array, Float
 
 from common_lib.errors import UserError
-from fsnet_jax.builders import networks, optimization
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.layers import basic, initializers
@@ -79,19 +78,18 @@ class Deal(Plain):
 
   def check(self) -> None:
     """See `Learner`."""
-    if self._config.phase2_steps:
+    if self._options.trains_failure:
       raise UserError(
-        f'config.acquisition.strategy={self._config.acquisition.strategy} '
+        f'config.acquisition.strategy={self._options.strategy} '
         "trains its own branch in the place of FSNet's F: set "
         'config.phase2_steps=0.'
       )
 
   def model(self) -> FSNet:
     """See `Learner`."""
-    config = self._config
     return FSNet(
-      segmentation=networks.segmentation(config),
-      failure=DifficultyBranch(config.acquisition.deal_stride),
+      segmentation=self._options.networks().segmentation,
+      failure=DifficultyBranch(self._options.deal_stride),
     )
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
@@ -100,10 +98,7 @@ class Deal(Plain):
     The branch has Adam at S's own rate: the authors' rate of ten times the
     backbone's is that of all heads, S's among them.
     """
-    config = self._config.copy_and_resolve_references()
-    with config.unlocked():
-      config.optimizer.failure_learning_rate = config.optimizer.learning_rate
-    return optimization.optimizer(config)
+    return self._options.one_rate_optimizer()
 
   def joint_start(self) -> int:
     """See `Learner`."""
@@ -116,4 +111,4 @@ class Deal(Plain):
 
   def loss_options(self) -> LossOptions:
     """See `Plain`."""
-    return LossOptions(form=self._config.acquisition.deal_loss)
+    return LossOptions(form=self._options.deal_loss)

@@ -94,7 +94,7 @@ class MeanTeacher(Plain):
 
   def optimizer(self) -> optax.GradientTransformationExtraArgs:
     """See `Learner`."""
-    decay = self._config.acquisition.teacher_decay
+    decay = self._options.teacher_decay
     return with_average(super().optimizer(), decay)
 
   def train_step(self, model: FSNet, phase: int) -> Step:
@@ -105,7 +105,7 @@ class MeanTeacher(Plain):
     """
     student_step = super().train_step(model, phase)
     apply = logits_fn(model)
-    confidence = self._config.acquisition.teacher_confidence
+    confidence = self._options.teacher_confidence
 
     def train_step(state, batch):
       variables = variables_of(self.scoring_params(state), state.batch_stats)

@@ -1,12 +1,10 @@
 """The networks of a training: S alone, or S with FSNet's failure network."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fsnet_jax.builders import networks as network_builders
 from fsnet_jax.models.fsnet import FSNet, Tree
 from fsnet_jax.models.layers import initializers
 
@@ -24,14 +22,9 @@ class SegmentationOnly(FSNet):
     )
 
 
-def model(config: Any) -> FSNet:
-  """S, and F if it is trained.
-
-  Raises:
-    UserError: S cannot work at `config.image_size`.
-  """
-  networks = network_builders.model(config)
-  if config.phase2_steps:
+def for_training(networks: FSNet, with_failure: bool) -> FSNet:
+  """S, and F if it is trained."""
+  if with_failure:
     return networks
   return SegmentationOnly(**{
     field.name: getattr(networks, field.name)

@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import random_streams
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.distributed import barrier
@@ -21,9 +23,8 @@ from fsnet_jax.weights import initial
 from input_pipeline import transforms
 from input_pipeline.loader import BatchIterator, train_loader
 from input_pipeline.sources import Source
-from segxal_jax import learners
 from segxal_jax.acquisition import view_requirements
-from segxal_jax.config import builders
+from segxal_jax.config import builders, trainings
 from segxal_jax.loop import cycle_files, position
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.ledger import Ledger
@@ -47,15 +48,15 @@ class Run:
     stop: whether a stop was requested.
   """
 
-  def __init__(self, config: Any, workdir: Path, stop: StopRequest):
+  def __init__(self, config: ConfigDict, workdir: Path, stop: StopRequest):
     self.config = config
     self.workdir = workdir
     self.stop = stop
     self.mesh = mesh_lib.make_mesh()
-    self.learner = learners.create(config)
+    self.learner = trainings.learner(config)
     self.model = self.learner.model()
     self.pool, self.fold = builders.pool_and_fold(config)
-    view_requirements.check(config, self.pool)
+    view_requirements.check(config.acquisition.strategy, self.pool)
     self.ledger = Ledger(
       workdir / 'pool', _ids(self.pool), read_only=jax.process_index() > 0
     )
@@ -101,7 +102,7 @@ class Run:
       )
     else:
       params, batch_stats, _ = initial.load(
-        config, state.params, state.batch_stats
+        init_options(config), state.params, state.batch_stats
       )
       state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
     return mesh_lib.put_replicated(state, self.mesh)

@@ -8,9 +8,9 @@ the ledger gives a stage only what is before it.
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib import random_streams
 from common_lib.console import say
@@ -40,7 +40,7 @@ class Finished:
 
 
 def run_loop(
-  config: Any, workdir: Path, until: tuple[int, str] | None = None
+  config: ConfigDict, workdir: Path, until: tuple[int, str] | None = None
 ) -> Finished:
   """Runs the loop to its end, from wherever the folder stands.
 

@@ -1,12 +1,12 @@
 """When the loop ends, in words for the report, or None if it does not."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from segxal_jax.config.stop import StopOptions
 from segxal_jax.pool.ledger import Cost
 
 
-def budget_spent(options: Any, spent: Cost) -> str | None:
+def budget_spent(options: StopOptions, spent: Cost) -> str | None:
   """A limit of `config.stop` in images, pixels or clicks; 0 = no limit."""
   for unit in ('images', 'pixels', 'clicks'):
     limit, paid = getattr(options, unit), getattr(spent, unit)
@@ -15,7 +15,7 @@ def budget_spent(options: Any, spent: Cost) -> str | None:
   return None
 
 
-def cycles_done(options: Any, cycle: int) -> str | None:
+def cycles_done(options: StopOptions, cycle: int) -> str | None:
   """`config.stop.cycles` queries have been made; cycle 1 has made none."""
   if cycle > options.cycles:
     done = options.cycles
@@ -23,7 +23,7 @@ def cycles_done(options: Any, cycle: int) -> str | None:
   return None
 
 
-def plateau(options: Any, scores: Sequence[float | None]) -> str | None:
+def plateau(options: StopOptions, scores: Sequence[float | None]) -> str | None:
   """The validation mIoU no longer rises.
 
   Args:

@@ -1,7 +1,8 @@
 """Oracles: one file each, one protocol, one table."""
 
 from pathlib import Path
-from typing import Any
+
+from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from segxal_jax.oracles.base import Oracle
@@ -27,7 +28,9 @@ ORACLES: dict[str, type[Oracle]] = {
 __all__ = ['ORACLES', 'Oracle', 'create']
 
 
-def create(options: Any, seed: int, folder: Path | None = None) -> Oracle:
+def create(
+  options: ConfigDict, seed: int, folder: Path | None = None
+) -> Oracle:
   """The oracle that `config.oracle` names.
 
   Args:

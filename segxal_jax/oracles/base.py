@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
+from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
 from segxal_jax.queries.types import Answer, Question
@@ -32,7 +33,9 @@ class Oracle(Protocol):
     ...
 
   @classmethod
-  def create(cls, options: Any, seed: int, folder: Path | None) -> 'Oracle':
+  def create(
+    cls, options: ConfigDict, seed: int, folder: Path | None
+  ) -> 'Oracle':
     """From `config.oracle` and the run's seed.
 
     Args:

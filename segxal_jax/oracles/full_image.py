@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
 from segxal_jax.oracles import costs
@@ -28,7 +28,9 @@ class FullImage:
   where = ''
 
   @classmethod
-  def create(cls, options: Any, seed: int, folder: Path | None) -> 'FullImage':
+  def create(
+    cls, options: ConfigDict, seed: int, folder: Path | None
+  ) -> 'FullImage':
     """See `Oracle`."""
     del options, seed, folder
     return cls()

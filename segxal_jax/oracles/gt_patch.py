@@ -6,9 +6,9 @@ called so and paid for.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
 from segxal_jax.oracles.base import fill
@@ -37,7 +37,7 @@ class GroundTruthPatches:
 
   @classmethod
   def create(
-    cls, options: Any, seed: int, folder: Path | None
+    cls, options: ConfigDict, seed: int, folder: Path | None
   ) -> 'GroundTruthPatches':
     """See `Oracle`."""
     del seed, folder

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -47,7 +47,9 @@ class Replay:
     }
 
   @classmethod
-  def create(cls, options: Any, seed: int, folder: Path | None) -> 'Replay':
+  def create(
+    cls, options: ConfigDict, seed: int, folder: Path | None
+  ) -> 'Replay':
     """See `Oracle`.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from segxal_jax.oracles.base import fill
 from segxal_jax.pool.ledger import Cost
@@ -24,7 +24,9 @@ class SelfPseudo:
     self._min_confidence = min_confidence
 
   @classmethod
-  def create(cls, options: Any, seed: int, folder: Path | None) -> 'SelfPseudo':
+  def create(
+    cls, options: ConfigDict, seed: int, folder: Path | None
+  ) -> 'SelfPseudo':
     """See `Oracle`."""
     del seed, folder
     return cls(options.min_confidence)

@@ -6,10 +6,10 @@ for each class in it (as RIPU's budget of pixels or regions supposes).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from ml_collections import ConfigDict
 
 from common_lib import random_streams
 from common_lib.class_table import VOID
@@ -48,7 +48,7 @@ class SparseHuman:
 
   @classmethod
   def create(
-    cls, options: Any, seed: int, folder: Path | None = None
+    cls, options: ConfigDict, seed: int, folder: Path | None = None
   ) -> 'SparseHuman':
     """See `Oracle`."""
     del folder

@@ -8,10 +8,10 @@ fills a good part of the region.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import random_streams
 from common_lib.class_table import VOID
@@ -58,7 +58,7 @@ class SimulatedHuman:
 
   @classmethod
   def create(
-    cls, options: Any, seed: int, folder: Path | None
+    cls, options: ConfigDict, seed: int, folder: Path | None
   ) -> 'SimulatedHuman':
     """See `Oracle`."""
     del folder

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib.console import say, show
 from common_lib.files import write_bytes
@@ -20,7 +21,7 @@ from segxal_jax.report.pages import tables_page
 
 
 def content(
-  config: Any, results: Results, facts: Mapping[str, Any]
+  config: ConfigDict, results: Results, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
   """The contents of metrics.json.
 
@@ -97,7 +98,7 @@ def curve(results: Results, dataset: str) -> curves.Curve | None:
 
 
 def write(
-  config: Any, workdir: Path, results: Results, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, results: Results, origin: Mapping[str, str]
 ) -> None:
   """Writes metrics.json, tables.md, report.html and curves; process 0 alone."""
   if jax.process_index() > 0:
@@ -116,7 +117,7 @@ def write(
       figure = curves.figure([drawn], None)
       files[f'curves_{number}.png'] = plots.to_png(figure)
   text = '\n'.join(map(as_markdown, tables))
-  html = _page(found, tables, _captions(config, files))
+  html = _page(found, tables, _captions(config.eval.datasets, files))
   files['report.html'] = html.encode()
   files['tables.md'] = text.encode()
   files['metrics.json'] = (json.dumps(found, indent=2) + '\n').encode()
@@ -155,11 +156,11 @@ def _page(
 
 
 def _captions(
-  config: Any, files: Mapping[str, bytes]
+  datasets: Sequence[str], files: Mapping[str, bytes]
 ) -> Sequence[tuple[str, bytes]]:
   """The curves' files by their data set."""
   return [
     (dataset, files[f'curves_{number}.png'])
-    for number, dataset in enumerate(config.eval.datasets)
+    for number, dataset in enumerate(datasets)
     if f'curves_{number}.png' in files
   ]

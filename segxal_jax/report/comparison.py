@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib.console import say, show
 from common_lib.files import write_bytes
@@ -94,7 +95,7 @@ def _lead(
 
 
 def write(
-  config: Any, workdir: Path, results: Results, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, results: Results, origin: Mapping[str, str]
 ) -> None:
   """Writes report.html, comparison.json, .md and curves; process 0 alone."""
   if jax.process_index() > 0:

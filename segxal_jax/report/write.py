@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 
 from common_lib import class_table
@@ -27,7 +28,7 @@ from segxal_jax.report.pages import run_page
 
 
 def report(
-  config: Any, workdir: Path, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, origin: Mapping[str, str]
 ) -> dict[str, Any]:
   """Writes metrics.json, report.html and PNG pictures of what there is.
 
@@ -59,13 +60,22 @@ def report(
   return metrics
 
 
-def _write(config, workdir, metrics, pool, ledger) -> None:
+def _write(
+  config: ConfigDict,
+  workdir: Path,
+  metrics: Mapping[str, Any],
+  pool: Source,
+  ledger: Ledger,
+) -> None:
   """The files themselves."""
   folder = workdir / 'report'
   folder.mkdir(parents=True, exist_ok=True)
-  followed = watched.watched(config, ledger, len(pool))
+  followed = watched.watched(
+    config.seed, config.report.num_watched, ledger, len(pool)
+  )
   sheets = _through_cycles(workdir, metrics, pool, followed)
-  sheets |= _questions(config, workdir, metrics, pool, ledger)
+  num_examples = config.report.num_examples
+  sheets |= _questions(num_examples, workdir, metrics, pool, ledger)
   files = {'curves.png': _curves(metrics, pool)}
   for name, (_, sheet) in sheets.items():
     files[f'{name}.png'] = _encoded(sheet, 'png')
@@ -82,7 +92,7 @@ def _write(config, workdir, metrics, pool, ledger) -> None:
   say(f'report: {folder / "report.html"}')
 
 
-def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
+def _facts(config: ConfigDict, metrics: Mapping[str, Any]) -> dict[str, str]:
   """The header of the page."""
   last = metrics['cycles'][-1]
   return {
@@ -99,14 +109,14 @@ def _facts(config: Any, metrics: Mapping[str, Any]) -> dict[str, str]:
   }
 
 
-def _oracle(config: Any) -> str:
+def _oracle(config: ConfigDict) -> str:
   """Who answers: also where single pixels are queried."""
   if builders.region_selector(config).exact:
     return simulated_clicks.SparseHuman.title
   return oracles.ORACLES[config.oracle.kind].title
 
 
-def _selection(config: Any) -> str:
+def _selection(config: ConfigDict) -> str:
   if config.selection.rule == 'all':
     return 'every annotated image'
   return f'macro Dice of at least {config.selection.theta:g}'
@@ -150,7 +160,11 @@ def _through_cycles(
 
 
 def _questions(
-  config, workdir, metrics, pool, ledger
+  num_examples: int,
+  workdir: Path,
+  metrics: Mapping[str, Any],
+  pool: Source,
+  ledger: Ledger,
 ) -> dict[str, tuple[str, Any]]:
   """The first questions of each cycle: file name to caption and picture."""
   sheets = {}
@@ -159,7 +173,7 @@ def _questions(
     folder = cycle_files.folder_of(workdir, cycle) / 'questions'
     answers = [a for a in ledger.annotations() if a.cycle == cycle]
     selection = ledger.selection(cycle)
-    for annotation in answers[: config.report.num_examples]:
+    for annotation in answers[:num_examples]:
       scene = pool[annotation.index]
       maps = _maps(storage.path(folder, annotation.index))
       if maps is None:

@@ -42,21 +42,24 @@ class GradientOptions:
   dims: int
 
 
-def classifier(config: Any) -> tuple[str, ...]:
+def classifier(network: str, head: str) -> tuple[str, ...]:
   """Path of the parameters of the layer that makes the class scores.
+
+  Args:
+    network: name of S.
+    head: `config.segmentation.head`, which DeepLabV2 looks at.
 
   Raises:
     UserError: the network has not one such layer.
   """
-  options = config.segmentation
-  several = options.name == 'deeplab_v2' and options.head == 'v2'
-  if options.name not in _CLASSIFIERS or several:
+  several = network == 'deeplab_v2' and head == 'v2'
+  if network not in _CLASSIFIERS or several:
     raise UserError(
       'config.acquisition.strategy=badge needs one layer that makes the class '
-      f'scores, which segmentation.name={options.name} has not: choose '
+      f'scores, which segmentation.name={network} has not: choose '
       "another network, or config.segmentation.head='synthcp'."
     )
-  return _CLASSIFIERS[options.name]
+  return _CLASSIFIERS[network]
 
 
 def embed(

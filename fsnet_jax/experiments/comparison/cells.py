@@ -16,7 +16,6 @@ stopped one goes on where it was.
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -37,7 +36,7 @@ from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.checkpointing import newest_is_damaged
 from fsnet_jax.runtime.distributed import anywhere
 from fsnet_jax.runtime.workdir import open_workdir
-from fsnet_jax.training.trainer import Trainer
+from fsnet_jax.training.from_config import trainer
 
 ADVICE = (
   'To have the other seeds without it, leave it out of config.compare.seeds.'
@@ -67,7 +66,7 @@ class Training(grid.Cell):
   images: int = 0
 
 
-def entries_of(config: Any) -> tuple[str, ...]:
+def entries_of(config: ConfigDict) -> tuple[str, ...]:
   """`eval.detectors` of a comparison's runs: those named, and of each fit."""
   entries = tuple(config.eval.detectors)
   of_fits = (
@@ -79,12 +78,12 @@ def entries_of(config: Any) -> tuple[str, ...]:
   return (*entries, *of_fits)
 
 
-def detectors_of(config: Any) -> dict[str, FailureDetector]:
+def detectors_of(config: ConfigDict) -> dict[str, FailureDetector]:
   """All detectors of a comparison, by name."""
   return resolve(entries_of(config))
 
 
-def joint_config(config: Any, seed: int) -> ConfigDict:
+def joint_config(config: ConfigDict, seed: int) -> ConfigDict:
   """The run of FSNet of one seed; a plain run of task `fsnet`.
 
   Args:
@@ -102,7 +101,7 @@ def joint_config(config: Any, seed: int) -> ConfigDict:
   return grid.derived(config, changes, without=('compare',))
 
 
-def alone_config(config: Any, seed: int) -> ConfigDict:
+def alone_config(config: ConfigDict, seed: int) -> ConfigDict:
   """Phase 1 of that run: S trained by itself, judged by MSP."""
   changes = {
     'init.phase1': config.init.phase1,
@@ -114,7 +113,7 @@ def alone_config(config: Any, seed: int) -> ConfigDict:
   return grid.derived(joint_config(config, seed), changes)
 
 
-def variants_config(config: Any) -> ConfigDict:
+def variants_config(config: ConfigDict) -> ConfigDict:
   """What the variants of FSNet have in common.
 
   F is the paper's in them, not a correction to MSP's log-odds, which would
@@ -131,7 +130,7 @@ def variants_config(config: Any) -> ConfigDict:
   return grid.derived(config, changes, without=('compare',))
 
 
-def fit_config(config: Any, seed: int, name: str) -> ConfigDict:
+def fit_config(config: ConfigDict, seed: int, name: str) -> ConfigDict:
   """What a detector that learns is fitted with.
 
   Args:
@@ -149,7 +148,7 @@ def fit_config(config: Any, seed: int, name: str) -> ConfigDict:
   return grid.derived(joint_config(config, seed), changes)
 
 
-def of_seed(config: Any, seed: int) -> Iterator[Training]:
+def of_seed(config: ConfigDict, seed: int) -> Iterator[Training]:
   """What one seed trains, in that order.
 
   Args:
@@ -182,7 +181,7 @@ def of_seed(config: Any, seed: int) -> Iterator[Training]:
     )
 
 
-def train(config: Any, seed: int, workdir: Path) -> None:
+def train(config: ConfigDict, seed: int, workdir: Path) -> None:
   """Trains what one seed still lacks.
 
   Args:
@@ -231,14 +230,14 @@ def make(cell: Training, folder: Path) -> Cost:
     return learned_detectors.fit(cell.detector, cell.config, folder)
   with open_workdir(folder, cell.config):
     with cost.running(folder) as watch:
-      Trainer(cell.config, folder).run()
+      trainer(cell.config, folder).run()
     total = Cost(cell.trainings_of_s, watch.seconds, cell.images)
     total += phase3.run(cell.config, folder)
     total.write(folder)
   return total
 
 
-def costs(config: Any, seed: int, workdir: Path) -> dict[str, Cost]:
+def costs(config: ConfigDict, seed: int, workdir: Path) -> dict[str, Cost]:
   """What one seed's trainings cost.
 
   Args:

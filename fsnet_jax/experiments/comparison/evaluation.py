@@ -61,7 +61,7 @@ class SeedResult:
   panel: Path
 
 
-def _settings(config: Any) -> dict[str, Any]:
+def _settings(config: ConfigDict) -> dict[str, Any]:
   """What an evaluation depends on; another one is made anew."""
   return {
     'detectors': list(cells.detectors_of(config)),
@@ -77,25 +77,25 @@ def _settings(config: Any) -> dict[str, Any]:
   }
 
 
-def data_versions(config: Any) -> dict[str, Any]:
+def data_versions(config: ConfigDict) -> dict[str, Any]:
   """Which images a comparison's evaluations are of.
 
   Raises:
     UserError: as `data_sources.source`.
   """
-  every = copy.deepcopy(ConfigDict(config)).unlock()
+  every = copy.deepcopy(config).unlock()
   every.eval.detectors = cells.entries_of(config)
   return cache.data_versions(every)
 
 
-def _costs(config: Any, seed: int, workdir: Path) -> dict[str, Any]:
+def _costs(config: ConfigDict, seed: int, workdir: Path) -> dict[str, Any]:
   """What the trainings cost: to the second, so it tells a repeated one."""
   found = cells.costs(config, seed, workdir)
   return {name: dataclasses.asdict(one) for name, one in found.items()}
 
 
 def finish(
-  config: Any,
+  config: ConfigDict,
   seeds: Sequence[int],
   workdir: Path,
   data: Mapping[str, Any] | None,
@@ -144,7 +144,7 @@ def finish(
 
 
 def _run_seed(
-  config: Any,
+  config: ConfigDict,
   cell: grid.Cell,
   workdir: Path,
   origin: Mapping[str, str],
@@ -163,7 +163,7 @@ def _run_seed(
 
 
 def _evaluate_all(
-  config: Any,
+  config: ConfigDict,
   seed: int,
   workdir: Path,
   cell: Any,
@@ -274,7 +274,7 @@ def _write_panel(path: Path, parts: Mapping[str, Part]) -> None:
 
 
 def read_seed(
-  config: Any,
+  config: ConfigDict,
   seed: int,
   workdir: Path,
   data: Mapping[str, Any] | None = None,

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from common_lib import json_values
 from common_lib.foreign import quoted
 from fsnet_jax.detectors import FailureDetector, fitted_name
@@ -54,7 +56,7 @@ def spread(values: Sequence[float | int | None]) -> dict[str, Any]:
 
 
 def merge(
-  results: Sequence[SeedResult], config: Any, reference: str
+  results: Sequence[SeedResult], config: ConfigDict, reference: str
 ) -> dict[str, Any]:
   """Joins the seeds.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from common_lib import json_values
 from common_lib.console import say, show
@@ -18,7 +19,7 @@ _ABLATION = 'ablation'
 _SHORT = ('segmentation', 'failure', 'differences', 'costs', 'ablation')
 
 
-def check(config: Any) -> None:
+def check(config: ConfigDict) -> None:
   """Finds every mistake in `config.compare`.
 
   Raises:
@@ -78,7 +79,7 @@ def check(config: Any) -> None:
   )
 
 
-def _check_named_once(config: Any) -> None:
+def _check_named_once(config: ConfigDict) -> None:
   for field, names in (
     ('compare.fitted', config.compare.fitted),
     ('eval.datasets', config.eval.datasets),
@@ -89,7 +90,7 @@ def _check_named_once(config: Any) -> None:
         raise UserError(f'config.{field} names {name!r} twice: name it once.')
 
 
-def _check_ablation(options: Any) -> None:
+def _check_ablation(options: ConfigDict) -> None:
   from fsnet_jax.experiments import ablation
 
   field = 'config.compare.ablation'
@@ -103,7 +104,7 @@ def _check_ablation(options: Any) -> None:
 
 
 def run(
-  config: Any, workdir: Path, mode: str, origin: Mapping[str, str]
+  config: ConfigDict, workdir: Path, mode: str, origin: Mapping[str, str]
 ) -> None:
   """Trains and evaluates every seed that is not finished; prints the tables.
 
@@ -151,7 +152,9 @@ def run(
     say(f'report: {folder / "report.html"}')
 
 
-def _ablate(config: Any, workdir: Path, train: bool = True) -> dict[str, Any]:
+def _ablate(
+  config: ConfigDict, workdir: Path, train: bool = True
+) -> dict[str, Any]:
   """Table IV: trains the variants of FSNet that are missing.
 
   Args:
@@ -179,7 +182,7 @@ def _ablate(config: Any, workdir: Path, train: bool = True) -> dict[str, Any]:
   return ablation_table.summary(next(reversed(list(steps)), {}))
 
 
-def _finished(config: Any, workdir: Path, data: Any) -> list[Any]:
+def _finished(config: ConfigDict, workdir: Path, data: Any) -> list[Any]:
   """What is known of every finished seed, in their order."""
   from fsnet_jax.experiments.comparison import evaluation
 
@@ -194,7 +197,7 @@ def _finished(config: Any, workdir: Path, data: Any) -> list[Any]:
 
 
 def _write(
-  config: Any,
+  config: ConfigDict,
   workdir: Path,
   folder: Path,
   results: Sequence[Any],
@@ -236,7 +239,7 @@ def _write(
   return shown
 
 
-def _beside(config: Any) -> list[dict[str, Any]]:
+def _beside(config: ConfigDict) -> list[dict[str, Any]]:
   """The comparison of another network, for the figure of both."""
   folder = config.compare.beside
   if not folder:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fsnet_jax.builders import networks
+from fsnet_jax.builders.fits import ClassLogisticOptions, FitOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.base import (
   Batch,
@@ -44,33 +44,28 @@ class ClassLogistic:
   section = 'class_logistic'
   needs_predictions = False
 
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[ClassLogisticOptions]) -> None:
     """Nothing beyond numbers, which the table of fields checks."""
 
-  def mix(self, config: Any) -> str:
-    """Which images it learns from (`input_pipeline.training_mix`)."""
-    del config
-    return 'clean'
-
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[ClassLogisticOptions], folder: Path) -> Cost:
     """Collects pixels, then solves; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
-    config, options = setting.config, setting.config.fit.class_logistic
-    images = options.steps * options.batch_size
-    mix = training_mix(self.mix(config), config.data.augment)
+    options, own = setting.options, setting.options.own
+    images = own.steps * own.batch_size
+    mix = training_mix(own.mix, options.augment)
     fit_loop.run(
       setting,
       fit_loop.Job(
         title=self.name,
-        steps=options.steps,
-        batch_size=options.batch_size,
+        steps=own.steps,
+        batch_size=own.batch_size,
         state=FitState(
           step=jnp.zeros((), jnp.int32),
           params=initial_weights(setting.network.num_classes),
-          stats=_empty_sample(images * options.pixels),
+          stats=_empty_sample(images * own.pixels),
           opt_state=(),
-          key=jax.random.key_data(jax.random.key(config.seed)),
+          key=jax.random.key_data(jax.random.key(options.seed)),
         ),
         step=_make_step(setting),
         constants={'s': setting.variables},
@@ -81,11 +76,13 @@ class ClassLogistic:
     )
     return Cost(images=images)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(
+    self, options: FitOptions[ClassLogisticOptions], folder: Path
+  ) -> Loaded:
     """Reads the weights; outputs are log-odds of being misclassified."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    classes = networks.segmentation(config).num_classes
+    classes = options.segmentation().num_classes
     like = {'params': initial_weights(classes)}
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
@@ -105,10 +102,6 @@ class ClassLogisticShift(ClassLogistic):
   name = 'class_logistic_shift'
   # The mix is a field of phase 3.
   phase3 = True
-
-  def mix(self, config: Any) -> str:
-    """The run's own."""
-    return config.failure.mix
 
 
 def initial_weights(num_classes: int) -> dict[str, np.ndarray]:
@@ -201,9 +194,9 @@ def _empty_sample(pixels: int) -> dict[str, np.ndarray]:
   return {'first': np.zeros(pixels, np.int32)} | dict.fromkeys(names, zeros)
 
 
-def _make_step(setting: Setting) -> Any:
+def _make_step(setting: Setting[ClassLogisticOptions]) -> Any:
   """Puts a batch's pixels into the sample; the last step solves."""
-  network, options = setting.network, setting.config.fit.class_logistic
+  network, options = setting.network, setting.options.own
 
   def step(state: FitState, constants: Any, batch: Batch):
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)

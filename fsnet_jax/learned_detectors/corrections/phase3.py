@@ -9,11 +9,11 @@ is bad somewhere, the mean is bad nowhere.
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
+from fsnet_jax.builders.evaluation import FailureOptions, failure_options
 from fsnet_jax.config import run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
 from fsnet_jax.learned_detectors.base import FittedDetector, Loaded
@@ -35,21 +35,21 @@ _PRESETS: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def parts_of(config: Any) -> tuple[str, ...]:
+def parts_of(options: FailureOptions) -> tuple[str, ...]:
   """The parts that phase 3 trains, by the preset; none without phase 3."""
-  if not config.phase3_steps:
+  if not options.has_phase3:
     return ()
-  return tuple(n for n in _PRESETS[config.failure.preset] if n in PARTS)
+  return tuple(n for n in _PRESETS[options.preset] if n in PARTS)
 
 
-def weights_of(config: Any) -> dict[str, float]:
+def weights_of(options: FailureOptions) -> dict[str, float]:
   """What each part counts in F: sum 1, or empty if none is trained.
 
   Without the networks of phase 3, F is the joint phase's whatever the preset.
   """
-  joint = ('joint',) if config.phase2_steps else ()
-  trained = {*parts_of(config), *joint}
-  wanted = _PRESETS[config.failure.preset]
+  joint = ('joint',) if options.has_joint else ()
+  trained = {*parts_of(options), *joint}
+  wanted = _PRESETS[options.preset]
   found = {n: weight for n, weight in wanted.items() if n in trained}
   if wanted.keys() & PARTS.keys() and not found.keys() & PARTS.keys():
     found = dict.fromkeys(joint, 1.0)
@@ -65,7 +65,7 @@ def folder_of(workdir: Path, part: str) -> Path:
   return workdir / FOLDER / part
 
 
-def run(config: Any, workdir: Path) -> Cost:
+def run(config: ConfigDict, workdir: Path) -> Cost:
   """Trains what a run's F still lacks.
 
   Args:
@@ -82,27 +82,27 @@ def run(config: Any, workdir: Path) -> Cost:
   from fsnet_jax.learned_detectors import fit
 
   total = Cost()
-  for part in parts_of(config):
+  for part in parts_of(failure_options(config)):
     target = folder_of(workdir, part)
     total += fit(part, _over(config, part), target)
   return total
 
 
-def _over(config: Any, part: str) -> ConfigDict:
+def _over(config: ConfigDict, part: str) -> ConfigDict:
   """The config of the fit of a part over the S of its run."""
-  other = copy.deepcopy(ConfigDict(config)).unlock()
+  other = copy.deepcopy(config).unlock()
   other.init.phase1 = run_paths.link(PurePath(), PurePath(FOLDER, part))
   return other.lock()
 
 
-def check(config: Any, workdir: Path, parts: Iterable[str]) -> None:
+def check(preset: str, workdir: Path, parts: Iterable[str]) -> None:
   """Raises UserError unless a run has these parts, finished."""
   for part in parts:
     folder = folder_of(workdir, part)
     if not (folder / fit_metadata.FILE).exists() or cost.read(folder) is None:
       raise UserError(
         f'--workdir={workdir} has no {part} failure network (phase 3), which '
-        f'config.failure.preset={config.failure.preset!r} needs: run its '
+        f'config.failure.preset={preset!r} needs: run its '
         "training again, or evaluate with --config.failure.preset='paper'."
       )
 

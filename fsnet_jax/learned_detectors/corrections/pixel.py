@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from common_lib.class_table import VOID
-from fsnet_jax.builders import networks
+from fsnet_jax.builders.fits import FitOptions, PixelOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
@@ -27,43 +27,41 @@ class PixelCorrection:
   needs_predictions = False
   phase3 = True
 
-  def check(self, config: Any) -> None:
+  def check(self, options: FitOptions[PixelOptions]) -> None:
     """Nothing beyond numbers, which the table of fields checks."""
 
-  def train(self, setting: Setting, folder: Path) -> Cost:
+  def train(self, setting: Setting[PixelOptions], folder: Path) -> Cost:
     """Trains the network; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
-    config, options = setting.config, setting.config.fit.pixel
-    transform = update.optimizer(
-      options.learning_rate, options.weight_decay, config.phase3_steps
-    )
-    params, stats = initial_variables(config, setting.network.num_classes)
+    options, own = setting.options, setting.options.own
+    transform = update.optimizer(own.learning_rate, own.weight_decay, own.steps)
+    params, stats = initial_variables(options, setting.network.num_classes)
     fit_loop.run(
       setting,
       fit_loop.Job(
         title='pixel failure network',
-        steps=config.phase3_steps,
-        batch_size=options.batch_size,
-        state=fit_loop.new_state(config, params, stats, transform),
+        steps=own.steps,
+        batch_size=own.batch_size,
+        state=fit_loop.new_state(options, params, stats, transform),
         step=update.make_step(_loss(setting), transform),
         constants={'s': setting.variables},
-        augment=(training_mix(config.failure.mix, config.data.augment),),
+        augment=(training_mix(own.mix, options.augment),),
         predictions=False,
       ),
       folder,
     )
-    return Cost(images=config.phase3_steps * options.batch_size)
+    return Cost(images=own.steps * own.batch_size)
 
-  def load(self, config: Any, folder: Path) -> Loaded:
+  def load(self, options: FitOptions[PixelOptions], folder: Path) -> Loaded:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    classes = networks.segmentation(config).num_classes
-    params, stats = initial_variables(config, classes)
+    classes = options.segmentation().num_classes
+    params, stats = initial_variables(options, classes)
     like = {'params': params, 'stats': stats}
-    network, share = PixelFailureNet(classes), config.fit.pixel.centering
-    flip = config.fit.pixel.flip
+    network, share = PixelFailureNet(classes), options.own.centering
+    flip = options.own.flip
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
@@ -83,15 +81,17 @@ class PixelCorrection:
     return Loaded(fit_loop.load(folder, like), outputs, uses_flip=flip)
 
 
-def initial_variables(config: Any, num_classes: int) -> tuple[Any, Any]:
+def initial_variables(
+  options: FitOptions[PixelOptions], num_classes: int
+) -> tuple[Any, Any]:
   """Parameters and statistics before the first step, NumPy arrays."""
   count = pixel_maps.NUM_SCALARS
-  if config.fit.pixel.flip:
+  if options.own.flip:
     count += pixel_maps.NUM_FLIP
   pixel = jnp.zeros((1,), jnp.int32)
   maps = pixel_maps.PixelMaps(jnp.zeros((1, count)), pixel, pixel, pixel * 0.0)
   network = PixelFailureNet(num_classes)
-  fresh = jax.jit(network.init)(jax.random.key(config.seed), maps)
+  fresh = jax.jit(network.init)(jax.random.key(options.seed), maps)
   fresh = jax.tree.map(np.asarray, fresh)
   # How many of the pixels it learns from are misclassified.
   errors = {'rate': np.float32(0), 'batches': np.float32(0)}
@@ -124,8 +124,8 @@ def balance_offset(stats: Any, beta_range: tuple[float, float]) -> Array:
   return jnp.log(correct) - jnp.log1p(-correct)
 
 
-def _loss(setting: Setting) -> update.Loss:
-  s, options = setting.network, setting.config.fit.pixel
+def _loss(setting: Setting[PixelOptions]) -> update.Loss:
+  s, options = setting.network, setting.options.own
   network = PixelFailureNet(s.num_classes)
 
   def loss_fn(params, stats, variables, batch, key):

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float
 
 from common_lib.class_table import NUM_CLASSES
 from common_lib.errors import UserError
-from fsnet_jax.learned_detectors.base import Batch, FitState, Setting, width_of
+from fsnet_jax.builders.fits import FitOptions, SynthCpOptions
+from fsnet_jax.learned_detectors.base import Batch, FitState, Setting
 from fsnet_jax.learned_detectors.generator import losses
 from fsnet_jax.models.baselines import spade, vgg19
 from fsnet_jax.models.baselines.discriminator import MultiscaleDiscriminator
@@ -24,27 +25,25 @@ from fsnet_jax.models.network import output_of
 _BETAS = {'b1': 0.0, 'b2': 0.9}
 
 
-def generator(config: Any) -> spade.SpadeGenerator:
-  """The generator at the config's width and precision."""
+def generator(options: FitOptions[SynthCpOptions]) -> spade.SpadeGenerator:
+  """The generator at the fit's width and precision."""
   return spade.SpadeGenerator(
-    NUM_CLASSES, _width(config), jnp.dtype(config.compute_dtype)
+    NUM_CLASSES, options.own.gan_width, jnp.dtype(options.compute_dtype)
   )
 
 
-def _discriminator(config: Any) -> MultiscaleDiscriminator:
+def _discriminator(
+  options: FitOptions[SynthCpOptions],
+) -> MultiscaleDiscriminator:
   return MultiscaleDiscriminator(
-    _width(config), jnp.dtype(config.compute_dtype)
+    options.own.gan_width, jnp.dtype(options.compute_dtype)
   )
 
 
-def _width(config: Any) -> float:
-  return config.fit.synthcp.gan_width or width_of(config)
-
-
-def initial_generator(config: Any) -> tuple[Any, Any]:
+def initial_generator(options: FitOptions[SynthCpOptions]) -> tuple[Any, Any]:
   """Parameters and the other variables of the generator, before a step."""
-  labels = jax.ShapeDtypeStruct((1, *config.image_size), jnp.int32)
-  return _parts(host_init(generator(config), config.seed, labels))
+  labels = jax.ShapeDtypeStruct((1, *options.image_size), jnp.int32)
+  return _parts(host_init(generator(options), options.seed, labels))
 
 
 def _parts(variables: dict[str, Any]) -> tuple[Any, Any]:
@@ -52,14 +51,16 @@ def _parts(variables: dict[str, Any]) -> tuple[Any, Any]:
   return variables['params'], rest
 
 
-def _initial(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _initial(
+  options: FitOptions[SynthCpOptions],
+) -> tuple[dict[str, Any], dict[str, Any]]:
   """Parameters and the other variables of both networks."""
-  shape = (1, *config.image_size, NUM_CLASSES)
+  shape = (1, *options.image_size, NUM_CLASSES)
   planes = jax.ShapeDtypeStruct(shape, jnp.float32)
   picture = jax.ShapeDtypeStruct((*shape[:3], 3), jnp.float32)
-  drawn = initial_generator(config)
+  drawn = initial_generator(options)
   judged = _parts(
-    host_init(_discriminator(config), config.seed, planes, picture)
+    host_init(_discriminator(options), options.seed, planes, picture)
   )
   return (
     {'generator': drawn[0], 'discriminator': judged[0]},
@@ -67,15 +68,15 @@ def _initial(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
   )
 
 
-def optimizer(config: Any) -> optax.GradientTransformation:
+def optimizer(
+  options: FitOptions[SynthCpOptions],
+) -> optax.GradientTransformation:
   """Adam for each network, at its own rate."""
-  options = config.fit.synthcp
+  own = options.own
   return optax.partition(
     {
-      'generator': optax.adam(options.generator_learning_rate, **_BETAS),
-      'discriminator': optax.adam(
-        options.discriminator_learning_rate, **_BETAS
-      ),
+      'generator': optax.adam(own.generator_learning_rate, **_BETAS),
+      'discriminator': optax.adam(own.discriminator_learning_rate, **_BETAS),
     },
     lambda params: {
       name: jax.tree.map(lambda _, name=name: name, tree)
@@ -132,7 +133,7 @@ class _Losses:
 
 
 def make_step(
-  config: Any, opt: optax.GradientTransformation
+  options: FitOptions[SynthCpOptions], opt: optax.GradientTransformation
 ) -> Callable[[FitState, Any, Batch], tuple[FitState, dict[str, Array]]]:
   """One update of both networks, to be compiled by the caller.
 
@@ -140,14 +141,14 @@ def make_step(
   drawn, with the generator as it was before the update.
 
   Args:
-    config: the run's.
+    options: of the fit.
     opt: of `optimizer`.
 
   Returns:
     `(state, constants, batch) -> (state, scalars)`; `constants['vgg19']`
     holds that network's parameters or nothing.
   """
-  losses = _Losses(generator(config), _discriminator(config))
+  losses = _Losses(generator(options), _discriminator(options))
 
   def step(state: FitState, constants: Any, batch: Batch):
     labels = batch['label']
@@ -187,22 +188,22 @@ def _perceptual(
   )
 
 
-def train(setting: Setting, folder: Path) -> FitState:
+def train(setting: Setting[SynthCpOptions], folder: Path) -> FitState:
   """Trains both networks, or resumes; see `fit_loop.run`."""
   from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
-  config = setting.config
-  params, stats = _initial(config)
-  opt = optimizer(config)
+  options, own = setting.options, setting.options.own
+  params, stats = _initial(options)
+  opt = optimizer(options)
   return fit_loop.run(
     setting,
     fit_loop.Job(
       title='SynthCP generator',
-      steps=config.fit.synthcp.gan_steps,
-      batch_size=config.fit.synthcp.gan_batch_size,
-      state=fit_loop.new_state(config, params, stats, opt),
-      step=make_step(config, opt),
-      constants={'vgg19': vgg19_parameters(config.fit.synthcp.vgg19)},
+      steps=own.gan_steps,
+      batch_size=own.gan_batch_size,
+      state=fit_loop.new_state(options, params, stats, opt),
+      step=make_step(options, opt),
+      constants={'vgg19': vgg19_parameters(own.vgg19)},
       augment=('flip',),
       predictions=False,
     ),
@@ -210,11 +211,13 @@ def train(setting: Setting, folder: Path) -> FitState:
   )
 
 
-def load_generator(config: Any, folder: Path) -> dict[str, Any]:
+def load_generator(
+  options: FitOptions[SynthCpOptions], folder: Path
+) -> dict[str, Any]:
   """The generator's variables at the end of `train`, NumPy arrays."""
   from fsnet_jax.learned_detectors import fit_loop
 
-  params, stats = initial_generator(config)
+  params, stats = initial_generator(options)
   found = fit_loop.load(
     folder, {'params': {'generator': params}, 'stats': {'generator': stats}}
   )

@@ -12,6 +12,7 @@ from fsnet_jax.metrics.segmentation import SegmentationMetrics, confusion_counts
 from fsnet_jax.runtime import mesh as mesh_lib
 from input_pipeline.sources import Source
 from segxal_jax.config import builders
+from segxal_jax.config.stop import stop_options
 from segxal_jax.explanation.step import logits_fn, variables_of
 from segxal_jax.loop import cycle_files, stopping
 from segxal_jax.loop.context import Run
@@ -109,7 +110,7 @@ def predict(run: Run, state: LoopState) -> LoopState:
 
 def _reason_to_end(run: Run, measured: dict[str, Any]) -> str | None:
   """The first stopping rule that applies."""
-  options, cycle = run.config.stop, measured['cycle']
+  options, cycle = stop_options(run.config), measured['cycle']
   earlier = [
     cycle_files.read_metrics(run.workdir, number) for number in range(1, cycle)
   ]

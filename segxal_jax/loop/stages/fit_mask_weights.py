@@ -33,7 +33,7 @@ def weigh(run: Run, state: LoopState) -> None:
   """
   if run.config.eem.weights != 'fitted':
     return
-  used = [name for name in PARTS if shared.configured(run.config)[name]]
+  used = [name for name in PARTS if shared.configured(run)[name]]
   source = builders.weighing_source(run.config)
   parts, wrong = _samples(run, state, source, used)
   fitted = mask_weights.fit(parts, wrong)
@@ -42,7 +42,7 @@ def weigh(run: Run, state: LoopState) -> None:
       f'cycle {state.cycle}  explain  no part of the error mask predicts '
       'errors on validation images: the weights of the config stay'
     )
-    result = shared.configured(run.config)
+    result = shared.configured(run)
   else:
     result = dict.fromkeys(PARTS, 0.0)
     result |= dict(zip(used, map(float, fitted)))
@@ -62,7 +62,7 @@ def _samples(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Values of the maps [n k] and errors [n] at pixels drawn by the seed."""
   step = shared.maps_step(run)
-  before = shared.configured(run.config)
+  before = shared.configured(run)
   pool_view = builders.pool_view(run.config)
 
   def view(scene: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -26,7 +26,12 @@ def query(run: Run, state: LoopState) -> LoopState:
   batch = selected_batch(run, state)
   say(f'cycle {state.cycle}  query  {len(batch)} images')
   write_maps(run, state, batch, 'questions')
-  followed = watched.watched(run.config, run.ledger, len(run.pool))
+  followed = watched.watched(
+    run.config.seed,
+    run.config.report.num_watched,
+    run.ledger,
+    len(run.pool),
+  )
   write_maps(run, state, followed, watched.FOLDER)
   barrier('query')
   return state.then('annotate', queried=tuple(batch))

@@ -15,9 +15,9 @@ from segxal_jax.loop.context import Run
 from segxal_jax.queries import storage
 
 
-def configured(config: Any) -> dict[str, float]:
+def configured(run: Run) -> dict[str, float]:
   """The config's weights, by the name of the map; 0 leaves a map out."""
-  eem = config.eem
+  eem = run.config.eem
   return {'pae': eem.alpha, 'entropy': eem.beta, 'failure': eem.gamma}
 
 
@@ -29,7 +29,7 @@ def weights(run: Run, cycle: int) -> dict[str, float]:
   """
   if run.config.eem.weights == 'fitted':
     return cycle_files.read_weights(run.workdir, cycle)
-  return configured(run.config)
+  return configured(run)
 
 
 def read_maps(run: Run, folder: Path, index: int) -> storage.Maps:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from common_lib import files, interrupts
 from common_lib.class_table import VOID
@@ -69,7 +70,7 @@ class LabelStudio:
 
   @classmethod
   def create(
-    cls, options: Any, seed: int, folder: Path | None
+    cls, options: ConfigDict, seed: int, folder: Path | None
   ) -> 'LabelStudio':
     """See `Oracle`; checks the token where the server answers already.
 

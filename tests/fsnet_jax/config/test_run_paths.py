@@ -37,7 +37,7 @@ def test_it_is_located_from_the_folder_of_its_run(tmp_path, monkeypatch):
   assert config.to_dict() == before.to_dict()
   # As JSON has it, and from where the command was started.
   monkeypatch.chdir(tmp_path)
-  plain = run_paths.located(config.to_dict(), Path('w'))
+  plain = run_paths.located_values(config.to_dict(), Path('w'))
   assert plain['init']['phase1'] == str(tmp_path / 'phase1')
   # Nothing to do.
   assert run_paths.located(found, tmp_path) is found

@@ -13,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from common_lib.class_table import CLASS_NAMES, VOID
 from configs import fsnet_fcn8
+from fsnet_jax.builders.data_sources import RunData
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.evaluation import evaluator
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.regions import REGIONS, region_codes
@@ -96,7 +98,11 @@ def evaluated():
   zero = jnp.zeros((), jnp.int32)
   state = TrainState(zero, zero, params, {}, opt_state=(), dropout_key=zero)
   evaluate = evaluator.Evaluator(
-    config, Linear(), mesh_lib.make_mesh(), pathlib.Path()
+    evaluation_options(config),
+    RunData(config),
+    Linear(),
+    mesh_lib.make_mesh(),
+    pathlib.Path(),
   )
 
   def run(count, each, observe=None):

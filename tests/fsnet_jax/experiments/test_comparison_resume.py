@@ -196,7 +196,7 @@ def test_a_failed_training_says_which(tmp_path, monkeypatch):
     def run(self):
       raise UserError('The loss is nan at step 3.')
 
-  monkeypatch.setattr(cells, 'Trainer', Fails)
+  monkeypatch.setattr(cells, 'trainer', Fails)
   words = 'Cell phase 1, seed 2: The loss is nan.*leave it out of .*seeds'
   with pytest.raises(UserError, match=words):
     cells.train(config, 2, tmp_path)

@@ -181,7 +181,7 @@ def as_older_versions_stored_it(workdir, place):
   """Absolute paths in the configs, of a `place` where it was before."""
   for path in workdir.rglob('config.json'):
     there = place / path.parent.relative_to(workdir)
-    path.write_text(json.dumps(run_paths.located(read(path), there)))
+    path.write_text(json.dumps(run_paths.located_values(read(path), there)))
 
 
 def test_a_comparison_of_an_older_version_is_moved(moved, monkeypatch):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-import fsnet_jax.training.trainer
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.learned_detectors import cross_predictions, frozen_segmentation
 from fsnet_jax.learned_detectors.base import logits_of
 from fsnet_jax.runtime.interrupts import Interrupted
+from fsnet_jax.training import from_config
 from input_pipeline.datasets.contiguous_folds import Fold, WithoutFold, bounds
 from tests.fsnet_jax.learned_detectors import small_fit
 
@@ -77,7 +77,7 @@ def failure_data(frozen_config, tmp_path_factory):
   folder = tmp_path_factory.mktemp('failure_data') / 'data'
   small_fit.QuickTrainer.configs.clear()
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(fsnet_jax.training.trainer, 'Trainer', small_fit.QuickTrainer)
+    patch.setattr(from_config, 'trainer', small_fit.QuickTrainer)
     with patch.context() as stopping:
       stopping.setattr(
         cross_predictions.StopRequest, 'requested_anywhere', lambda self: True

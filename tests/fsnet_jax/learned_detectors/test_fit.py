@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import fsnet_jax.training.trainer
 from common_lib.errors import UserError
 from fsnet_jax import cli, detectors, learned_detectors
+from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.evaluation import identity
 from fsnet_jax.learned_detectors import (
@@ -25,6 +25,7 @@ from fsnet_jax.learned_detectors import (
 from fsnet_jax.learned_detectors.tcp import make_confidence
 from fsnet_jax.runtime.interrupts import Interrupted
 from fsnet_jax.steps.eval_step import make_eval_step
+from fsnet_jax.training import from_config
 from tests.fsnet_jax.learned_detectors import small_fit
 from tests.fsnet_jax.models import quick, small_networks
 
@@ -45,7 +46,7 @@ def fits(frozen_config, tmp_path_factory):
   """Every detector, fitted: name -> (folder, cost)."""
   base = tmp_path_factory.mktemp('fits')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(fsnet_jax.training.trainer, 'Trainer', small_fit.QuickTrainer)
+    patch.setattr(from_config, 'trainer', small_fit.QuickTrainer)
     return {
       name: (
         base / name,
@@ -284,10 +285,10 @@ def test_mistakes_are_found_before_anything_is_trained(
 def test_what_synthcp_cannot_draw(frozen_config):
   odd = _changed(frozen_config, image_size=(33, 64))
   with pytest.raises(UserError, match='image_size'):
-    learned_detectors.FITTED['synthcp'].check(odd)
+    learned_detectors.FITTED['synthcp'].check(fit_options('synthcp', odd))
   missing = _changed(frozen_config, fit__synthcp__vgg19='none.npz')
   with pytest.raises(UserError, match='config.fit.synthcp.vgg19 names none'):
-    learned_detectors.FITTED['synthcp'].check(missing)
+    learned_detectors.FITTED['synthcp'].check(fit_options('synthcp', missing))
 
 
 def test_folders_that_are_no_fit(fits, tmp_path):
@@ -366,10 +367,11 @@ def test_another_s_is_noticed(fits, frozen_config, capsys):
 def test_frozen_backbone_trains_a_head_alone(frozen_config):
   config = _changed(frozen_config, fit__tcp__backbone='frozen')
   network, s = frozen_segmentation.load(config)
-  params, stats = learned_detectors.FITTED['tcp'].initial(config, network, s)
+  options = fit_options('tcp', config)
+  params, stats = learned_detectors.FITTED['tcp'].initial(options, network, s)
   assert set(params) == {'head'} and stats == {}
   images = jnp.full((1, 32, 64, 3), 90.0)
-  confidence = make_confidence(config, network)
+  confidence = make_confidence(options, network)
   variables = {'params': params, 'stats': stats, 's': s}
   # Nothing of S is random or counted: training and evaluation agree.
   logits, after = quick.jit(

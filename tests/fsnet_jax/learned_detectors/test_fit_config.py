@@ -5,6 +5,7 @@ import pytest
 from common_lib.errors import UserError
 from configs import fit_detector, fsnet_fcn8
 from fsnet_jax import learned_detectors
+from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.config import validation
 
 
@@ -17,7 +18,7 @@ def test_shipped_config_passes_its_own_check(argument):
   assert config.task == 'fit'
   assert ('camvid' in argument) == (config.data.name == 'camvid')
   for name, detector in learned_detectors.FITTED.items():
-    detector.check(config)
+    detector.check(fit_options(name, config))
     assert learned_detectors.section_of(detector) in config.fit
     assert name in config.eval.fitted
 

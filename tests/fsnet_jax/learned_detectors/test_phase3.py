@@ -10,6 +10,7 @@ import pytest
 
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
+from fsnet_jax.builders.evaluation import evaluation_options, failure_options
 from fsnet_jax.config import validation
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.evaluation import failure_parts
@@ -47,7 +48,7 @@ def test_what_f_is(preset, phase2, phase3_steps, expected):
   config = _config(
     preset=preset, phase2_steps=phase2, phase3_steps=phase3_steps
   )
-  assert phase3.weights_of(config) == expected
+  assert phase3.weights_of(failure_options(config)) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,9 @@ def test_detectors_of_parts_that_there_are_not_are_left_out(
   config.eval.detectors = (
     *('fsnet', 'fsnet_joint', 'fsnet_pixel', 'fsnet_conv', 'msp'),
   )
-  found = failure_parts.usable_detectors(config)
+  found = failure_parts.usable_detectors(evaluation_options(config))
   assert list(found) == usable.split()
-  assert failure_parts.parts_used(config, found) == tuple(
+  assert failure_parts.parts_used(failure_options(config), found) == tuple(
     name for name in ('pixel', 'conv') if f'fsnet_{name}' in found
   )
 
@@ -166,7 +167,7 @@ def test_another_mix_is_another_part(trained):
 def test_a_part_that_is_missing_is_named(trained, tmp_path):
   config, _ = trained
   with pytest.raises(UserError, match='no pixel failure network'):
-    phase3.check(config, tmp_path, ('pixel',))
+    phase3.check(config.failure.preset, tmp_path, ('pixel',))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from common_lib.errors import UserError
 from configs import common
 from fsnet_jax.builders import networks
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.weights import convert, folders, initial, overlay
 from tests.fsnet_jax.weights import state_dicts
@@ -43,9 +44,9 @@ def write(folder, arch, arrays, width=WIDTH):
 def load(config):
   """Variables before and after, as flat dicts, and the notes."""
   model = networks.model(config)
-  initial.check(config, model)
+  initial.check(init_options(config), model)
   before = initial_values(model)
-  *after, notes = initial.load(config, *before)
+  *after, notes = initial.load(init_options(config), *before)
   return flat(before), flat(after), notes
 
 
@@ -77,7 +78,7 @@ def under(names, root):
 
 def refuses(config, *words):
   with pytest.raises(UserError) as caught:
-    initial.check(config, networks.model(config))
+    initial.check(init_options(config), networks.model(config))
   for word in words:
     assert word in str(caught.value)
 
@@ -128,7 +129,7 @@ def test_input_scale_is_undone_in_the_first_layer(made):
   folder, tree = made['vgg16']
   before = initial_values(networks.model(tiny()))
   config = tiny(init__backbone=folder, segmentation__input_scale=1 / 64)
-  *after, _ = initial.load(config, *before)
+  *after, _ = initial.load(init_options(config), *before)
   after = flat(after)
   first = after['params/segmentation/vgg/conv1_1/kernel']
   expected = 64 * tree['params']['conv1_1']['kernel']
@@ -205,7 +206,7 @@ def test_stems_of_other_widths(made, count):
   params = {'failure': {'encoder': encoder, 'decoder': {}}}
   stats = {'failure': {'encoder': tree['batch_stats']}}
   config = tiny(init__failure_encoder=folder)
-  loaded, _, _ = initial.load(config, params, stats)
+  loaded, _, _ = initial.load(init_options(config), params, stats)
   kernel = loaded['failure']['encoder']['conv1']['kernel']
   assert kernel.shape == fresh.shape and (fresh == 9).all()
   if count >= 3:
@@ -335,9 +336,9 @@ def test_half_of_an_earlier_run_is_refused(tmp_path):
   config['segmentation']['blocks'] = [1, 1, 1, 1]
   (tmp_path / 'run' / 'config.json').write_text(json.dumps(config))
   model = networks.model(ours)
-  initial.check(ours, model)
+  initial.check(init_options(ours), model)
   with pytest.raises(UserError, match='layer2_1.*the network has not'):
-    initial.load(ours, *initial_values(model))
+    initial.load(init_options(ours), *initial_values(model))
 
 
 @pytest.mark.parametrize(

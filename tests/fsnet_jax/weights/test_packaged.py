@@ -8,6 +8,7 @@ import pytest
 from common_lib.errors import UserError
 from configs import common
 from fsnet_jax.builders import networks
+from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import validation
 from fsnet_jax.weights import folders, initial, packaged, readers
 from tests.fsnet_jax.weights import torch_writer as tw
@@ -25,7 +26,7 @@ def full(**segmentation):
 
 def refused(config):
   with pytest.raises(UserError) as caught:
-    initial.check(config, networks.model(config))
+    initial.check(init_options(config), networks.model(config))
   message = str(caught.value)
   assert '\n' not in message and 'config.init.backbone' in message
   return message
@@ -34,7 +35,7 @@ def refused(config):
 def test_the_published_weights_become_the_encoder():
   config = full()
   validation.check(config)
-  initial.check(config, networks.model(config))
+  initial.check(init_options(config), networks.model(config))
   zero = np.zeros(1, np.float32)
   arrays = readers.read_tensors(packaged.find())
   shapes = packaged.read()
@@ -44,7 +45,7 @@ def test_the_published_weights_become_the_encoder():
     'failure': {},
   }
   stats = {'segmentation': {'encoder': blank(shapes['batch_stats'])}}
-  after, statistics, notes = initial.load(config, params, stats)
+  after, statistics, notes = initial.load(init_options(config), params, stats)
   encoder = after['segmentation']['encoder']
   np.testing.assert_array_equal(
     encoder['stem_conv']['kernel'],

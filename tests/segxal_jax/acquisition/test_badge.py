@@ -108,4 +108,4 @@ def test_a_network_without_one_classifier_is_refused():
   config.segmentation = fsnet_deeplabv2.get_config().segmentation
   config.segmentation.head = 'v2'
   with pytest.raises(UserError, match='synthcp'):
-    gradient_embedding.classifier(config)
+    validation.check(config)

@@ -9,8 +9,8 @@ import pytest
 
 from configs import segxal_unet
 from segxal_jax.config import builders
+from segxal_jax.config.trainings import model as model_of
 from segxal_jax.explanation.step import make_maps_step, make_score_step
-from segxal_jax.learners.networks import model as model_of
 from tests.fsnet_jax.models import quick
 
 SIZE = (32, 32)

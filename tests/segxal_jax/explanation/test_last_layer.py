@@ -83,7 +83,7 @@ def test_every_network_has_a_layer_to_look_at(name, features):
   images = jax.ShapeDtypeStruct((1, 64, 128, 3), jnp.float32)
   segmentation = model.segmentation
   variables = jax.eval_shape(segmentation.init, jax.random.key(0), images)
-  layer, _ = default_layers.tap(config)
+  layer, _ = default_layers.tap(name, '', config.segmentation.padding)
 
   def logits(variables, images):
     return segmentation.apply(variables, images).logits
@@ -95,7 +95,8 @@ def test_every_network_has_a_layer_to_look_at(name, features):
 
 
 def test_only_the_unets_last_block_is_in_closed_form():
-  config = segxal_unet.get_config()
-  assert default_layers.classifier(config) == ()
-  config.cam.layer = 'block1'
-  assert default_layers.classifier(config) == ('score',)
+  deepest, _ = default_layers.tap('unet', '', 'same')
+  assert default_layers.classifier('unet', deepest) == ()
+  assert default_layers.tap('unet', 'block1', 'same') == ('block1', 0)
+  assert default_layers.classifier('unet', 'block1') == ('score',)
+  assert default_layers.classifier('fcn8', 'block1') == ()

@@ -12,8 +12,7 @@ from common_lib.errors import UserError
 from configs import fsnet_deeplabv2, fsnet_fcn8, segxal_unet
 from fsnet_jax.steps import losses
 from fsnet_jax.steps.train_step import TrainState
-from segxal_jax import learners
-from segxal_jax.config import validation
+from segxal_jax.config import trainings, validation
 from segxal_jax.learners import deal, mean_teacher
 from segxal_jax.pool.sources import HalfUnlabelled
 from segxal_jax.uncertainty import deal_difficulty
@@ -151,7 +150,7 @@ def _config(network, strategy):
 def test_every_network_trains_with_every_learner(network, strategy):
   """By shapes alone: what is composed is one step of one state."""
   config = _config(network, strategy)
-  learner = learners.create(config)
+  learner = trainings.learner(config)
   model = learner.model()
   params, batch_stats = jax.eval_shape(lambda: model.init(0, (32, 64)))
   opt_state = jax.eval_shape(learner.optimizer().init, params)

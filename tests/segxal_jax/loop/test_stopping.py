@@ -1,20 +1,20 @@
 import jax.numpy as jnp
 import pytest
-from ml_collections import ConfigDict
 
 from fsnet_jax.steps.train_step import TrainState
+from segxal_jax.config.stop import StopOptions
 from segxal_jax.loop import stopping
 from segxal_jax.loop.state import STAGES, LoopState
 from segxal_jax.pool.ledger import Cost
 
-OPTIONS = ConfigDict({
-  'cycles': 3,
-  'images': 0,
-  'pixels': 100,
-  'clicks': 7,
-  'plateau_patience': 2,
-  'plateau_min_delta': 0.01,
-})  # fmt: skip
+OPTIONS = StopOptions(
+  cycles=3,
+  images=0,
+  pixels=100,
+  clicks=7,
+  plateau_patience=2,
+  plateau_min_delta=0.01,
+)
 
 
 @pytest.mark.parametrize(

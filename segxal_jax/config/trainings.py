@@ -1,0 +1,58 @@
+"""From a config to the networks of a cycle, and to how they are trained."""
+
+import functools
+
+import optax
+from ml_collections import ConfigDict
+
+from fsnet_jax.builders import networks, optimization
+from fsnet_jax.models.fsnet import FSNet
+from segxal_jax import acquisition, learners
+from segxal_jax.learners import base
+from segxal_jax.learners.networks import for_training
+
+
+def model(config: ConfigDict) -> FSNet:
+  """S, and F if it is trained.
+
+  Raises:
+    UserError: S cannot work at `config.image_size`.
+  """
+  return for_training(networks.model(config), config.phase2_steps > 0)
+
+
+def learner(config: ConfigDict) -> learners.Learner:
+  """The learner that the config's strategy needs.
+
+  Raises:
+    UserError: the learner cannot work as configured.
+  """
+  options = config.acquisition
+  strategy = acquisition.create(options.strategy)
+  return learners.create(
+    strategy.requirements.learner,
+    base.LearnerOptions(
+      strategy=options.strategy,
+      phase1_steps=config.phase1_steps,
+      trains_failure=config.phase2_steps > 0,
+      accumulate_steps=config.accumulate_steps,
+      networks=functools.partial(networks.model, config),
+      optimizer=functools.partial(optimization.optimizer, config),
+      one_rate_optimizer=functools.partial(_one_rate_optimizer, config),
+      loss=optimization.loss_options(config),
+      deal_stride=options.deal_stride,
+      deal_loss=options.deal_loss,
+      teacher_decay=options.teacher_decay,
+      teacher_confidence=options.teacher_confidence,
+    ),
+  )
+
+
+def _one_rate_optimizer(
+  config: ConfigDict,
+) -> optax.GradientTransformationExtraArgs:
+  """With S's rate for what is in the place of F."""
+  changed = config.copy_and_resolve_references()
+  with changed.unlocked():
+    changed.optimizer.failure_learning_rate = config.optimizer.learning_rate
+  return optimization.optimizer(changed)
