@@ -15,6 +15,8 @@ from fsnet_jax.report.schema import DIFFERENCES, TO_BEST
 # The measures that do not move with the base error rate decide.
 _JUDGES = (measures.BY_KEY['auroc'], measures.BY_KEY['fpr95_error'])
 _SUBJECT = 'fsnet'
+# What FSNet is the mean of: no rivals of it.
+_PARTS = ('fsnet_joint', 'fsnet_pixel', 'fsnet_conv')
 # With more rivals than this, the words count them and name the best.
 _NAMED_RIVALS = 3
 _RELATIONS = {'ahead': 'ahead of', 'level': 'level with', 'behind': 'behind'}
@@ -358,7 +360,7 @@ def _ranks(
   ranks: dict[str, Verdict] = {}
   for name, detector in failure.items():
     values = [one['pooled'][judge.key] for one in (failure[_SUBJECT], detector)]
-    if name == _SUBJECT or None in values:
+    if name in (_SUBJECT, *_PARTS) or None in values:
       continue
     interval = (detector.get('difference_to_fsnet') or {}).get(judge.key)
     ranks[name] = _STANDINGS.get(measures.outcome(interval, judge), 'open')

@@ -302,3 +302,10 @@ def test_without_the_best_baseline_nothing_is_said():
   for nothing in (None, {'auroc': None}):
     dataset['failure']['fsnet']['difference_to_best_baseline'] = nothing
     assert 'baseline' not in summary.summarize(dataset).headline
+
+
+def test_parts_of_fsnet_are_no_rivals():
+  rivals = {'msp': (0.8, 0.4)}
+  alone = _words(fsnet=(0.9, 0.3), **rivals)
+  parts = {'fsnet_pixel': (0.95, 0.2), 'fsnet_joint': (0.7, 0.5)}
+  assert _words(fsnet=(0.9, 0.3), **parts, **rivals) == alone
