@@ -189,6 +189,8 @@ def _evaluation() -> ml_collections.ConfigDict:
   # Classes of up to so many pixels are ranked exactly, larger ones in
   # histograms whose error is below 1e-5 (per-class FPR95: about 5e-4).
   evaluation.exact_pixels = 1 << 17
+  # Metrics by predicted class, at edges of classes and in small objects too.
+  evaluation.details = True
   return evaluation
 
 

@@ -34,6 +34,7 @@ class EvaluationOptions:
     fitted: by the name of a detector that learns, the folder of its fit.
     dropout_samples: passes with dropout.
     exact_pixels: scores that are kept as they are; 0 for none.
+    details: whether errors are told by region and by predicted class too.
     num_examples: images that are shown.
     failure: what F is.
   """
@@ -43,6 +44,7 @@ class EvaluationOptions:
   fitted: Mapping[str, str]
   dropout_samples: int
   exact_pixels: int
+  details: bool
   num_examples: int
   failure: FailureOptions
 
@@ -66,6 +68,7 @@ def evaluation_options(config: ConfigDict) -> EvaluationOptions:
     fitted=dict(config.eval.fitted),
     dropout_samples=config.eval.dropout_samples,
     exact_pixels=config.eval.exact_pixels,
+    details=config.eval.details,
     num_examples=config.eval.num_examples,
     failure=failure_options(config),
   )

@@ -209,6 +209,7 @@ _EVAL = {
   'checkpoint': Field(Word(('last', 'best')), EVALUATION),
   'num_examples': Field(COUNT_OR_0),
   'exact_pixels': Field(COUNT_OR_0, EVALUATION),
+  'details': Field(Flag(), EVALUATION),
   # A folder's name; `evaluation.folders` says of which letters.
   'name': Field(Text()),
   'resize': Field(Word(('squeeze', 'letterbox')), EVALUATION),

@@ -36,11 +36,7 @@ def check_together(config: ConfigDict) -> None:
   Raises:
     UserError: for the first mistake found.
   """
-  if config.phase1_steps + config.phase2_steps == 0:
-    raise UserError(
-      'config.phase1_steps and config.phase2_steps are both 0: nothing would '
-      'be trained.'
-    )
+  _check_steps(config)
   if config.switch == 'plateau' and not config.data.validation_split:
     raise UserError(
       "config.switch is 'plateau', which needs config.data.validation_split "
@@ -52,3 +48,20 @@ def check_together(config: ConfigDict) -> None:
       f'config.loss.beta_range is {(low, high)}: it needs 0 < low <= high < 1.'
     )
   detectors.resolve(config.eval.detectors)
+
+
+def _check_steps(config: ConfigDict) -> None:
+  """Raises UserError where nothing, or an S of random weights, is left."""
+  if config.phase1_steps + config.phase2_steps:
+    return
+  if not config.phase3_steps:
+    raise UserError(
+      'config.phase1_steps, config.phase2_steps and config.phase3_steps are '
+      'all 0: nothing would be trained.'
+    )
+  if not config.init.segmentation:
+    raise UserError(
+      'config.phase1_steps and config.phase2_steps are both 0, so that phase 3 '
+      'would watch an S of random weights: name a trained one in '
+      'config.init.segmentation.'
+    )

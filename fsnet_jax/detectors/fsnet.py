@@ -76,7 +76,7 @@ class JointFailureNetwork(_Part):
   """F as the joint phase leaves it: the paper's (`preset='paper'`)."""
 
   name = 'fsnet_joint'
-  title = 'FSNet, joint'
+  title = 'FSNet (joint)'
   uses_failure_part = 'joint'
 
 
@@ -84,7 +84,7 @@ class PixelFailureNetwork(_Part):
   """Phase 3's per-pixel network (`preset='light'`)."""
 
   name = 'fsnet_pixel'
-  title = 'FSNet, pixel'
+  title = 'FSNet (pixel)'
   uses_failure_part = 'pixel'
 
 
@@ -92,5 +92,5 @@ class ConvFailureNetwork(_Part):
   """Phase 3's convolutional network."""
 
   name = 'fsnet_conv'
-  title = 'FSNet, conv'
+  title = 'FSNet (conv)'
   uses_failure_part = 'conv'

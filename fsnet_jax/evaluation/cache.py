@@ -19,7 +19,7 @@ from input_pipeline.datasets import dataset_of
 from input_pipeline.sources import Source
 
 # To be raised when the same networks on the same images have other metrics.
-_FORMAT = 2
+_FORMAT = 3
 # What of `eval` the metrics depend on, beside what these name.
 _FIELDS = (
   'datasets',
@@ -27,6 +27,7 @@ _FIELDS = (
   'checkpoint',
   'dropout_samples',
   'exact_pixels',
+  'details',
   'resize',
 )
 _VALIDATION = 'validation'

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 
 from common_lib import class_table
 from common_lib.console import say
-from common_lib.errors import UserError
 from fsnet_jax import learned_detectors as fitted
 from fsnet_jax.builders.data_sources import RunData
 from fsnet_jax.builders.evaluation import EvaluationOptions
@@ -22,12 +21,15 @@ from fsnet_jax.detectors import (
   uses_flip,
 )
 from fsnet_jax.evaluation import failure_parts
+from fsnet_jax.evaluation.dataset_sums import DatasetSums
 from fsnet_jax.evaluation.image_tables import ImageTables
 from fsnet_jax.learned_detectors.corrections import phase3
-from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.image_table import ImageTable
-from fsnet_jax.metrics.paired_differences import paired_differences
-from fsnet_jax.metrics.segmentation import SegmentationMetrics
+from fsnet_jax.metrics.paired_differences import (
+  difference_to_best_baseline,
+  paired_differences,
+)
+from fsnet_jax.metrics.regions import region_codes
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.report import (
   Example,
@@ -190,28 +192,19 @@ class Evaluator:
     source, groups = class_groups.for_evaluation(source)
     names = groups.names if groups else class_table.CLASS_NAMES
     step = self._step(groups)
-    segmentation = SegmentationMetrics.empty(len(names))
-    failure = {
-      name: FailureHistogram.empty(len(names), self._options.exact_pixels)
-      for name in self._detectors
-    }
+    sums = DatasetSums(self._detectors, names, self._options)
     images = ImageTables(len(source), len(self._detectors), self._mesh)
     wanted = _example_indices(len(source), self._options.num_examples)
     examples: list[Example] = []
     for batch in self._data.evaluation_batches(source):
-      inputs = {name: batch[name] for name in _INPUTS}
       counts, maps = step(
         state.params,
         state.batch_stats,
-        mesh_lib.put_batch(inputs, self._mesh),
+        mesh_lib.put_batch(self._inputs(batch), self._mesh),
         self._temperature_of(state),
         self._fitted_variables,
       )
-      segmentation = segmentation.add(counts['confusion'])
-      failure = {
-        name: histogram.add(counts['failure'][name])
-        for name, histogram in failure.items()
-      }
+      sums.add(counts)
       images.add(batch, maps)
       examples += _examples(batch, maps, wanted, source)
       if observe is not None:
@@ -221,11 +214,24 @@ class Evaluator:
           f'Interrupted by {stop.signal_name} while evaluating: run the same '
           'command again.'
         )
-    metrics = _dataset_metrics(
-      dataset, len(source), segmentation, failure, names
-    )
-    tables = _add_differences(metrics, images)
+    metrics = sums.metrics(dataset, len(source))
+    tables = _add_differences(metrics, images, self._baselines())
     return DatasetResult(metrics, examples, tables if observe else {})
+
+  def _baselines(self) -> list[str]:
+    """The detectors that are no part of FSNet."""
+    return [
+      name
+      for name, one in self._detectors.items()
+      if not one.uses_failure_network
+    ]
+
+  def _inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What of a batch the step looks at."""
+    inputs = {name: batch[name] for name in _INPUTS}
+    if self._options.details:
+      inputs['region'] = np.stack([region_codes(one) for one in batch['label']])
+    return inputs
 
   def check_fits(self, state: TrainState) -> None:
     """Says which fitted detectors are not over this state's S."""
@@ -272,46 +278,17 @@ def _load_fitted(
   }
 
 
-def _dataset_metrics(
-  dataset: str,
-  num_images: int,
-  segmentation: SegmentationMetrics,
-  failure: dict[str, Any],
-  names: Sequence[str],
-) -> dict[str, Any]:
-  """The entry of one data set in `metrics.json`."""
-  values = segmentation.compute(names)
-  return {
-    'images': num_images,
-    'pixels': values.pop('pixels'),
-    'segmentation': values,
-    'failure': {
-      name: _failure_metrics(name, dataset, histogram, names)
-      for name, histogram in failure.items()
-    },
-  }
-
-
 def _add_differences(
-  metrics: dict[str, Any], images: ImageTables
+  metrics: dict[str, Any], images: ImageTables, baselines: Sequence[str]
 ) -> dict[str, ImageTable]:
   """Puts the paired differences into a data set's entry; returns the tables."""
   tables, sequences = images.tables(), images.sequences()
   metrics['sequences'] = len(np.unique(sequences))
   pooled = {name: one['pooled'] for name, one in metrics['failure'].items()}
-  for name, found in paired_differences(tables, pooled, sequences).items():
+  differences = paired_differences(tables, pooled, sequences)
+  for name, found in differences.items():
     metrics['failure'][name] |= found
+  to_best = difference_to_best_baseline(pooled, differences, baselines)
+  if to_best is not None:
+    metrics['failure']['fsnet']['difference_to_best_baseline'] = to_best
   return tables
-
-
-def _failure_metrics(
-  detector: str, dataset: str, histogram: FailureHistogram, names: Sequence[str]
-) -> dict[str, Any]:
-  try:
-    return histogram.compute(names)
-  except ValueError as error:
-    raise UserError(
-      f'Detector {detector!r} on {dataset}: {error}: correct it, or leave it '
-      'out of config.eval.detectors (in a comparison, its fit out of '
-      'config.compare.fitted).'
-    ) from error

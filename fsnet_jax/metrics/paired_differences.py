@@ -6,7 +6,7 @@ replacement (`bootstrap`): sequences where a data set names enough of them, for
 frames of one drive resemble each other, else images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,23 @@ from fsnet_jax.metrics.resampling_units import LEAST_IMAGES, Units, units_of
 REFERENCES = ('msp', 'fsnet')
 
 #: Metrics whose differences have an interval.
-METRICS = ('auroc', 'fpr95_error', 'ap_error', 'aurc', 'augrc')
+METRICS = (
+  'auroc',
+  'fpr95_error',
+  'ap_error',
+  'aurc',
+  'augrc',
+  'coverage_at_5_risk',
+)
+
+#: Of those, metrics on which the best baseline is looked for, and whether the
+#: lowest value is the best.
+AGAINST_BEST = {
+  'auroc': False,
+  'fpr95_error': True,
+  'ap_error': False,
+  'coverage_at_5_risk': False,
+}
 
 #: Draws of each interval.
 RESAMPLES = 500
@@ -119,3 +135,58 @@ def _interval(
     'units': units.count,
     'resamples': len(mine),
   }
+
+
+def difference_to_best_baseline(
+  pooled: Mapping[str, Mapping[str, Any]],
+  differences: Mapping[str, Mapping[str, Any]],
+  baselines: Collection[str],
+) -> dict[str, dict[str, Any] | None] | None:
+  """FSNet less the baseline that is best, which each metric has its own of.
+
+  The best is chosen on the very images that it is measured on, so chance is on
+  its side: that makes FSNet look worse, never better.
+
+  Args:
+    pooled: by detector, the exact metrics of all pixels, None where not
+      defined.
+    differences: by detector, of `paired_differences`.
+    baselines: the detectors that are no part of FSNet; of equals the first
+      is the best.
+
+  Returns:
+    By metric of `AGAINST_BEST` the `baseline`, and FSNet less it as
+    `paired_differences` gives it. None for a metric that is not defined or has
+    no interval; None in all where there is no FSNet or no baseline.
+  """
+  if 'fsnet' not in pooled or not baselines:
+    return None
+  return {
+    metric: _to_best(metric, lowest, pooled, differences, baselines)
+    for metric, lowest in AGAINST_BEST.items()
+  }
+
+
+def _to_best(
+  metric: str,
+  lowest: bool,
+  pooled: Mapping[str, Mapping[str, Any]],
+  differences: Mapping[str, Mapping[str, Any]],
+  baselines: Collection[str],
+) -> dict[str, Any] | None:
+  """One entry of `difference_to_best_baseline`."""
+  values = {name: pooled[name][metric] for name in baselines}
+  known = {name: one for name, one in values.items() if one is not None}
+  if not known:
+    return None
+  best = (min if lowest else max)(known, key=lambda name: known[name])
+  theirs = (differences[best]['difference_to_fsnet'] or {}).get(metric)
+  if theirs is None:
+    return None
+  # The other way round.
+  turned = {
+    'difference': -theirs['difference'],
+    'low': -theirs['high'],
+    'high': -theirs['low'],
+  }
+  return {'baseline': best, **theirs, **turned}

@@ -99,6 +99,14 @@ FAILURE_MEASURES: tuple[Measure, ...] = (
     1000,
   ),
   Measure(
+    'coverage_at_5_risk',
+    'Cov@5%',
+    'Coverage at 5% risk: the largest share of pixels, most trusted first, of'
+    ' which at most 5% are wrong. What can be used as it is where one error in'
+    ' twenty is accepted; 100 where the network errs no more than that.',
+    False,
+  ),
+  Measure(
     'ece',
     'ECE',
     'Expected calibration error: the mean gap between the stated probability'
@@ -167,7 +175,7 @@ BY_KEY: Mapping[str, Measure] = {
 }
 
 #: Measures whose differences a report shows; metrics.json has more.
-DIFFERENCES_SHOWN = ('auroc', 'fpr95_error', 'ap_error')
+DIFFERENCES_SHOWN = ('auroc', 'fpr95_error', 'ap_error', 'coverage_at_5_risk')
 
 _DETECTOR_TITLES: dict[str, str] = {
   'fsnet': 'FSNet',
@@ -188,6 +196,17 @@ _DETECTOR_TITLES: dict[str, str] = {
   'synthcp': 'SynthCP',
   'synthcp_msp': 'SynthCP + MSP',
   'ensemble': 'Ensemble',
+  'fsnet_joint': 'FSNet (joint)',
+  'fsnet_pixel': 'FSNet (pixel)',
+  'fsnet_conv': 'FSNet (conv)',
+  'class_logistic': 'Class logistic',
+  'class_logistic_shift': 'Class logistic, shift',
+  'tta_flip': 'Entropy, flip',
+  'ensemble_mi': 'Ensemble, MI',
+  'energy_temperature': 'Energy, scaled',
+  'tcp_shift': 'TCP, shift',
+  'direct_shift': 'Direct, shift',
+  'synthcp_shift': 'SynthCP, shift',
 }
 
 

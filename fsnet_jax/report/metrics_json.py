@@ -9,6 +9,7 @@ from common_lib import files, json_values
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.report.schema import (
+  BY_NAME,
   BY_SHARE,
   DATASET_KEYS,
   DETECTOR_KEYS,
@@ -18,10 +19,12 @@ from fsnet_jax.report.schema import (
   MEASURE_KEYS,
   RUN_KEYS,
   SEGMENTATION_KEYS,
-  Key,
+  TO_BEST,
+  TO_BEST_KEYS,
   check_dataset,
   validate,
 )
+from fsnet_jax.report.schema_values import Key
 
 _LONGEST_NAME = 1000
 
@@ -143,8 +146,9 @@ def _known_detector(stored: Any) -> Any:
     if group in found:
       found[group] = _known(found[group], GROUPS[group])
   for key, keys in (
-    ('per_class', GROUPS['per_class']),
+    *((key, GROUPS[key]) for key in BY_NAME),
     *((key, DIFFERENCE_KEYS) for key in DIFFERENCES),
+    (TO_BEST, TO_BEST_KEYS),
   ):
     if isinstance(found.get(key), Mapping):
       found[key] = {n: _known(one, keys) for n, one in found[key].items()}
@@ -188,17 +192,19 @@ def _ordered_detector(detector: Mapping[str, Any]) -> dict[str, Any]:
   for key in BY_SHARE:
     if key in detector:
       ordered[key] = dict(sorted(detector[key].items(), key=_by_share))
-  for key in DIFFERENCES:
+  for key in (*DIFFERENCES, TO_BEST):
     if detector.get(key):
+      keys = TO_BEST_KEYS if key == TO_BEST else DIFFERENCE_KEYS
       ordered[key] = {
-        name: one and _in_order(one, DIFFERENCE_KEYS)
+        name: one and _in_order(one, keys)
         for name, one in _in_order(detector[key], MEASURE_KEYS).items()
       }
-  if 'per_class' in detector:
-    ordered['per_class'] = {
-      name: _in_order(measures, GROUPS['per_class'])
-      for name, measures in detector['per_class'].items()
-    }
+  for group in BY_NAME:
+    if detector.get(group):
+      ordered[group] = {
+        name: _in_order(measures, GROUPS[group])
+        for name, measures in detector[group].items()
+      }
   return ordered
 
 

@@ -7,20 +7,23 @@ never renamed. Rates are fractions in [0, 1]; a value that is not defined
 """
 
 import math
-import numbers
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from common_lib.json_values import LARGEST, shown
+from common_lib.json_values import shown
+from fsnet_jax.report.schema_values import (
+  RANGE_TOLERANCE,
+  Key,
+  check_count,
+  check_finite,
+  check_json,
+  check_keys,
+  check_rate,
+  named,
+  optional,
+)
 
 SCHEMA = 1
-
-
-class Key(NamedTuple):
-  """One key of the file: what it holds, and whether it must be there."""
-
-  meaning: str
-  required: bool = True
 
 
 RUN_KEYS: Mapping[str, Key] = {
@@ -96,6 +99,11 @@ DETECTOR_KEYS: Mapping[str, Key] = {
   'caught_at_budget': Key(
     'share of all errors in the most suspicious pixels, by their share', False
   ),
+  'coverage_at_risk': Key(
+    'largest share of pixels, most trusted first, of which at most a share is'
+    ' wrong, by that share',
+    required=False,
+  ),
   'pooled_bounds': Key(
     'lowest and highest value that each pooled measure can have', False
   ),
@@ -105,12 +113,26 @@ DETECTOR_KEYS: Mapping[str, Key] = {
     required=False,
   ),
   'difference_to_fsnet': Key('likewise, less FSNet', required=False),
+  'difference_to_best_baseline': Key(
+    'of `fsnet` alone: FSNet less the detector that is best of those that are'
+    ' no part of it, by measure',
+    required=False,
+  ),
   'image_mean': Key(
     'measures of each image by itself, averaged over the images where they are'
     " defined (SynthCP's convention for FPR95)",
     required=False,
   ),
   'per_class': Key('measures of each true class by itself', required=False),
+  'per_predicted_class': Key(
+    'of the pixels that S gives each class', required=False
+  ),
+  'by_region': Key(
+    'of the pixels within 2 of a change of label (`boundary`), of the rest'
+    ' (`interior`), and of objects below a thousandth of their image'
+    ' (`small_objects`)',
+    required=False,
+  ),
   'class_macro_classes': Key('classes behind each class_macro value', False),
   'risk_at_coverage_class_macro': Key(
     'risk_at_coverage of each true class, averaged over classes',
@@ -131,6 +153,11 @@ MEASURE_KEYS: Mapping[str, Key] = {
   'aurc': Key('area under the risk-coverage curve'),
   'e_aurc': Key('aurc minus that of a perfect ranking of the same errors'),
   'augrc': Key('area under the generalised risk (wrong and accepted) curve'),
+  'coverage_at_5_risk': Key(
+    'largest share of pixels, most trusted first, of which at most 5% are'
+    ' wrong',
+    required=False,
+  ),
   'ece': Key('expected calibration error; null unless a probability'),
 }
 
@@ -152,26 +179,32 @@ DIFFERENCE_KEYS: Mapping[str, Key] = {
   'resamples': Key('number of draws'),
 }
 DIFFERENCES = ('difference_to_msp', 'difference_to_fsnet')
+TO_BEST = 'difference_to_best_baseline'
+TO_BEST_KEYS: Mapping[str, Key] = {
+  'baseline': Key('name of the detector that is best by this measure'),
+  **DIFFERENCE_KEYS,
+}
 
+_OPTIONAL: Mapping[str, Key] = {
+  **{key: Key(value.meaning, False) for key, value in MEASURE_KEYS.items()},
+  **COUNT_KEYS,
+}
 GROUPS: Mapping[str, Mapping[str, Key]] = {
   'pooled': {**MEASURE_KEYS, **COUNT_KEYS},
   'class_macro': MEASURE_KEYS,
-  'per_class': {
-    **{key: Key(value.meaning, False) for key, value in MEASURE_KEYS.items()},
-    **COUNT_KEYS,
-  },
+  'per_class': _OPTIONAL,
+  'per_predicted_class': _OPTIONAL,
+  'by_region': _OPTIONAL,
 }
+#: Those with an entry for each class, or region, by name.
+BY_NAME = ('per_class', 'per_predicted_class', 'by_region')
 
-# Histograms approximate: E-AURC of a near-perfect ranking may fall a little
-# below 0, and sums of floats a little above 1.
-_RANGE_TOLERANCE = 1e-3
-# No config nests deeper; what compares configs would end in Python's limit.
-_DEEPEST = 32
 _COUNT_KEYS = frozenset({'images', 'pixels', 'errors'})
 BY_SHARE = (
   'risk_at_coverage',
   'risk_at_coverage_class_macro',
   'caught_at_budget',
+  'coverage_at_risk',
 )
 
 
@@ -187,16 +220,16 @@ def validate(metrics: Any) -> None:
       that is not finite, or a rate outside [0, 1]; the message names the key
       with its path.
   """
-  _check_keys(metrics, RUN_KEYS, 'metrics')
-  _check_count(metrics['schema'], 'schema')
+  check_keys(metrics, RUN_KEYS, 'metrics')
+  check_count(metrics['schema'], 'schema')
   if metrics['schema'] != SCHEMA:
     raise ValueError(f'schema is {metrics["schema"]!r}, expected {SCHEMA}.')
-  _check_json(metrics['config'], 'config')
+  check_json(metrics['config'], 'config')
   if not isinstance(metrics['config'], Mapping):
     raise ValueError('config is not a mapping.')
   _check_environment(metrics['environment'])
-  _check_json(metrics.get('evaluation'), 'evaluation')
-  for name, dataset in _named(metrics['datasets'], 'datasets'):
+  check_json(metrics.get('evaluation'), 'evaluation')
+  for name, dataset in named(metrics['datasets'], 'datasets'):
     check_dataset(dataset, f'datasets.{name}')
 
 
@@ -204,7 +237,7 @@ def _check_environment(environment: Any) -> None:
   """Checks the environment: required texts, any further scalars."""
   if not isinstance(environment, Mapping):
     raise ValueError('environment is not a mapping.')
-  _check_json(environment, 'environment')
+  check_json(environment, 'environment')
   for key, spec in ENVIRONMENT_KEYS.items():
     if spec.required and key not in environment:
       raise ValueError(f'environment: missing key {key!r}.')
@@ -219,45 +252,50 @@ def check_dataset(dataset: Any, where: str) -> None:
     dataset: the entry.
     where: its path, for the message.
   """
-  _check_keys(dataset, DATASET_KEYS, where)
+  check_keys(dataset, DATASET_KEYS, where)
   for key in ('images', 'pixels', 'sequences'):
     if key in dataset:
-      _check_count(dataset[key], f'{where}.{key}')
-  for name, count in _optional(dataset, 'class_pixels', where):
-    _check_count(count, f'{where}.class_pixels.{name}')
+      check_count(dataset[key], f'{where}.{key}')
+  for name, count in optional(dataset, 'class_pixels', where):
+    check_count(count, f'{where}.class_pixels.{name}')
   segmentation = dataset['segmentation']
   where_segmentation = f'{where}.segmentation'
-  _check_keys(segmentation, SEGMENTATION_KEYS, where_segmentation)
+  check_keys(segmentation, SEGMENTATION_KEYS, where_segmentation)
   for key, value in segmentation.items():
     if key in ('iou', 'class_acc'):
-      for name, rate in _named(value, f'{where_segmentation}.{key}'):
-        _check_rate(rate, f'{where_segmentation}.{key}.{name}')
+      for name, rate in named(value, f'{where_segmentation}.{key}'):
+        check_rate(rate, f'{where_segmentation}.{key}.{name}')
     else:
-      _check_rate(value, f'{where_segmentation}.{key}')
-  for name, detector in _named(dataset['failure'], f'{where}.failure'):
+      check_rate(value, f'{where_segmentation}.{key}')
+  for name, detector in named(dataset['failure'], f'{where}.failure'):
     _check_detector(detector, f'{where}.failure.{name}')
+    for measure, entry in optional(detector, TO_BEST, f'{where}.{name}'):
+      _check_to_best(entry, dataset['failure'], f'{where}.{name}.{measure}')
 
 
 def _check_detector(detector: Any, where: str) -> None:
   """Checks the entry of one failure detector."""
-  _check_keys(detector, DETECTOR_KEYS, where)
+  check_keys(detector, DETECTOR_KEYS, where)
   title = detector.get('title', where)
   if not isinstance(title, str) or not title:
     raise ValueError(f'{where}.title is {shown(title)}, not a name.')
   for group in ('pooled', 'class_macro'):
     _check_measures(detector[group], GROUPS[group], f'{where}.{group}')
   for key, check in (
-    ('image_mean', _check_rate),
+    ('image_mean', check_rate),
     ('pooled_bounds', _check_bounds),
-    ('class_macro_classes', _check_count),
+    ('class_macro_classes', check_count),
     *((key, _check_difference) for key in DIFFERENCES),
+    # Its other half needs the other detectors.
+    (TO_BEST, lambda entry, at: _check_difference(entry, at, TO_BEST_KEYS)),
   ):
-    for measure, value in _optional(detector, key, where):
+    for measure, value in optional(detector, key, where):
       if measure not in MEASURE_KEYS:
         raise ValueError(f'{where}.{key}: unknown key {measure!r}.')
       check(value, f'{where}.{key}.{measure}')
-  for name, measures in _optional(detector, 'per_class', where):
-    _check_measures(measures, GROUPS['per_class'], f'{where}.per_class.{name}')
+  for group in BY_NAME:
+    for name, measures in optional(detector, group, where):
+      _check_measures(measures, GROUPS[group], f'{where}.{group}.{name}')
   for key in BY_SHARE:
     if key in detector:
       _check_risks(detector[key], f'{where}.{key}')
@@ -265,9 +303,9 @@ def _check_detector(detector: Any, where: str) -> None:
 
 def _check_measures(measures: Any, keys: Mapping[str, Key], where: str) -> None:
   """Checks measures: known keys, rates or counts."""
-  _check_keys(measures, keys, where)
+  check_keys(measures, keys, where)
   for key, value in measures.items():
-    check = _check_count if key in _COUNT_KEYS else _check_rate
+    check = check_count if key in _COUNT_KEYS else check_rate
     check(value, f'{where}.{key}')
 
 
@@ -278,116 +316,51 @@ def _check_bounds(ends: Any, where: str) -> None:
   if not isinstance(ends, list | tuple) or len(ends) != 2:
     raise ValueError(f'{where} does not hold two rates.')
   low, high = ends
-  _check_rate(low, where)
-  _check_rate(high, where)
-  if None in (low, high) or low > high + _RANGE_TOLERANCE:
+  check_rate(low, where)
+  check_rate(high, where)
+  if None in (low, high) or low > high + RANGE_TOLERANCE:
     raise ValueError(f'{where} is {ends!r}, not two rates in order.')
 
 
-def _check_difference(entry: Any, where: str) -> None:
+def _check_to_best(
+  entry: Any, detectors: Mapping[str, Any], where: str
+) -> None:
+  """Checks that the best baseline is one of the detectors."""
+  if entry is None:
+    return
+  name = entry['baseline']
+  if not isinstance(name, str) or name not in detectors:
+    raise ValueError(f'{where}.baseline is not the name of a detector.')
+
+
+def _check_difference(
+  entry: Any, where: str, keys: Mapping[str, Key] = DIFFERENCE_KEYS
+) -> None:
   """Checks a difference of two rates and its interval, or None."""
   if entry is None:
     return
-  _check_keys(entry, DIFFERENCE_KEYS, where)
+  check_keys(entry, keys, where)
   for key in ('difference', 'low', 'high'):
-    _check_finite(entry[key], f'{where}.{key}')
-    if abs(entry[key]) > 1.0 + _RANGE_TOLERANCE:
+    check_finite(entry[key], f'{where}.{key}')
+    if abs(entry[key]) > 1.0 + RANGE_TOLERANCE:
       raise ValueError(f'{where}.{key} is {entry[key]}, not in [-1, 1].')
   if entry['low'] > entry['high']:
     raise ValueError(f'{where} has its low end above its high one.')
   if entry['unit'] not in ('image', 'sequence'):
     raise ValueError(f'{where}.unit is neither image nor sequence.')
   for key in ('units', 'resamples'):
-    _check_count(entry[key], f'{where}.{key}')
+    check_count(entry[key], f'{where}.{key}')
     if not entry[key]:
       raise ValueError(f'{where}.{key} is 0.')
 
 
 def _check_risks(risks: Any, where: str) -> None:
   """Checks risks by coverage: keys are decimals in (0, 1]."""
-  for coverage, risk in _named(risks, where):
+  for coverage, risk in named(risks, where):
     try:
       share = float(coverage)
     except ValueError:
       share = math.nan
     if not 0.0 < share <= 1.0:
       raise ValueError(f'{where}: {coverage!r} is not a share in (0, 1].')
-    _check_rate(risk, f'{where}.{coverage}')
-
-
-def _check_keys(entry: Any, keys: Mapping[str, Key], where: str) -> None:
-  """Raises for a missing required key or an unknown key."""
-  if not isinstance(entry, Mapping):
-    raise ValueError(f'{where} is not a mapping.')
-  for key, spec in keys.items():
-    if spec.required and key not in entry:
-      raise ValueError(f'{where}: missing key {key!r}.')
-  for key in entry:
-    if key not in keys:
-      raise ValueError(f'{where}: unknown key {key!r}.')
-
-
-def _named(entry: Any, where: str) -> list[tuple[str, Any]]:
-  """Returns the items of a mapping by name, which must not be empty."""
-  if not isinstance(entry, Mapping) or not entry:
-    raise ValueError(f'{where} is not a mapping with at least one entry.')
-  for name in entry:
-    if not isinstance(name, str) or not name:
-      raise ValueError(f'{where}: {name!r} is not a name.')
-  return list(entry.items())
-
-
-def _optional(
-  entry: Mapping[str, Any], key: str, where: str
-) -> list[tuple[str, Any]]:
-  """The items of a mapping that may be missing or None, but not empty."""
-  if entry.get(key) is None:
-    return []
-  return _named(entry[key], f'{where}.{key}')
-
-
-def _check_rate(value: Any, where: str) -> None:
-  """Raises unless the value is None or a fraction."""
-  if value is None:
-    return
-  _check_finite(value, where)
-  if not -_RANGE_TOLERANCE <= value <= 1.0 + _RANGE_TOLERANCE:
-    raise ValueError(f'{where} is {value}, not a fraction in [0, 1].')
-
-
-def _check_count(value: Any, where: str) -> None:
-  """Raises unless the value is a whole number of things."""
-  if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-    raise ValueError(f'{where} is {shown(value)}, not a whole number.')
-  if not 0 <= int(value) <= LARGEST:
-    raise ValueError(f'{where} is {shown(value)}, not in [0, 2^53].')
-
-
-def _check_finite(value: Any, where: str) -> None:
-  """Raises unless the value is a finite number."""
-  if isinstance(value, bool) or not isinstance(value, numbers.Real):
-    raise ValueError(f'{where} is {shown(value)}, not a number or None.')
-  try:
-    finite = math.isfinite(value)
-  except OverflowError:  # a whole number of hundreds of digits
-    finite = False
-  if not finite:
-    raise ValueError(
-      f'{where} is {shown(value)}: an undefined value must be None.'
-    )
-
-
-def _check_json(value: Any, where: str, depth: int = 0) -> None:
-  """Raises unless the value can be written as strict JSON."""
-  if depth > _DEEPEST:
-    raise ValueError(f'{where} is nested more than {_DEEPEST} deep.')
-  if isinstance(value, Mapping):
-    for key, entry in value.items():
-      if not isinstance(key, str):
-        raise ValueError(f'{where}: key {key!r} is not a text.')
-      _check_json(entry, f'{where}.{key}', depth + 1)
-  elif isinstance(value, list | tuple):
-    for index, entry in enumerate(value):
-      _check_json(entry, f'{where}[{index}]', depth + 1)
-  elif not (value is None or isinstance(value, str | bool)):
-    _check_finite(value, where)
+    check_rate(risk, f'{where}.{coverage}')

@@ -10,11 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import measures
-from fsnet_jax.report.schema import DIFFERENCES
+from fsnet_jax.report.schema import DIFFERENCES, TO_BEST
 
 # The measures that do not move with the base error rate decide.
 _JUDGES = (measures.BY_KEY['auroc'], measures.BY_KEY['fpr95_error'])
 _SUBJECT = 'fsnet'
+# What FSNet is the mean of: no rivals of it.
+_PARTS = ('fsnet_joint', 'fsnet_pixel', 'fsnet_conv')
 # With more rivals than this, the words count them and name the best.
 _NAMED_RIVALS = 3
 _RELATIONS = {'ahead': 'ahead of', 'level': 'level with', 'behind': 'behind'}
@@ -35,8 +37,9 @@ class Summary(NamedTuple):
     verdict: `ahead`, `behind` or `level` where FSNet is so against every
       other detector on AUROC and FPR95, `mixed` otherwise, `open` where there
       is nothing to compare or no interval.
-    headline: the verdict in a sentence.
-    text: the numbers behind it, in up to four sentences.
+    headline: the verdict in a sentence, and where FSNet stands against the
+      best of the detectors that are no part of it in another.
+    text: the numbers behind it, in up to five sentences.
   """
 
   verdict: Verdict
@@ -64,9 +67,11 @@ def summarize(dataset: Mapping[str, Any]) -> Summary:
     )
   failure = dataset['failure']
   verdict, headline = _verdict(dataset)
+  headline = ' '.join(filter(None, [headline, _against_best(failure)]))
   sentences = [
     _judged(failure),
     _margin(failure),
+    _best_margin(failure),
     'The segmentation network labels'
     f' {measures.format_percent(error_rate)} of the pixels wrongly.',
     _caught(failure, error_rate),
@@ -115,7 +120,7 @@ def certified(datasets: Mapping[str, Any]) -> str:
   for dataset in datasets.values():
     for detector in dataset['failure'].values():
       for key, ends in (detector.get('pooled_bounds') or {}).items():
-        value = detector['pooled'][key]
+        value = detector['pooled'].get(key)
         if ends is not None and value is not None:
           reach = max(ends[1] - value, value - ends[0], 0.0)
           away[key] = max(away.get(key, 0.0), reach)
@@ -249,6 +254,52 @@ def _margin(failure: Mapping[str, Any]) -> str:
   )
 
 
+def _to_best(
+  failure: Mapping[str, Any],
+) -> list[tuple[measures.Measure, Mapping[str, Any]]]:
+  """FSNet's differences to the best baseline, where they have intervals."""
+  found = failure.get(_SUBJECT, {}).get(TO_BEST) or {}
+  return [
+    (measures.BY_KEY[key], found[key])
+    for key in measures.DIFFERENCES_SHOWN
+    if found.get(key)
+  ]
+
+
+def _against_best(failure: Mapping[str, Any]) -> str:
+  """Says where FSNet stands against the best baseline of each measure."""
+  # FSNet's own differences: better is ahead.
+  standing = {'better': 'ahead', 'worse': 'behind', 'level': 'level'}
+  found: dict[str, dict[str, list[str]]] = {}
+  for measure, entry in _to_best(failure):
+    relation = _RELATIONS[standing[measures.outcome(entry, measure)]]
+    of_name = found.setdefault(relation, {})
+    of_name.setdefault(entry['baseline'], []).append(measure.title)
+  if not found:
+    return ''
+  words = '; '.join(
+    f'{relation} the best baseline '
+    + ', '.join(
+      f'({_title(name, failure)}) on {_joined(titles)}'
+      for name, titles in of_name.items()
+    )
+    for relation, of_name in found.items()
+  )
+  return f'It is {words}.'
+
+
+def _best_margin(failure: Mapping[str, Any]) -> str:
+  """States FSNet's differences to the best baseline with their intervals."""
+  listed = ', '.join(
+    f'{measure.title} {measures.format_interval(entry, measure)}'
+    f' ({_title(entry["baseline"], failure)})'
+    for measure, entry in _to_best(failure)
+  )
+  if not listed:
+    return ''
+  return f'{_title(_SUBJECT, failure)} less the best baseline: {listed}.'
+
+
 def _best(
   values: Mapping[str, measures.Value], lower_is_better: bool
 ) -> list[tuple[str, measures.Number]]:
@@ -309,7 +360,7 @@ def _ranks(
   ranks: dict[str, Verdict] = {}
   for name, detector in failure.items():
     values = [one['pooled'][judge.key] for one in (failure[_SUBJECT], detector)]
-    if name == _SUBJECT or None in values:
+    if name in (_SUBJECT, *_PARTS) or None in values:
       continue
     interval = (detector.get('difference_to_fsnet') or {}).get(judge.key)
     ranks[name] = _STANDINGS.get(measures.outcome(interval, judge), 'open')
@@ -330,6 +381,11 @@ def _listed(names: Sequence[str], failure: Mapping[str, Any]) -> str:
   titles = [_title(name, failure) for name in names]
   if len(titles) > _NAMED_RIVALS:
     return f'{len(titles)} other detectors'
+  return _joined(titles)
+
+
+def _joined(titles: Sequence[str]) -> str:
+  """Returns titles as a sentence lists them."""
   if len(titles) == 1:
     return titles[0]
   return ', '.join(titles[:-1]) + ' and ' + titles[-1]

@@ -7,6 +7,10 @@ from typing import Any
 from fsnet_jax.report import measures, summary
 
 TEXT_WIDTH = 100
+# Within a data set E-AURC is AURC less what is the same for all detectors.
+_LEFT_OUT = ('e_aurc',)
+# A fourth interval does not fit into a line.
+_DIFFERENCES = measures.DIFFERENCES_SHOWN[:3]
 _DETECTOR_WIDTH = 16
 # The longest interval, +100.00 [-100.00, +100.00], and a space.
 _INTERVAL_WIDTH = 27
@@ -24,7 +28,11 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     `-` what is not defined), a line for each difference to MSP with its
     interval, and where FSNet stands, in words.
   """
-  columns = measures.FAILURE_MEASURES
+  columns = [
+    measure
+    for measure in measures.FAILURE_MEASURES
+    if measure.key not in _LEFT_OUT
+  ]
   lines = [
     _cut('  Detector', _DETECTOR_WIDTH)
     + ''.join(f'{column.title:>{_width(column)}}' for column in columns)
@@ -41,7 +49,7 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     failure = dataset['failure']
     marks = {
       column.key: measures.best_in_column(
-        [entry['pooled'][column.key] for entry in failure.values()], column
+        [entry['pooled'].get(column.key) for entry in failure.values()], column
       )
       for column in columns
     }
@@ -49,7 +57,7 @@ def text_table(metrics: Mapping[str, Any]) -> str:
       title = measures.detector_title(detector, entry)
       line = _cut(f'  {title}', _DETECTOR_WIDTH)
       for column in columns:
-        number = _plain(entry['pooled'][column.key], column.key)
+        number = _plain(entry['pooled'].get(column.key), column.key)
         mark = '*' if marks[column.key][index] else ' '
         line += f'{number:>{_width(column) - 1}}{mark}'
       lines.append(line.rstrip())
@@ -58,6 +66,8 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     '',
     'Pooled over all labelled pixels; rates in %, AURC family x 1000;'
     ' * best, - not defined.',
+    'Cov@5%: share of pixels, most trusted first, of which at most 5% are'
+    ' wrong.',
     'Brackets: 95% interval of the difference over the choice of images'
     ' (paired bootstrap), not of seeds.',
   ]
@@ -73,7 +83,7 @@ def _differences(dataset: Mapping[str, Any]) -> list[str]:
   }
   if not rows:
     return []
-  columns = [measures.BY_KEY[key] for key in measures.DIFFERENCES_SHOWN]
+  columns = [measures.BY_KEY[key] for key in _DIFFERENCES]
   lines = [
     _cut(f'  less {measures.detector_title("msp")}', _DETECTOR_WIDTH)
     + ''.join(f'{column.title:>{_INTERVAL_WIDTH}}' for column in columns)

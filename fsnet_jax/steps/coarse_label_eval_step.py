@@ -16,7 +16,7 @@ from jaxtyping import Array
 from common_lib.class_table import VOID
 from fsnet_jax.detectors import FailureDetector
 from fsnet_jax.metrics.failure import FailureCounts
-from fsnet_jax.metrics.ranking import NOT_COUNTED
+from fsnet_jax.metrics.ranking import NOT_COUNTED, BinCounts
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.steps.eval_step import make_eval_step
 
@@ -62,11 +62,14 @@ def make_grouped_eval_step(
       name: _grouped(one, member, group)
       for name, one in counts['failure'].items()
     }
+    joined = counts | {'confusion': confusion, 'failure': failure}
+    if 'details' in counts:
+      joined['details'] = {
+        name: one.replace(predicted=_joined(one.predicted, member))
+        for name, one in counts['details'].items()
+      }
     shown = jnp.asarray(stand_ins[group], jnp.uint8)[maps['prediction']]
-    return (
-      counts | {'confusion': confusion, 'failure': failure},
-      maps | {'prediction': shown},
-    )
+    return joined, maps | {'prediction': shown}
 
   return eval_step
 
@@ -95,8 +98,13 @@ def _grouped(
     codes = jnp.where(codes == NOT_COUNTED, codes, joined)
     pixels = pixels.replace(codes=codes, num_groups=member.shape[1])
   if bins is not None:
-    histogram = jnp.einsum('csn,cg->gsn', bins.histogram, member)
-    bins = bins.replace(histogram=histogram)
+    bins = _joined(bins, member)
   return dataclasses.replace(
     counts, calibration=calibration, pixels=pixels, bins=bins
   )
+
+
+def _joined(bins: BinCounts, member: Array) -> BinCounts:
+  """Counts by class as counts by group."""
+  histogram = jnp.einsum('csn,cg->gsn', bins.histogram, member)
+  return dataclasses.replace(bins, histogram=histogram)

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from common_lib.class_table import VOID
 from fsnet_jax.detectors import FailureDetector, ForwardPass
+from fsnet_jax.metrics.details import detail_counts
 from fsnet_jax.metrics.failure import failure_counts
 from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models import mc_dropout
@@ -224,9 +225,11 @@ def make_eval_step(
     `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
     (counts, maps)`, `fitted_variables` by name as `fitted` and as
     `failure.corrections`. `counts` are sums over the batch, to be
-    replicated over devices: `confusion` int32 [b c c] and `failure`, a dict
-    of `FailureCounts`. `maps` stay split like the batch: `prediction` uint8
-    [b h w], `valid` bool [b h w], and by detector `score` float32 [b h w].
+    replicated over devices: `confusion` int32 [b c c], `failure`, a dict
+    of `FailureCounts`, and, for a batch that has `region` of
+    `regions.region_codes`, `details`, a dict of `DetailCounts`. `maps` stay
+    split like the batch: `prediction` uint8 [b h w], `valid` bool [b h w],
+    and by detector `score` float32 [b h w].
   """
 
   sampled = any(one.uses_dropout_samples for one in detectors.values())
@@ -263,7 +266,7 @@ def _counts_and_maps(
   valid, labels = _valid(batch), batch['label']
   prediction = jnp.argmax(forward.segmentation.logits, axis=-1)
   wrong = prediction != labels
-  counts = {
+  counts: dict[str, Any] = {
     'confusion': confusion_counts(labels, prediction, valid, num_classes),
     'failure': {},
   }
@@ -278,5 +281,9 @@ def _counts_and_maps(
     counts['failure'][name] = failure_counts(
       score, wrong, valid, labels, num_classes, probability, keep_pixels
     )
+    if 'region' in batch:
+      counts.setdefault('details', {})[name] = detail_counts(
+        score, wrong, valid, prediction, batch['region'], num_classes
+      )
     maps['score'][name] = score
   return counts, maps

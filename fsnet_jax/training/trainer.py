@@ -237,12 +237,20 @@ class Trainer(loop.Training[TrainState]):
       try:
         with lost_peers.noticed():
           step = int(self._state.step)
+          if not self.total(self._state):
+            self._keep_as_it_is()
           loop.run(self, self._state, step, self._iterator, self._mesh, stop)
       finally:
         self._checkpoints.wait()
         self._writer.flush()
         self._writer.close()
         self._checkpoints.close()
+
+  def _keep_as_it_is(self) -> None:
+    """Saves an S that is only to be watched, as the run's."""
+    if self._checkpoints.latest_step() is None:
+      self._save(0, None)
+      self._checkpoints.wait()
 
   def _where(self) -> str:
     phase, step = self._reached

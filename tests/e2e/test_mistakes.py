@@ -99,7 +99,7 @@ SIZE = '--config.image_size=(32,64)'
     ([CONFIG, '--config.image_size=(60,128)'], ['multiples of 32']),
     (
       [CONFIG, '--config.phase1_steps=0', '--config.phase2_steps=0'],
-      ['both 0'],
+      ['both 0', 'config.init.segmentation'],
     ),
     ([f'{CONFIG}:camvid'], ['data.root']),
     (

@@ -197,7 +197,8 @@ def _detector(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
   """One detector's measures and curves."""
   merged = {
     group: {
-      key: spread([entry[group][key] for entry in entries])
+      # A seed that was evaluated before a measure was added lacks it.
+      key: spread([entry[group].get(key) for entry in entries])
       for key in MEASURE_KEYS
     }
     for group in ('pooled', 'class_macro')

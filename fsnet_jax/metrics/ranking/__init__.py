@@ -10,7 +10,7 @@ Everything outside imports from here, so that what is inside can change:
 """
 
 from fsnet_jax.metrics.ranking.batches import Arrays, pad_small
-from fsnet_jax.metrics.ranking.binned import BinCounts, bin_counts
+from fsnet_jax.metrics.ranking.binned import BinCounts, BinTable, bin_counts
 from fsnet_jax.metrics.ranking.device_counts import (
   FailureCounts,
   failure_counts,
@@ -39,6 +39,7 @@ __all__ = [
   'NUM_BINS',
   'Arrays',
   'BinCounts',
+  'BinTable',
   'ExactFailure',
   'FailureCounts',
   'FailureHistogram',

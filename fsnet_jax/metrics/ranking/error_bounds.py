@@ -54,6 +54,7 @@ def metric_bounds(
     'aurc': aurc,
     'e_aurc': (max(aurc[0] - optimal, 0.0), max(aurc[1] - optimal, 0.0)),
     'augrc': (augrc[1], augrc[0]),
+    'coverage_at_5_risk': _coverage_bounds(ranking),
   }
 
 
@@ -110,6 +111,16 @@ def _aurc_bounds(ranking: Ranking) -> Interval:
     rank.risk_area(_split(ranking, wrong_first=True)),
     rank.risk_area(_split(ranking, wrong_first=False)),
   )
+
+
+def _coverage_bounds(ranking: Ranking) -> Interval:
+  """E(k) is highest with the wrong pixels of each step trusted most."""
+  low, high = (
+    rank.coverage_at_risk(_split(ranking, wrong_first=first))['0.05']
+    for first in (False, True)
+  )
+  assert low is not None and high is not None  # There are pixels.
+  return low, high
 
 
 def _split(ranking: Ranking, *, wrong_first: bool) -> Ranking:

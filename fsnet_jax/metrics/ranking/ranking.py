@@ -32,6 +32,7 @@ METRICS = (
   'aurc',
   'e_aurc',
   'augrc',
+  'coverage_at_5_risk',
 )
 
 #: Kept fractions at which the risk is reported, as keys of `metrics.json`.
@@ -40,6 +41,11 @@ COVERAGES = tuple(f'{tenth / 10:.1f}' for tenth in range(1, 11))
 #: Flagged fractions at which the caught errors are reported, likewise: what a
 #: reviewer has time for.
 BUDGETS = ('0.01', '0.05', '0.1')
+
+#: Accepted risks at which the coverage is reported, likewise, and each in
+#: percent: a whole number, so that exactly this risk is never missed by
+#: rounding.
+RISKS = {'0.01': 1, '0.05': 5, '0.1': 10}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +126,7 @@ def ranking_metrics(ranking: Ranking) -> dict[str, float | int | None]:
     ranking (Geifman, Uziel & El-Yaniv 2019).
   * `augrc`: the integral of E(k) dk / n^2, the mean chance that a pixel is
     wrong and accepted (Traub et al. 2024); 0.5 e^2 for a perfect ranking.
+  * `coverage_at_5_risk`: the largest k / n with E(k) <= 0.05 k.
 
   Args:
     ranking: the pixels.
@@ -148,6 +155,7 @@ def ranking_metrics(ranking: Ranking) -> dict[str, float | int | None]:
   # No ranking beats the perfect one: below 0 is rounding.
   values['e_aurc'] = max(aurc - optimal_aurc(error_rate), 0.0)
   values['augrc'] = generalised_risk_area(ranking)
+  values['coverage_at_5_risk'] = coverage_at_risk(ranking)['0.05']
   return values
 
 
@@ -191,6 +199,65 @@ def caught_at_budget(ranking: Ranking) -> dict[str, float | None]:
     budget: float(share)
     for budget, share in zip(BUDGETS, np.clip(caught, 0.0, 1.0))
   }
+
+
+def coverage_at_risk(ranking: Ranking) -> dict[str, float | None]:
+  """Largest share of pixels, most trusted first, with at most a given risk.
+
+  Args:
+    ranking: the pixels.
+
+  Returns:
+    For each risk r of '0.01', '0.05' and '0.1' the largest k / n with
+    E(k) <= r k, E as in `ranking_metrics`: the expected risk if pixels that
+    share a score are kept in random order, as in `risk_at_coverage`. 1 where
+    all pixels together are within the risk, 0 where the most trusted ones
+    are beyond it already and no more of them bring it down. None without
+    pixels.
+  """
+  if not ranking.pixels:
+    return dict.fromkeys(RISKS)
+  _, total, failures, _ = _trusted(ranking)
+  return {
+    name: float(coverage_within(failures, total, percent))
+    for name, percent in RISKS.items()
+  }
+
+
+def coverage_within(
+  failures: np.ndarray, total: np.ndarray, percent: int
+) -> np.ndarray:
+  """`coverage_at_risk` of one risk, of any number of rankings.
+
+  Args:
+    failures: whole numbers [..., s], wrong pixels of each step, most trusted
+      first.
+    total: all pixels of each step; at least one in all.
+    percent: the accepted risk.
+
+  Returns:
+    float64 [...] in [0, 1].
+  """
+  # How far the errors are beyond the risk, times 100: in whole numbers.
+  excess = 100 * failures - percent * total
+  beyond = np.cumsum(excess, axis=-1)
+  steps = beyond.shape[-1]
+  within = beyond <= 0
+  # The end of the last step within the risk; before the first one for none.
+  last = np.where(
+    within.any(axis=-1), steps - 1 - np.argmax(within[..., ::-1], axis=-1), -1
+  )[..., None]
+
+  def there(values: np.ndarray, step: np.ndarray) -> np.ndarray:
+    known = (step >= 0) & (step < steps)
+    found = np.take_along_axis(values, np.clip(step, 0, steps - 1), axis=-1)
+    return np.where(known, found, 0)[..., 0]
+
+  kept = there(np.cumsum(total, axis=-1), last)
+  # The next step crosses the risk, evenly, so what room is left fills it.
+  share = -there(beyond, last) / np.maximum(there(excess, last + 1), 1)
+  kept = kept + share * there(total, last + 1)
+  return np.asarray(kept / total.sum(axis=-1))
 
 
 def harmonic_difference(start: np.ndarray, count: np.ndarray) -> np.ndarray:

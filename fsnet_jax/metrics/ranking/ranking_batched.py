@@ -12,7 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from fsnet_jax.metrics.ranking.fpr95 import fpr95
-from fsnet_jax.metrics.ranking.ranking import harmonic_difference
+from fsnet_jax.metrics.ranking.ranking import (
+  RISKS,
+  coverage_within,
+  harmonic_difference,
+)
 
 Rows = Float[np.ndarray, 'r s']
 
@@ -32,9 +36,9 @@ def ranking_metrics_batched(
     metrics: those wanted, of those below; None: all.
 
   Returns:
-    `ap_error`, `ap_success`, `auroc`, `fpr95_error`, `aurc` and `augrc`, as
-    `ranking.ranking_metrics` defines them; NaN in rows without a single wrong
-    or without a single right pixel.
+    `ap_error`, `ap_success`, `auroc`, `fpr95_error`, `aurc`, `augrc` and
+    `coverage_at_5_risk`, as `ranking.ranking_metrics` defines them; NaN in
+    rows without a single wrong or without a single right pixel.
   """
   errors, rights = wrong.sum(axis=1), correct.sum(axis=1)
   defined = (errors > 0) & (rights > 0)
@@ -49,6 +53,9 @@ def ranking_metrics_batched(
     'fpr95_error': lambda: fpr95(wrong, correct, tied),
     'aurc': lambda: _risk_area(wrong[:, ::-1], total[:, ::-1]),
     'augrc': lambda: _generalised_risk_area(wrong[:, ::-1], total[:, ::-1]),
+    'coverage_at_5_risk': lambda: coverage_within(
+      wrong[:, ::-1], total[:, ::-1], RISKS['0.05']
+    ),
   }
   return {
     name: _spread(compute[name](), defined)

@@ -1,6 +1,6 @@
 """Rankings of the pixels as a whole and by class -> the reported numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from fsnet_jax.metrics.ranking.ranking import (
   METRICS,
   Ranking,
   caught_at_budget,
+  coverage_at_risk,
   ranking_metrics,
   risk_at_coverage,
 )
@@ -44,6 +45,8 @@ def summarise(
     * `risk_at_coverage_class_macro`: its mean over the groups with pixels;
     * `caught_at_budget`: share of the errors among the most suspicious '0.01',
       '0.05' and '0.1' of all pixels;
+    * `coverage_at_risk`: largest share of pixels, most trusted first, of
+      which at most '0.01', '0.05' and '0.1' are wrong;
     * `per_class`: what `pooled` has, by name of the group.
 
   Raises:
@@ -56,26 +59,34 @@ def summarise(
     name: ranking_metrics(group) | {'ece': ece}
     for name, group, ece in zip(names, groups, group_ece)
   }
-  macro = {
-    metric: _defined(values[metric] for values in per_class.values())
-    for metric in (*METRICS, 'ece')
-  }
   risks = [risk_at_coverage(group) for group in groups]
   values = ranking_metrics(pooled)
   return {
     'pooled': values | {'ece': pooled_ece},
     'pooled_bounds': metric_bounds(pooled, values),
-    'class_macro': {metric: _mean(values) for metric, values in macro.items()},
-    'class_macro_classes': {
-      metric: len(values) for metric, values in macro.items()
-    },
+    **_macro(per_class),
     'risk_at_coverage': risk_at_coverage(pooled),
     'risk_at_coverage_class_macro': {
       coverage: _mean(_defined(risk[coverage] for risk in risks))
       for coverage in COVERAGES
     },
     'caught_at_budget': caught_at_budget(pooled),
+    'coverage_at_risk': coverage_at_risk(pooled),
     'per_class': per_class,
+  }
+
+
+def _macro(per_class: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+  """`class_macro` and `class_macro_classes` of `summarise`."""
+  defined = {
+    metric: _defined(values[metric] for values in per_class.values())
+    for metric in (*METRICS, 'ece')
+  }
+  return {
+    'class_macro': {name: _mean(values) for name, values in defined.items()},
+    'class_macro_classes': {
+      name: len(values) for name, values in defined.items()
+    },
   }
 
 

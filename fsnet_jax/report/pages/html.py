@@ -5,7 +5,7 @@ from typing import Any
 
 from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import measures, paper_numbers, schema, summary
-from fsnet_jax.report.pages import templates
+from fsnet_jax.report.pages import cells, detail_tables, templates
 
 _VERDICTS: Mapping[str, str] = {
   'ahead': 'FSNet ahead',
@@ -48,6 +48,10 @@ def render_html(
       if len(entry['failure']) > 1 and 'msp' in entry['failure']
     ],
     reference=measures.detector_title('msp'),
+    to_best=detail_tables.best_baselines(datasets),
+    compared=detail_tables.compared(datasets),
+    regions=detail_tables.regions(datasets),
+    predicted=detail_tables.predicted_classes(datasets),
     class_macro=_failure_table(datasets, 'class_macro'),
     segmentation_columns=measures.SEGMENTATION_MEASURES,
     segmentation=_segmentation_table(datasets),
@@ -128,35 +132,6 @@ def _summary(name: str, dataset: Mapping[str, Any]) -> dict[str, str]:
   }
 
 
-def _cell(
-  value: measures.Value, measure: measures.Measure, best: bool = False
-) -> dict[str, Any]:
-  """Returns one number of a table."""
-  return {
-    'text': measures.format_value(value, measure),
-    'defined': value is not None,
-    'best': best,
-  }
-
-
-def _cells(
-  rows: Sequence[Mapping[str, measures.Value]],
-  columns: Sequence[measures.Measure],
-) -> list[list[dict[str, Any]]]:
-  """Returns the numbers of a table, the best of each column marked."""
-  best = [
-    measures.best_in_column([row[column.key] for row in rows], column)
-    for column in columns
-  ]
-  return [
-    [
-      _cell(row[column.key], column, best[position][index])
-      for position, column in enumerate(columns)
-    ]
-    for index, row in enumerate(rows)
-  ]
-
-
 def _failure_table(
   datasets: Mapping[str, Any], group: str
 ) -> list[dict[str, Any]]:
@@ -176,11 +151,11 @@ def _failure_table(
             detector, dataset['failure'][detector]
           ),
           'classes': _defined_classes(dataset, detector, group),
-          'cells': cells,
+          'cells': numbers,
         }
-        for detector, cells in zip(
+        for detector, numbers in zip(
           dataset['failure'],
-          _cells(
+          cells.row_cells(
             [entry[group] for entry in dataset['failure'].values()],
             measures.FAILURE_MEASURES,
           ),
@@ -203,26 +178,15 @@ def _difference_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
       {
         'detector': measures.detector_title(detector, entry),
         'cells': [
-          _interval_cell((entry.get('difference_to_msp') or {}).get(key), key)
+          cells.interval_cell(
+            (entry.get('difference_to_msp') or {}).get(key), key
+          )
           for key in measures.DIFFERENCES_SHOWN
         ],
       }
       for detector, entry in dataset['failure'].items()
       if drawn and detector != 'msp'
     ],
-  }
-
-
-def _interval_cell(
-  interval: Mapping[str, Any] | None, key: str
-) -> dict[str, str]:
-  """Returns a difference as text, and whether it is more than chance."""
-  measure = measures.BY_KEY[key]
-  if interval is None:
-    return {'text': measures.UNDEFINED, 'outcome': 'unknown'}
-  return {
-    'text': measures.format_interval(interval, measure),
-    'outcome': measures.outcome(interval, measure),
   }
 
 
@@ -256,7 +220,7 @@ def _segmentation_table(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
       'images': f'{dataset["images"]:,}',
       'pixels': f'{dataset["pixels"]:,}',
       'cells': [
-        _cell(dataset['segmentation'].get(column.key), column)
+        cells.cell(dataset['segmentation'].get(column.key), column)
         for column in measures.SEGMENTATION_MEASURES
       ],
     }
@@ -364,11 +328,11 @@ def _class_cells(
   ]
   auroc = measures.BY_KEY['auroc']
   return {
-    'iou': _cell(iou, measures.BY_KEY['miou']),
+    'iou': cells.cell(iou, measures.BY_KEY['miou']),
     'iou_percent': None if iou is None else round(100 * iou, 1),
-    'accuracy': _cell(accuracy, measures.BY_KEY['cls_acc']),
+    'accuracy': cells.cell(accuracy, measures.BY_KEY['cls_acc']),
     'aurocs': [
-      _cell(value, auroc, best)
+      cells.cell(value, auroc, best)
       for value, best in zip(aurocs, measures.best_in_column(aurocs, auroc))
     ],
   }

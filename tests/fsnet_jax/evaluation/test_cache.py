@@ -67,6 +67,7 @@ def store(workdir, config):
     ('checkpoint', 'best'),
     ('dropout_samples', 3),
     ('exact_pixels', 0),
+    ('details', False),
     ('fitted.tcp', 'elsewhere'),
   ],
 )

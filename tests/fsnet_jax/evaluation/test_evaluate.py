@@ -2,14 +2,16 @@
 
 import types
 
+import jax
+import ml_collections
 import numpy as np
 import pytest
 
 from common_lib.errors import UserError
 from configs import fsnet_fcn8
 from fsnet_jax.evaluation import evaluate, evaluator
-from fsnet_jax.metrics.failure import FailureHistogram
-from fsnet_jax.metrics.segmentation import SegmentationMetrics
+from fsnet_jax.evaluation.dataset_sums import DatasetSums
+from fsnet_jax.metrics.failure import failure_counts
 from fsnet_jax.runtime.interrupts import Interrupted
 
 DATASETS = ('streets/day', 'streets/fog', 'streets/rain')
@@ -126,13 +128,22 @@ def test_validation_images_may_be_gone_unless_a_temperature_needs_them(
 @pytest.mark.parametrize('score', [np.nan, np.inf])
 def test_a_detector_whose_score_is_no_number_is_named(score):
   zeros = np.zeros((4, 4), np.int32)
-  scores = np.full((4, 4), 0.5, np.float32)
-  good = FailureHistogram.empty(2).update(scores, zeros > 0, zeros == 0, zeros)
-  scores[1, :3] = score
-  bad = FailureHistogram.empty(2).update(scores, zeros > 0, zeros == 0, zeros)
-  names, nothing = ('road', 'sky'), SegmentationMetrics.empty(2)
-  failure = {'msp': good, 'margin': bad}
+  good = np.full((4, 4), 0.5, np.float32)
+  bad = good.copy()
+  bad[1, :3] = score
+  settings = ml_collections.ConfigDict({'exact_pixels': 99, 'details': False})
+  sums = DatasetSums(('msp', 'margin'), ('road', 'sky'), settings)
+  count = jax.jit(failure_counts, static_argnums=4)
+  sums.add(
+    {
+      'confusion': np.zeros((1, 2, 2), np.int32),
+      'failure': {
+        name: count(scores, zeros > 0, zeros == 0, zeros, 2)
+        for name, scores in (('msp', good), ('margin', bad))
+      },
+    }
+  )
   words = "'margin'.*streets/fog.*3 valid pixels.*config.eval.detectors"
   with pytest.raises(UserError, match=words) as error:
-    evaluator._dataset_metrics('streets/fog', 1, nothing, failure, names)
+    sums.metrics('streets/fog', 1)
   assert '\n' not in str(error.value)

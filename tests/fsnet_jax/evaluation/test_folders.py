@@ -40,6 +40,7 @@ def test_the_name_can_be_read_and_repeats():
     ('eval.detectors', ('msp',)),
     ('eval.checkpoint', 'best'),
     ('eval.exact_pixels', 0),
+    ('eval.details', False),
     ('data.root', '/elsewhere'),
   ],
 )

@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from sklearn.metrics import roc_auc_score
 
-from common_lib.class_table import VOID
+from common_lib.class_table import CLASS_NAMES, VOID
 from configs import fsnet_fcn8
 from fsnet_jax.builders.data_sources import RunData
 from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.evaluation import evaluator
 from fsnet_jax.metrics import bootstrap
+from fsnet_jax.metrics.regions import REGIONS, region_codes
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
 from fsnet_jax.report import metrics_json, schema
@@ -175,3 +177,38 @@ def test_every_image_is_in_the_tables_once(evaluated):
   np.testing.assert_array_equal(counts.sum((1, 2)), keep.sum((1, 2)))
   # Nobody looks at them without an observer: they are large.
   assert evaluated(11, 2)[1].tables == {}
+
+
+def test_details_are_of_the_images(evaluated):
+  scenes, result = evaluated(11, 2)
+  keep = scenes.labels != VOID
+  wrong = (scenes.labels != scenes.prediction) & keep
+  codes = np.stack([region_codes(label) for label in scenes.labels])
+  for name, score in (('msp', scenes.msp), ('fsnet', scenes.fsnet)):
+    entry = result.metrics['failure'][name]
+    groups = [
+      (entry['by_region'][region], np.isin(codes, kinds))
+      for region, kinds in REGIONS.items()
+    ] + [
+      (entry['per_predicted_class'][title], scenes.prediction == index)
+      for index, title in enumerate(CLASS_NAMES)
+    ]
+    for found, mine in groups:
+      mine = mine & keep
+      assert found['pixels'] == mine.sum()
+      assert found['errors'] == wrong[mine].sum()
+      if 0 < found['errors'] < found['pixels']:
+        expected = roc_auc_score(wrong[mine], score[mine])
+        assert found['auroc'] == pytest.approx(expected, abs=0.02)
+
+
+def test_the_best_baseline_is_among_those_without_f(evaluated):
+  _, result = evaluated(22, 30)
+  failure = result.metrics['failure']
+  assert 'difference_to_best_baseline' not in failure['msp']
+  best = failure['fsnet']['difference_to_best_baseline']['auroc']
+  rivals = {n: failure[n]['pooled']['auroc'] for n in failure if n != 'fsnet'}
+  assert best['baseline'] == max(rivals, key=rivals.get)
+  assert best['difference'] == pytest.approx(
+    failure['fsnet']['pooled']['auroc'] - max(rivals.values())
+  )

@@ -4,18 +4,22 @@ import copy
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders.evaluation import evaluation_options, failure_options
+from fsnet_jax.config import validation
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
 from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
 from fsnet_jax.runtime.interrupts import Interrupted
+from fsnet_jax.runtime.workdir import open_workdir
+from fsnet_jax.training.trainer import Trainer
 from tests.fsnet_jax.learned_detectors import small_fit
 
 
@@ -164,3 +168,43 @@ def test_a_part_that_is_missing_is_named(trained, tmp_path):
   config, _ = trained
   with pytest.raises(UserError, match='no pixel failure network'):
     phase3.check(config.failure.preset, tmp_path, ('pixel',))
+
+
+@pytest.fixture
+def untyped():
+  """Checkpoints are described by states that hold no arrays."""
+  jaxtyping.config.update('jaxtyping_disable', True)
+  yield
+  jaxtyping.config.update('jaxtyping_disable', False)
+
+
+def test_phase_3_alone_over_an_s_that_was_trained_before(
+  trained, tmp_path, untyped
+):
+  config, workdir = trained
+  alone = copy.deepcopy(config)
+  alone.phase1_steps = alone.phase2_steps = 0
+  alone.init.phase1, alone.init.segmentation = '', str(workdir)
+  validation.check(alone)
+  for _ in range(2):  # The second finds all of it done.
+    with open_workdir(tmp_path, alone):
+      Trainer(alone, tmp_path).run()
+      phase3.run(alone, tmp_path)
+  assert sorted(p.name for p in (tmp_path / 'phase3').iterdir()) == [
+    'conv',
+    'pixel',
+  ]
+  _, before = _s(config, workdir)
+  _, after = _s(alone, tmp_path)
+  jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+@pytest.mark.parametrize(
+  ('steps', 'segmentation', 'words'),
+  [(0, 'run', 'all 0: nothing'), (5, '', 'an S of random weights')],
+)
+def test_without_phases_there_must_be_an_s(steps, segmentation, words):
+  config = _config(phase1_steps=0, phase2_steps=0, phase3_steps=steps)
+  config.init.segmentation = segmentation
+  with pytest.raises(UserError, match=words):
+    validation.check(config)

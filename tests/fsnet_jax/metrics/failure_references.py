@@ -20,6 +20,22 @@ def failures_curve(
   return np.concatenate([[0], kept]), np.concatenate([[0], failures])
 
 
+def coverage_at_risk(
+  score: np.ndarray, wrong: np.ndarray, risk: float
+) -> float:
+  """Largest k / n with E(k) <= risk k, by a look at every corner."""
+  kept, failures = failures_curve(score, wrong)
+  found = 0.0
+  for low, high, start, stop in zip(kept, kept[1:], failures, failures[1:]):
+    # The line from corner to corner against the line through the origin.
+    ends = start - risk * low, stop - risk * high
+    if ends[1] <= 1e-9:
+      found = high
+    elif ends[0] <= 1e-9:
+      found = low + (high - low) * -ends[0] / (ends[1] - ends[0])
+  return float(found / len(wrong))
+
+
 def reference(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
   """Every ranking metric; needs at least one right and one wrong pixel."""
   kept, failures = failures_curve(score, wrong)
@@ -45,6 +61,7 @@ def reference(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     'aurc': aurc,
     'e_aurc': aurc - (rate + (1 - rate) * np.log(1 - rate)),
     'augrc': np.trapezoid(failures, kept) / size**2,
+    'coverage_at_5_risk': coverage_at_risk(score, wrong, 0.05),
   }
 
 
@@ -63,4 +80,8 @@ def fast_reference(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     'aurc': aurc,
     'e_aurc': aurc - (rate + (1 - rate) * np.log(1 - rate)),
     'augrc': np.mean(failures / size),
+    'coverage_at_5_risk': np.flatnonzero(
+      np.concatenate([[True], failures <= 0.05 * np.arange(1, size + 1) + 1e-9])
+    )[-1]
+    / size,
   }

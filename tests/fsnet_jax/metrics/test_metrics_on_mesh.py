@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fsnet_jax.metrics.details import detail_counts
 from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
 from fsnet_jax.metrics.segmentation import confusion_counts
 
@@ -31,6 +32,7 @@ def step(labels, predictions, score, probability):
     confusion_counts(labels, predictions, valid, 5),
     failure_counts(score, wrong, valid, labels, 5, probability),
     failure_counts(score, wrong, valid, labels, 5, keep_pixels=False),
+    detail_counts(score, wrong, valid, predictions, labels % 4, 5),
   )
 
 

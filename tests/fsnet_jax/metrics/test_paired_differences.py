@@ -8,7 +8,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.image_table import ImageTable
-from fsnet_jax.metrics.paired_differences import METRICS, paired_differences
+from fsnet_jax.metrics.paired_differences import (
+  AGAINST_BEST,
+  METRICS,
+  difference_to_best_baseline,
+  paired_differences,
+)
 from fsnet_jax.metrics.per_image import (
   ImageHistograms,
   image_counts,
@@ -16,6 +21,7 @@ from fsnet_jax.metrics.per_image import (
 )
 from fsnet_jax.metrics.ranking import ExactFailure, ranking_metrics
 from fsnet_jax.metrics.resampling_units import units_of
+from tests.fsnet_jax.metrics.failure_references import coverage_at_risk
 
 COUNTS = jax.jit(image_counts)
 IMAGES, SIZE = 14, (8, 8)
@@ -66,6 +72,8 @@ class Case:
       return roc_auc_score(wrong, score)
     if metric == 'ap_error':
       return average_precision_score(wrong, score)
+    if metric == 'coverage_at_5_risk':
+      return coverage_at_risk(score, wrong, 0.05)
     false_rate, true_rate, _ = roc_curve(wrong, score, drop_intermediate=False)
     return false_rate[np.argmax(true_rate >= 0.95)]
 
@@ -75,7 +83,9 @@ def case():
   return Case()
 
 
-@pytest.mark.parametrize('metric', ['auroc', 'ap_error', 'fpr95_error'])
+@pytest.mark.parametrize(
+  'metric', ['auroc', 'ap_error', 'fpr95_error', 'coverage_at_5_risk']
+)
 def test_the_interval_is_that_of_a_plain_loop(case, metric):
   found = paired_differences(
     case.tables(), case.pooled(), np.zeros(IMAGES), resamples=60
@@ -92,7 +102,8 @@ def test_the_interval_is_that_of_a_plain_loop(case, metric):
     'msp', everything, metric
   )
   assert entry['difference'] == pytest.approx(exact, abs=1e-12)
-  tolerance = 5e-3 if metric == 'fpr95_error' else 1e-3
+  coarse = ('fpr95_error', 'coverage_at_5_risk')
+  tolerance = 5e-3 if metric in coarse else 1e-3
   low, high = np.percentile(gaps, (2.5, 97.5))
   assert entry['low'] == pytest.approx(low, abs=tolerance)
   assert entry['high'] == pytest.approx(high, abs=tolerance)
@@ -240,6 +251,85 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     covered += entry['low'] <= 0 <= entry['high']
   # 95 of 100; percentile intervals of 20 images are a little short.
   assert 88 <= covered < 100
+
+
+def against_best(tables, pooled, baselines, images=IMAGES):
+  found = paired_differences(tables, pooled, np.zeros(images), 40)
+  return found, difference_to_best_baseline(pooled, found, baselines)
+
+
+def test_the_best_baseline_is_each_metrics_own(case):
+  tables, pooled = case.tables(), case.pooled()
+  # MSP leads by three of four, as higher or lower is better.
+  changed = {
+    'auroc': (0.8, 0.7),
+    'fpr95_error': (0.4, 0.3),
+    'ap_error': (0.6, 0.5),
+    'coverage_at_5_risk': (0.3, 0.2),
+  }
+  for metric, values in changed.items():
+    pooled['msp'][metric], pooled['entropy'][metric] = values
+  found, best = against_best(tables, pooled, ['entropy', 'msp'])
+  assert {name: one['baseline'] for name, one in best.items()} == {
+    'auroc': 'msp',
+    'fpr95_error': 'entropy',
+    'ap_error': 'msp',
+    'coverage_at_5_risk': 'msp',
+  }
+  assert set(best) == set(AGAINST_BEST)
+  for metric, entry in best.items():
+    theirs = found[entry['baseline']]['difference_to_fsnet'][metric]
+    assert entry['difference'] == pytest.approx(
+      pooled['fsnet'][metric] - pooled[entry['baseline']][metric]
+    )
+    assert (entry['low'], entry['high']) == (-theirs['high'], -theirs['low'])
+    assert entry['low'] <= entry['high']
+    assert entry['units'] == IMAGES and entry['unit'] == 'image'
+  # The difference to MSP is the same number from the other side.
+  to_msp = found['fsnet']['difference_to_msp']['auroc']
+  for end in ('difference', 'low', 'high'):
+    assert best['auroc'][end] == pytest.approx(to_msp[end], abs=1e-12)
+
+
+def test_only_baselines_compete(case):
+  tables, pooled = case.tables(), case.pooled()
+  pooled['entropy'] |= {'auroc': 0.999, 'fpr95_error': 0.0}
+  _, best = against_best(tables, pooled, ['msp'])
+  assert {one['baseline'] for one in best.values()} == {'msp'}
+
+
+def test_of_equal_baselines_the_first_is_named(case):
+  tables, pooled = case.tables(), case.pooled()
+  tables['entropy'], pooled['entropy'] = tables['msp'], pooled['msp']
+  for order in (['msp', 'entropy'], ['entropy', 'msp']):
+    _, best = against_best(tables, pooled, order)
+    assert {one['baseline'] for one in best.values()} == {order[0]}
+
+
+def test_where_there_is_no_best_baseline(case):
+  tables, pooled = case.tables(), case.pooled()
+  assert against_best(tables, pooled, [])[1] is None
+  rest = {name: tables[name] for name in ('msp', 'entropy')}
+  measured = {name: pooled[name] for name in rest}
+  assert against_best(rest, measured, ['msp', 'entropy'])[1] is None
+  # A metric that one baseline lacks, or all of them.
+  pooled['msp']['auroc'] = None
+  pooled['msp']['ap_error'] = pooled['entropy']['ap_error'] = None
+  _, best = against_best(tables, pooled, ['msp', 'entropy'])
+  assert best['auroc']['baseline'] == 'entropy'
+  assert best['ap_error'] is None
+
+
+@pytest.mark.parametrize('kind', ['no error', 'all wrong', 'void', 'few'])
+def test_without_intervals_the_best_baseline_is_unknown(kind):
+  case = Case(images=3 if kind == 'few' else IMAGES)
+  if kind in ('no error', 'all wrong'):
+    case.wrong[:] = kind == 'all wrong'
+  elif kind == 'void':
+    case.valid[:] = False
+  images = len(case.wrong)
+  _, best = against_best(case.tables(), case.pooled(), ['msp'], images)
+  assert best == dict.fromkeys(AGAINST_BEST)
 
 
 def test_memory_is_bounded():

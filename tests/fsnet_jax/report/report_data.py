@@ -5,6 +5,7 @@ import numpy as np
 from common_lib import class_table
 from fsnet_jax.report import schema
 from fsnet_jax.report.figures import examples
+from fsnet_jax.report.measures import DIFFERENCES_SHOWN
 
 
 def make_detector(auroc=0.9, fpr95=0.3, error_rate=0.1, **measures):
@@ -18,6 +19,7 @@ def make_detector(auroc=0.9, fpr95=0.3, error_rate=0.1, **measures):
     'aurc': 0.02,
     'e_aurc': 0.01,
     'augrc': 0.015,
+    'coverage_at_5_risk': 0.6,
     'ece': None,
     **measures,
   }
@@ -39,13 +41,53 @@ def make_differences(detectors, half_width):
       if reference in detectors and reference != name:
         pairs = {
           key: (detector['pooled'][key], detectors[reference]['pooled'][key])
-          for key in ('auroc', 'fpr95_error', 'ap_error')
+          for key in DIFFERENCES_SHOWN
         }
         found = {
           key: None if None in pair else interval(pair[0] - pair[1], half_width)
           for key, pair in pairs.items()
         }
       detector[f'difference_to_{reference}'] = found
+
+
+def make_best_baseline(detectors, half_width=0.001, **baselines):
+  """Adds FSNet's differences to the best baseline of each measure."""
+  fsnet = detectors['fsnet']
+  fsnet['difference_to_best_baseline'] = {
+    key: {
+      'baseline': name,
+      **interval(
+        fsnet['pooled'][key] - detectors[name]['pooled'][key], half_width
+      ),
+    }
+    for key, name in baselines.items()
+  }
+
+
+def make_details(detector, gain=0.0):
+  """Adds regions and predicted classes; `gain` to each AUROC."""
+  detector['pooled'] |= {'pixels': 1000, 'errors': 100}
+
+  def entry(pixels, errors, auroc):
+    return {
+      'ap_error': 0.4,
+      'auroc': None if auroc is None else auroc + gain,
+      'fpr95_error': None if auroc is None else 0.5 - gain,
+      'base_error_rate': errors / pixels if pixels else None,
+      'pixels': pixels,
+      'errors': errors,
+    }
+
+  detector['by_region'] = {
+    'boundary': entry(300, 80, 0.7),
+    'interior': entry(700, 20, 0.8),
+    'small_objects': entry(0, 0, None),
+  }
+  detector['per_predicted_class'] = {
+    'road': entry(900, 90, 0.75),
+    'car': entry(100, 10, 0.6),
+    'train': entry(0, 0, None),
+  }
 
 
 def interval(difference, half_width):

@@ -9,7 +9,9 @@ from PIL import Image
 from fsnet_jax.report import schema
 from fsnet_jax.report.pages import html as report_html
 from tests.fsnet_jax.report.report_data import (
+  make_best_baseline,
   make_dataset,
+  make_details,
   make_detector,
   make_metrics,
 )
@@ -137,6 +139,7 @@ def test_main_table_has_the_numbers_scaled(metrics):
     '20.00',
     '10.00',
     '15.00',
+    '60.00',
     '5.00',
   ]
 
@@ -245,10 +248,11 @@ def test_review_budgets_stand_where_the_file_has_them():
 def test_differences_have_their_intervals_and_marks(metrics):
   page = Page(_render(metrics))
   rows = [row for row in page.rows if any('[' in cell for cell in row)]
-  assert rows[0][-4:] == [
+  assert rows[0][-5:] == [
     'FSNet',
     '+3.00 [+2.90, +3.10]',
     '-4.00 [-4.10, -3.90]',
+    '+0.00 [-0.10, +0.10]',
     '+0.00 [-0.10, +0.10]',
   ]
   entropy = rows[1]
@@ -289,3 +293,75 @@ def test_both_conventions_of_the_mean_are_named(metrics):
   row = next(r for r in page.rows if '12,345' in r)
   assert row[3:5] == ['41.00', '35.79']
   assert 'mIoU, Cityscapes' in ' '.join(page.text)
+
+
+def test_the_best_baseline_has_a_table(metrics):
+  assert 'best baseline?' not in _render(metrics)
+  failure = metrics['datasets']['streets/day']['failure']
+  make_best_baseline(failure, auroc='entropy', fpr95_error='msp')
+  page = Page(_render(metrics))
+  row = next(r for r in page.rows if any('Entropy' in c for c in r[1:]))
+  assert row == [
+    'streets/day',
+    '+2.50 [+2.40, +2.60]Entropy',
+    '-4.00 [-4.10, -3.90]MSP',
+    '—',
+    '—',
+  ]
+  assert '+2.50 [+2.40, +2.60]' in page.bold
+
+
+def test_regions_and_predicted_classes_stand_where_the_file_has_them(metrics):
+  without = Page(_render(metrics))
+  assert '#regions' not in {a['href'] for a in without.all('a')}
+  day = metrics['datasets']['streets/day']['failure']
+  make_details(day['fsnet'], gain=0.1)
+  # A detector that has none is not compared, nor is a data set without.
+  assert 'id="regions"' not in _render(metrics)
+  make_details(day['msp'])
+  schema.validate(metrics)
+  page = Page(_render(metrics))
+  rows = {row[-10]: row[-9:] for row in page.rows if len(row) >= 10}
+  assert rows['boundary'] == [
+    '30.0%', '26.7%', '80.0%', '80.00', '70.00', '40.00', '50.00', '40.00',
+    '40.00',
+  ]  # fmt: skip
+  assert rows['small objects'] == [
+    '0.0%', '—', '0.0%', '—', '—', '—', '—', '40.00', '40.00',
+  ]  # fmt: skip
+  # AUROC up, FPR95 down: both of FSNet's are bold.
+  assert {'80.00', '40.00'} <= set(page.bold)
+  road = next(row for row in page.rows if row[0] == 'road' and len(row) == 11)
+  assert road[1:4] == ['90.0%', '10.0%', '90.0%'] and road[-1] == '+10.00'
+  # Nothing was called a train.
+  assert not any(row[0] == 'train' and len(row) == 11 for row in page.rows)
+
+
+@pytest.mark.parametrize(
+  ('gain', 'kind'),
+  [
+    (0.5, 'gain4'), (0.1, 'gain4'), (0.06, 'gain2'), (0.01, ''), (0.0, ''),
+    (-0.03, 'loss1'), (-0.2, 'loss4'),
+  ],
+)  # fmt: skip
+def test_colours_follow_the_gain(metrics, gain, kind):
+  day = metrics['datasets']['streets/day']['failure']
+  make_details(day['fsnet'], gain)
+  make_details(day['msp'])
+  page = Page(_render(metrics))
+  colours = {
+    word
+    for _, attributes in page.elements
+    for word in attributes.get('class', '').split()
+    if re.fullmatch('(gain|loss)[0-9]', word)
+  }
+  assert colours == ({kind} if kind else set())
+
+
+def test_one_detector_has_its_regions_alone():
+  detector = make_detector()
+  make_details(detector)
+  page = Page(_render(make_metrics({'x': make_dataset({'own': detector})})))
+  row = next(row for row in page.rows if 'interior' in row)
+  assert row[-4:] == ['20.0%', '80.00', '50.00', '40.00']
+  assert 'AUROC gained' not in ' '.join(page.text)

@@ -9,7 +9,9 @@ import pytest
 from common_lib import files
 from fsnet_jax.metrics.ranking import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
-from fsnet_jax.report import metrics_json, schema
+from fsnet_jax.report import metrics_json, schema, text
+from fsnet_jax.report.pages import html
+from tests.fsnet_jax.report.report_data import make_best_baseline, make_details
 
 
 def _set(metrics, path, value):
@@ -27,6 +29,7 @@ def _set(metrics, path, value):
 DAY = ('datasets', 'streets/day')
 FSNET = (*DAY, 'failure', 'fsnet')
 TO_MSP = (*FSNET, 'difference_to_msp')
+BEST = 'difference_to_best_baseline'
 
 
 def test_documented_layout_is_valid(metrics):
@@ -121,6 +124,61 @@ def test_wrong_layout_is_named(metrics, path, value, named):
   _set(metrics, path, value)
   with pytest.raises(ValueError, match=named):
     schema.validate(metrics)
+
+
+@pytest.mark.parametrize(
+  ('path', 'value', 'named'),
+  [
+    (('coverage_at_risk',), {'0': 0.5}, "'0' is not a share"),
+    (('coverage_at_risk',), {'0.05': 1.5}, 'not a fraction'),
+    (('by_region',), {}, 'by_region is not a mapping with'),
+    (('by_region',), {'boundary': {'mean': 1}}, "unknown key 'mean'"),
+    (('by_region',), {'boundary': {'auroc': 2.0}}, 'boundary.auroc is 2.0'),
+    (('per_predicted_class',), {'road': {'pixels': 0.5}}, 'road.pixels'),
+    ((BEST,), {'miou': None}, "unknown key 'miou'"),
+    ((BEST, 'auroc', 'low'), ..., "missing key 'low'"),
+    ((BEST, 'auroc', 'low'), 0.9, 'low end above'),
+    ((BEST, 'auroc', 'mean'), 0.9, "unknown key 'mean'"),
+    ((BEST, 'auroc', 'baseline'), ..., "missing key 'baseline'"),
+    ((BEST, 'auroc', 'baseline'), 'tcp', 'baseline is not the name'),
+    ((BEST, 'auroc', 'baseline'), 7, 'baseline is not the name'),
+  ],
+)
+def test_wrong_details_are_named(metrics, path, value, named):
+  failure = metrics['datasets']['streets/day']['failure']
+  make_details(failure['fsnet'])
+  make_best_baseline(failure, auroc='msp')
+  schema.validate(metrics)
+  _set(metrics, (*FSNET, *path), value)
+  with pytest.raises(ValueError, match=named):
+    schema.validate(metrics)
+
+
+def test_details_come_back_from_the_file(metrics, tmp_path):
+  failure = metrics['datasets']['streets/day']['failure']
+  make_details(failure['fsnet'])
+  make_best_baseline(failure, auroc='msp', coverage_at_5_risk='entropy')
+  failure['fsnet']['coverage_at_risk'] = {'0.01': 0.1, '0.05': 0.2, '0.1': None}
+  path = tmp_path / 'metrics.json'
+  metrics_json.write_metrics_json(path, metrics)
+  assert metrics_json.read_metrics_json(path, fix='-') == metrics
+  # What a later version adds is left out, as elsewhere.
+  stored = json.loads(path.read_text())
+  fsnet = stored['datasets']['streets/day']['failure']['fsnet']
+  fsnet['by_region']['boundary']['new'] = fsnet[BEST]['auroc']['new'] = 1
+  path.write_text(json.dumps(stored))
+  assert metrics_json.read_metrics_json(path, fix='-') == metrics
+
+
+def test_a_file_from_before_a_measure_is_shown(metrics):
+  for dataset in metrics['datasets'].values():
+    for detector in dataset['failure'].values():
+      del detector['pooled']['coverage_at_5_risk']
+      del detector['class_macro']['coverage_at_5_risk']
+  schema.validate(metrics)
+  assert 'Cov@5%' in text.text_table(metrics)
+  pictures = dict.fromkeys(('risk_coverage', 'detectors'), b'')
+  assert 'Cov@5%' in html.render_html(metrics, pictures, {})
 
 
 def test_optional_keys_are_accepted(metrics):

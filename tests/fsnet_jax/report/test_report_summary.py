@@ -6,6 +6,7 @@ import pytest
 from fsnet_jax.report import summary
 from tests.fsnet_jax.report.report_data import (
   interval,
+  make_best_baseline,
   make_dataset,
   make_detector,
 )
@@ -253,3 +254,58 @@ def test_certified_distance_is_the_farthest_end():
   assert 'exact' in summary.certified(both)
   fsnet['pooled_bounds'] = {'auroc': (0.8988, 0.9004), 'aurc': (0.02, 0.0205)}
   assert 'values shown: AUROC 0.120, AURC 0.500.' in summary.certified(both)
+
+
+def _against_best(half_width=0.001, **baselines):
+  """Words of a data set with differences to the best baselines."""
+  detectors = {
+    'fsnet': make_detector(0.9, 0.3, coverage_at_5_risk=0.7),
+    'msp': make_detector(0.88, 0.28, coverage_at_5_risk=0.6),
+    'entropy': make_detector(0.85, 0.34, coverage_at_5_risk=0.8),
+  }
+  dataset = make_dataset(detectors)
+  make_best_baseline(detectors, half_width, **baselines)
+  return summary.summarize(dataset)
+
+
+def test_the_best_baseline_is_named_by_measure():
+  words = _against_best(
+    auroc='msp',
+    fpr95_error='msp',
+    ap_error='entropy',
+    coverage_at_5_risk='entropy',
+  )
+  # A lower FPR95 and a higher coverage are better.
+  assert words.headline.endswith(
+    '. It is ahead of the best baseline (MSP) on AUROC; behind the best'
+    ' baseline (MSP) on FPR95, (Entropy) on Cov@5%; level with the best'
+    ' baseline (Entropy) on AP-Err.'
+  )
+  assert (
+    'FSNet less the best baseline: AUROC +2.00 [+1.90, +2.10] (MSP), FPR95'
+    ' +2.00 [+1.90, +2.10] (MSP), AP-Err +0.00 [-0.10, +0.10] (Entropy),'
+    ' Cov@5% -10.00 [-10.10, -9.90] (Entropy).'
+  ) in words.text
+
+
+def test_one_best_baseline_is_one_clause():
+  keys = ('auroc', 'ap_error', 'coverage_at_5_risk')
+  words = _against_best(0.2, **dict.fromkeys(keys, 'msp'))
+  assert words.headline.endswith(
+    ' It is level with the best baseline (MSP) on AUROC, AP-Err and Cov@5%.'
+  )
+
+
+def test_without_the_best_baseline_nothing_is_said():
+  assert 'baseline' not in ' '.join(_words(fsnet=(0.9, 0.3), msp=(0.8, 0.4)))
+  dataset = _dataset(fsnet=(0.9, 0.3), msp=(0.8, 0.4))
+  for nothing in (None, {'auroc': None}):
+    dataset['failure']['fsnet']['difference_to_best_baseline'] = nothing
+    assert 'baseline' not in summary.summarize(dataset).headline
+
+
+def test_parts_of_fsnet_are_no_rivals():
+  rivals = {'msp': (0.8, 0.4)}
+  alone = _words(fsnet=(0.9, 0.3), **rivals)
+  parts = {'fsnet_pixel': (0.95, 0.2), 'fsnet_joint': (0.7, 0.5)}
+  assert _words(fsnet=(0.9, 0.3), **parts, **rivals) == alone

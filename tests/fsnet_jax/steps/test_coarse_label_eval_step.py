@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fsnet_jax import detectors
+from fsnet_jax.metrics.details import Details, detail_counts
 from fsnet_jax.metrics.failure import FailureHistogram
 from fsnet_jax.metrics.ranking import ExactFailure
 from fsnet_jax.metrics.segmentation import SegmentationMetrics
@@ -63,6 +64,7 @@ def evaluated():
     'image': jnp.zeros((3, 8, 9, 3), jnp.uint8),
     'label': jnp.asarray(labels),
     'mask': jnp.array([True, True, False]),
+    'region': jnp.asarray(rng.integers(0, 4, (3, 8, 9)), jnp.uint8),
   }
   step = jax.jit(
     make_grouped_eval_step(
@@ -70,7 +72,13 @@ def evaluated():
     )
   )
   counts, maps = step(jnp.asarray(logits), {}, batch)
-  return logits, coarse, labels, counts, jax.device_get(maps)
+  return (
+    logits,
+    coarse,
+    labels,
+    counts,
+    jax.device_get(maps) | {'region': np.asarray(batch['region'])},
+  )
 
 
 def test_labels_stand_for_their_groups(evaluated):
@@ -117,3 +125,24 @@ def test_failures_are_those_of_groups(evaluated, name):
       for key, value in theirs[part].items():
         tolerance = 1e-4 if exact_pixels else 0.02
         assert ours[part][key] == pytest.approx(value, abs=tolerance), key
+
+
+@pytest.mark.parametrize('name', ['msp', 'fsnet'])
+def test_details_are_those_of_groups(evaluated, name):
+  logits, coarse, _, counts, maps = evaluated
+  predicted = TABLE[logits.argmax(-1)]
+  expected = Details.empty(7).add(
+    jax.jit(detail_counts, static_argnums=5)(
+      maps['score'][name],
+      predicted != coarse,
+      maps['valid'],
+      predicted,
+      maps['region'],
+      7,
+    )
+  )
+  found = Details.empty(7).add(counts['details'][name])
+  assert found.compute(GROUPS.names) == expected.compute(GROUPS.names)
+  assert sum(
+    one['pixels'] for one in found.compute()['per_predicted_class'].values()
+  ) == np.count_nonzero(maps['valid'])

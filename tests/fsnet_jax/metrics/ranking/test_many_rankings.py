@@ -28,6 +28,7 @@ def test_each_row_is_the_ranking_by_itself(count, most):
   )
   assert set(found) == {
     'ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc', 'augrc',
+    'coverage_at_5_risk',
   }  # fmt: skip
   for row in range(12):
     expected = ranking_metrics(Ranking(correct[row], wrong[row], tied))

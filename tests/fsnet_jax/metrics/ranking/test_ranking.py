@@ -10,12 +10,15 @@ from fsnet_jax.metrics.ranking.ranking import (
   BUDGETS,
   COVERAGES,
   METRICS,
+  RISKS,
   Ranking,
   caught_at_budget,
+  coverage_at_risk,
   harmonic_difference,
   ranking_metrics,
   risk_at_coverage,
 )
+from tests.fsnet_jax.metrics import failure_references
 
 
 def make(correct, wrong, tied=None) -> Ranking:
@@ -188,3 +191,60 @@ def test_caught_at_budget_of_chance_perfection_and_nothing():
   assert perfect == pytest.approx({'0.01': 0.2, '0.05': 1.0, '0.1': 1.0})
   assert caught_at_budget(make([7], [0])) == dict.fromkeys(BUDGETS)
   assert caught_at_budget(make([0], [7])) == pytest.approx(chance)
+
+
+def test_coverage_at_risk_by_hand():
+  # From the trusted end: 57 right ones, 3 wrong, 20 right, 20 wrong.
+  found = coverage_at_risk(make([0, 20, 0, 57], [20, 0, 3, 0]))
+  assert tuple(found) == tuple(RISKS)
+  # t of the wrong ones so that t = 0.01 (57 + t), in random order.
+  assert found['0.01'] == pytest.approx((57 + 0.57 / 0.99) / 100)
+  # 3 of 60 are 5 % exactly, and 3 of 80 less; then t more wrong ones.
+  assert found['0.05'] == pytest.approx((80 + 1 / 0.95) / 100)
+  assert found['0.1'] == pytest.approx((80 + 5 / 0.9) / 100)
+
+
+@pytest.mark.parametrize('errors', range(1, 60))
+def test_exactly_the_risk_is_within_it(errors):
+  # In floating point 0.05 times such a number is often too small.
+  steps = make([0, 19 * errors], [1, errors])
+  pixels = 20 * errors + 1
+  # The one error more takes what its own place in the sum allows: nothing.
+  assert coverage_at_risk(steps)['0.05'] == 20 * errors / pixels
+
+
+def test_coverage_comes_back_where_the_risk_falls_again():
+  # The most trusted pixel is wrong, but one of 25 is within 5 %.
+  found = coverage_at_risk(make([0, 24, 0], [5, 0, 1]))
+  assert found['0.01'] == 0
+  assert found['0.05'] == pytest.approx((25 + 0.25 / 0.95) / 30)
+
+
+def test_coverage_of_chance_perfection_and_nothing():
+  # All scores are one: the whole or nothing.
+  assert set(coverage_at_risk(make([96], [4])).values()) == {0, 1}
+  assert coverage_at_risk(make([94], [6]))['0.05'] == 0
+  assert set(coverage_at_risk(make([5, 2], [0, 0])).values()) == {1}
+  assert set(coverage_at_risk(make([0, 0], [1, 4])).values()) == {0}
+  assert coverage_at_risk(make([], [])) == dict.fromkeys(RISKS)
+  assert coverage_at_risk(make([0], [0])) == dict.fromkeys(RISKS)
+  perfect = coverage_at_risk(make([0, 90], [10, 0]))
+  assert perfect['0.1'] == 1
+  assert perfect['0.05'] == pytest.approx((90 + 4.5 / 0.95) / 100)
+
+
+@pytest.mark.parametrize('levels', [2, 7, 100, 10**6])
+@pytest.mark.parametrize('rate', [0.01, 0.05, 0.3, 0.95])
+def test_coverage_against_every_corner(levels, rate):
+  rng = np.random.default_rng(levels)
+  for size in (1, 2, 30, 400):
+    wrong = rng.random(size) < rate
+    score = np.floor((rng.random(size) + wrong) * levels)
+    keys = np.unique(score)[::-1]
+    steps = make(
+      [np.sum(~wrong[score == key]) for key in keys],
+      [np.sum(wrong[score == key]) for key in keys],
+    )
+    for risk, share in coverage_at_risk(steps).items():
+      expected = failure_references.coverage_at_risk(score, wrong, float(risk))
+      assert share == pytest.approx(expected, abs=1e-9)
