@@ -1,14 +1,15 @@
 """The evaluation loop: what was kept is not evaluated again."""
 
+import dataclasses
 import types
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 
 from common_lib.errors import UserError
 from configs import fsnet_fcn8
+from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.evaluation import evaluate, evaluator
 from fsnet_jax.evaluation.dataset_sums import DatasetSums
 from fsnet_jax.metrics.failure import failure_counts
@@ -131,8 +132,9 @@ def test_a_detector_whose_score_is_no_number_is_named(score):
   good = np.full((4, 4), 0.5, np.float32)
   bad = good.copy()
   bad[1, :3] = score
-  settings = ml_collections.ConfigDict({'exact_pixels': 99, 'details': False})
-  sums = DatasetSums(('msp', 'margin'), ('road', 'sky'), settings)
+  shipped = evaluation_options(fsnet_fcn8.get_config())
+  options = dataclasses.replace(shipped, exact_pixels=99, details=False)
+  sums = DatasetSums(('msp', 'margin'), ('road', 'sky'), options)
   count = jax.jit(failure_counts, static_argnums=4)
   sums.add(
     {

@@ -19,7 +19,7 @@ from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
 from fsnet_jax.runtime.interrupts import Interrupted
 from fsnet_jax.runtime.workdir import open_workdir
-from fsnet_jax.training.trainer import Trainer
+from fsnet_jax.training.from_config import trainer
 from tests.fsnet_jax.learned_detectors import small_fit
 
 
@@ -188,7 +188,7 @@ def test_phase_3_alone_over_an_s_that_was_trained_before(
   validation.check(alone)
   for _ in range(2):  # The second finds all of it done.
     with open_workdir(tmp_path, alone):
-      Trainer(alone, tmp_path).run()
+      trainer(alone, tmp_path).run()
       phase3.run(alone, tmp_path)
   assert sorted(p.name for p in (tmp_path / 'phase3').iterdir()) == [
     'conv',
