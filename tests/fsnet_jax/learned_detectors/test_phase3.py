@@ -17,6 +17,8 @@ from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
 from fsnet_jax.runtime.interrupts import Interrupted
 from tests.fsnet_jax.learned_detectors import small_fit
 
+pytestmark = pytest.mark.slow
+
 
 def _config(cache='', **changes):
   config = small_fit.config_of(cache)
