@@ -5,6 +5,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 # Memory in huge pages: compiling and running programs take a tenth less time.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+# Tests start many processes: they find this package's modules compiled.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements.txt constraints.txt
@@ -15,12 +17,16 @@ demo: $(VENV)/.installed-user
 	$(BIN)/python main.py --config=configs/fsnet_fcn8.py $(ARGS)
 
 # Every test, those against PyTorch included.
+TEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=20
 test: $(VENV)/.installed-parity
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(TEST) $(ARGS)
 
-# A minute or two: no PyTorch, no end-to-end runs.
+# Up to two minutes; what is left out are whole runs, and what needs PyTorch,
+# real data or an installed wheel: see CONTRIBUTING.md.
+SLOW := e2e launcher multiprocess parity real fsnet_jax/experiments \
+  segxal_jax/experiments segxal_jax/loop
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --ignore=tests/parity --ignore=tests/e2e $(ARGS)
+	$(TEST) -m 'not slow' $(SLOW:%=--ignore=tests/%) $(ARGS)
 
 # The human oracle against a real server, in an environment of its own; with
 # BROWSER=no without the test that needs Chromium.

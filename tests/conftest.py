@@ -2,16 +2,17 @@
 
 Grain's worker processes and TFDS read absl flags, which pytest never parses.
 Compiled programs are kept, so that the workers of one run and the next run
-share them. Compiling is most of what the tests cost, so programs are optimised
-less than a user's and by XLA's plainer emitter, which takes half the time, in
-the processes that tests start too; what is compared bit by bit is compiled
-alike. (Not optimising at all, level 0, made a gradient NaN.)
+share them. Compiling is most of what the tests cost, so programs are not
+optimised, come from XLA's plainer emitter and in one piece, which takes a fifth
+of the time, in the processes that tests start too; what is compared bit by bit
+is compiled alike.
 """
 
 import fcntl
 import importlib.metadata
 import os
 import pickle
+import platform
 import shutil
 
 import pytest
@@ -22,10 +23,20 @@ from tests.paths import COMPILED
 _FLAGS = ['--xla_backend_optimization_level=1']
 # JAX 0.12 has that emitter no more, and an unknown flag ends the process.
 if importlib.metadata.version('jax').startswith('0.10.'):
-  _FLAGS.append('--xla_cpu_use_fusion_emitters=false')
+  _FLAGS = [
+    '--xla_backend_optimization_level=0',
+    '--xla_llvm_disable_expensive_passes=true',
+    '--xla_cpu_use_fusion_emitters=false',
+    '--xla_cpu_parallel_codegen_split_count=1',
+  ]
+  # What is not optimised and uses AVX2 made a gradient NaN.
+  if platform.machine() == 'x86_64':
+    _FLAGS.append('--xla_cpu_max_isa=AVX')
 os.environ['XLA_FLAGS'] = ' '.join(
   [os.environ.get('XLA_FLAGS', ''), *_FLAGS]
 ).strip()
+# The processes that tests start keep what takes a moment to compile, too.
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
 
 # Reads XLA_FLAGS when it first compiles.
 import jax  # noqa: E402
@@ -33,7 +44,6 @@ from absl import flags  # noqa: E402
 
 flags.FLAGS.mark_as_parsed()
 jax.config.update('jax_compilation_cache_dir', str(COMPILED))
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 
 @pytest.fixture(scope='session')

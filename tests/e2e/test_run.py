@@ -213,6 +213,7 @@ def test_plateau_switches_by_itself(shared, tmp_path):
     phase1_steps=50,
     checkpoint_every_steps=2,
     phase2_steps=2,
+    phase3_steps=0,
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr

@@ -154,6 +154,7 @@ def test_state_does_not_count_what_was_only_read_ahead():
   assert iterator.get_state() == {'next_step': 2}
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_batches_and_states():
   settings = {'count': 20, 'batch_size': 2, 'augment': ('flip', 'noise')}
   expected = take(train(**settings), 14)

@@ -19,6 +19,8 @@ from fsnet_jax.training import from_config
 from input_pipeline.datasets.contiguous_folds import Fold, WithoutFold, bounds
 from tests.fsnet_jax.learned_detectors import small_fit
 
+pytestmark = pytest.mark.slow
+
 
 class Letters:
   """A source of `length` scenes."""

@@ -29,6 +29,8 @@ from fsnet_jax.training import from_config
 from tests.fsnet_jax.learned_detectors import small_fit
 from tests.fsnet_jax.models import quick, small_networks
 
+pytestmark = pytest.mark.slow
+
 
 def _changed(config, **changes):
   other = copy.deepcopy(config)

@@ -22,6 +22,8 @@ from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.training.from_config import trainer
 from tests.fsnet_jax.learned_detectors import small_fit
 
+pytestmark = pytest.mark.slow
+
 
 def _config(cache='', **changes):
   config = small_fit.config_of(cache)

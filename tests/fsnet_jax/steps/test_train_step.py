@@ -93,6 +93,7 @@ def test_phase_2_trains_both():
   )
 
 
+@pytest.mark.slow
 def test_l2_reaches_s_unless_it_is_stopped():
   alone, _ = _step(1)(_state(), _batch())
   joint, _ = _step(2)(_state(), _batch())

@@ -151,6 +151,7 @@ def test_segmentation_keeps_what_the_file_lacks(made):
   )
 
 
+@pytest.mark.slow
 def test_deeplab_takes_resnet101(made):
   folder, tree = made['resnet101']
   config = tiny(

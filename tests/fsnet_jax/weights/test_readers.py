@@ -246,6 +246,7 @@ def test_every_cut_is_noticed(tmp_path, arrays):
       fails(path)
 
 
+@pytest.mark.slow
 def test_no_flipped_byte_is_a_traceback(tmp_path, arrays):
   rng = np.random.default_rng(0)
   for save in (tw.save, tw.save_legacy):

@@ -30,6 +30,8 @@ from segxal_jax.depth.networks import (
 from segxal_jax.depth.networks.network import DepthNetwork
 from tests.fsnet_jax.models import quick
 
+pytestmark = pytest.mark.slow
+
 TINY_VIT = {'width': 8, 'depth': 4, 'heads': 2, 'taps': (0, 1, 2, 3), 'grid': 2}
 
 

@@ -13,6 +13,8 @@ from segxal_jax.config.trainings import model as model_of
 from segxal_jax.explanation.step import make_maps_step, make_score_step
 from tests.fsnet_jax.models import quick
 
+pytestmark = pytest.mark.slow
+
 SIZE = (32, 32)
 
 

@@ -14,6 +14,8 @@ from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.models.segmentation.unet import UNet
 from tests.fsnet_jax.models import quick
 
+pytestmark = pytest.mark.slow
+
 SIZE = (32, 64)
 
 

@@ -74,6 +74,7 @@ def values_of(size, stride, batch=1):
   ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('decoder', 'branches'),
   [('skips', 'single'), ('literal', 'multi'), ('four_scale', 'multi')],

@@ -7,6 +7,8 @@ from common_lib.errors import UserError
 from fsnet_jax.models.segmentation import deeplab_v2, resnet101
 from tests.fsnet_jax.models import contract, quick
 
+pytestmark = pytest.mark.slow
+
 TINY = {'num_classes': 5, 'width': 1 / 16, 'blocks': (1, 1, 1, 1)}
 SIZE = (33, 41)
 
