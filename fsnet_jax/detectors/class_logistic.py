@@ -28,5 +28,5 @@ class ClassLogisticShift(ClassLogistic):
   """The same, fitted on the images that the failure network learns from."""
 
   name = 'class_logistic_shift'
-  title = 'Class logistic, shift'
+  title = 'Class logistic (shift)'
   uses_fitted = 'class_logistic_shift'

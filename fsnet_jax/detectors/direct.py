@@ -49,5 +49,5 @@ class DirectShift(Direct):
   """The same, of a fit on the images that phase 3 learns from."""
 
   name = 'direct_shift'
-  title = 'Direct, shift'
+  title = 'Direct (shift)'
   uses_fitted = 'direct_shift'

@@ -33,7 +33,7 @@ class EnsembleInformation:
   """
 
   name = 'ensemble_mi'
-  title = 'Ensemble, MI'
+  title = 'Ensemble (MI)'
   uses_failure_network = False
   uses_dropout_samples = False
   uses_temperature = False

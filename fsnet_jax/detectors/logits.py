@@ -50,7 +50,7 @@ class ScaledEnergy:
   """
 
   name = 'energy_temperature'
-  title = 'Energy, scaled'
+  title = 'Energy (scaled)'
   uses_failure_network = False
   uses_dropout_samples = False
   uses_temperature = True

@@ -49,5 +49,5 @@ class SynthCpShift(SynthCp):
   """The same, of a fit on the images that phase 3 learns from."""
 
   name = 'synthcp_shift'
-  title = 'SynthCP, shift'
+  title = 'SynthCP (shift)'
   uses_fitted = 'synthcp_shift'

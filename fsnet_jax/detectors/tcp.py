@@ -65,5 +65,5 @@ class TrueClassProbabilityShift(TrueClassProbability):
   """The same, of a fit on the images that phase 3 learns from."""
 
   name = 'tcp_shift'
-  title = 'TCP, shift'
+  title = 'TCP (shift)'
   uses_fitted = 'tcp_shift'

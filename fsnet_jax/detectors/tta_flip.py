@@ -14,7 +14,7 @@ class FlipEntropy:
   """
 
   name = 'tta_flip'
-  title = 'Entropy, flip'
+  title = 'Entropy (flip)'
   uses_failure_network = False
   uses_dropout_samples = False
   uses_temperature = False

@@ -200,13 +200,13 @@ _DETECTOR_TITLES: dict[str, str] = {
   'fsnet_pixel': 'FSNet (pixel)',
   'fsnet_conv': 'FSNet (conv)',
   'class_logistic': 'Class logistic',
-  'class_logistic_shift': 'Class logistic, shift',
-  'tta_flip': 'Entropy, flip',
-  'ensemble_mi': 'Ensemble, MI',
-  'energy_temperature': 'Energy, scaled',
-  'tcp_shift': 'TCP, shift',
-  'direct_shift': 'Direct, shift',
-  'synthcp_shift': 'SynthCP, shift',
+  'class_logistic_shift': 'Class logistic (shift)',
+  'tta_flip': 'Entropy (flip)',
+  'ensemble_mi': 'Ensemble (MI)',
+  'energy_temperature': 'Energy (scaled)',
+  'tcp_shift': 'TCP (shift)',
+  'direct_shift': 'Direct (shift)',
+  'synthcp_shift': 'SynthCP (shift)',
 }
 
 
