@@ -36,6 +36,7 @@ def test_shapes():
   assert output.features.shape == (1, 2, 3, 320)
 
 
+@pytest.mark.slow
 def test_compute_types_and_remat(shallow):
   network = EfficientNetUNet(**TINY)
   variables, statistics, _ = contract.check_modes(
