@@ -128,7 +128,7 @@ def _phases(config: ml_collections.ConfigDict) -> None:
   config.phase1_steps = 20_000
   config.phase2_steps = 10_000
   # Of each failure network over the frozen S; 0: the joint phase's alone.
-  config.phase3_steps = 10_000
+  config.phase3_steps = 2_000
   # When S counts as converged: after phase1_steps ('steps'), or once the
   # validation loss has not fallen by min_delta for `patience` validations
   # ('plateau'; phase1_steps is then the upper bound).
@@ -216,8 +216,8 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # of each predicted class that is taken away; whether S also sees the image
   # mirrored, which costs a second pass), and convolutional.
   fit.pixel = ml_collections.ConfigDict()
-  fit.pixel.batch_size = 12
-  fit.pixel.pixels = 2000
+  fit.pixel.batch_size = 16
+  fit.pixel.pixels = 1500
   fit.pixel.learning_rate = 3e-3
   fit.pixel.weight_decay = 1e-3
   fit.pixel.centering = 0.5

@@ -36,6 +36,8 @@ def _streets(config: ml_collections.ConfigDict) -> None:
   config.phase1_steps = 400
   config.phase2_steps = 150
   config.phase3_steps = 200
+  config.fit.pixel.batch_size = 12
+  config.fit.pixel.pixels = 2000
   config.checkpoint_every_steps = 200
   config.log_every_steps = 20
   config.eval.datasets = (
@@ -71,6 +73,8 @@ def _camvid(config: ml_collections.ConfigDict) -> None:
   config.phase1_steps = 300
   config.phase2_steps = 120
   config.phase3_steps = 400
+  config.fit.pixel.batch_size = 12
+  config.fit.pixel.pixels = 2000
   config.checkpoint_every_steps = 100
   config.log_every_steps = 20
   config.eval.datasets = ('camvid/0006R0', 'camvid/0001TP')

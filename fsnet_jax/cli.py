@@ -13,6 +13,7 @@ from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders.evaluation import failure_options
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution, run_paths, validation
 from fsnet_jax.detectors import fitted_name, resolve
@@ -99,8 +100,17 @@ def _check(config: ConfigDict, mode: str) -> None:
     data_sources.open_all(config, training)
   if training:
     phase1_reuse.check(config)
+    if config.task in ('fsnet', 'compare'):
+      _check_phase3(config)
   if config.task in ('fsnet', 'compare'):
     _check_detectors(config, networks.model(config))
+
+
+def _check_phase3(config: ConfigDict) -> None:
+  """What would otherwise be found once S is trained."""
+  for part in phase3.parts_of(failure_options(config)):
+    learned_detectors.check_options(part, config)
+    learned_detectors.check_data(part, config)
 
 
 # TensorBoard's writer and orbax are slow to import, so each of the following

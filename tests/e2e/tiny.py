@@ -25,6 +25,8 @@ SHRUNK = {
   'phase1_steps': '6',
   'phase2_steps': '6',
   'phase3_steps': '4',
+  # Eight devices share it.
+  'fit.pixel.batch_size': '8',
   'checkpoint_every_steps': '4',
   'log_every_steps': '2',
   'data.num_train': '16',
