@@ -17,7 +17,7 @@ from fsnet_jax.steps.eval_step import FailureMean
 def usable_detectors(options: EvaluationOptions) -> dict[str, FailureDetector]:
   """The detectors asked for, less those of what was never trained."""
   has_f = bool(phase3.weights_of(options.failure))
-  parts = _trained(options.failure)
+  parts = {*phase3.parts_of(options.failure)} | _joint(options.failure)
 
   def usable(detector: FailureDetector) -> bool:
     part = failure_part(detector)
@@ -29,9 +29,8 @@ def usable_detectors(options: EvaluationOptions) -> dict[str, FailureDetector]:
   return {name: one for name, one in found.items() if usable(one)}
 
 
-def _trained(options: FailureOptions) -> set[str]:
-  joint = {'joint'} if options.has_joint else set()
-  return {*phase3.parts_of(options), *joint}
+def _joint(options: FailureOptions) -> set[str]:
+  return {'joint'} if options.has_joint else set()
 
 
 def parts_used(
@@ -81,7 +80,7 @@ def mean_of(
     options: of the run.
     parts: of `load`.
   """
-  known = {*parts, *_trained(options)} - (phase3.PARTS.keys() - parts.keys())
+  known = parts.keys() | _joint(options)
   weights = phase3.weights_of(options)
   return FailureMean(
     weights if weights.keys() <= known else {},

@@ -51,9 +51,9 @@ def failure_target(
 
 
 def failure_loss(
-  failure_logits: Float[Array, 'b h w'],
-  target: Bool[Array, 'b h w'],
-  valid: Bool[Array, 'b h w'],
+  failure_logits: Float[Array, '*b'],
+  target: Bool[Array, '*b'],
+  valid: Bool[Array, '*b'],
   form: str = 'balanced',
   beta_range: tuple[float, float] = (0.5, 0.99),
 ) -> Float[Array, '']:
@@ -67,7 +67,8 @@ def failure_loss(
   - `pos_weight`: -[r y log p + (1-y) log(1-p)] with r = b / (1-b), which is
     the first divided by (1-b): the same ranking, about 1/error-rate larger.
 
-  DEAL's two are `bce`, without any weight, and `wce`, see `_two_sided`.
+  DEAL's two are `bce`, without any weight, and `wce`, see `_two_sided`. Phase 3
+  takes `bce`: a proper loss, whose least value is at P(wrong).
 
   Args:
     failure_logits: output of the failure network; higher = wrong.

@@ -44,7 +44,7 @@ def evaluate(workdir, **fields):
 
 
 @pytest.fixture
-def test_images_alone(monkeypatch):
+def only_test_images(monkeypatch):
   """The images that it was trained and validated on are gone."""
   opened = data_sources._open
 
@@ -57,7 +57,7 @@ def test_images_alone(monkeypatch):
 
 
 def test_each_evaluation_has_a_folder_of_its_own(
-  copy_of_finished, test_images_alone
+  copy_of_finished, only_test_images
 ):
   run = copy_of_finished
   before = files_of(run)

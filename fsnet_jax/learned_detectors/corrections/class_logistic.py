@@ -27,6 +27,7 @@ from fsnet_jax.learned_detectors.base import (
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure.failure_features import miss_logit
+from fsnet_jax.steps.losses import failure_loss
 from input_pipeline.training_mix import training_mix
 
 # Penalty of a weight's squared distance from what makes the score MSP, against
@@ -226,9 +227,8 @@ def _make_step(setting: Setting[ClassLogisticOptions]) -> Any:
       lambda: state.params,
     )
     # MSP's, for the log: what there is to improve on.
-    loss = update.binary_cross_entropy(
-      pixels['own'], pixels['wrong'] > 0, pixels['valid']
-    )
+    wrong, valid = pixels['wrong'] > 0, pixels['valid'] > 0
+    loss = failure_loss(pixels['own'], wrong, valid, 'bce')
     state = dataclasses.replace(
       state, step=state.step + 1, params=params, stats=sample
     )

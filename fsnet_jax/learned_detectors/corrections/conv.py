@@ -19,8 +19,7 @@ from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.network import output_of
-from fsnet_jax.steps.losses import failure_target
-from input_pipeline.training_mix import training_mix
+from fsnet_jax.steps.losses import failure_loss, failure_target
 
 
 class ConvCorrection:
@@ -35,26 +34,10 @@ class ConvCorrection:
 
   def train(self, setting: Setting[ConvOptions], folder: Path) -> Cost:
     """Trains the network; see `FittedDetector`."""
-    from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
-
-    options, own = setting.options, setting.options.own
-    transform = update.optimizer(own.learning_rate, own.weight_decay, own.steps)
-    params, stats = initial_variables(options)
-    fit_loop.run(
-      setting,
-      fit_loop.Job(
-        title='convolutional failure network',
-        steps=own.steps,
-        batch_size=own.batch_size,
-        state=fit_loop.new_state(options, params, stats, transform),
-        step=update.make_step(_loss(setting), transform),
-        constants={'s': setting.variables},
-        augment=(training_mix(own.mix, options.augment),),
-        predictions=False,
-      ),
-      folder,
+    initial = initial_variables(setting.options)
+    return update.train(
+      setting, 'convolutional failure network', initial, _loss(setting), folder
     )
-    return Cost(images=own.steps * own.batch_size)
 
   def load(self, options: FitOptions[ConvOptions], folder: Path) -> Loaded:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
@@ -114,9 +97,8 @@ def _loss(setting: Setting[ConvOptions]) -> update.Loss:
       train=True,
       mutable=['batch_stats'],
     )
-    valid = valid_pixels(batch).astype(jnp.float32)
     wrong = failure_target(output.logits, batch['label'])
-    loss = update.binary_cross_entropy(logits, wrong, valid)
+    loss = failure_loss(logits, wrong, valid_pixels(batch), 'bce')
     return loss, (updated, {'loss': loss})
 
   return loss_fn

@@ -2,8 +2,8 @@
 
 The joint phase trains F on an S that still moves and drops units; the networks
 of phase 3 learn from the outputs that will be watched. What `fsnet` is then is
-MSP's log-odds and a mean of their corrections, the joint F's among them: each
-is bad somewhere, the mean is bad nowhere.
+MSP's log-odds and a mean of their corrections, the joint F's among them, since
+unlike networks are wrong in unlike places.
 """
 
 import copy

@@ -17,7 +17,7 @@ from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure import pixel_maps
 from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
 from fsnet_jax.models.network import output_of
-from input_pipeline.training_mix import training_mix
+from fsnet_jax.steps.losses import failure_loss
 
 
 class PixelCorrection:
@@ -32,26 +32,10 @@ class PixelCorrection:
 
   def train(self, setting: Setting[PixelOptions], folder: Path) -> Cost:
     """Trains the network; see `FittedDetector`."""
-    from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
-
-    options, own = setting.options, setting.options.own
-    transform = update.optimizer(own.learning_rate, own.weight_decay, own.steps)
-    params, stats = initial_variables(options, setting.network.num_classes)
-    fit_loop.run(
-      setting,
-      fit_loop.Job(
-        title='pixel failure network',
-        steps=own.steps,
-        batch_size=own.batch_size,
-        state=fit_loop.new_state(options, params, stats, transform),
-        step=update.make_step(_loss(setting), transform),
-        constants={'s': setting.variables},
-        augment=(training_mix(own.mix, options.augment),),
-        predictions=False,
-      ),
-      folder,
+    initial = initial_variables(setting.options, setting.network.num_classes)
+    return update.train(
+      setting, 'pixel failure network', initial, _loss(setting), folder
     )
-    return Cost(images=own.steps * own.batch_size)
 
   def load(self, options: FitOptions[PixelOptions], folder: Path) -> Loaded:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
@@ -143,7 +127,8 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
     maps = everywhere.at(index)
     labels = batch['label'].reshape(len(images), -1)
     labels = jnp.take_along_axis(labels, index, axis=1)
-    valid = (labels != VOID).astype(jnp.float32)
+    known = labels != VOID
+    valid = known.astype(jnp.float32)
     own = {'params': params, 'batch_stats': stats['batch_stats']}
     corrections, updated = network.apply(
       own,
@@ -157,9 +142,7 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
       corrections, maps.first, valid, s.num_classes, options.centering
     )
     wrong = maps.first != labels
-    loss = update.binary_cross_entropy(
-      maps.miss_logit + corrections, wrong, valid
-    )
+    loss = failure_loss(maps.miss_logit + corrections, wrong, known, 'bce')
     count = jnp.sum(valid)
     rate = jnp.sum(wrong * valid) / jnp.maximum(count, 1.0)
     errors = _running_rate(stats['errors'], rate, count)

@@ -1,19 +1,26 @@
-"""What the trainings of all corrections share: loss, optimiser, second pass."""
+"""What the trainings of all corrections share: loop, optimiser, second pass."""
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from fsnet_jax.learned_detectors.base import Batch, FitState, Variables
+from fsnet_jax.learned_detectors.base import (
+  Batch,
+  FitState,
+  Setting,
+  Variables,
+)
+from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.segmentation.protocol import (
   SegmentationNetwork,
   SegmentationOutput,
 )
+from input_pipeline.training_mix import training_mix
 
 # Updates over which the learning rate rises.
 _WARMUP_STEPS = 30
@@ -71,6 +78,44 @@ def make_step(
   return step
 
 
+def train(
+  setting: Setting[Any],
+  title: str,
+  initial: tuple[Any, Any],
+  loss_fn: Loss,
+  folder: Path,
+) -> Cost:
+  """Trains a network of phase 3, or goes on with it.
+
+  Args:
+    setting: whose own options have `steps`, `mix`, `batch_size`,
+      `learning_rate` and `weight_decay`.
+    title: what progress lines call it.
+    initial: parameters and statistics before the first step.
+    loss_fn: see `Loss`.
+    folder: of the fit.
+  """
+  from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
+
+  options, own = setting.options, setting.options.own
+  transform = optimizer(own.learning_rate, own.weight_decay, own.steps)
+  fit_loop.run(
+    setting,
+    fit_loop.Job(
+      title=title,
+      steps=own.steps,
+      batch_size=own.batch_size,
+      state=fit_loop.new_state(options, *initial, transform),
+      step=make_step(loss_fn, transform),
+      constants={'s': setting.variables},
+      augment=(training_mix(own.mix, options.augment),),
+      predictions=False,
+    ),
+    folder,
+  )
+  return Cost(images=own.steps * own.batch_size)
+
+
 def frozen_output(
   network: SegmentationNetwork, s: Variables, images: Float[Array, 'b h w 3']
 ) -> SegmentationOutput:
@@ -84,24 +129,3 @@ def flip_logits(
   """Logits of the mirrored images, mirrored back."""
   mirrored = network.apply(s, images[:, :, ::-1])
   return jax.lax.stop_gradient(mirrored.logits[:, :, ::-1])
-
-
-def binary_cross_entropy(
-  logits: Float[Array, '*b'],
-  wrong: Array,
-  valid: Float[Array, '*b'],
-) -> Float[Array, '']:
-  """Mean over valid pixels, in nats, without any weights.
-
-  A proper loss: its least value is at the true probabilities, so that the
-  sigmoid of what is learnt is P(wrong).
-
-  Args:
-    logits: log-odds of being misclassified.
-    wrong: True where S is.
-    valid: 1 where there is a label.
-  """
-  losses = optax.sigmoid_binary_cross_entropy(logits, wrong.astype(jnp.float32))
-  # Whatever a void pixel's logit is, it adds nothing.
-  losses = jnp.where(valid > 0, losses, 0.0)
-  return jnp.sum(losses) / jnp.maximum(jnp.sum(valid), 1.0)
