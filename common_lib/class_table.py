@@ -1,174 +1,189 @@
-"""Class tables: 19 trainIds, their names and colours, each data set's ids.
+"""Class tables: the classes of a data set, their colours and label values.
 
-The 19 classes and their order are those of Cityscapes (Cordts et al., CVPR
-2016; table of the package `cityscapesscripts`, `helpers/labels.py`). Every
-data set of this package is mapped to them; pixels that belong to none are void.
+A table is data. Every built-in data set has that of Cityscapes (`CITYSCAPES`:
+the 19 classes of Cordts et al., CVPR 2016; `helpers/labels.py` of the package
+`cityscapesscripts`); one of a user's own is read by `class_table_file`. What
+networks, metrics and reports know of the classes, they know from a table.
 
-A table of a data set is a lookup array `uint8[256]`: entry `i` is the trainId
-of the data set's id `i`, `VOID` where that id has no class among the 19, and
-`UNDEFINED` where the data set has no such id. An undefined id in a file means
-a damaged file or another data set's file, so `remap` refuses it instead of
-hiding it as void.
+A lookup array of a data set has an entry for each value of its label files:
+the class index, `VOID` where the value has no class, and `UNDEFINED` where the
+data set has no such value. An undefined value in a file means a damaged file
+or another data set's file, so `remap` refuses it instead of hiding it as void.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from common_lib.errors import UserError
 
-NUM_CLASSES = 19
+# Class indices are stored in 8 bits, of which these are two.
 VOID = 255
 UNDEFINED = 254
+MOST_CLASSES = UNDEFINED
 
-CLASS_NAMES = (
-  'road',
-  'sidewalk',
-  'building',
-  'wall',
-  'fence',
-  'pole',
-  'traffic light',
-  'traffic sign',
-  'vegetation',
-  'terrain',
-  'sky',
-  'person',
-  'rider',
-  'car',
-  'truck',
-  'bus',
-  'train',
-  'motorcycle',
-  'bicycle',
-)
+Color = tuple[int, int, int]
 
-# RGB, row = trainId.
-PALETTE = np.array(
-  [
-    (128, 64, 128),
-    (244, 35, 232),
-    (70, 70, 70),
-    (102, 102, 156),
-    (190, 153, 153),
-    (153, 153, 153),
-    (250, 170, 30),
-    (220, 220, 0),
-    (107, 142, 35),
-    (152, 251, 152),
-    (70, 130, 180),
-    (220, 20, 60),
-    (255, 0, 0),
-    (0, 0, 142),
-    (0, 0, 70),
-    (0, 60, 100),
-    (0, 80, 100),
-    (0, 0, 230),
-    (119, 11, 32),
-  ],
-  np.uint8,
-)
-PALETTE.setflags(write=False)
+
+@dataclasses.dataclass(frozen=True)
+class ClassTable:
+  """The classes that a network tells apart, in the order of their indices.
+
+  Attributes:
+    names: of the classes, each once.
+    colors: red, green and blue of each, 0..255.
+    ids: values of each class in label files.
+    void_ids: values in label files that have no class.
+    groups: coarse classes, `(name, names of its classes)`; none, or each class
+      is in one of them.
+  """
+
+  names: tuple[str, ...]
+  colors: tuple[Color, ...]
+  ids: tuple[tuple[int, ...], ...]
+  void_ids: tuple[int, ...] = (VOID,)
+  groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+  @property
+  def num_classes(self) -> int:
+    """How many classes there are."""
+    return len(self.names)
+
+  @functools.cached_property
+  def palette(self) -> np.ndarray:
+    """Colours, uint8 [256, 3]; void and whatever is no class is black."""
+    colors = np.zeros((256, 3), np.uint8)
+    colors[: self.num_classes] = self.colors
+    colors.setflags(write=False)
+    return colors
+
+  def colorize(self, label: np.ndarray) -> np.ndarray:
+    """Paints class indices in the colours of the table.
+
+    Args:
+      label: uint8 [h, w]; void (255) and any other value is painted black.
+
+    Returns:
+      uint8 [h, w, 3], RGB.
+    """
+    return self.palette[label]
+
+  def index(self, name: str) -> int:
+    """The class index of a name; ValueError where there is none."""
+    return self.names.index(name)
+
+  def name(self, index: int, other: str = 'void') -> str:
+    """The name of a class index; `other` for whatever is no class."""
+    return self.names[index] if index < self.num_classes else other
+
+  @functools.cached_property
+  def lookup(self) -> np.ndarray:
+    """For `remap`: class index of each value of a label file."""
+    classes = {
+      value: index for index, ids in enumerate(self.ids) for value in ids
+    }
+    return lookup_table(classes, self.void_ids)
+
+  @property
+  def group_names(self) -> tuple[str, ...]:
+    """Names of the coarse classes."""
+    return tuple(name for name, _ in self.groups)
+
+  def group_of_class(self) -> tuple[int, ...]:
+    """For each class, the index of its coarse class; empty without groups."""
+    if not self.groups:
+      return ()
+    found = {name: i for i, (_, own) in enumerate(self.groups) for name in own}
+    return tuple(found[name] for name in self.names)
+
+  def has_ids_of(self, other: ClassTable) -> bool:
+    """Whether both read the same indices out of the same label files."""
+    return (self.ids, self.void_ids) == (other.ids, other.void_ids)
 
 
 def lookup_table(
-  classes: Mapping[int, int], void_ids: tuple[int, ...] = ()
+  classes: Mapping[int, int], void_ids: Sequence[int] = ()
 ) -> np.ndarray:
   """Builds a data set's lookup array for `remap`.
 
   Args:
-    classes: id of the data set (0..255) to trainId (0..18).
-    void_ids: ids of the data set that have no class among the 19.
+    classes: value in the label files (0..65535) to class index.
+    void_ids: values that have no class.
 
   Returns:
-    Read-only uint8[256]: trainId, `VOID` or `UNDEFINED` for each id.
+    Read-only uint8 array, of 256 entries or as many as the values need: class
+    index, `VOID` or `UNDEFINED` for each value.
   """
-  table = np.full(256, UNDEFINED, np.uint8)
+  length = max([255, *classes, *void_ids]) + 1
+  table = np.full(length, UNDEFINED, np.uint8)
   table[list(void_ids)] = VOID
-  for data_id, train_id in classes.items():
-    if not 0 <= train_id < NUM_CLASSES:
-      raise ValueError(f'id {data_id} is mapped to {train_id}, not to 0..18')
-    table[data_id] = train_id
+  for value, index in classes.items():
+    if not 0 <= index < MOST_CLASSES:
+      raise ValueError(f'{value} is mapped to {index}, which is no class')
+    table[value] = index
   table.setflags(write=False)
   return table
 
 
-_CITYSCAPES_IDS = {
-  7: 0,  # road
-  8: 1,  # sidewalk
-  11: 2,  # building
-  12: 3,  # wall
-  13: 4,  # fence
-  17: 5,  # pole
-  19: 6,  # traffic light
-  20: 7,  # traffic sign
-  21: 8,  # vegetation
-  22: 9,  # terrain
-  23: 10,  # sky
-  24: 11,  # person
-  25: 12,  # rider
-  26: 13,  # car
-  27: 14,  # truck
-  28: 15,  # bus
-  31: 16,  # train
-  32: 17,  # motorcycle
-  33: 18,  # bicycle
-}
+# Class, colour, and id in Cityscapes' own label files.
+_CITYSCAPES: tuple[tuple[str, Color, int], ...] = (
+  ('road', (128, 64, 128), 7),
+  ('sidewalk', (244, 35, 232), 8),
+  ('building', (70, 70, 70), 11),
+  ('wall', (102, 102, 156), 12),
+  ('fence', (190, 153, 153), 13),
+  ('pole', (153, 153, 153), 17),
+  ('traffic light', (250, 170, 30), 19),
+  ('traffic sign', (220, 220, 0), 20),
+  ('vegetation', (107, 142, 35), 21),
+  ('terrain', (152, 251, 152), 22),
+  ('sky', (70, 130, 180), 23),
+  ('person', (220, 20, 60), 24),
+  ('rider', (255, 0, 0), 25),
+  ('car', (0, 0, 142), 26),
+  ('truck', (0, 0, 70), 27),
+  ('bus', (0, 60, 100), 28),
+  ('train', (0, 80, 100), 31),
+  ('motorcycle', (0, 0, 230), 32),
+  ('bicycle', (119, 11, 32), 33),
+)
+_EVALUATED = frozenset(value for _, _, value in _CITYSCAPES)
 
 # Ids 0..33; the rest of them (ego vehicle, parking, bridge, caravan ...) is
 # not evaluated. 255 stays undefined on purpose: it appears in files of
 # trainIds, which would otherwise pass for files of ids.
-CITYSCAPES = lookup_table(
-  _CITYSCAPES_IDS, tuple(i for i in range(34) if i not in _CITYSCAPES_IDS)
-)
-
-# The 12 ids of the SegNet tutorial. Where its merged classes straddle ours we
-# take the larger part: "Building" holds walls and bridges too, "Tree" grass,
-# "SignSymbol" traffic lights, "Car" trucks and buses, "Bicyclist" motorcycles.
-# "Bicyclist" is a rider and the bicycle in one region. It becomes bicycle (18),
-# not rider (12) and not void: person and rider are already told apart by
-# "Pedestrian", and a scored class beats an ignored one. A network trained on
-# Cityscapes is thereby charged for calling the upper body rider.
-CAMVID = lookup_table(
-  {
-    0: 10,  # Sky
-    1: 2,  # Building
-    2: 5,  # Pole
-    3: 0,  # Road
-    4: 1,  # Pavement
-    5: 8,  # Tree
-    6: 7,  # SignSymbol
-    7: 4,  # Fence
-    8: 13,  # Car
-    9: 11,  # Pedestrian
-    10: 18,  # Bicyclist
-  },
-  void_ids=(11,),  # Unlabelled
+CITYSCAPES = ClassTable(
+  names=tuple(name for name, _, _ in _CITYSCAPES),
+  colors=tuple(color for _, color, _ in _CITYSCAPES),
+  ids=tuple((value,) for _, _, value in _CITYSCAPES),
+  void_ids=tuple(i for i in range(34) if i not in _EVALUATED),
 )
 
 
 def remap(ids: np.ndarray, table: np.ndarray, source: object) -> np.ndarray:
-  """Maps a data set's ids to trainIds.
+  """Maps the values of a label file to class indices.
 
   Args:
-    ids: integer array of any shape, the ids of the file. -1, which only a
+    ids: integer array of any shape, the values of the file. -1, which only a
       signed array can hold, means "no class" (Cityscapes' licence plate) and
       becomes void in every table.
-    table: uint8[256] of `lookup_table`.
+    table: of `lookup_table`.
     source: the file's name, for the message.
 
   Returns:
-    uint8 array of the same shape: 0..18, or 255 for void.
+    uint8 array of the same shape: class indices, or 255 for void.
 
   Raises:
-    UserError: an id that the data set does not define.
+    UserError: a value that the data set does not define.
   """
-  if ids.dtype == np.uint8:
+  if ids.dtype == np.uint8 and len(table) == 256:
     mapped = table[ids]
   else:
-    inside = (ids >= 0) & (ids < 256)
+    inside = (ids >= 0) & (ids < len(table))
     mapped = np.where(inside, table[np.where(inside, ids, 0)], UNDEFINED)
     mapped = np.where(ids == -1, VOID, mapped).astype(np.uint8)
   wrong = mapped == UNDEFINED
@@ -181,22 +196,12 @@ def remap(ids: np.ndarray, table: np.ndarray, source: object) -> np.ndarray:
   return mapped
 
 
-def colorize(label: np.ndarray) -> np.ndarray:
-  """Paints trainIds in the Cityscapes colours.
-
-  Args:
-    label: uint8 [h, w], trainIds 0..18; void (255) and any other value is
-      painted black.
-
-  Returns:
-    uint8 [h, w, 3], RGB.
-  """
-  colors = np.zeros((256, 3), np.uint8)
-  colors[:NUM_CLASSES] = PALETTE
-  return colors[label]
+NUM_CLASSES = CITYSCAPES.num_classes
+CLASS_NAMES = CITYSCAPES.names
+PALETTE = CITYSCAPES.palette[:NUM_CLASSES]
+colorize = CITYSCAPES.colorize
 
 
-def color_of(index: int) -> tuple[int, int, int]:
-  """Red, green and blue of a class, 0..255."""
-  red, green, blue = PALETTE[index].tolist()
-  return red, green, blue
+def color_of(index: int) -> Color:
+  """Red, green and blue of a class of Cityscapes."""
+  return CITYSCAPES.colors[index]

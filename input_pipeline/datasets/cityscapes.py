@@ -37,7 +37,7 @@ class Cityscapes(base.SceneBuilder):
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
     """Reads one image; see `SceneBuilder.load`."""
     request = self.request
-    arrays = readers.load_scene(scene, request, class_table.CITYSCAPES)
+    arrays = readers.load_scene(scene, request, class_table.CITYSCAPES.lookup)
     if request.depth:
       arrays['depth'] = readers.read_disparity_depth(
         request.folder / scene.origin['disparity'],

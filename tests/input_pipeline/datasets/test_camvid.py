@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline.datasets import open_source, readers, skipped_files
+from input_pipeline.datasets import (
+  camvid,
+  open_source,
+  readers,
+  skipped_files,
+)
 
 
 def ids_of(source):
@@ -17,7 +21,7 @@ def original(folder, split, name):
     Image.open(path) as image,
     Image.open(folder.root / f'{split}annot' / f'{name}.png') as label,
   ):
-    return np.asarray(image), class_table.CAMVID[np.asarray(label)]
+    return np.asarray(image), camvid.TABLE[np.asarray(label)]
 
 
 @pytest.mark.parametrize(

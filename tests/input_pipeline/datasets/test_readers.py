@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from common_lib import class_table
 from common_lib.errors import UserError
 from input_pipeline import resizing
-from input_pipeline.datasets import readers
+from input_pipeline.datasets import camvid, readers
 from tests.input_pipeline.files.test_images import png_of_few_bits
 
 
@@ -23,14 +22,14 @@ def pair(tmp_path):
 
 
 def read(image_path, label_path, size=(24, 32)):
-  return readers.read_scene(image_path, label_path, size, class_table.CAMVID)
+  return readers.read_scene(image_path, label_path, size, camvid.TABLE)
 
 
 def test_same_size_is_unchanged(pair):
   image_path, label_path, image, ids = pair
   read_image, read_label = read(image_path, label_path)
   np.testing.assert_array_equal(read_image, image)
-  np.testing.assert_array_equal(read_label, class_table.CAMVID[ids])
+  np.testing.assert_array_equal(read_label, camvid.TABLE[ids])
 
 
 def test_resizing_samples_label_centres_and_filters_images(pair):
@@ -39,7 +38,7 @@ def test_resizing_samples_label_centres_and_filters_images(pair):
   rows = np.floor((np.arange(8) + 0.5) * 24 / 8).astype(int)
   columns = np.floor((np.arange(16) + 0.5) * 32 / 16).astype(int)
   np.testing.assert_array_equal(
-    read_label, class_table.CAMVID[ids[np.ix_(rows, columns)]]
+    read_label, camvid.TABLE[ids[np.ix_(rows, columns)]]
   )
   expected = Image.fromarray(image).resize((16, 8), Image.BICUBIC)
   np.testing.assert_array_equal(read_image, np.asarray(expected))
@@ -53,7 +52,7 @@ def test_palette_index_counts_not_the_colour(pair):
   with Image.open(label_path) as saved:
     assert saved.mode == 'P'
   np.testing.assert_array_equal(
-    read(image_path, label_path)[1], class_table.CAMVID[ids]
+    read(image_path, label_path)[1], camvid.TABLE[ids]
   )
 
 
@@ -207,7 +206,7 @@ def test_an_image_is_turned_as_its_label(tmp_path, orientation, kind):
   Image.fromarray(ids).save(tmp_path / 'label.png')
   image, label = read(path, tmp_path / 'label.png', (32, 24))
   np.testing.assert_array_equal(image, upright)
-  np.testing.assert_array_equal(label, class_table.CAMVID[ids])
+  np.testing.assert_array_equal(label, camvid.TABLE[ids])
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_a_label_of_sixteen_bits_keeps_its_ids(pair):
   image_path, label_path, _, ids = pair
   Image.fromarray(ids.astype(np.uint16)).save(label_path)
   label = read(image_path, label_path)[1]
-  np.testing.assert_array_equal(label, class_table.CAMVID[ids])
+  np.testing.assert_array_equal(label, camvid.TABLE[ids])
   # 256 + 3 is not cut to 3.
   Image.fromarray(ids.astype(np.uint16) + 256).save(label_path)
   with pytest.raises(UserError, match='label id 256'):
@@ -277,7 +276,7 @@ def test_a_label_of_few_bits_of_grey_is_refused(pair, bits):
 def test_a_palette_of_few_bits_is_read(pair, bits):
   image_path, label_path = pair[:2]
   label_path.write_bytes(png_of_few_bits(bits, 3, 32, 24))
-  assert (read(image_path, label_path)[1] == class_table.CAMVID[0]).all()
+  assert (read(image_path, label_path)[1] == camvid.TABLE[0]).all()
 
 
 def test_a_label_is_png(pair):
@@ -290,10 +289,10 @@ def test_a_label_is_png(pair):
 def test_letterbox_pads_with_void(pair):
   image_path, label_path, image, ids = pair  # 24 x 32
   found, label = readers.read_scene(
-    image_path, label_path, (24, 64), class_table.CAMVID, 'letterbox'
+    image_path, label_path, (24, 64), camvid.TABLE, 'letterbox'
   )
   np.testing.assert_array_equal(found[:, 16:48], image)
-  np.testing.assert_array_equal(label[:, 16:48], class_table.CAMVID[ids])
+  np.testing.assert_array_equal(label[:, 16:48], camvid.TABLE[ids])
   assert (label[:, :16] == 255).all() and (label[:, 48:] == 255).all()
   assert (found[:, :16] == resizing.FILL).all()
   assert (found[:, 48:] == resizing.FILL).all()
