@@ -29,7 +29,7 @@ DATASETS = {
   'camvid': 'input_pipeline.datasets.camvid',
   'cityscapes': 'input_pipeline.datasets.cityscapes',
   'idd_lite': 'input_pipeline.datasets.idd_lite',
-  'mapillary_vistas': 'input_pipeline.datasets.mapillary_vistas',
+  'mapillary_vistas': 'input_pipeline.datasets.mapillary.vistas',
   'street_views': 'input_pipeline.datasets.street_views',
   'streets': 'input_pipeline.datasets.streets',
 }
