@@ -99,7 +99,7 @@ def _rows(path: pathlib.Path) -> list[tuple[int, str, str]]:
   Raises:
     UserError: it is not such a table.
   """
-  reader = csv.DictReader(io.StringIO(read_text(path)))
+  reader = csv.DictReader(io.StringIO(read_text(path)), skipinitialspace=True)
   rows = []
   try:
     header = reader.fieldnames or ()

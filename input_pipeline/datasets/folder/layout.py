@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
@@ -15,8 +15,9 @@ from input_pipeline.datasets import folders
 
 EXPECTED = 'images/<split>/ and labels/<split>/'
 LABEL_SUFFIXES = ('.png',)
-# Types that somebody may take for images, and that are not read.
-_OTHER_SUFFIXES = (
+# Types of images, read or not.
+_IMAGE_LIKE = (
+  *folders.IMAGE_SUFFIXES,
   *('.bmp', '.gif', '.jp2', '.npy', '.pgm', '.ppm', '.tif', '.tiff', '.webp'),
   *('.heic', '.avif', '.exr'),
 )
@@ -83,11 +84,14 @@ def find(root: pathlib.Path, skip: bool) -> Files:
     and folders.is_folder(folder / 'images')
   ]
   if folders.is_folder(root / 'images'):
-    if split_folders:
+    # Another folder of images may be what a program has left there.
+    both = [f for f in split_folders if folders.is_folder(f / 'labels')]
+    if both:
       raise UserError(
-        f'{root}: has images and {split_folders[0].name}/images, two layouts in'
-        ' one; move the images of one of them away'
+        f'{root}: has images and {both[0].name}/images, two layouts in one;'
+        ' move the images of one of them away'
       )
+    split_folders = []
     image_roots = {'': root / 'images'}
     label_roots = {'': root / 'labels'}
   elif split_folders:
@@ -98,11 +102,10 @@ def find(root: pathlib.Path, skip: bool) -> Files:
       f'{root}: has no folder images; point data.root at the folder that has'
       f' {EXPECTED}'
     )
-  images = _files(image_roots, folders.IMAGE_SUFFIXES)
-  labels = _files(label_roots, LABEL_SUFFIXES)
-  others = _files(image_roots, _OTHER_SUFFIXES)
+  images, others = _files(image_roots, folders.IMAGE_SUFFIXES)
+  labels, no_labels = _files(label_roots, LABEL_SUFFIXES)
   if not images:
-    some = [quoted(path.name, 80) for path in others.values()][:_NAMED_FILES]
+    some = [quoted(path.name, 80) for _, path in others[:_NAMED_FILES]]
     raise UserError(
       f'{root}: has no PNG or JPEG below images'
       f'{" but " * bool(some)}{", ".join(some)}; put the images there'
@@ -110,35 +113,47 @@ def find(root: pathlib.Path, skip: bool) -> Files:
     )
   if others:
     notes.once(
-      f'{len(others)} files below {root} are left aside, since images are PNG'
-      f' or JPEG: {quoted(next(iter(others.values())))}'
+      f'files below {root} are left aside, since images are PNG or JPEG'
+      f' ({len(others)}): {quoted(others[0][1])}'
     )
-  _check_types(images, labels, label_roots)
+  _check_types(images, labels, no_labels)
   return Files(images, _with_images(images, labels, skip), bool(split_folders))
 
 
 def _files(
   roots: Mapping[str, pathlib.Path], suffixes: Sequence[str]
-) -> dict[str, pathlib.Path]:
-  """Name to file of all roots, by the prefix of their names."""
-  found: dict[str, pathlib.Path] = {}
-  for prefix, root in roots.items():
-    if folders.is_folder(root):
-      _add_below(found, root, prefix, suffixes, ())
-  return found
+) -> tuple[dict[str, pathlib.Path], list[tuple[str, pathlib.Path]]]:
+  """Lists the files of some folders.
 
+  Args:
+    roots: by the prefix of their files' names.
+    suffixes: of the files wanted.
 
-def _add_below(
-  found: dict[str, pathlib.Path],
-  folder: pathlib.Path,
-  prefix: str,
-  suffixes: Sequence[str],
-  above: tuple[tuple[int, int], ...],
-) -> None:
-  """Adds the files of a folder and of those in it.
+  Returns:
+    Name to file, and name and file of images of other types.
 
   Raises:
     UserError: two files of one name, or a link to a folder further up.
+  """
+  found: dict[str, pathlib.Path] = {}
+  others = []
+  for prefix, root in roots.items():
+    if folders.is_folder(root):
+      for name, path in _below(root, prefix, ()):
+        if path.suffix.lower() in suffixes:
+          folders.add_file(found, name, path)
+        elif path.suffix.lower() in _IMAGE_LIKE:
+          others.append((name, path))
+  return found, others
+
+
+def _below(
+  folder: pathlib.Path, prefix: str, above: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[str, pathlib.Path]]:
+  """Name and path of each file of a folder and of those in it.
+
+  Raises:
+    UserError: a link to a folder further up.
   """
   status = os.stat(folder)
   own = status.st_dev, status.st_ino
@@ -148,20 +163,18 @@ def _add_below(
     )
   for path in folders.entries(folder):
     if folders.is_folder(path):
-      below = f'{prefix}{path.name}/'
-      _add_below(found, path, below, suffixes, (*above, own))
-    elif path.suffix.lower() in suffixes:
-      folders.add_file(found, prefix + path.stem, path)
+      yield from _below(path, f'{prefix}{path.name}/', (*above, own))
+    else:
+      yield prefix + path.stem, path
 
 
 def _check_types(
   images: Mapping[str, pathlib.Path],
   labels: Mapping[str, pathlib.Path],
-  label_roots: Mapping[str, pathlib.Path],
+  others: Sequence[tuple[str, pathlib.Path]],
 ) -> None:
   """Raises `UserError` where an image's only label is no PNG."""
-  others = _files(label_roots, ('.jpg', '.jpeg', *_OTHER_SUFFIXES))
-  for name, path in others.items():
+  for name, path in others:
     if name in images and name not in labels:
       raise UserError(
         f'{path}: labels are read from PNG alone; save it as PNG, from where'

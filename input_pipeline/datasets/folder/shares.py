@@ -19,7 +19,12 @@ SPLITS = ('train', 'validation', 'test')
 _FIX = 'write three shares that add up to 1, as 0.7/0.15/0.15'
 # So many images whose names differ in their number alone look like a video.
 _FRAMES = 10
-_NUMBER = re.compile(r'\d{2,}$')
+_NUMBER = re.compile(r'\d{2,}(?=\D*$)')
+_MOST_DIVISIONS = 10_000
+_NO_GAIN = 1e-9
+
+# Whether it is a group, and not a single image, and its name.
+_Key = tuple[bool, str]
 
 
 def parsed(text: str) -> dict[str, float]:
@@ -72,24 +77,25 @@ def divided(
   ]
 
 
-def _key(one: Picture) -> tuple[bool, str]:
+def _key(one: Picture) -> _Key:
   """The group, or the image where it has none."""
   return (one.group is not None), one.name if one.group is None else one.group
 
 
 def assign(
-  sizes: Mapping[tuple[bool, str], int], shares: Mapping[str, float]
-) -> dict[tuple[bool, str], str]:
+  sizes: Mapping[_Key, int], shares: Mapping[str, float]
+) -> dict[_Key, str]:
   """Puts whole groups into splits, as near to the shares as they allow.
 
-  From the largest group on, each goes where most is missing; then single
-  groups change their split, or two groups theirs with each other, as long as
-  that brings the sizes nearer. No split stays without a group. Among groups of
-  one size the hash of the name decides, so neither the order of the files nor
-  a seed does.
+  That is the least sum of the splits' distances from their shares, found by
+  trying all divisions of a few groups. Many groups are divided step by step
+  and may end near it. No split stays without a group. Among groups of one size
+  the hash of the name decides, so neither the order of the files nor a seed
+  does.
 
   Args:
-    sizes: (whether it is a group, name) to the number of its images.
+    sizes: group to the number of its images, at least as many groups as
+      splits, or none.
     shares: split to its share.
 
   Returns:
@@ -97,12 +103,43 @@ def assign(
   """
   total = sum(sizes.values())
   order = sorted(sizes, key=lambda key: (-sizes[key], _hash(key[1]), key))
-  missing = {name: share * total for name, share in shares.items()}
-  members: dict[str, list] = {name: [] for name in shares}
+  wanted = {name: share * total for name, share in shares.items()}
+  if len(shares) ** len(order) <= _MOST_DIVISIONS:
+    return _best(order, sizes, wanted)
+  return _stepwise(order, sizes, wanted)
+
+
+def _best(
+  order: Sequence[_Key],
+  sizes: Mapping[_Key, int],
+  wanted: Mapping[str, float],
+) -> dict[_Key, str]:
+  """The first of the nearest divisions."""
+  best, least = {}, math.inf
+  for names in itertools.product(wanted, repeat=len(order)):
+    if len(set(names)) < len(wanted):
+      continue
+    missing = dict(wanted)
+    for key, name in zip(order, names, strict=True):
+      missing[name] -= sizes[key]
+    distance = sum(map(abs, missing.values()))
+    if distance < least - _NO_GAIN:
+      best, least = dict(zip(order, names, strict=True)), distance
+  return best
+
+
+def _stepwise(
+  order: Sequence[_Key],
+  sizes: Mapping[_Key, int],
+  wanted: Mapping[str, float],
+) -> dict[_Key, str]:
+  """Each group where most is missing, then moved as long as that gains."""
+  missing = dict(wanted)
+  members: dict[str, list[_Key]] = {name: [] for name in wanted}
   for place, key in enumerate(order):
-    empty = [name for name in shares if not members[name]]
+    empty = [name for name in wanted if not members[name]]
     # The last groups fill the splits that would stay empty.
-    open_to = empty if len(empty) == len(order) - place else list(shares)
+    open_to = empty if len(empty) == len(order) - place else list(wanted)
     name = max(open_to, key=missing.__getitem__)
     members[name].append(key)
     missing[name] -= sizes[key]
@@ -112,12 +149,12 @@ def assign(
 
 
 def _improve(
-  members: Mapping[str, list],
+  members: Mapping[str, list[_Key]],
   missing: dict[str, float],
-  sizes: Mapping[tuple[bool, str], int],
+  sizes: Mapping[_Key, int],
 ) -> bool:
   """Moves one group, or exchanges two; False where nothing brings gain."""
-  best = (1e-9, None)
+  best = (_NO_GAIN, None)
   for a, b in itertools.permutations(members, 2):
     first = {sizes[key]: key for key in members[a]}
     second: dict = {sizes[key]: key for key in members[b]}
@@ -148,13 +185,13 @@ def _note_video(pictures: Sequence[Picture]) -> None:
   """Says so where images without a group look like frames of one video."""
   single = [one.name for one in pictures if one.group is None]
   starts = collections.Counter(
-    _NUMBER.sub('', name) for name in single if _NUMBER.search(name)
+    _NUMBER.sub('*', name) for name in single if _NUMBER.search(name)
   )
   for start, count in starts.most_common(1):
     if count >= _FRAMES:
       notes.once(
         f'{count} images are named like frames of one video'
-        f' ({quoted(start, 80)}...), and data.split divides them one by one:'
+        f' ({quoted(start, 80)}), and data.split divides them one by one:'
         ' frames beside those of the training are tested on, which flatters;'
         ' say in groups.csv (image,group) which images belong together'
       )

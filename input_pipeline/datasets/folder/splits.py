@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import pathlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
@@ -90,7 +90,7 @@ def assigned(root: pathlib.Path, request: base.DataRequest) -> Assigned:
   by_folder = not lists and not request.split
   pictures = _pictures(files, by_folder)
   pictures = groups.grouped(root, pictures)
-  names: Iterable[str]
+  names: Collection[str]
   if lists:
     pictures, names = _listed(root, pictures, lists), lists
   elif request.split:
@@ -99,6 +99,12 @@ def assigned(root: pathlib.Path, request: base.DataRequest) -> Assigned:
   else:
     names = sorted({one.split for one in pictures if one.split})
   groups.check_whole(root, pictures)
+  unused = sum(1 for one in pictures if one.label and not one.split)
+  if unused and names:
+    notes.once(
+      f'labelled images of {root} that are in none of the splits'
+      f' {", ".join(names)} are not used ({unused})'
+    )
   return Assigned(root, tuple(_with_group(pictures)), tuple(names))
 
 
@@ -188,12 +194,6 @@ def _listed(
           f'{path}:{number}: {quoted(name, 80)} is in {lists[split_of[name]]}'
           ' too; leave it in one of the two'
         )
-  unused = sum(1 for one in pictures if one.label and one.name not in split_of)
-  if unused:
-    notes.once(
-      f'{unused} labelled images of {root} are in no list of {root / LISTS} and'
-      ' are not used'
-    )
   return [
     dataclasses.replace(one, split=split_of.get(one.name, ''))
     for one in pictures

@@ -128,6 +128,7 @@ def _nothing_to_read(own):
 def _two_layouts(own):
   own.both('train/a')
   own.save('val/images/b.png', random_image(0))
+  own.save('val/labels/b.png', random_image(0))
 
 
 def _label_alone(own):
@@ -186,7 +187,24 @@ def test_images_of_other_types_are_said(own, capfd):
   own.both('test/a')
   own.write('images/test/b.webp', 'x')
   own.open()
-  assert '1 files below' in capfd.readouterr().err
+  assert 'are PNG or JPEG (1): ' in capfd.readouterr().err
+
+
+def test_images_that_a_program_has_left_in_the_root(own):
+  own.both('test/a')
+  own.save('overlay/images/b.png', random_image(0))
+  assert ids_of(own.open()) == ['a']
+
+
+@pytest.mark.parametrize('name', ['a\x1b[31mred', os.fsdecode(b'\xff\xfe')])
+def test_odd_names_stay_off_the_terminal(own, name):
+  own.image(f'test/{name}.png')
+  own.label(f'test/{name}.png', value=9)
+  message = 'not UTF-8; rename|has no id 9'
+  with pytest.raises(UserError, match=message) as error:
+    own.open()
+  assert '\x1b' not in str(error.value)
+  str(error.value).encode()
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,17 @@ def test_lists(own):
   assert ids_of(own.open('folder:val')) == ['a']
 
 
-def test_labelled_images_of_no_list_are_said(own, capfd):
+def test_labelled_images_of_no_split_are_said(own, capfd):
   own.both('a', 'b')
   own.write('splits/test.txt', 'a')
   own.open()
-  assert '1 labelled images' in capfd.readouterr().err
+  assert 'none of the splits test are not used (1)' in capfd.readouterr().err
+
+
+def test_images_beside_the_folders_of_splits_are_said(own, capfd):
+  own.both('test/a', 'b', 'c')
+  assert ids_of(own.open()) == ['a']
+  assert 'none of the splits test are not used (2)' in capfd.readouterr().err
 
 
 def test_names_of_a_list_however_composed(own):
