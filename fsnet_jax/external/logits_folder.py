@@ -53,7 +53,7 @@ class LogitsFolder:
         f'config.segmentation.path is {path}, which is no folder; give the '
         'folder that holds an .npy or .npz file for each image'
       )
-    described = description.read(path)
+    self.described = described = description.read(path)
     if described.input_given or described.logits or described.features:
       raise UserError(
         f'{described.path}: beside stored logits only outputs.classes and '
@@ -63,7 +63,7 @@ class LogitsFolder:
     self.classes = classes
     self.notes = Notes()
     self._folder = path
-    self._channels = between(
+    self.channels = between(
       described.classes or classes,
       classes,
       described.channels,
@@ -105,7 +105,7 @@ class LogitsFolder:
     Gigabytes are not read whole: of each file 16 pieces are, which other logits
     cannot share.
     """
-    digest = hashlib.sha256(json.dumps(self._channels.channels).encode())
+    digest = hashlib.sha256(json.dumps(self.channels.channels).encode())
     for file in self._files:
       name = file.relative_to(self._folder).as_posix()
       digest.update(json.dumps([name, file.stat().st_size]).encode())
@@ -145,7 +145,7 @@ class LogitsFolder:
   def _rules(self, file: pathlib.Path) -> OutputRules:
     return OutputRules(
       where=str(file),
-      channels=self._channels,
+      channels=self.channels,
       channels_first=False,
       export='save the logits before the argmax',
       select=(

@@ -60,10 +60,10 @@ class OnnxNetwork:
     """
     content, self._graph = _read(path)
     self._path = path
-    self._described = described = description.read(path.parent)
+    self.described = described = description.read(path.parent)
     self.classes = classes
     self.notes = Notes()
-    self._channels = between(
+    self.channels = between(
       described.classes or classes,
       classes,
       described.channels,
@@ -107,7 +107,7 @@ class OnnxNetwork:
     other = object.__new__(OnnxNetwork)
     other.__dict__.update(self.__dict__)
     other.input = how
-    other.notes = self.notes
+    other.notes = Notes(quiet=True)
     return other
 
   def fingerprint(self) -> str:
@@ -115,8 +115,8 @@ class OnnxNetwork:
     digest = self._weights.copy()
     how = {
       'input': dataclasses.asdict(self.input),
-      'outputs': [self._logits, *self._described.features],
-      'channels': self._channels.channels,
+      'outputs': [self._logits, *self.described.features],
+      'channels': self.channels.channels,
     }
     digest.update(json.dumps(how, sort_keys=True).encode())
     return digest.hexdigest()
@@ -129,12 +129,12 @@ class OnnxNetwork:
         f'{self._path}: images of {sizes.image[0]}x{sizes.image[1]} are resized'
         f' to {sizes.input[0]}x{sizes.input[1]}, which the network takes'
       )
-    names = [self._logits, *self._described.features]
+    names = [self._logits, *self.described.features]
     found = self._run(images, list(dict.fromkeys(names)))
     logits, first = checked_logits(
       found[self._logits], sizes, self._rules(), self.notes
     )
-    if not self._described.features:
+    if not self.described.features:
       return ExternalOutput(logits, None)
     return ExternalOutput(logits, self._features(found, sizes, first))
 
@@ -147,7 +147,7 @@ class OnnxNetwork:
     self, found: dict[str, np.ndarray], sizes: Sizes, channels_first: bool
   ) -> np.ndarray:
     features = checked_features(
-      [found[name] for name in self._described.features],
+      [found[name] for name in self.described.features],
       sizes,
       f'{self._path}: outputs.features',
       channels_first,
@@ -159,7 +159,7 @@ class OnnxNetwork:
   def _trial(self, size: tuple[int, int]) -> np.ndarray:
     """Features of an image of noise."""
     noise = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
-    found = self._run(noise, list(self._described.features))
+    found = self._run(noise, list(self.described.features))
     return self._features(found, self._sizes(noise), self._shape.channels_first)
 
   def _run(self, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
@@ -195,7 +195,7 @@ class OnnxNetwork:
       raise UserError(
         f'{self._path}: the network fails on an input of [{shape}] '
         f'({_last_line(error)}); give a size that it takes as input.size in '
-        f'{self._described.path}'
+        f'{self.described.path}'
       ) from error
     # Of a class map without an axis of images, too, for the checks to see.
     return [
@@ -221,7 +221,7 @@ class OnnxNetwork:
           else f'its outputs are {", ".join(self._graph.outputs)}'
         )
       raise UserError(
-        f'{self._described.path}: outputs names {quoted(name, 120)!r}, which '
+        f'{self.described.path}: outputs names {quoted(name, 120)!r}, which '
         f'{quoted(fix, 300)}'
       )
 
@@ -231,7 +231,7 @@ class OnnxNetwork:
       one
       for one in self._session.get_outputs()
       if one.name in self._graph.outputs
-      and one.name not in self._described.features
+      and one.name not in self.described.features
     ]
     if len(outputs) > 1:
       fitting = [one for one in outputs if self._may_be_logits(one.shape)]
@@ -240,20 +240,20 @@ class OnnxNetwork:
       names = ', '.join(quoted(one.name, 60) for one in outputs) or 'none'
       raise UserError(
         f'{self._path}: any of several outputs can be the logits ({names}); '
-        f'name one as outputs.logits in {self._described.path}'
+        f'name one as outputs.logits in {self.described.path}'
       )
     return outputs[0].name
 
   def _may_be_logits(self, shape: list[Any]) -> bool:
     return len(shape) == 4 and any(
-      isinstance(shape[axis], int) and self._channels.fits(shape[axis])
+      isinstance(shape[axis], int) and self.channels.fits(shape[axis])
       for axis in (1, 3)
     )
 
   def _input(self) -> InputFormat:
     """How images are prepared; says what was assumed."""
-    how = self._described.input
-    if not self._described.input_given:
+    how = self.described.input
+    if not self.described.input_given:
       assumed = (
         "RGB, divided by 255, less ImageNet's mean, over its standard deviation"
       )
@@ -261,7 +261,7 @@ class OnnxNetwork:
         how = PLAIN
         assumed = 'RGB as it is'
       self.notes.add(
-        f'{self._described.path} gives no input: {assumed} is assumed; '
+        f'{self.described.path} gives no input: {assumed} is assumed; '
         '--mode=check shows whether that is right'
       )
     return dataclasses.replace(how, size=how.size or self._shape.size)
@@ -272,15 +272,15 @@ class OnnxNetwork:
     if maker is not None and maker.operator in ('ArgMax', 'TopK'):
       export += (
         f', or name what goes into it, outputs.logits = {maker.inputs[0]!r}, '
-        f'in {self._described.path}'
+        f'in {self.described.path}'
       )
     return OutputRules(
       where=f'{self._path}: output {quoted(self._logits, 80)!r}',
-      channels=self._channels,
+      channels=self.channels,
       channels_first=self._shape.channels_first,
       export=export,
       select=(
-        f'give "outputs": {{"classes": CHANNELS}} in {self._described.path}'
+        f'give "outputs": {{"classes": CHANNELS}} in {self.described.path}'
       ),
     )
 

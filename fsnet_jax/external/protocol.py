@@ -66,15 +66,22 @@ class ExternalNetwork(Protocol):
 class Notes:
   """Facts about a network that are said once, however often they arise."""
 
-  def __init__(self):
+  def __init__(self, *, quiet: bool = False):
+    """Starts with none.
+
+    Args:
+      quiet: whether they are only kept, and not said.
+    """
     self._lines: list[str] = []
+    self._quiet = quiet
 
   def add(self, line: str) -> None:
     """Says a fact, unless it was said before."""
     line = quoted(line, 500)
     if line not in self._lines:
       self._lines.append(line)
-      say(f'note: {line}')
+      if not self._quiet:
+        say(f'note: {line}')
 
   @property
   def lines(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class PythonNetwork:
     self.classes = classes
     self.notes = Notes()
     self._function, self._module = _imported(name)
-    self._channels = between(classes, classes, (), name)
+    self.channels = between(classes, classes, (), name)
     self._feature_sizes: dict[tuple[int, int], tuple[int, int] | None] = {}
     self.feature_channels = 0
     trial = self(_noise(image_size))
@@ -120,7 +120,7 @@ class PythonNetwork:
     where = f'{self._name}: what it returns'
     rules = OutputRules(
       where=where,
-      channels=self._channels,
+      channels=self.channels,
       channels_first=False,
       export='return the logits before the argmax',
       select='return the channels CHANNELS',

@@ -86,8 +86,7 @@ def write(
     path,
   )
   if described is not None or outputs is not None or classes is not None:
-    value = {'input': described, 'outputs': outputs, 'classes': classes}
-    path.with_name('model.json').write_text(json.dumps(value))
+    describe(path, described, outputs, classes)
   return path
 
 
@@ -100,3 +99,9 @@ def pool(source, name, side):
     kernel_shape=[side, side],
     strides=[side, side],
   )
+
+
+def describe(path, described, outputs=None, classes=None):
+  """Writes the `model.json` of a network."""
+  value = {'input': described, 'outputs': outputs, 'classes': classes}
+  path.with_name('model.json').write_text(json.dumps(value))
