@@ -58,6 +58,7 @@ FLOORS = (
   'segxal_jax/experiments',
   'segxal_jax/cli',
   'launcher',
+  'examples',
   'main',
 )
 PACKAGES = tuple(
