@@ -58,8 +58,10 @@ class SmallNetwork(nn.Module):
       _block(quarter, eighth, 2),
       *(_block(eighth, eighth, rate=rate) for rate in (2, 4, 8)),
     )
-    self.up_quarter = _block(eighth + quarter, quarter)
-    self.up_half = _block(quarter + half, quarter)
+    self.up_quarter = nn.ConvTranspose2d(eighth, eighth, 2, 2)
+    self.merge_quarter = _block(eighth + quarter, quarter)
+    self.up_half = nn.ConvTranspose2d(quarter, quarter, 2, 2)
+    self.merge_half = _block(quarter + half, quarter)
     self.classifier = nn.Conv2d(quarter, num_classes, 1)
 
   def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,17 +76,13 @@ class SmallNetwork(nn.Module):
     """
     half = self.at_half(images)
     quarter = self.at_quarter(half)
-    deep = _doubled(self.at_eighth(quarter))
-    quarter = self.up_quarter(torch.cat([deep, quarter], 1))
-    features = self.up_half(torch.cat([_doubled(quarter), half], 1))
-    return _doubled(self.classifier(features)), features
-
-
-def _doubled(x: torch.Tensor) -> torch.Tensor:
-  """Twice as high and wide, bilinear."""
-  return functional.interpolate(
-    x, scale_factor=2, mode='bilinear', align_corners=False
-  )
+    deep = self.up_quarter(self.at_eighth(quarter))
+    quarter = self.merge_quarter(torch.cat([deep, quarter], 1))
+    features = self.merge_half(torch.cat([self.up_half(quarter), half], 1))
+    logits = functional.interpolate(
+      self.classifier(features), scale_factor=2, mode='bilinear'
+    )
+    return logits, features
 
 
 def train(
