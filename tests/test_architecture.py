@@ -26,6 +26,8 @@ FLOORS = (
   'street_scenes',
   'input_pipeline/files',
   'input_pipeline',
+  # Networks outside JAX, for whoever makes, fits or evaluates one.
+  'fsnet_jax/external',
   'fsnet_jax/models',
   'fsnet_jax/metrics',
   'fsnet_jax/detectors',
