@@ -149,7 +149,9 @@ class Subject:
     said = [run(*self.variables[:2], batch, 1.0, {}) for batch in arrays]
     said = np.concatenate([np.asarray(one['prediction']) for one in said])
     wrong = grown(rng.random(coarse) < _ERROR_RATE)
-    other = (said[:count] + rng.integers(1, 19)) % class_table.NUM_CLASSES
+    other = (
+      said[:count] + rng.integers(1, 19)
+    ) % class_table.CITYSCAPES.num_classes
     truth = np.where(wrong, other, said[:count]).astype(np.uint8)
     truth[:, :_CELL] = class_table.VOID
     return Scenes(images, truth)
@@ -168,7 +170,7 @@ class Subject:
     step = make_eval_step(
       self.model,
       wanted,
-      num_classes=class_table.NUM_CLASSES,
+      num_classes=class_table.CITYSCAPES.num_classes,
       keep_pixels=False,
       dropout=DropoutSampling(self.config.eval.dropout_samples),
       fitted={n: f.outputs for n, f in self.fits.items() if n in needed},

@@ -62,7 +62,7 @@ class Counter:
     step = make_eval_step(
       self._model,
       wanted,
-      num_classes=class_table.NUM_CLASSES,
+      num_classes=class_table.CITYSCAPES.num_classes,
       keep_pixels=False,
       dropout=DropoutSampling(self._config.eval.dropout_samples),
       fitted={n: f.outputs for n, f in self._fits.items() if n in needed},

@@ -194,14 +194,3 @@ def remap(ids: np.ndarray, table: np.ndarray, source: object) -> np.ndarray:
       f' ({wrong.sum()} pixels); restore the file from the original data set'
     )
   return mapped
-
-
-NUM_CLASSES = CITYSCAPES.num_classes
-CLASS_NAMES = CITYSCAPES.names
-PALETTE = CITYSCAPES.palette[:NUM_CLASSES]
-colorize = CITYSCAPES.colorize
-
-
-def color_of(index: int) -> Color:
-  """Red, green and blue of a class of Cityscapes."""
-  return CITYSCAPES.colors[index]

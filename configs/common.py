@@ -12,6 +12,13 @@ def _data() -> ml_collections.ConfigDict:
   data.name = 'streets'
   # Folder of the images as downloaded; empty for data that are drawn.
   data.root = ''
+  # The classes: a class table (docs/guide/your_network.md), of which a run
+  # keeps the content; empty: `classes.json` in the root of a `folder`, or
+  # the 19 of Cityscapes. Of other data sets its ids are Cityscapes' trainIds.
+  data.classes = ''
+  # Of a `folder` without splits: shares for training, validation and test,
+  # such as '0.7/0.15/0.15'.
+  data.split = ''
   # Where prepared copies are kept; empty: $TFDS_DATA_DIR or
   # ~/tensorflow_datasets.
   data.cache_dir = ''
@@ -38,8 +45,17 @@ def _data() -> ml_collections.ConfigDict:
 
 def _segmentation() -> ml_collections.ConfigDict:
   segmentation = ml_collections.ConfigDict()
-  # or 'deeplab_v2', 'unet', 'efficientnet_unet'
+  # or 'deeplab_v2', 'unet', 'efficientnet_unet'; a network from elsewhere:
+  # 'onnx', 'logits' or 'python' (configs/own.py)
   segmentation.name = 'fcn8'
+  # Of a network from elsewhere: model.onnx, a folder of logits, or
+  # module:function; processor threads (0: all) and 'cpu' or 'cuda' of an ONNX
+  # file; whether outputs are kept on disk, in 11 bytes a pixel ('top3'), so
+  # that it runs on each image once.
+  segmentation.path = ''
+  segmentation.threads = 0
+  segmentation.provider = 'cpu'
+  segmentation.cache = 'off'
   # S_E(x). fcn8: 'pool5' or 'fc7'; deeplab_v2: 'layer4' or 'aspp'; unet:
   # 'bottleneck'.
   segmentation.features = 'pool5'
@@ -228,6 +244,28 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   fit.conv.weight_decay = 0.01
 
 
+def _calibration() -> ml_collections.ConfigDict:
+  calibration = ml_collections.ConfigDict()
+  # Of --mode=calibrate (docs/guide/calibrate.md): labelled images that nothing
+  # was trained or chosen on; empty: data.validation_split.
+  calibration.dataset = ''
+  # Whose P(wrong): a name of docs/guide/detectors.md.
+  calibration.detector = 'fsnet'
+  # 'passing': at most `limit` of the pixels that pass are misclassified;
+  # 'undetected': at most `limit` of all pixels are misclassified and pass.
+  calibration.risk = 'passing'
+  calibration.limit = 0.05
+  calibration.confidence = 0.95
+  # or 'mean': over calibrations, without a confidence ('undetected' alone)
+  calibration.guarantee = 'high_probability'
+  # What is drawn independently: 'image', 'group', or by the data set.
+  calibration.unit = 'auto'
+  # Of the units, for P(wrong) and the thresholds that are tried.
+  calibration.fit_share = 0.2
+  calibration.thresholds = 200
+  return calibration
+
+
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
   # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp,
@@ -297,6 +335,7 @@ def get_config() -> ml_collections.ConfigDict:
   _phases(config)
   config.fit = _fit()
   config.eval = _evaluation()
+  config.calibrate = _calibration()
   config.log_every_steps = 50
   # Validation happens with each checkpoint.
   config.checkpoint_every_steps = 1000

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
-from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders import data_sources, external, networks
 from fsnet_jax.builders.evaluation import failure_options
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution, run_paths, validation
@@ -90,20 +90,41 @@ def _check(config: ConfigDict, mode: str) -> None:
   """
   training = mode == 'train'
   validation.check(config)
+  _check_mode(config, mode)
   folders.check_name(config)
   mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
   if training:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
     initial.check(init_options(config), networks.model(config))
-  if training or config.task == 'fsnet':  # A table is of stored metrics.
+  if mode == 'check':
+    return
+  external.check(config)
+  if training or _evaluates(config, mode):  # A table is of stored metrics.
     data_sources.open_all(config, training)
   if training:
     phase1_reuse.check(config)
     if config.task in ('fsnet', 'compare'):
       _check_phase3(config)
-  if config.task in ('fsnet', 'compare'):
+  scored = training and config.task == 'fsnet'
+  if scored or config.task == 'compare' or _evaluates(config, mode):
     _check_detectors(config, networks.model(config))
+
+
+def _evaluates(config: ConfigDict, mode: str) -> bool:
+  """Whether a finished run is evaluated."""
+  return config.task == 'fsnet' and mode == 'evaluate'
+
+
+def _check_mode(config: ConfigDict, mode: str) -> None:
+  """Raises UserError for a mode that is not one of the task."""
+  if mode in ('train', 'evaluate') or config.task == 'fsnet':
+    return
+  of = 'its runs' if config.task in ('compare', 'ablation') else 'a run'
+  raise UserError(
+    f'--mode={mode} is for a run of FSNet, and --config is of the task '
+    f'{config.task!r}: give --workdir of {of} instead.'
+  )
 
 
 def _check_phase3(config: ConfigDict) -> None:
@@ -129,12 +150,25 @@ def _run_fsnet(
       folder = folders.of_evaluation(config, workdir)
       evaluate(config, workdir, origin, folder=folder)
     return
+  if mode == 'calibrate':
+    from fsnet_jax.monitor.calibration.run import calibrate
+
+    with open_finished(workdir, config, mode):
+      calibrate(config, workdir, origin)
+    return
   with open_workdir(workdir, config):
     trainer(config, workdir).run()
     phase3.run(config, workdir)
     folder = folders.after_training(config, workdir)
     own = folder == workdir / folders.REPORT
     evaluate(config, workdir, origin, folder=None if own else folder)
+
+
+def _run_check(config: ConfigDict) -> None:
+  """Looks at a network from elsewhere before anything is trained over it."""
+  from fsnet_jax.evaluation import external_check
+
+  external_check.run(config)
 
 
 def _run_ablation(
@@ -202,8 +236,8 @@ def run(
   Args:
     config: a `ConfigDict`.
     workdir: folder of the run.
-    mode: `train` (train, then evaluate) or `evaluate`, which changes nothing
-      of what training left.
+    mode: `train` (train, then evaluate); `evaluate` and `calibrate`, which
+      change nothing of what training left; `check`, which needs no run.
     origin: `config_name` and `command`, for the report.
 
   Raises:
@@ -212,6 +246,10 @@ def run(
   """
   logging.set_verbosity(logging.WARNING)
   config = resolution.resolved(config)
+  if mode == 'check':
+    _check(config, mode)
+    _run_check(config)
+    return
   check_workdir(workdir, config, mode)
   _check(run_paths.located(config, workdir), mode)
   use_compilation_cache(config.compilation_cache_dir)

@@ -152,6 +152,7 @@ def eval_loader(
   process_index: int = 0,
   process_count: int = 1,
   num_workers: int = 0,
+  also: Sequence[str] = (),
 ) -> BatchIterator:
   """One pass over the scenes, each exactly once over all processes.
 
@@ -165,6 +166,7 @@ def eval_loader(
     process_index: this process.
     process_count: how many share each batch.
     num_workers: as in `train_loader`.
+    also: as in `train_loader`; zeros in padding.
 
   Returns:
     Iterator over {'image': uint8 [b, h, w, 3], 'label': uint8 [b, h, w],
@@ -177,7 +179,7 @@ def eval_loader(
     UserError: a batch size that the processes cannot share.
   """
   _check(batch_size, process_index, process_count, num_workers)
-  rows = grain.MapDataset.source(_PaddedRows(source, batch_size))
+  rows = grain.MapDataset.source(_PaddedRows(source, batch_size, also))
   local = _LocalRows(rows, batch_size, process_index, process_count)
   batches = local.batch(batch_size // process_count, drop_remainder=True)
   return BatchIterator(batches, num_workers)
@@ -302,8 +304,9 @@ class _LocalRows(grain.MapDataset):
 class _PaddedRows:
   """Scenes in order with mask and index, padded to whole batches."""
 
-  def __init__(self, source: Source, batch_size: int):
+  def __init__(self, source: Source, batch_size: int, also: Sequence[str]):
     self._source = source
+    self._names = ('image', 'label', *also)
     self._length = -(-len(source) // batch_size) * batch_size
 
   def __len__(self) -> int:
@@ -312,12 +315,10 @@ class _PaddedRows:
   def __getitem__(self, index: int) -> dict[str, np.ndarray | np.generic]:
     real = index < len(self._source)
     scene = self._source[index if real else 0]
-    arrays = _arrays(scene)
+    arrays = _arrays(scene, self._names)
     if not real:
-      arrays = {
-        'image': np.zeros_like(arrays['image']),
-        'label': np.full_like(arrays['label'], VOID),
-      }
+      arrays = {name: np.zeros_like(one) for name, one in arrays.items()}
+      arrays['label'] = np.full_like(arrays['label'], VOID)
     sequence = _name_digest(scene.get('sequence', ''))
     if 'content' in scene:
       arrays['content'] = scene['content']

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from common_lib import class_table
+from common_lib.class_table import CITYSCAPES
 from street_scenes.render.domains import DOMAINS, draw
 
 _GAP = 4
@@ -41,7 +41,7 @@ def contact_sheet(
     cells = []
     for index in range(start, start + columns):
       picture = draw(domain, split, index, size, seed)
-      colors = class_table.colorize(picture.label)
+      colors = CITYSCAPES.colorize(picture.label)
       overlay = (0.4 * picture.image + 0.6 * colors).astype(np.uint8)
       cells += [picture.image, overlay, depth_image(picture.depth)]
     rows.append(_join(cells, axis=1))

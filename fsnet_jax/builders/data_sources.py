@@ -7,6 +7,8 @@ import jax
 from ml_collections import ConfigDict
 
 from common_lib.paths import default_folder, expanded
+from fsnet_jax.builders import external
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.detectors import use_temperature
 from input_pipeline import transforms
 from input_pipeline.datasets import dataset_of, open_source
@@ -39,7 +41,8 @@ def source(config: ConfigDict, spec: str) -> Source:
   name = dataset_of(spec)
   own = config.data.root if name == config.data.name else ''
   root = config.eval.roots.get(name, '') or own
-  return _open(config, spec, root, config.eval.resize)
+  found = _open(config, spec, root, config.eval.resize)
+  return external.scenes(config, found, spec)
 
 
 def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
@@ -58,6 +61,8 @@ def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
     on_error=config.data.on_error,
     num_examples={split: n for split, n in counts.items() if n and own},
     resize=resize,
+    classes=class_table(config),
+    split=config.data.split,
   )
   return open_source(spec, request)
 
@@ -70,7 +75,7 @@ def _own(config: ConfigDict, split: str) -> Source:
   separator = '' if split.startswith(':') else '/'
   root = config.data.root or config.eval.roots.get(config.data.name, '')
   spec = f'{config.data.name}{separator}{split}'
-  return _open(config, spec, root, 'squeeze')
+  return external.scenes(config, _open(config, spec, root, 'squeeze'), spec)
 
 
 def training_source(config: ConfigDict) -> Source:
@@ -125,15 +130,24 @@ def images_in_common(config: ConfigDict, spec: str) -> int:
   return sum(scene['id'] in known for scene in evaluated)
 
 
-def evaluation_batches(config: ConfigDict, data: Source):
-  """One padded pass over `data`, the same number of batches everywhere."""
-  return eval_loader(
+def evaluation_batches(config: ConfigDict, data: Source, flip: bool = False):
+  """One padded pass over `data`, the same number of batches everywhere.
+
+  Args:
+    config: of the run.
+    data: the images.
+    flip: whether S is to see the mirrored images too; of a network of this
+      package that is part of the compiled program.
+  """
+  batches = eval_loader(
     data,
     batch_size=config.eval.batch_size,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
     num_workers=config.data.num_workers,
+    also=external.also(config),
   )
+  return external.batches(config, batches, flip)
 
 
 def open_all(config: ConfigDict, training: bool = True) -> None:
@@ -182,6 +196,6 @@ class RunData:
     """See the function of that name."""
     return validation_source(self._config)
 
-  def evaluation_batches(self, data: Source) -> Any:
+  def evaluation_batches(self, data: Source, flip: bool = False) -> Any:
     """See the function of that name."""
-    return evaluation_batches(self._config, data)
+    return evaluation_batches(self._config, data, flip)

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 
 from ml_collections import ConfigDict
 
+from common_lib.class_table import ClassTable
+from fsnet_jax.builders.classes import class_table
+
 
 @dataclasses.dataclass(frozen=True)
 class FailureOptions:
@@ -37,6 +40,7 @@ class EvaluationOptions:
     details: whether errors are told by region and by predicted class too.
     num_examples: images that are shown.
     failure: what F is.
+    classes: of S.
   """
 
   seed: int
@@ -47,6 +51,7 @@ class EvaluationOptions:
   details: bool
   num_examples: int
   failure: FailureOptions
+  classes: ClassTable
 
 
 def failure_options(config: ConfigDict) -> FailureOptions:
@@ -71,4 +76,5 @@ def evaluation_options(config: ConfigDict) -> EvaluationOptions:
     details=config.eval.details,
     num_examples=config.eval.num_examples,
     failure=failure_options(config),
+    classes=class_table(config),
   )

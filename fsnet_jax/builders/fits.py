@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
@@ -36,6 +37,7 @@ class FitOptions(Generic[Own]):
     checkpoint_every_steps: updates between two checkpoints.
     init: what the run's networks begin with.
     segmentation: makes S, without its variables.
+    num_classes: of S.
     own: the detector's own.
   """
 
@@ -50,6 +52,7 @@ class FitOptions(Generic[Own]):
   checkpoint_every_steps: int
   init: InitOptions
   segmentation: Callable[[], SegmentationNetwork]
+  num_classes: int
   own: Own
 
 
@@ -247,6 +250,7 @@ def fit_options(name: str, config: ConfigDict) -> FitOptions[Any]:
     checkpoint_every_steps=config.checkpoint_every_steps,
     init=init_options(config),
     segmentation=functools.partial(networks.segmentation, config),
+    num_classes=class_table(config).num_classes,
     own=_OWN[name](config),
   )
 

@@ -6,8 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from common_lib import class_table
 from common_lib.errors import UserError
+from fsnet_jax.builders import external
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
@@ -37,10 +38,12 @@ def segmentation(config: ConfigDict) -> SegmentationNetwork:
       it, or it cannot work on images of `config.image_size`.
   """
   options = config.segmentation
+  if external.is_external(config):
+    return external.module(config)
   if options.name not in NETWORKS:
     raise UserError(
       f'config.segmentation.name is {options.name!r}: choose one of '
-      f'{", ".join(NETWORKS)}.'
+      f'{", ".join(NAMES)}.'
     )
   if options.frozen_bn and options.name != 'deeplab_v2':
     raise UserError(
@@ -48,7 +51,7 @@ def segmentation(config: ConfigDict) -> SegmentationNetwork:
       f'batch norm; set it to False for {options.name}.'
     )
   common = {
-    'num_classes': class_table.NUM_CLASSES,
+    'num_classes': class_table(config).num_classes,
     'width': config.width,
     'dropout_rate': options.dropout_rate,
     'remat': config.remat,
@@ -77,9 +80,9 @@ def failure(config: ConfigDict) -> FailureNet:
 
 def frozen(config: ConfigDict) -> Callable[[Sequence[str]], bool] | None:
   """Which parameters of S, by their path, never change; None for none."""
-  if not config.segmentation.frozen_bn:
-    return None
   network = segmentation(config)
+  if not (config.segmentation.frozen_bn or external.is_external(config)):
+    return None
   return network.is_frozen if isinstance(network, PartlyFrozen) else None
 
 
@@ -124,3 +127,5 @@ NETWORKS: Mapping[
   'unet': _unet,
   'efficientnet_unet': _efficientnet_unet,
 }
+# With those from elsewhere.
+NAMES = (*NETWORKS, *external.NAMES)

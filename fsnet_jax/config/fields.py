@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from fsnet_jax.config import names
 from fsnet_jax.config.kinds import (
+  ClassesText,
   Flag,
   Kind,
   Many,
@@ -124,6 +125,8 @@ _PLATEAU = {
 _DATA = {
   'name': Field(names.DATA_SET, DATA),
   'root': Field(PathText(), DATA, movable=True),
+  'classes': Field(ClassesText(), DATA | TRAINING | WEIGHTS | FIT | EVALUATION),
+  'split': Field(Text(), DATA),
   'cache_dir': Field(PathText()),
   'on_error': Field(Word(('stop', 'skip')), DATA),
   'train_split': Field(Text(empty=False), DATA),
@@ -138,6 +141,11 @@ _DATA = {
 }
 _SEGMENTATION = {
   'name': Field(names.NETWORK, TRAINING | WEIGHTS),
+  # A network from elsewhere; a checkpoint knows by itself which one it is of.
+  'path': Field(PathText(), TRAINING, movable=True),
+  'threads': Field(Whole(0, 1024)),
+  'provider': Field(Word(('cpu', 'cuda'))),
+  'cache': Field(Word(('off', 'top3')), PHASE3 | FIT | EVALUATION),
   'features': Field(
     ByNetwork(
       {
@@ -254,6 +262,18 @@ _FIT = {
   'class_logistic.batch_size': Field(COUNT, FIT),
   'class_logistic.pixels': Field(COUNT, FIT),
 }
+# What a finished run is asked for; nothing of it decides what was trained.
+_CALIBRATE = {
+  'dataset': Field(Text()),
+  'detector': Field(names.DETECTOR),
+  'risk': Field(Word(('passing', 'undetected'))),
+  'limit': Field(Number(above=0.0, below=1.0)),
+  'confidence': Field(Number(above=0.0, below=1.0)),
+  'guarantee': Field(Word(('high_probability', 'mean'))),
+  'unit': Field(Word(('auto', 'image', 'group'))),
+  'fit_share': Field(Number(above=0.0, below=1.0)),
+  'thresholds': Field(Whole(2, 10_000)),
+}
 # Which runs there are; each of them is the same whatever stands here.
 _ABLATION = {
   'variants': Field(Many(names.VARIANT, 1, once=True), task='ablation'),
@@ -282,6 +302,7 @@ COMMON: Mapping[str, Field] = {
   **section('loss', _LOSS),
   **section('eval', _EVAL),
   **section('fit', _FIT),
+  **section('calibrate', _CALIBRATE),
 }
 # All of this package.
 FIELDS: Mapping[str, Field] = {

@@ -14,7 +14,9 @@ import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from common_lib import class_table_file
 from common_lib.foreign import quoted
+from common_lib.paths import expanded
 
 # Beyond them a value no longer fits the int32 and float32 of a device.
 LARGEST_INT = 2**31 - 1
@@ -233,6 +235,35 @@ class PathText(Kind):
     # Of a subclass, such as NumPy's, it makes a plain one.
     # pyrefly: ignore[unnecessary-type-conversion]
     return str(check_text(value, 'a path'))
+
+  def parse(self, text: str) -> str:
+    """See `Kind`."""
+    return self.read(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassesText(Kind):
+  """A class table: the path of its file, or the table as a line of JSON."""
+
+  @property
+  def needed(self) -> str:
+    """See `Kind`."""
+    return "the path of a class table (classes.json), or '' for the data set's"
+
+  def read(self, value: Any) -> str:
+    """See `Kind`; returns the table itself, '' for the default.
+
+    Raises:
+      UserError: there is no such file, or it is no class table.
+    """
+    text = check_text(value, self.needed)
+    if not text:
+      return ''
+    if text.lstrip().startswith('{'):
+      table = class_table_file.from_text(text)
+    else:
+      table = class_table_file.read(expanded(text))
+    return class_table_file.to_text(table)
 
   def parse(self, text: str) -> str:
     """See `Kind`."""

@@ -60,11 +60,13 @@ LEARNED = Name(
     'synthcp_shift',
   ),
 )
+# Networks that run outside of the compiled programs (`builders.external`).
+ELSEWHERE = ('onnx', 'logits', 'python')
 NETWORK = Name(
   'segmentation network',
   'fsnet_jax.builders.networks',
-  'NETWORKS',
-  ('fcn8', 'deeplab_v2', 'unet', 'efficientnet_unet'),
+  'NAMES',
+  ('fcn8', 'deeplab_v2', 'unet', 'efficientnet_unet', *ELSEWHERE),
 )
 VARIANT = Name(
   'variant of FSNet',

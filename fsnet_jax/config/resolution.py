@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from common_lib import class_table_file
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
@@ -44,7 +45,16 @@ def resolved(config: object, fields: Fields = field_table.FIELDS) -> ConfigDict:
   network = get(plain, 'segmentation.name')
   result = _section(plain, '', _Table(fields, sections, network))
   _check_complete(result, fields)
+  _take_classes(result)
   return result.lock()
+
+
+def _take_classes(config: ConfigDict) -> None:
+  """Keeps the class table that lies in a folder of a user's own."""
+  data = config.data
+  path = expanded(data.root) / class_table_file.FILE
+  if data.name == 'folder' and not data.classes and path.is_file():
+    data.classes = class_table_file.to_text(class_table_file.read(path))
 
 
 class _Table(NamedTuple):

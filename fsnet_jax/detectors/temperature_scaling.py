@@ -12,6 +12,7 @@ from common_lib.class_table import VOID
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.models.segmentation import outputs
 
 #: Temperatures tried, evenly spaced in their logarithm.
 GRID = np.geomspace(0.2, 20.0, 61)
@@ -29,8 +30,11 @@ def make_fit_step(
   """
 
   def fit_step(params, batch_stats, batch):
-    images = batch['image'].astype(jnp.float32)
-    logits = model.segment(params, batch_stats, images)[0].logits
+    if outputs.LOGITS in batch:
+      logits = outputs.output_brought(batch).logits
+    else:
+      images = batch['image'].astype(jnp.float32)
+      logits = model.segment(params, batch_stats, images)[0].logits
     valid = (batch['label'] != VOID) & batch['mask'][:, None, None]
     labels = jnp.where(valid, batch['label'], 0).astype(jnp.int32)
     own = jnp.take_along_axis(logits, labels[..., None], axis=-1)

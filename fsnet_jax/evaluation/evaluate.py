@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax import detectors
-from fsnet_jax.builders import data_sources, networks
+from fsnet_jax.builders import data_sources, external, networks
 from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import use_temperature
@@ -56,6 +56,7 @@ def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
     state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
+  external.check_same(config, state.params['segmentation'])
   evaluator = Evaluator(
     evaluation_options(config),
     data_sources.RunData(config),

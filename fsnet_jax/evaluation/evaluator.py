@@ -9,7 +9,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from common_lib import class_table
 from common_lib.console import say
 from fsnet_jax import learned_detectors as fitted
 from fsnet_jax.builders.data_sources import RunData
@@ -29,8 +28,9 @@ from fsnet_jax.metrics.paired_differences import (
   difference_to_best_baseline,
   paired_differences,
 )
-from fsnet_jax.metrics.regions import region_codes
+from fsnet_jax.metrics.regions import region_codes, things_of
 from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.report import (
   Example,
 )
@@ -149,7 +149,7 @@ class Evaluator:
         step = make_eval_step(
           self._model,
           self._detectors,
-          num_classes=class_table.NUM_CLASSES,
+          num_classes=self._options.classes.num_classes,
           **options,
         )
       else:
@@ -190,13 +190,14 @@ class Evaluator:
       Interrupted: after Ctrl-C or SIGTERM.
     """
     source, groups = class_groups.for_evaluation(source)
-    names = groups.names if groups else class_table.CLASS_NAMES
+    names = groups.names if groups else self._options.classes.names
     step = self._step(groups)
     sums = DatasetSums(self._detectors, names, self._options)
     images = ImageTables(len(source), len(self._detectors), self._mesh)
     wanted = _example_indices(len(source), self._options.num_examples)
     examples: list[Example] = []
-    for batch in self._data.evaluation_batches(source):
+    flip = self._needs_flip()
+    for batch in self._data.evaluation_batches(source, flip):
       counts, maps = step(
         state.params,
         state.batch_stats,
@@ -228,9 +229,11 @@ class Evaluator:
 
   def _inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What of a batch the step looks at."""
-    inputs = {name: batch[name] for name in _INPUTS}
+    inputs = {name: batch[name] for name in _INPUTS} | outputs.brought(batch)
     if self._options.details:
-      inputs['region'] = np.stack([region_codes(one) for one in batch['label']])
+      things = things_of(self._options.classes)
+      codes = [region_codes(one, things) for one in batch['label']]
+      inputs['region'] = np.stack(codes)
     return inputs
 
   def check_fits(self, state: TrainState) -> None:
@@ -257,6 +260,7 @@ class Evaluator:
     assert source is not None  # Checked with the config.
     for batch in self._data.evaluation_batches(source):
       inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
+      inputs |= outputs.brought(batch)
       nll = fit_step(
         state.params,
         state.batch_stats,

@@ -8,6 +8,7 @@ original.
 import ast
 import hashlib
 import importlib.util
+import json
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -48,6 +49,12 @@ def of_checkpoints(workdir: Path) -> dict[str, str]:
     if path.name.isdigit() and path.is_dir()
   ]
   return {path.name: _of_folder(path) for path in sorted(steps)}
+
+
+def of_value(value: Any) -> str:
+  """SHA-256 of a value that JSON has, 64 hexadecimal digits."""
+  content = json.dumps(value, sort_keys=True)
+  return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _of_folder(folder: Path) -> str:

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.builders import external
 from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.config import fields, run_paths
 from fsnet_jax.learned_detectors import cost, fit_metadata
@@ -170,7 +171,6 @@ def fit(name: str, config: ConfigDict, workdir: Path) -> Cost:
     UserError: for anything the user must change.
     Interrupted: after Ctrl-C or SIGTERM; the same call goes on.
   """
-  from fsnet_jax.builders import data_sources
   from fsnet_jax.learned_detectors import cross_predictions, frozen_segmentation
   from fsnet_jax.runtime.checkpointing import newest_is_damaged
 
@@ -193,14 +193,7 @@ def fit(name: str, config: ConfigDict, workdir: Path) -> Cost:
     )
     prior = cross_predictions.build_failure_data(config, failure_data)
   with cost.running(workdir) as watch:
-    setting = Setting(
-      fit_options(name, config),
-      network,
-      variables,
-      functools.partial(data_sources.training_source, config),
-      functools.partial(frozen_segmentation.train_like_s, config),
-      failure_data,
-    )
+    setting = _setting(name, config, network, variables, failure_data)
     own = detector.train(setting, workdir)
     total = prior + own + Cost(seconds=watch.seconds)
     total.write(workdir)
@@ -210,6 +203,29 @@ def fit(name: str, config: ConfigDict, workdir: Path) -> Cost:
     f'{total.seconds:.0f} s, {total.images} images, in {workdir}'
   )
   return total
+
+
+def _setting(
+  name: str,
+  config: ConfigDict,
+  network: Any,
+  variables: Any,
+  failure_data: Path | None,
+) -> Setting[Any]:
+  """What a detector is fitted to; see `Setting`."""
+  from fsnet_jax.builders import data_sources
+  from fsnet_jax.learned_detectors import frozen_segmentation
+
+  return Setting(
+    fit_options(name, config),
+    network,
+    variables,
+    functools.partial(data_sources.training_source, config),
+    functools.partial(frozen_segmentation.train_like_s, config),
+    external.also(config),
+    functools.partial(external.batches, config),
+    failure_data,
+  )
 
 
 def check_fit(name: str, folder: str) -> None:

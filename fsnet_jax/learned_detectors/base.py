@@ -14,6 +14,7 @@ from common_lib.class_table import VOID
 from fsnet_jax.builders.fits import FitOptions, Own
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from input_pipeline.sources import Source
 from input_pipeline.training_mix import training_mix
@@ -42,6 +43,12 @@ class FitState:
   key: Any
 
 
+def _as_they_are(batches: Any, flip: bool) -> Any:
+  """Of an S that is part of the compiled program."""
+  del flip
+  return batches
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting(Generic[Own]):
   """What a detector is fitted to.
@@ -53,6 +60,9 @@ class Setting(Generic[Own]):
     training_source: opens the run's training images.
     train_another: `(folder, seed=...)`: trains another S as the frozen one
       was, and returns the number of images that this took.
+    also: further arrays of a scene that batches must have.
+    with_outputs: `(batches, flip)`: the batches with the outputs of an S from
+      elsewhere; as they are for one of this package.
     failure_data: folder with the predictions of networks that have not seen
       the image (`folds`), or None: S's own are used.
   """
@@ -62,6 +72,8 @@ class Setting(Generic[Own]):
   variables: Variables
   training_source: Callable[[], Source]
   train_another: Callable[..., int]
+  also: tuple[str, ...] = ()
+  with_outputs: Callable[[Any, bool], Any] = _as_they_are
   failure_data: Path | None = None
 
 
@@ -162,5 +174,5 @@ def logits_of(
   """
   if 'logits' in batch:
     return batch['logits'].astype(jnp.float32)
-  images = batch['image'].astype(jnp.float32)
-  return jax.lax.stop_gradient(network.apply(variables, images).logits)
+  output = outputs.output_of_batch(network, variables, batch)
+  return jax.lax.stop_gradient(output.logits)

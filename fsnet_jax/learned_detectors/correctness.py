@@ -29,6 +29,7 @@ Pictures = Callable[[Any, Array, Array], tuple[Array, ...]]
 def network_of(options: FitOptions[Any]) -> nn.Module:
   """The network at the fit's width and precision."""
   return ComparisonNet(
+    num_classes=options.num_classes,
     width=options.width,
     remat=options.remat,
     dtype=jnp.dtype(options.compute_dtype),
@@ -51,7 +52,7 @@ def initial_variables(
   network = network_of(options)
   size = options.image_size
   picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
-  logits = jax.ShapeDtypeStruct((1, *size, network.num_classes), jnp.float32)
+  logits = jax.ShapeDtypeStruct((1, *size, options.num_classes), jnp.float32)
   fresh = host_init(network, options.seed, (picture,) * num_pictures, logits)
   params, stats, _ = initial.load(
     options.init.failure_encoder_alone(options.width),

@@ -41,6 +41,7 @@ class Job:
     constants: arrays that the step reads and nothing changes.
     augment: transforms of the training images, by name or as functions.
     predictions: whether batches have the failure data's `logits`.
+    flip: whether S is to see the mirrored images too.
   """
 
   title: str
@@ -51,6 +52,7 @@ class Job:
   constants: Any
   augment: tuple[str | transforms.Transform, ...] = ()
   predictions: bool = True
+  flip: bool = False
 
 
 def new_state(
@@ -70,11 +72,11 @@ def batches(setting: Setting[Any], job: Job) -> Any:
   """Endless, checkpointable training batches of this process."""
   options = setting.options
   mesh_lib.check_batch_size(f'fit (of {job.title})', job.batch_size)
-  source, also = setting.training_source(), ()
+  source, also = setting.training_source(), setting.also
   if job.predictions and setting.failure_data is not None:
     source, also = (
       cross_predictions.FailureScenes(source, setting.failure_data),
-      ('logits',),
+      (*also, 'logits'),
     )
   return train_loader(
     source,
@@ -117,7 +119,9 @@ def run(setting: Setting[Any], job: Job, folder: Path) -> FitState:
       with StopRequest(where, has_work=False) as stop, lost_peers.noticed():
         say(f'{job.title}: compiling the training step ...')
         fit = _Fit(setting, job, iterator, checkpoints, mesh)
-        state = loop.run(fit, state, int(state.step), iterator, mesh, stop)
+        # What is saved is where the loader is; S's outputs follow from that.
+        whole = setting.with_outputs(iterator, job.flip)
+        state = loop.run(fit, state, int(state.step), whole, mesh, stop)
   finally:
     checkpoints.wait()
     checkpoints.close()

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.builders import networks
+from fsnet_jax.builders import external, networks
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
@@ -66,6 +66,7 @@ def load(config: ConfigDict) -> tuple[SegmentationNetwork, dict[str, Any]]:
     {'segmentation': fresh['params']},
     {'segmentation': fresh.get('batch_stats', {})},
   )
+  external.check_same(config, params['segmentation'])
   return network, variables_of_s(params, stats)
 
 

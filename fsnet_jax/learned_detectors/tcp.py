@@ -28,6 +28,11 @@ from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import confidnet
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.network import output_of
+from fsnet_jax.models.segmentation.external import (
+  ExternalSegmentation,
+  is_external,
+)
+from fsnet_jax.models.segmentation.outputs import output_of_batch
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 # Whose published code scales its images wrongly.
@@ -60,6 +65,9 @@ class Tcp:
           f'config.fit.tcp.{field} is {value!r}: choose one of '
           f'{", ".join(choices)}.'
         )
+    network = options.segmentation()
+    if isinstance(network, ExternalSegmentation):
+      _check_external(options, network)
     name = options.init.network
     if own.input == 'synthcp' and name not in _OF_SYNTHCP:
       raise UserError(
@@ -120,9 +128,26 @@ class Tcp:
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       own = {**variables, 's': s}
-      return -confidence(own, forward.images, False, None)[0]
+      features = forward.segmentation.features
+      return -confidence(own, forward.images, features, False, None)[0]
 
     return Loaded(variables, outputs)
+
+
+def _check_external(
+  options: FitOptions[TcpOptions], network: ExternalSegmentation
+) -> None:
+  """Raises UserError for what TCP cannot do with an S from elsewhere."""
+  if options.own.backbone != 'frozen':
+    raise UserError(
+      f'config.fit.tcp.backbone is {options.own.backbone!r}: an S from '
+      "elsewhere cannot be tuned; set it to 'frozen'."
+    )
+  if not network.feature_channels:
+    raise UserError(
+      'tcp stands on inner features of S, and this network gives none: name an '
+      'inner tensor in `outputs.features` of its model.json, or leave tcp out.'
+    )
 
 
 class TcpAsSynthCp(Tcp):
@@ -157,15 +182,21 @@ def make_confidence(
   """The head on the backbone that the config gives it.
 
   Returns:
-    `(variables, images, train, key) -> (logits [b h w], statistics)`;
-    `variables` has 'params', 'stats' and, for a frozen backbone, 's'.
+    `(variables, images, features, train, key) -> (logits [b h w],
+    statistics)`; `variables` has 'params', 'stats' and, for a frozen backbone,
+    's'; `features` are S's, on which alone the head of an S from elsewhere
+    stands.
   """
   chosen = options.own
   head = _head(options, network)
   tuned = chosen.backbone == 'tuned'
 
   def confidence(
-    variables: Any, images: Float[Array, 'b h w 3'], train: bool, key: Any
+    variables: Any,
+    images: Float[Array, 'b h w 3'],
+    features: Array,
+    train: bool,
+    key: Any,
   ) -> tuple[Array, Any]:
     size, stats = images.shape[1:3], variables['stats']
     if chosen.input == 'synthcp':
@@ -177,7 +208,9 @@ def make_confidence(
       }
     else:
       own, train = variables['s'], False
-    if train:
+    if is_external(network):
+      maps = (features,)
+    elif train:
       maps, updated = network.apply(
         own,
         images,
@@ -211,7 +244,8 @@ def make_step(
     variables = {'params': params, 'stats': state.stats, 's': s}
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
     images = batch['image'].astype(jnp.float32)
-    own, stats = confidence(variables, images, True, key)
+    features = output_of_batch(network, s, batch).features
+    own, stats = confidence(variables, images, features, True, key)
     return losses.tcp_loss(own, target, valid), stats
 
   def step(state: FitState, s: Any, batch: Any):

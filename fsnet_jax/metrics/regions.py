@@ -5,13 +5,15 @@ whatever it knows; whether they find a missed pole or person is another
 question. Both are answered by themselves (`detail_counts`).
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from common_lib.class_table import CLASS_NAMES, VOID
+from common_lib.class_table import CITYSCAPES, VOID, ClassTable
 
-#: Classes whose components are objects, by name and by trainId.
+#: Classes whose components are objects, by name.
 THINGS = (
   'pole',
   'traffic light',
@@ -25,7 +27,6 @@ THINGS = (
   'motorcycle',
   'bicycle',
 )
-_THINGS = tuple(CLASS_NAMES.index(name) for name in THINGS)
 
 #: An object is small below this share of its image's pixels.
 SMALL = 1e-3
@@ -41,22 +42,31 @@ NUM_CODES = 4
 REGIONS = {'boundary': (1, 3), 'interior': (0, 2), 'small_objects': (2, 3)}
 
 
-def region_codes(label: UInt8[np.ndarray, 'h w']) -> UInt8[np.ndarray, 'h w']:
+def things_of(classes: ClassTable) -> tuple[int, ...]:
+  """Indices of the classes of a table that are `THINGS`."""
+  return tuple(i for i, name in enumerate(classes.names) if name in THINGS)
+
+
+def region_codes(
+  label: UInt8[np.ndarray, 'h w'],
+  things: Sequence[int] = things_of(CITYSCAPES),
+) -> UInt8[np.ndarray, 'h w']:
   """The regions that the pixels of one image are in.
 
   Args:
-    label: true trainIds, or the lowest of their group each; 255 = void.
+    label: true class indices, or the lowest of their group each; 255 = void.
+    things: classes whose components are objects.
 
   Returns:
     0..`NUM_CODES` - 1, to be read by `REGIONS`. `boundary`: within 2 pixels
     of a change of label, that is one of the two pixels at it or beside one
     of these, by sides (4-neighbourhood); a change to or from void is none.
-    `small_objects`: in an 8-connected component of one of `THINGS` with
+    `small_objects`: in an 8-connected component of one of `things` with
     fewer than `SMALL` of the image's pixels. Void pixels have codes too,
     which mean nothing.
   """
   codes = np.where(_near_changes(label), np.uint8(_BOUNDARY), np.uint8(0))
-  codes[_in_small_objects(label)] |= np.uint8(_SMALL_OBJECT)
+  codes[_in_small_objects(label, things)] |= np.uint8(_SMALL_OBJECT)
   return codes
 
 
@@ -82,12 +92,12 @@ def _neighbours() -> tuple[tuple[tuple[slice, ...], ...], ...]:
 
 
 def _in_small_objects(
-  label: UInt8[np.ndarray, 'h w'],
+  label: UInt8[np.ndarray, 'h w'], things: Sequence[int]
 ) -> Bool[np.ndarray, 'h w']:
   """Pixels of components that are small."""
   small = np.zeros(label.shape, bool)
   pixels = np.bincount(label.reshape(-1), minlength=VOID + 1)
-  for thing in _THINGS:
+  for thing in things:
     if not pixels[thing]:
       continue
     mask = (label == thing).view(np.uint8)

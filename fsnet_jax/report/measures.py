@@ -215,6 +215,9 @@ _NETWORKS = {
   'deeplab_v2': 'DeepLabV2',
   'unet': 'U-Net',
   'efficientnet_unet': 'EfficientNet U-Net',
+  'onnx': 'ONNX network',
+  'logits': 'stored logits',
+  'python': 'network of a Python function',
 }
 
 

@@ -16,6 +16,7 @@ from fsnet_jax.report import measures, metrics_json, schema
 from fsnet_jax.report.figures import examples as example_pictures
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages import html as html_report
+from fsnet_jax.report.pages import templates
 
 
 def write_report(
@@ -123,7 +124,10 @@ def _sheet(
       f' {", ".join(failure)}.'
     )
   return example_pictures.example_sheet(
-    examples, detectors, titles=measures.detector_titles(failure)
+    examples,
+    detectors,
+    titles=measures.detector_titles(failure),
+    classes=templates.class_table_of(metrics),
   )
 
 

@@ -18,7 +18,7 @@ from fsnet_jax.detectors import FailureDetector
 from fsnet_jax.metrics.failure import FailureCounts
 from fsnet_jax.metrics.ranking import NOT_COUNTED, BinCounts
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.steps.eval_step import make_eval_step
+from fsnet_jax.steps.eval_step import make_eval_step, segmented
 
 
 def make_grouped_eval_step(
@@ -49,8 +49,7 @@ def make_grouped_eval_step(
 
   def eval_step(params, batch_stats, batch, *rest):
     # The same forward pass as in `step`: XLA does it once.
-    images = batch['image'].astype(jnp.float32)
-    logits = model.segment(params, batch_stats, images, train=False)[0].logits
+    logits = segmented(model, params, batch_stats, batch).logits
     agreed = _agreed(batch['label'], jnp.argmax(logits, axis=-1), group)
     counts, maps = step(params, batch_stats, batch | {'label': agreed}, *rest)
     member = jnp.asarray(group[:, None] == np.arange(len(stand_ins)))

@@ -17,6 +17,8 @@ from fsnet_jax.metrics.segmentation import confusion_counts
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.fsnet import FSNet
+from fsnet_jax.models.segmentation import outputs
+from fsnet_jax.models.segmentation.protocol import SegmentationOutput
 from fsnet_jax.steps.losses import failure_target
 
 Batch = Mapping[str, Array]
@@ -54,10 +56,20 @@ class FailureMean:
   joint_offset: Callable[[Mapping[str, Any]], Array] | None = None
 
 
+def segmented(
+  model: FSNet, params, batch_stats, batch: Batch
+) -> SegmentationOutput:
+  """S of a batch in evaluation mode: run here, or brought by the batch."""
+  if outputs.LOGITS in batch:
+    return outputs.output_brought(batch)
+  images = batch['image'].astype(jnp.float32)
+  return model.segment(params, batch_stats, images, train=False)[0]
+
+
 def _forward(model: FSNet, params, batch_stats, batch: Batch) -> ForwardPass:
   """Both networks in evaluation mode."""
   images = batch['image'].astype(jnp.float32)
-  output, _ = model.segment(params, batch_stats, images, train=False)
+  output = segmented(model, params, batch_stats, batch)
   failure_logits, _ = model.detect(
     params, batch_stats, images, output, train=False
   )
@@ -69,9 +81,11 @@ def _segmented(
 ) -> ForwardPass:
   """S alone, in evaluation mode: of the images and of their mirror images."""
   images = batch['image'].astype(jnp.float32)
-  output, _ = model.segment(params, batch_stats, images, train=False)
+  output = segmented(model, params, batch_stats, batch)
   flipped = None
-  if flip:
+  if flip and outputs.FLIP_LOGITS in batch:
+    flipped = batch[outputs.FLIP_LOGITS].astype(jnp.float32)
+  elif flip:
     mirrored = images[:, :, ::-1]
     found, _ = model.segment(params, batch_stats, mirrored, train=False)
     flipped = found.logits[:, :, ::-1]
@@ -146,9 +160,7 @@ def make_validation_step(
   def validation_step(params, batch_stats, batch):
     valid, score = _valid(batch), None
     if phase == 1:
-      images = batch['image'].astype(jnp.float32)
-      output, _ = model.segment(params, batch_stats, images, train=False)
-      logits = output.logits
+      logits = segmented(model, params, batch_stats, batch).logits
     else:
       forward = _forward(model, params, batch_stats, batch)
       logits, score = forward.segmentation.logits, forward.failure_logits
@@ -231,28 +243,67 @@ def make_eval_step(
     split like the batch: `prediction` uint8 [b h w], `valid` bool [b h w],
     and by detector `score` float32 [b h w].
   """
-
   sampled = any(one.uses_dropout_samples for one in detectors.values())
+  forward_pass = make_forward_pass(
+    model,
+    dropout=dropout if sampled else None,
+    fitted=fitted,
+    failure=failure,
+    flip=flip,
+  )
 
   def eval_step(
+    params, batch_stats, batch, temperature=1.0, fitted_variables=None
+  ):
+    forward = forward_pass(
+      params, batch_stats, batch, temperature, fitted_variables
+    )
+    return _counts_and_maps(forward, batch, detectors, num_classes, keep_pixels)
+
+  return eval_step
+
+
+def make_forward_pass(
+  model: FSNet,
+  *,
+  dropout: DropoutSampling | None = None,
+  fitted: Mapping[str, Callable[..., Array]] | None = None,
+  failure: FailureMean = FailureMean(),
+  flip: bool = False,
+) -> Callable[..., ForwardPass]:
+  """All that detectors look at, of a batch.
+
+  Args:
+    model: both networks.
+    dropout: of passes with dropout; None where nobody needs them.
+    fitted: as `make_eval_step` takes it.
+    failure: what F is.
+    flip: whether something needs the logits of the mirrored images.
+
+  Returns:
+    `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
+    ForwardPass`, to be traced into a step.
+  """
+
+  def forward_pass(
     params, batch_stats, batch, temperature=1.0, fitted_variables=None
   ):
     own = fitted_variables or {}
     forward = _segmented(model, params, batch_stats, batch, flip)
     forward = dataclasses.replace(forward, temperature=temperature)
     forward = _with_failure(model, params, batch_stats, forward, failure, own)
-    if sampled:
+    if dropout is not None:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)
       forward = dataclasses.replace(forward, dropout_logits=mean)
     if fitted:
       s = _variables_of_s(params, batch_stats)
       said = {
-        name: outputs(own[name], s, forward) for name, outputs in fitted.items()
+        name: score(own[name], s, forward) for name, score in fitted.items()
       }
       forward = dataclasses.replace(forward, fitted=said)
-    return _counts_and_maps(forward, batch, detectors, num_classes, keep_pixels)
+    return forward
 
-  return eval_step
+  return forward_pass
 
 
 def _counts_and_maps(

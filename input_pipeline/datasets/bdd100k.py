@@ -34,7 +34,8 @@ from input_pipeline.datasets import base, folders, readers
 SPECS = 'bdd100k[/new|old][:train|val]'
 SPLITS = ('train', 'val')
 TABLE = class_table.lookup_table(
-  {i: i for i in range(class_table.NUM_CLASSES)}, void_ids=(class_table.VOID,)
+  {i: i for i in range(class_table.CITYSCAPES.num_classes)},
+  void_ids=(class_table.VOID,),
 )
 # Variant, folder of images, folder of labels, how a label's stem ends.
 _LAYOUTS = (

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from common_lib import class_table
 from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.classes import class_table
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from segxal_jax import acquisition, depth, oracles
@@ -45,6 +45,8 @@ def _split(config: ConfigDict, split: str) -> Source:
     on_error=data.on_error,
     num_examples={split: n for split, n in counts.items() if n},
     depth=depth.create(config.depth).needs_dataset_depth,
+    classes=class_table(config),
+    split=config.data.split,
   )
   separator = '' if split.startswith(':') else '/'
   return open_source(f'{data.name}{separator}{split}', request)
@@ -78,7 +80,12 @@ def pool_and_fold(config: ConfigDict) -> tuple[Source, Source | None]:
       'the pool.'
     )
   if config.pool.folds:
-    source, fold = _divided(source, config.pool.folds, config.pool.fold)
+    source, fold = _divided(
+      source,
+      config.pool.folds,
+      config.pool.fold,
+      class_table(config).num_classes,
+    )
   seed_images = num_initial(config, len(source))
   if seed_images < config.batch_size:
     raise UserError(
@@ -89,7 +96,9 @@ def pool_and_fold(config: ConfigDict) -> tuple[Source, Source | None]:
   return source, fold
 
 
-def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
+def _divided(
+  source: Source, count: int, number: int, num_classes: int
+) -> tuple[Source, Source]:
   """All folds but one, and that one; reads every label."""
   if count > len(source):
     raise UserError(
@@ -97,7 +106,7 @@ def _divided(source: Source, count: int, number: int) -> tuple[Source, Source]:
       'the pool.'
     )
   maps = (np.asarray(source[index]['label']) for index in range(len(source)))
-  mine = stratified_folds.of_pool(maps, count) == number
+  mine = stratified_folds.of_pool(maps, count, num_classes) == number
   return (
     Subset(source, np.flatnonzero(~mine).tolist()),
     Subset(source, np.flatnonzero(mine).tolist()),
@@ -150,7 +159,7 @@ def explain_options(config: ConfigDict) -> ExplainOptions:
   )
   classes = tuple(config.cam.classes)
   if config.cam.target == 'classes' and not classes:
-    classes = tuple(range(class_table.NUM_CLASSES))
+    classes = tuple(range(class_table(config).num_classes))
   return ExplainOptions(
     layer=layer,
     cam=CamOptions(
@@ -239,7 +248,9 @@ def oracle(config: ConfigDict, folder: Path | None = None) -> oracles.Oracle:
   Raises:
     UserError: there is no such oracle, or it cannot work like this.
   """
-  named = oracles.create(config.oracle, config.seed, folder)
+  named = oracles.create(
+    config.oracle, config.seed, folder, class_table(config)
+  )
   if region_selector(config).exact:
     return simulated_clicks.SparseHuman.create(config.oracle, config.seed)
   return named

@@ -7,7 +7,7 @@ its default, in `configs/segxal_common.py`. Imports nothing heavy.
 import dataclasses
 from collections.abc import Mapping
 
-from common_lib import class_table
+from common_lib.class_table import MOST_CLASSES
 from fsnet_jax.config.fields import (
   BELOW_1,
   COMMON,
@@ -115,7 +115,7 @@ _CAM = {
   'layer': Field(Text(), CYCLES),
   'method': Field(Word(('gradcam', 'hirescam')), CYCLES),
   'target': Field(Word(('predicted', 'classes')), CYCLES),
-  'classes': Field(Many(Whole(0, class_table.NUM_CLASSES - 1)), CYCLES),
+  'classes': Field(Many(Whole(0, MOST_CLASSES - 1)), CYCLES),
   'z': Field(Word(('cells', 'positive_sum')), CYCLES),
   'near_target': Field(Flag(), CYCLES),
 }

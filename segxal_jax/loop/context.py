@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from common_lib import random_streams
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
@@ -36,6 +37,7 @@ class Run:
 
   Attributes:
     config: of the run.
+    classes: that S tells apart.
     workdir: its folder.
     mesh: devices.
     learner: how S is trained.
@@ -50,6 +52,7 @@ class Run:
 
   def __init__(self, config: ConfigDict, workdir: Path, stop: StopRequest):
     self.config = config
+    self.classes = class_table(config)
     self.workdir = workdir
     self.stop = stop
     self.mesh = mesh_lib.make_mesh()
@@ -58,7 +61,10 @@ class Run:
     self.pool, self.fold = builders.pool_and_fold(config)
     view_requirements.check(config.acquisition.strategy, self.pool)
     self.ledger = Ledger(
-      workdir / 'pool', _ids(self.pool), read_only=jax.process_index() > 0
+      workdir / 'pool',
+      _ids(self.pool),
+      read_only=jax.process_index() > 0,
+      num_classes=self.classes.num_classes,
     )
     self.oracle = builders.oracle(config, workdir / 'oracle')
     self.writer = create_writer(workdir)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from common_lib.class_table import CITYSCAPES, ClassTable
 from common_lib.errors import UserError
 from segxal_jax.oracles.base import Oracle
 from segxal_jax.oracles.full_image import FullImage
@@ -29,7 +30,10 @@ __all__ = ['ORACLES', 'Oracle', 'create']
 
 
 def create(
-  options: ConfigDict, seed: int, folder: Path | None = None
+  options: ConfigDict,
+  seed: int,
+  folder: Path | None = None,
+  classes: ClassTable = CITYSCAPES,
 ) -> Oracle:
   """The oracle that `config.oracle` names.
 
@@ -37,6 +41,7 @@ def create(
     options: `config.oracle`.
     seed: of the run.
     folder: of what it must remember; None only checks the options.
+    classes: that are told apart.
 
   Raises:
     UserError: there is no such oracle, or it cannot work like this.
@@ -46,4 +51,7 @@ def create(
       f'config.oracle.kind is {options.kind!r}: choose one of '
       f'{", ".join(ORACLES)}.'
     )
+  of_classes = {one.name: one for one in (LabelStudio, Replay)}
+  if options.kind in of_classes:
+    return of_classes[options.kind].create(options, seed, folder, classes)
   return ORACLES[options.kind].create(options, seed, folder)

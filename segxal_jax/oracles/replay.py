@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from common_lib.class_table import CITYSCAPES, ClassTable
 from common_lib.console import say
 from common_lib.errors import UserError
 from segxal_jax.pool import entries
@@ -29,16 +30,17 @@ class Replay:
   needs_truth = False
   where = ''
 
-  def __init__(self, folder: Path):
+  def __init__(self, folder: Path, num_classes: int = CITYSCAPES.num_classes):
     """Reads a ledger.
 
     Args:
       folder: of the recorded ledger, `pool` in the run's folder.
+      num_classes: of the answers.
 
     Raises:
       UserError: there is no ledger, or it is damaged.
     """
-    self._folder = folder
+    self._folder, self._num_classes = folder, num_classes
     self._path = folder / 'ledger.jsonl'
     self._fix = f'restore {folder} from a backup'
     self._annotations = {
@@ -48,7 +50,11 @@ class Replay:
 
   @classmethod
   def create(
-    cls, options: ConfigDict, seed: int, folder: Path | None
+    cls,
+    options: ConfigDict,
+    seed: int,
+    folder: Path | None,
+    classes: ClassTable = CITYSCAPES,
   ) -> 'Replay':
     """See `Oracle`.
 
@@ -61,7 +67,7 @@ class Replay:
         'config.oracle.recorded is empty: the oracle replay needs the '
         '--workdir of the run whose answers it repeats.'
       )
-    return cls(Path(options.recorded) / 'pool')
+    return cls(Path(options.recorded) / 'pool', classes.num_classes)
 
   def _recorded(self) -> list[Annotation]:
     """The answers to questions; those of the seed set answer none."""
@@ -108,7 +114,11 @@ class Replay:
       )
     file = self._folder / annotation.file
     label, asked = read_annotation(
-      file, annotation.sha256, self._fix, question.id
+      file,
+      annotation.sha256,
+      self._fix,
+      question.id,
+      self._num_classes,
     )
     if label.shape != question.prediction.shape:
       raise UserError(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from common_lib.class_table import NUM_CLASSES, VOID
+from common_lib.class_table import CITYSCAPES, VOID
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 
@@ -62,6 +62,7 @@ def read_annotation(
   sha256: str | None = None,
   fix: str = _FIX,
   of: str = 'an image',
+  num_classes: int = CITYSCAPES.num_classes,
 ) -> tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']]:
   """Label map and asked pixels of an annotation's file.
 
@@ -70,6 +71,7 @@ def read_annotation(
     sha256: of what was written; None compares nothing.
     fix: what the user can do, for the message.
     of: name of the image, for the message.
+    num_classes: that there are.
 
   Returns:
     Classes, 255 = void, and whether the oracle answered for a pixel.
@@ -84,7 +86,7 @@ def read_annotation(
         raise ValueError(f'it is of the mode {picture.mode} instead of LA')
       pixels = np.asarray(picture)
     label = pixels[..., 0].copy()
-    if np.any((label >= NUM_CLASSES) & (label != VOID)):
+    if np.any((label >= num_classes) & (label != VOID)):
       raise ValueError(f'it holds the label {label[label != VOID].max()}')
     return label, pixels[..., 1] > 0
   # A damaged PNG makes Pillow raise nearly anything.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from common_lib.class_table import CITYSCAPES
 from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
@@ -32,7 +33,11 @@ class Ledger:
   """The ledger in one folder, opened for reading and appending."""
 
   def __init__(
-    self, folder: Path, pool_ids: Sequence[str], read_only: bool = False
+    self,
+    folder: Path,
+    pool_ids: Sequence[str],
+    read_only: bool = False,
+    num_classes: int = CITYSCAPES.num_classes,
   ):
     """Opens or starts the ledger of a pool.
 
@@ -40,12 +45,14 @@ class Ledger:
       folder: created if missing.
       pool_ids: names of all images of the pool, in order.
       read_only: another process writes it; see `refresh`.
+      num_classes: of the annotations.
 
     Raises:
       UserError: the ledger belongs to another pool, or is damaged, or an
         annotation that it names is.
     """
     self._folder, self._read_only = folder, read_only
+    self.num_classes = num_classes
     self._fix = f'restore {folder} from a backup or choose another --workdir'
     self._path = folder / 'ledger.jsonl'
     self._journal = Journal(self._path, self._fix, read_only)
@@ -207,7 +214,11 @@ class Ledger:
       UserError: its file is not the one that was written.
     """
     return read_annotation(
-      self.path(annotation), annotation.sha256, self._fix, annotation.id
+      self.path(annotation),
+      annotation.sha256,
+      self._fix,
+      annotation.id,
+      self.num_classes,
     )
 
   def path(self, annotation: Annotation) -> Path:

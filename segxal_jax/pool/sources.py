@@ -43,6 +43,7 @@ def labelled_source(
       (index, str(ledger.path(annotation)), annotation.sha256)
       for index, annotation in labelled.items()
     ],
+    ledger.num_classes,
   )
   if not with_unlabelled:
     return annotated
@@ -68,8 +69,14 @@ class Subset:
 class AnnotatedSource:
   """The labelled pool as a `Source`: the pool's images, the oracle's labels."""
 
-  def __init__(self, source: Source, files: Sequence[tuple[int, str, str]]):
+  def __init__(
+    self,
+    source: Source,
+    files: Sequence[tuple[int, str, str]],
+    num_classes: int,
+  ):
     """Takes an index into `source`, an annotation's file and its SHA-256."""
+    self._num_classes = num_classes
     self._source = source
     self._files = tuple(files)
 
@@ -80,7 +87,10 @@ class AnnotatedSource:
     of_pool, file, sha256 = self._files[index]
     scene = dict(self._source[of_pool])
     scene['label'] = read_annotation(
-      Path(file), sha256, of=str(scene.get('id'))
+      Path(file),
+      sha256,
+      of=str(scene.get('id')),
+      num_classes=self._num_classes,
     )[0]
     return scene
 

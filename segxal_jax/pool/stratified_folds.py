@@ -10,7 +10,6 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from common_lib import class_table
 from common_lib.class_table import VOID
 
 # How metrics call the fold that a pool was left without.
@@ -74,8 +73,8 @@ def assign(
 
 
 def of_pool(
-  maps: Iterable[UInt8[np.ndarray, '_h _w']], folds: int
+  maps: Iterable[UInt8[np.ndarray, '_h _w']], folds: int, num_classes: int
 ) -> Int[np.ndarray, ' n']:
   """The fold of each image of a pool: the same in every run."""
   rng = np.random.default_rng(100)
-  return assign(strata(maps, class_table.NUM_CLASSES), folds, rng)
+  return assign(strata(maps, num_classes), folds, rng)

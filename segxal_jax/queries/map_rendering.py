@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image, ImageDraw
 
-from common_lib import class_table
+from common_lib.class_table import ClassTable
 from fsnet_jax.report import palette
 from segxal_jax.queries.regions import Region
 
@@ -67,17 +67,19 @@ def marked(
 
 
 def classes(
-  label: UInt8[np.ndarray, 'h w'],
+  label: UInt8[np.ndarray, 'h w'], table: ClassTable
 ) -> UInt8[np.ndarray, 'th tw 3']:
   """A label map in its colours; void is black."""
-  return _resized(class_table.colorize(label), Image.Resampling.NEAREST)
+  return _resized(table.colorize(label), Image.Resampling.NEAREST)
 
 
 def annotation(
-  label: UInt8[np.ndarray, 'h w'], asked: Bool[np.ndarray, 'h w']
+  label: UInt8[np.ndarray, 'h w'],
+  asked: Bool[np.ndarray, 'h w'],
+  table: ClassTable,
 ) -> UInt8[np.ndarray, 'th tw 3']:
   """An answer: what the oracle labelled in full colour, the rest pale."""
-  tile = classes(label).astype(np.float64)
+  tile = classes(label, table).astype(np.float64)
   large = _resized_mask(asked)
   tile[~large] = 0.35 * tile[~large] + 0.65 * 235
   tile = np.rint(tile).astype(np.uint8)

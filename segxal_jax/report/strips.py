@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from common_lib import class_table
+from common_lib.class_table import VOID, ClassTable
 from fsnet_jax.report import palette
 from fsnet_jax.report.figures import canvas
 from segxal_jax.queries import map_rendering
@@ -21,6 +21,7 @@ def strip(
   heading: str,
   answer: tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']] | None,
   truth: UInt8[np.ndarray, 'h w'],
+  classes: ClassTable,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Everything about one question, with a legend.
 
@@ -29,6 +30,7 @@ def strip(
     heading: a line above.
     answer: label and asked pixels, or None without an answer.
     truth: ground truth.
+    classes: of the labels.
 
   Returns:
     RGB picture.
@@ -41,25 +43,28 @@ def strip(
     ('PAE: Grad-CAM of what is near', map_rendering.heat(image, values['pae'])),
     ('EBU: entropy', map_rendering.scalar(values['entropy'])),
     ('EEM with regions and prompts', _asked(maps)),
-    ('Prediction', map_rendering.classes(maps.prediction)),
+    ('Prediction', map_rendering.classes(maps.prediction, classes)),
   ]
   if answer is not None:
     pictures.append(
       (
         'Annotation (pale: not answered)',
-        map_rendering.annotation(*answer),
+        map_rendering.annotation(*answer, classes),
       )
     )
-  pictures.append(('Ground truth', map_rendering.classes(truth)))
+  pictures.append(('Ground truth', map_rendering.classes(truth, classes)))
   pictures.append(('True errors', _errors(maps, truth)))
   scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
   grid = canvas.grid(pictures, _COLUMNS, heading, scale)
   shown = [maps.prediction, truth] + ([answer[0]] if answer else [])
-  return canvas.stack([grid, _legend(shown, grid.shape[1], scale)])
+  return canvas.stack([grid, _legend(shown, classes, grid.shape[1], scale)])
 
 
 def through_cycles(
-  history: Sequence[Maps], truth: UInt8[np.ndarray, 'h w'], heading: str
+  history: Sequence[Maps],
+  truth: UInt8[np.ndarray, 'h w'],
+  heading: str,
+  classes: ClassTable,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """One image through all cycles (paper Fig. 4): columns are cycles.
 
@@ -67,9 +72,10 @@ def through_cycles(
     history: its maps after each cycle's training, at least one.
     truth: ground truth.
     heading: a line above.
+    classes: of the labels.
   """
   rows = (
-    ('prediction', lambda m: map_rendering.classes(m.prediction)),
+    ('prediction', lambda m: map_rendering.classes(m.prediction, classes)),
     ('entropy', lambda m: map_rendering.scalar(m.maps['entropy'])),
     ('Grad-CAM', lambda m: map_rendering.heat(m.image, m.maps['cam'])),
     ('PAE', lambda m: map_rendering.heat(m.image, m.maps['pae'])),
@@ -78,7 +84,7 @@ def through_cycles(
   first = history[0]
   left = (
     ('Image', map_rendering.photo(first.image)),
-    ('Ground truth', map_rendering.classes(truth)),
+    ('Ground truth', map_rendering.classes(truth, classes)),
     ('Proximity', map_rendering.scalar(first.maps['proximity'], 'cividis')),
     (
       'Input of PAE',
@@ -96,7 +102,7 @@ def through_cycles(
   scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
   grid = canvas.grid(pictures, 1 + len(history), heading, scale)
   shown = [truth, *(maps.prediction for maps in history)]
-  return canvas.stack([grid, _legend(shown, grid.shape[1], scale)])
+  return canvas.stack([grid, _legend(shown, classes, grid.shape[1], scale)])
 
 
 def _asked(maps: Maps) -> np.ndarray:
@@ -109,22 +115,22 @@ def _asked(maps: Maps) -> np.ndarray:
 
 def _errors(maps: Maps, truth: np.ndarray) -> np.ndarray:
   """Where the prediction is wrong, void aside."""
-  wrong = (truth != class_table.VOID) & (maps.prediction != truth)
+  wrong = (truth != VOID) & (maps.prediction != truth)
   return map_rendering.marked(maps.image, wrong)
 
 
 def _legend(
-  label_maps: Sequence[np.ndarray], width_px: int, scale: float
+  label_maps: Sequence[np.ndarray],
+  classes: ClassTable,
+  width_px: int,
+  scale: float,
 ) -> np.ndarray:
   """The classes that occur, the prompt, and the scale of the heat."""
   present = np.unique(np.concatenate([m.ravel() for m in label_maps]))
   swatches = [
-    (
-      class_table.color_of(int(index)),
-      class_table.CLASS_NAMES[index],
-    )
+    (classes.colors[index], classes.names[index])
     for index in present
-    if index < class_table.NUM_CLASSES
+    if index < classes.num_classes
   ]
   swatches += [
     (palette.VOID, 'void'),

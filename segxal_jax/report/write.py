@@ -11,10 +11,12 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
-from common_lib import class_table
+from common_lib.class_table import VOID
 from common_lib.console import say, show
 from common_lib.files import write_bytes
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.report.figures import plots
+from fsnet_jax.report.pages import templates
 from fsnet_jax.runtime import environment
 from input_pipeline.sources import Source
 from segxal_jax import acquisition, depth, oracles
@@ -46,7 +48,12 @@ def report(
   pool = builders.pool_source(config)
   entries = metrics_json.cycles(workdir)
   ids = [str(pool[index]['id']) for index in range(len(pool))]
-  ledger = Ledger(workdir / 'pool', ids, read_only=jax.process_index() > 0)
+  ledger = Ledger(
+    workdir / 'pool',
+    ids,
+    read_only=jax.process_index() > 0,
+    num_classes=class_table(config).num_classes,
+  )
   ledger.require(entries[-1]['cycle'])
   entries = metrics_json.with_answers(entries, ledger)
   metrics = metrics_json.metrics(
@@ -133,7 +140,7 @@ def _curves(metrics: Mapping[str, Any], pool: Source) -> bytes:
 
 
 def _labelled_pixels(pool: Source, index: int) -> int:
-  return int((np.asarray(pool[index]['label']) != class_table.VOID).sum())
+  return int((np.asarray(pool[index]['label']) != VOID).sum())
 
 
 def _through_cycles(
@@ -154,7 +161,12 @@ def _through_cycles(
     heading = f'{scene["id"]} through the cycles'
     sheets[f'watched_{index:07d}'] = (
       heading,
-      strips.through_cycles(history, np.asarray(scene['label']), heading),
+      strips.through_cycles(
+        history,
+        np.asarray(scene['label']),
+        heading,
+        templates.class_table_of(metrics),
+      ),
     )
   return sheets
 
@@ -192,6 +204,7 @@ def _questions(
           heading,
           ledger.read(annotation),
           np.asarray(scene['label']),
+          templates.class_table_of(metrics),
         ),
       )
   return sheets

@@ -13,15 +13,18 @@ def test_cityscapes_table_is_the_official_one():
       assert class_table.CITYSCAPES.lookup[label.id] == label.trainId, (
         label.name
       )
+  lookup = class_table.CITYSCAPES.lookup
   assert (lookup[34:] == class_table.UNDEFINED).all()
-  assert (lookup < class_table.NUM_CLASSES).sum() == 19
+  assert (lookup < class_table.CITYSCAPES.num_classes).sum() == 19
 
 
 def test_names_and_colours_are_the_official_ones():
   scored = [x for x in official.labels if 0 <= x.trainId < 255]
   scored.sort(key=lambda label: label.trainId)
-  assert tuple(x.name for x in scored) == class_table.CLASS_NAMES
-  np.testing.assert_array_equal(class_table.PALETTE, [x.color for x in scored])
+  assert tuple(x.name for x in scored) == class_table.CITYSCAPES.names
+  np.testing.assert_array_equal(
+    class_table.CITYSCAPES.colors, [x.color for x in scored]
+  )
 
 
 def test_licence_plate_is_void():
@@ -49,7 +52,7 @@ def test_camvid_table_by_name():
   }
   # In the order of CamVid's ids.
   for data_id, name in enumerate(expected.values()):
-    assert class_table.CLASS_NAMES[camvid.TABLE[data_id]] == name
+    assert class_table.CITYSCAPES.names[camvid.TABLE[data_id]] == name
   assert camvid.TABLE[11] == class_table.VOID
   assert (camvid.TABLE[12:] == class_table.UNDEFINED).all()
 
@@ -88,6 +91,6 @@ def test_lookup_table_refuses_classes_that_do_not_exist():
 def test_colorize():
   label = np.array([[0, 18], [255, 13]], np.uint8)
   np.testing.assert_array_equal(
-    class_table.colorize(label),
+    class_table.CITYSCAPES.colorize(label),
     [[(128, 64, 128), (119, 11, 32)], [(0, 0, 0), (0, 0, 142)]],
   )

@@ -39,7 +39,9 @@ def test_contract(name, size):
     for key in ('image', 'label'):
       np.testing.assert_array_equal(first[key], second[key])
       np.testing.assert_array_equal(element[key], before[key])
-    legal = (first['label'] < class_table.NUM_CLASSES) | (first['label'] == 255)
+    legal = (first['label'] < class_table.CITYSCAPES.num_classes) | (
+      first['label'] == 255
+    )
     assert legal.all()
     changed_any |= not np.array_equal(first['image'], before['image'])
   # One pixel has nothing to mirror, to move or to blur.

@@ -16,7 +16,7 @@ def question(index, cycle=1, size=(48, 96)):
   large = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
   prediction = rng.permutation(19)[:5][large.argmax(-1)].astype(np.uint8)
   noise = rng.integers(-20, 20, (*size, 3))
-  image = np.clip(class_table.colorize(prediction) + noise, 0, 255)
+  image = np.clip(class_table.CITYSCAPES.colorize(prediction) + noise, 0, 255)
   eem = 1 / (1 + np.exp(large.max(-1)))
   usable = np.ones(size, bool)
   usable[-4:] = False

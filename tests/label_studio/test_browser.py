@@ -114,7 +114,7 @@ def _assert_seen(picture: Path, box, asked) -> None:
   rows = (y + (np.arange(HEIGHT) + 0.5) * height / HEIGHT).astype(int)
   columns = (x + (np.arange(WIDTH) + 0.5) * width / WIDTH).astype(int)
   shown = screen[np.ix_(rows, columns)]
-  colours = class_table.colorize(asked.prediction)
+  colours = class_table.CITYSCAPES.colorize(asked.prediction)
   blend = (1 - OPACITY) * asked.image + OPACITY * colours
   difference = np.median(abs(shown - blend))
   assert (
@@ -150,6 +150,7 @@ def _assert_learnt(config, workdir, index, expected) -> None:
   source = AnnotatedSource(
     _scenes(config),
     [(i, str(ledger.path(a)), a.sha256) for i, a in labelled.items()],
+    ledger.num_classes,
   )
   scene = source[list(labelled).index(index)]
   np.testing.assert_array_equal(scene['label'], expected)

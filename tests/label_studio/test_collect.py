@@ -57,7 +57,7 @@ def test_corrections_come_back_and_leave_a_note(server, published, tmp_path):
   result = found[1]['predictions'][0]['result']
   result = [
     *result,
-    tasks.brush(stroke, class_table.CLASS_NAMES[absent], 'new', 'manual'),
+    tasks.brush(stroke, class_table.CITYSCAPES.names[absent], 'new', 'manual'),
   ]
   number = server.annotate(found[1]['id'], result, lead_time=12.5)
   first, second = look()
@@ -144,7 +144,7 @@ def test_relations_and_regions_without_a_label_say_nothing(
   server.annotate(found[1]['id'], lost)
   whole, partly = look()
   np.testing.assert_array_equal(whole.label, asked[0].prediction)
-  value = class_table.CLASS_NAMES.index(name)
+  value = class_table.CITYSCAPES.names.index(name)
   expected = np.where(asked[1].prediction == value, 255, asked[1].prediction)
   np.testing.assert_array_equal(partly.label, expected)
   notes = tmp_path / 'run' / 'oracle' / 'answers'

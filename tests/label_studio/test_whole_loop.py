@@ -91,7 +91,7 @@ def _answer(server, task, value):
   box = np.zeros(small_run.SIZE, bool)
   box[4:12, 8:24] = True
   result = task['predictions'][0]['result']
-  name = class_table.CLASS_NAMES[value]
+  name = class_table.CITYSCAPES.names[value]
   new = tasks.brush(box, name, 'new', 'manual')
   server.annotate(task['id'], [*result, new])
   return box

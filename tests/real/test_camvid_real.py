@@ -68,7 +68,7 @@ def test_class_shares(request_camvid):
     'bicycle': 0.29,
   }
   shares = 100 * counts / counts.sum()
-  for train_id, name in enumerate(class_table.CLASS_NAMES):
+  for train_id, name in enumerate(class_table.CITYSCAPES.names):
     assert shares[train_id] == pytest.approx(expected.get(name, 0), abs=0.02)
   assert shares[class_table.VOID] == pytest.approx(3.95, abs=0.02)
   assert not skipped_files(source)
@@ -81,7 +81,7 @@ def test_images_belong_to_their_labels(request_camvid):
     scene = source[i]
     for name in ('sky', 'road', 'vegetation'):
       pixels = scene['image'][
-        scene['label'] == class_table.CLASS_NAMES.index(name)
+        scene['label'] == class_table.CITYSCAPES.names.index(name)
       ]
       if len(pixels):
         colors[name].append(pixels.mean(0))

@@ -115,7 +115,7 @@ def test_all_classes_occur_often(pictures, domain):
   illegal[:19] = illegal[class_table.VOID] = False
   assert counts[:, illegal].sum() == 0
   often = (counts[:, :19] >= 5).mean(axis=0)
-  rare = [class_table.CLASS_NAMES[i] for i in np.flatnonzero(often < 0.1)]
+  rare = [class_table.CITYSCAPES.names[i] for i in np.flatnonzero(often < 0.1)]
   assert not rare
   shares = counts[:, :19].sum(axis=0) / counts.sum()
   # A street: road, buildings and sky make up most of it, none all of it.
@@ -174,7 +174,7 @@ def test_larger_pictures_show_the_same_scene():
   )
   # Pixel centres of odd sizes coincide only in the middle; compare areas.
   for name in ('road', 'building', 'sky', 'car'):
-    train_id = class_table.CLASS_NAMES.index(name)
+    train_id = class_table.CITYSCAPES.names.index(name)
     shares = [(p.label == train_id).mean() for p in (small, large)]
     assert shares[0] == pytest.approx(shares[1], abs=0.02)
 

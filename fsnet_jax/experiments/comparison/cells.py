@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
-from fsnet_jax.config import resolution, run_paths
+from fsnet_jax.config import names, resolution, run_paths
 from fsnet_jax.detectors import (
   DETECTORS,
   FailureDetector,
@@ -83,6 +83,11 @@ def detectors_of(config: ConfigDict) -> dict[str, FailureDetector]:
   return resolve(entries_of(config))
 
 
+def trains_s(config: ConfigDict) -> bool:
+  """Whether S is trained here; one from elsewhere is as it is."""
+  return config.segmentation.name not in names.ELSEWHERE
+
+
 def joint_config(config: ConfigDict, seed: int) -> ConfigDict:
   """The run of FSNet of one seed; a plain run of task `fsnet`.
 
@@ -93,7 +98,7 @@ def joint_config(config: ConfigDict, seed: int) -> ConfigDict:
   changes = {
     'task': 'fsnet',
     'seed': seed,
-    'init.phase1': run_paths.link(PHASE1, FSNET),
+    'init.phase1': run_paths.link(PHASE1, FSNET) if trains_s(config) else '',
     'eval.detectors': entries_of(config),
   }
   for name in config.compare.fitted:
@@ -156,14 +161,15 @@ def of_seed(config: ConfigDict, seed: int) -> Iterator[Training]:
     seed: of the cells.
   """
   home = seed_folder(seed)
-  yield Training(
-    title='phase 1',
-    number=seed,
-    folder=home / PHASE1,
-    config=alone_config(config, seed),
-    trainings_of_s=1,
-    images=config.phase1_steps * config.batch_size,
-  )
+  if trains_s(config):
+    yield Training(
+      title='phase 1',
+      number=seed,
+      folder=home / PHASE1,
+      config=alone_config(config, seed),
+      trainings_of_s=1,
+      images=config.phase1_steps * config.batch_size,
+    )
   yield Training(
     title='FSNet',
     number=seed,

@@ -13,9 +13,11 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from common_lib import json_values
+from common_lib.class_table import ClassTable
 from common_lib.console import say
 from common_lib.files import write_text
 from fsnet_jax.builders import data_sources
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.evaluation import cache
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.evaluation.evaluator import DatasetResult
@@ -42,7 +44,8 @@ class SeedResult:
   Attributes:
     seed: of the cells.
     metrics: `metrics.json` of all methods, over FSNet's S.
-    alone: `metrics.json` of S as phase 1 left it.
+    alone: `metrics.json` of S as phase 1 left it; of an S from elsewhere,
+      which is not trained here, the same as `metrics`.
     segments: by data set, detector and budget, `SegmentSums.compute`.
     resolution: by data set, detector and metric, the error of the histograms
       that the draws come from.
@@ -154,7 +157,7 @@ def _run_seed(
   seed, folder = cell.number, cell.place(workdir)
   beside = folder.with_name(str(cells.PHASE1))
   alone = cells.alone_config(config, seed)
-  if cache.read(beside, alone, data) is None:
+  if cells.trains_s(config) and cache.read(beside, alone, data) is None:
     say(f'S alone, seed {seed}')
     with open_workdir(beside, alone):
       evaluate(alone, beside, origin)
@@ -211,7 +214,7 @@ def _evaluate_all(
   evaluate(cell, home, origin, observers, kept, keep)
   if jax.process_index() == 0:
     ordered = {name: found[name] for name in datasets}
-    _write_panel(report / _PANEL, ordered)
+    _write_panel(report / _PANEL, ordered, class_table(config))
     content = {
       'settings': _settings(config),
       'costs': costs,
@@ -258,7 +261,9 @@ def _write_images(
   }
 
 
-def _write_panel(path: Path, parts: Mapping[str, Part]) -> None:
+def _write_panel(
+  path: Path, parts: Mapping[str, Part], classes: ClassTable
+) -> None:
   """The paper's Fig. 4 for the middle image of each data set."""
   titled = [
     dataclasses.replace(part.example, id=f'{name}, {part.example.id}')
@@ -269,8 +274,26 @@ def _write_panel(path: Path, parts: Mapping[str, Part]) -> None:
     return
   known = list(titled[0].failure)
   shown = [*rivals(known), *(name for name in ('fsnet',) if name in known)]
-  sheet = example_sheet(titled, shown, columns=4 + len(shown))
+  sheet = example_sheet(titled, shown, columns=4 + len(shown), classes=classes)
   Image.fromarray(sheet).save(path)
+
+
+def _read_alone(
+  config: ConfigDict, seed: int, home: Path, data: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+  """`metrics.json` of phase 1; None without one, and of an S from elsewhere.
+
+  Raises:
+    BadValue: it is damaged.
+  """
+  if not cells.trains_s(config):
+    return None
+  cell = cells.alone_config(config, seed)
+  found = cache.read(home / cells.PHASE1, cell, data)
+  if found is not None:
+    datasets = list(config.eval.datasets)
+    stored_results.check_metrics(found, datasets, cell.eval.detectors)
+  return found
 
 
 def read_seed(
@@ -300,13 +323,13 @@ def read_seed(
       return None  # A detector has been fitted anew since.
     cell = cells.joint_config(config, seed)
     metrics = cache.read(home / cells.FSNET, cell, data)
-    cell = cells.alone_config(config, seed)
-    alone = cache.read(home / cells.PHASE1, cell, data)
+    alone = _read_alone(config, seed, home, data) or metrics
     if metrics is None or alone is None:
+      return None
+    if alone is metrics and cells.trains_s(config):
       return None
     stored_results.check_metrics(metrics, datasets, detectors)
     stored_results.check_compared(metrics)
-    stored_results.check_metrics(alone, datasets, cell.eval.detectors)
     resampled = {
       dataset: stored_results.read_draws(
         parts.images_file(dataset), detectors, config.compare.resamples

@@ -63,20 +63,35 @@ def check(config: ConfigDict) -> None:
       raise UserError(
         f'config.compare.{field} is {options[field]}: give {least} or more.'
       )
-  if config.switch != 'steps' or not config.phase1_steps:
-    raise UserError(
-      'A comparison shares phase 1, whose length must be known: set '
-      "config.switch='steps' and config.phase1_steps above 0."
-    )
-  if not config.phase2_steps:
-    raise UserError(
-      'config.phase2_steps is 0: FSNet needs a joint phase to be compared.'
-    )
+  _check_phases(config)
   if any(one.uses_failure_network for one in compared.values()):
     return
   raise UserError(
     "config.eval.detectors names no detector of FSNet: add 'fsnet'."
   )
+
+
+def _check_phases(config: ConfigDict) -> None:
+  """Raises UserError for steps that no comparison can have."""
+  from fsnet_jax.experiments.comparison import cells
+
+  options = config.compare
+  if not cells.trains_s(config):
+    if options.ablation.num_seeds:
+      raise UserError(
+        'config.compare.ablation.num_seeds is '
+        f'{options.ablation.num_seeds}, but variants train S with F, and a '
+        'network from elsewhere is not trained: set it to 0.'
+      )
+  elif config.switch != 'steps' or not config.phase1_steps:
+    raise UserError(
+      'A comparison shares phase 1, whose length must be known: set '
+      "config.switch='steps' and config.phase1_steps above 0."
+    )
+  elif not config.phase2_steps:
+    raise UserError(
+      'config.phase2_steps is 0: FSNet needs a joint phase to be compared.'
+    )
 
 
 def _check_named_once(config: ConfigDict) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fsnet_jax.config.names import ELSEWHERE
 from fsnet_jax.experiments.comparison import paper_tables
 from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
 from fsnet_jax.report import ablation_table, measures, paper_numbers
@@ -102,9 +103,10 @@ def segmentation_table(content: Mapping[str, Any]) -> Table:
       papers.get(dataset, ''), (None, None)
     )
     rows = []
-    for title, key, published in zip(
-      ('S alone (phase 1)', "FSNet's S (joint)"), ('alone', 'fsnet'), theirs
-    ):
+    states = (('S alone (phase 1)', 'alone'), ("FSNet's S (joint)", 'fsnet'))
+    if content['network'] in ELSEWHERE:
+      states = (('S as it was given', 'fsnet'),)
+    for (title, key), published in zip(states, theirs):
       rival = entry['segmentation']['fsnet' if key == 'alone' else 'alone']
       row = [Cell(title)]
       for measure in shown:

@@ -83,7 +83,7 @@ class ClassLogistic:
     """Reads the weights; outputs are log-odds of being misclassified."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    classes = options.segmentation().num_classes
+    classes = options.num_classes
     like = {'params': initial_weights(classes)}
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
@@ -201,8 +201,7 @@ def _make_step(setting: Setting[ClassLogisticOptions]) -> Any:
 
   def step(state: FitState, constants: Any, batch: Batch):
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-    images = batch['image'].astype(jnp.float32)
-    logits = update.frozen_output(network, constants['s'], images).logits
+    logits = update.frozen_output(network, constants['s'], batch).logits
     first = jnp.argmax(logits, axis=-1)
     pixels = {
       'own': miss_logit(logits),
@@ -212,11 +211,11 @@ def _make_step(setting: Setting[ClassLogisticOptions]) -> Any:
       'valid': valid_pixels(batch).astype(jnp.float32),
     }
     count = first[0].size
-    index = jax.random.randint(key, (len(images), options.pixels), 0, count)
+    index = jax.random.randint(key, (len(first), options.pixels), 0, count)
     start = state.step * index.size
 
     def put(sample: Array, values: Array) -> Array:
-      flat = values.reshape(len(images), -1)
+      flat = values.reshape(len(first), -1)
       drawn = jnp.take_along_axis(flat, index, axis=1).reshape(-1)
       return jax.lax.dynamic_update_slice(sample, drawn, (start,))
 

@@ -88,7 +88,7 @@ def _loss(setting: Setting[ConvOptions]) -> update.Loss:
   def loss_fn(params, stats, variables, batch, key):
     del key
     images = batch['image'].astype(jnp.float32)
-    output = update.frozen_output(s, variables, images)
+    output = update.frozen_output(s, variables, batch)
     logits, updated = network.apply(
       {'params': params, **stats},
       images,

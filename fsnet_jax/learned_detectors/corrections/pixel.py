@@ -34,14 +34,19 @@ class PixelCorrection:
     """Trains the network; see `FittedDetector`."""
     initial = initial_variables(setting.options, setting.network.num_classes)
     return update.train(
-      setting, 'pixel failure network', initial, _loss(setting), folder
+      setting,
+      'pixel failure network',
+      initial,
+      _loss(setting),
+      folder,
+      flip=setting.options.own.flip,
     )
 
   def load(self, options: FitOptions[PixelOptions], folder: Path) -> Loaded:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    classes = options.segmentation().num_classes
+    classes = options.num_classes
     params, stats = initial_variables(options, classes)
     like = {'params': params, 'stats': stats}
     network, share = PixelFailureNet(classes), options.own.centering
@@ -114,10 +119,10 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
 
   def loss_fn(params, stats, variables, batch, key):
     images = batch['image'].astype(jnp.float32)
-    logits = update.frozen_output(s, variables, images).logits
+    logits = update.frozen_output(s, variables, batch).logits
     flipped = None
     if options.flip:
-      flipped = update.flip_logits(s, variables, images)
+      flipped = update.flip_logits(s, variables, batch)
     everywhere = pixel_maps.pixel_maps(images, logits, flipped)
     # A sample: neighbours say the same, and the maps of all pixels of a batch
     # would fill the memory at full size.

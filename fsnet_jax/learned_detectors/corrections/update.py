@@ -16,6 +16,7 @@ from fsnet_jax.learned_detectors.base import (
   Variables,
 )
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.protocol import (
   SegmentationNetwork,
   SegmentationOutput,
@@ -84,6 +85,7 @@ def train(
   initial: tuple[Any, Any],
   loss_fn: Loss,
   folder: Path,
+  flip: bool = False,
 ) -> Cost:
   """Trains a network of phase 3, or goes on with it.
 
@@ -94,6 +96,7 @@ def train(
     initial: parameters and statistics before the first step.
     loss_fn: see `Loss`.
     folder: of the fit.
+    flip: whether S is to see the mirrored images too.
   """
   from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
@@ -110,6 +113,7 @@ def train(
       constants={'s': setting.variables},
       augment=(training_mix(own.mix, options.augment),),
       predictions=False,
+      flip=flip,
     ),
     folder,
   )
@@ -117,15 +121,14 @@ def train(
 
 
 def frozen_output(
-  network: SegmentationNetwork, s: Variables, images: Float[Array, 'b h w 3']
+  network: SegmentationNetwork, s: Variables, batch: Batch
 ) -> SegmentationOutput:
   """S as it will be watched: without dropout, by its running statistics."""
-  return jax.lax.stop_gradient(network.apply(s, images))
+  return jax.lax.stop_gradient(outputs.output_of_batch(network, s, batch))
 
 
 def flip_logits(
-  network: SegmentationNetwork, s: Variables, images: Float[Array, 'b h w 3']
+  network: SegmentationNetwork, s: Variables, batch: Batch
 ) -> Float[Array, 'b h w c']:
   """Logits of the mirrored images, mirrored back."""
-  mirrored = network.apply(s, images[:, :, ::-1])
-  return jax.lax.stop_gradient(mirrored.logits[:, :, ::-1])
+  return jax.lax.stop_gradient(outputs.flip_logits_of_batch(network, s, batch))

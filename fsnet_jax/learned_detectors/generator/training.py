@@ -11,7 +11,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from common_lib.class_table import NUM_CLASSES
 from common_lib.errors import UserError
 from fsnet_jax.builders.fits import FitOptions, SynthCpOptions
 from fsnet_jax.learned_detectors.base import Batch, FitState, Setting
@@ -28,7 +27,9 @@ _BETAS = {'b1': 0.0, 'b2': 0.9}
 def generator(options: FitOptions[SynthCpOptions]) -> spade.SpadeGenerator:
   """The generator at the fit's width and precision."""
   return spade.SpadeGenerator(
-    NUM_CLASSES, options.own.gan_width, jnp.dtype(options.compute_dtype)
+    options.num_classes,
+    options.own.gan_width,
+    jnp.dtype(options.compute_dtype),
   )
 
 
@@ -55,7 +56,7 @@ def _initial(
   options: FitOptions[SynthCpOptions],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
   """Parameters and the other variables of both networks."""
-  shape = (1, *options.image_size, NUM_CLASSES)
+  shape = (1, *options.image_size, options.num_classes)
   planes = jax.ShapeDtypeStruct(shape, jnp.float32)
   picture = jax.ShapeDtypeStruct((*shape[:3], 3), jnp.float32)
   drawn = initial_generator(options)
@@ -152,7 +153,7 @@ def make_step(
 
   def step(state: FitState, constants: Any, batch: Batch):
     labels = batch['label']
-    planes = class_maps.one_hot(labels, NUM_CLASSES)
+    planes = class_maps.one_hot(labels, options.num_classes)
     photos = batch['image'].astype(jnp.float32) / 127.5 - 1
     drawn = jax.grad(losses.generator, has_aux=True)
     g_grads, (pictures, g_stats, d_stats, scalars) = drawn(

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
+from common_lib.class_table import CITYSCAPES
 from fsnet_jax.models.baselines.spectral import SpectralConv, xavier
 from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.models.layers import basic, class_maps, initializers
@@ -179,7 +180,7 @@ class SpadeGenerator(nn.Module):
     dtype: of the computation; parameters and pictures are float32.
   """
 
-  num_classes: int = 19
+  num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   dtype: Any = jnp.float32
 

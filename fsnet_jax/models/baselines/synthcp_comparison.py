@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.class_table import CITYSCAPES
 from fsnet_jax.models.failure import failure_decoders, resnet
 from fsnet_jax.models.layers import basic, initializers
 
@@ -38,7 +39,7 @@ class ComparisonNet(nn.Module):
     dtype: of the computation; parameters and results are float32.
   """
 
-  num_classes: int = 19
+  num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   remat: bool = False
   dtype: Any = jnp.float32

@@ -13,7 +13,7 @@ import contextvars
 import dataclasses
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -74,6 +74,35 @@ class Initializer:
     values *= 2 * scale
     values -= scale
     return values
+
+
+@dataclasses.dataclass(frozen=True)
+class Given(Initializer):
+  """Values that are known, whatever the seed.
+
+  Attributes:
+    values: in the order of the array.
+  """
+
+  values: tuple[float, ...] = ()
+
+  def __call__(self, key: Any, shape: Any, dtype: Any = jnp.float32) -> Any:
+    """See `Initializer`."""
+    if _RECORD.get() is not None:
+      return super().__call__(key, shape, dtype)
+    return jnp.asarray(self.values, dtype).reshape(shape)
+
+  def draw(
+    self, generator: np.random.Generator, shape: tuple[int, ...]
+  ) -> np.ndarray:
+    """See `Initializer`."""
+    del generator
+    return np.asarray(self.values, np.float32).reshape(shape)
+
+
+def given(values: Sequence[float]) -> Initializer:
+  """These values, as many as the array has."""
+  return Given('given', lambda shape: 0.0, tuple(values))
 
 
 def constant(value: float) -> Initializer:

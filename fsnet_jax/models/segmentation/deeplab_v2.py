@@ -8,6 +8,7 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.class_table import CITYSCAPES
 from common_lib.errors import UserError
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
@@ -126,7 +127,7 @@ class DeepLabV2(nn.Module):
       logits are float32.
   """
 
-  num_classes: int = 19
+  num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   head: str = 'synthcp'
   features: str = 'layer4'

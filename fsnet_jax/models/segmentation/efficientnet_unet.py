@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.class_table import CITYSCAPES
 from fsnet_jax.models.cpu import resizing
 from fsnet_jax.models.layers import basic, initializers
 from fsnet_jax.models.segmentation.efficientnet_lite import EfficientNetLite0
@@ -74,7 +75,7 @@ class EfficientNetUNet(nn.Module):
       logits are float32.
   """
 
-  num_classes: int = 19
+  num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   dropout_rate: float = 0.0
   remat: bool = False

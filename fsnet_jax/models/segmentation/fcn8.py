@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.class_table import CITYSCAPES
 from common_lib.errors import UserError
 from fsnet_jax.models.cpu import conv_forms, resizing
 from fsnet_jax.models.layers import basic, initializers
@@ -79,7 +80,7 @@ class FCN8(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
-  num_classes: int = 19
+  num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   head_width: int | None = None
   padding: str = 'pad99'

@@ -7,6 +7,7 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from common_lib.class_table import CITYSCAPES
 from fsnet_jax.models.cpu import pooling
 from fsnet_jax.models.layers import basic, initializers, transposed
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
@@ -90,7 +91,7 @@ class UNet(nn.Module):
       logits are float32.
   """
 
-  num_classes: int = 19
+  num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   dropout_rate: float = 0.0
   remat: bool = False

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
 
-from common_lib import class_table
+from common_lib.class_table import CITYSCAPES, ClassTable
 from fsnet_jax.report import measures, palette
 from fsnet_jax.report.figures import canvas
 
@@ -126,6 +126,7 @@ def example_sheet(
   detectors: Sequence[str],
   columns: int = _COLUMNS,
   titles: Mapping[str, str] | None = None,
+  classes: ClassTable = CITYSCAPES,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Draws several examples below each other with one legend.
 
@@ -134,6 +135,7 @@ def example_sheet(
     detectors: names of the failure maps to show, in this order.
     columns: pictures in a row; there are four and one for each detector.
     titles: of detectors by their names; those of the package's own are known.
+    classes: that labels and predictions are of.
 
   Returns:
     The picture, RGB.
@@ -156,7 +158,8 @@ def example_sheet(
       f'{example.id}   {measures.format_percent(_error_rate(example))} of'
       f' {int(example.valid.sum()):,} labelled pixels wrong'
     )
-    tiles = _tiles(example, {n: (titles or {}).get(n) for n in detectors})
+    named = {n: (titles or {}).get(n) for n in detectors}
+    tiles = _tiles(example, named, classes)
     blocks.append(canvas.grid(tiles, columns, heading, scale))
   present = np.unique(
     np.concatenate(
@@ -164,12 +167,9 @@ def example_sheet(
     )
   )
   swatches = [
-    (
-      class_table.color_of(int(index)),
-      class_table.CLASS_NAMES[index],
-    )
+    (classes.colors[index], classes.names[index])
     for index in present
-    if index < class_table.NUM_CLASSES
+    if index < classes.num_classes
   ]
   legend = canvas.legend(
     [*swatches, (palette.VOID, 'void'), (palette.ERROR, 'wrong')],
@@ -298,14 +298,16 @@ def _error_rate(example: Example) -> float | None:
 
 
 def _tiles(
-  example: Example, detectors: Mapping[str, str | None]
+  example: Example,
+  detectors: Mapping[str, str | None],
+  classes: ClassTable,
 ) -> list[tuple[str, UInt8[np.ndarray, 'th tw 3']]]:
   """Returns the titled pictures of one example, all of one size."""
   smooth, sharp = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
   tiles = [
     ('Image', _resize(example.image, smooth)),
-    ('Ground truth', _resize(class_table.colorize(example.label), sharp)),
-    ('Prediction', _resize(class_table.colorize(example.prediction), sharp)),
+    ('Ground truth', _resize(classes.colorize(example.label), sharp)),
+    ('Prediction', _resize(classes.colorize(example.prediction), sharp)),
     ('True errors', errors_picture(example)),
   ]
   for name, title in detectors.items():

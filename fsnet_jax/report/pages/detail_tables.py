@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.report import measures, schema
-from fsnet_jax.report.pages import cells, templates
+from fsnet_jax.report.pages import cells
 
 _SHOWN = tuple(
   measures.BY_KEY[key] for key in ('auroc', 'fpr95_error', 'ap_error')
@@ -92,11 +92,14 @@ def regions(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
   ]
 
 
-def predicted_classes(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
+def predicted_classes(
+  datasets: Mapping[str, Any], colors: Mapping[str, str]
+) -> list[dict[str, Any]]:
   """Tables by predicted class, one for each data set that knows them.
 
   Args:
     datasets: of `metrics.json`.
+    colors: of classes, by name.
 
   Returns:
     The tables; classes that are predicted nowhere are left out.
@@ -107,7 +110,7 @@ def predicted_classes(datasets: Mapping[str, Any]) -> list[dict[str, Any]]:
       'rows': [
         {
           'name': title,
-          'color': templates.class_color(title),
+          'color': colors.get(title),
           **_row(dataset, 'per_predicted_class', title),
           'gain': _gain(dataset['failure'], title),
         }

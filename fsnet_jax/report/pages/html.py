@@ -33,6 +33,7 @@ def render_html(
     network.
   """
   datasets = metrics['datasets']
+  colors = templates.class_colors(metrics)
   return templates.template('report.html').render(
     run=_run(metrics),
     summaries=[_summary(name, entry) for name, entry in datasets.items()],
@@ -51,7 +52,7 @@ def render_html(
     to_best=detail_tables.best_baselines(datasets),
     compared=detail_tables.compared(datasets),
     regions=detail_tables.regions(datasets),
-    predicted=detail_tables.predicted_classes(datasets),
+    predicted=detail_tables.predicted_classes(datasets, colors),
     class_macro=_failure_table(datasets, 'class_macro'),
     segmentation_columns=measures.SEGMENTATION_MEASURES,
     segmentation=_segmentation_table(datasets),
@@ -61,7 +62,9 @@ def render_html(
       for name, entry in datasets.items()
       if all('caught_at_budget' in d for d in entry['failure'].values())
     ],
-    classes=[_class_table(name, entry) for name, entry in datasets.items()],
+    classes=[
+      _class_table(name, entry, colors) for name, entry in datasets.items()
+    ],
     plots=templates.data_urls(plots),
     examples=templates.data_urls(examples, 'webp'),
     paper_rows=_paper_rows(),
@@ -280,7 +283,9 @@ def _budget_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
   }
 
 
-def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+def _class_table(
+  name: str, dataset: Mapping[str, Any], colors: Mapping[str, str]
+) -> dict[str, Any]:
   """Returns the per-class table of one data set.
 
   A column stands only where the file has its numbers: share of pixels,
@@ -304,7 +309,7 @@ def _class_table(name: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
     'rows': [
       {
         'name': class_name,
-        'color': templates.class_color(class_name),
+        'color': colors.get(class_name),
         'share': measures.format_percent(
           pixels.get(class_name, 0) / total if total else None
         ),

@@ -7,7 +7,8 @@ from typing import Any
 
 import jinja2
 
-from common_lib import class_table
+from common_lib import class_table_file
+from common_lib.class_table import CITYSCAPES, ClassTable
 from fsnet_jax.report import palette
 
 
@@ -53,9 +54,17 @@ def fields(
   return found
 
 
-def class_color(name: str) -> str | None:
-  """A class's colour for CSS, or None for an unknown class."""
-  if name not in class_table.CLASS_NAMES:
-    return None
-  index = class_table.CLASS_NAMES.index(name)
-  return palette.hexadecimal(class_table.color_of(index))
+def class_table_of(metrics: Mapping[str, Any]) -> ClassTable:
+  """The classes that a metrics.json is about, by the config in it."""
+  data = metrics['config'].get('data')
+  text = data.get('classes', '') if isinstance(data, Mapping) else ''
+  return class_table_file.from_text(text) if text else CITYSCAPES
+
+
+def class_colors(metrics: Mapping[str, Any]) -> dict[str, str]:
+  """The colour of each class for CSS, by its name."""
+  classes = class_table_of(metrics)
+  return {
+    name: palette.hexadecimal(color)
+    for name, color in zip(classes.names, classes.colors, strict=True)
+  }

@@ -145,7 +145,7 @@ def read_table(path: pathlib.Path, map_name: str) -> np.ndarray:
         ' of v2.0; restore the file from the package'
       )
     if targets[column]:
-      classes[index] = class_table.CLASS_NAMES.index(targets[column])
+      classes[index] = class_table.CITYSCAPES.names.index(targets[column])
     else:
       void_ids.append(index)
   return class_table.lookup_table(classes, tuple(void_ids))

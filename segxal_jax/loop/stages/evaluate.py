@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 
-from common_lib import class_table
 from common_lib.class_table import VOID
 from common_lib.console import say
 from fsnet_jax.builders import data_sources
@@ -29,7 +28,7 @@ def _make_step(run: Run) -> Any:
     logits = apply(variables_of(params, batch_stats), images)
     valid = (batch['label'] != VOID) & batch['mask'][:, None, None]
     return confusion_counts(
-      batch['label'], logits.argmax(-1), valid, class_table.NUM_CLASSES
+      batch['label'], logits.argmax(-1), valid, run.classes.num_classes
     )
 
   return jax.jit(step, out_shardings=mesh_lib.replicated(run.mesh))
@@ -38,7 +37,7 @@ def _make_step(run: Run) -> Any:
 def _measure(run: Run, state: LoopState, source: Source) -> dict[str, Any]:
   """Each image of a data set exactly once."""
   step = run.compiled('confusion', lambda: _make_step(run))
-  metrics = SegmentationMetrics.empty(class_table.NUM_CLASSES)
+  metrics = SegmentationMetrics.empty(run.classes.num_classes)
   for batch in data_sources.evaluation_batches(run.config, source):
     inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
     counts = step(
@@ -48,7 +47,7 @@ def _measure(run: Run, state: LoopState, source: Source) -> dict[str, Any]:
     )
     metrics = metrics.add(jax.device_get(counts))
     run.check_stop('evaluating')
-  values = metrics.compute(class_table.CLASS_NAMES)
+  values = metrics.compute(run.classes.names)
   return {
     'images': len(source),
     'pixels': values.pop('pixels'),

@@ -2,7 +2,6 @@
 
 import jax
 
-from common_lib import class_table
 from common_lib.console import say
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.stages import shared
@@ -34,7 +33,7 @@ def _record(run: Run, state: LoopState) -> None:
     annotation = run.ledger.annotation(state.cycle, index)
     assert annotation is not None  # All that was queried is answered.
     label, _ = run.ledger.read(annotation)
-    agreement = dice(prediction, label, class_table.NUM_CLASSES)
+    agreement = dice(prediction, label, run.classes.num_classes)
     scores[index] = agreement
     join = accepts(options.rule, options.theta, agreement)
     (accepted if join else rejected).append(index)

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from common_lib.class_table import VOID
-from segxal_jax.oracles.label_studio import interface, rle
+from common_lib.class_table import CITYSCAPES, VOID, ClassTable
+from segxal_jax.oracles.label_studio import rle
 
 _OPAQUE = 128
 # Controls that are no labels: prompt points and relations.
@@ -99,13 +99,16 @@ def _weight(annotation: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def paint(
-  annotation: Mapping[str, Any], prediction: UInt8[np.ndarray, 'h w']
+  annotation: Mapping[str, Any],
+  prediction: UInt8[np.ndarray, 'h w'],
+  classes: ClassTable = CITYSCAPES,
 ) -> Painting:
   """The label map of an annotation.
 
   Args:
     annotation: one that is not a skip.
     prediction: classes that the annotator found.
+    classes: that are told apart.
 
   Raises:
     BadAnnotation: it is damaged or of another image.
@@ -117,7 +120,7 @@ def paint(
     raise BadAnnotation(f'it has {len(result)} regions')
   # One map a layer, whatever the number of regions: memory stays bounded.
   kept, added, made = (_blank(prediction) for _ in range(3))
-  covered = np.zeros(prediction.shape, np.uint32)
+  covered, several = _blank(prediction), np.zeros(prediction.shape, bool)
   count: dict[str, int] = {}
   for number, region in enumerate(result, 1):
     if _is_unlabelled(region):
@@ -125,7 +128,7 @@ def paint(
       continue
     found, problem = None, ''
     try:
-      found = _region(region, prediction.shape)
+      found = _region(region, prediction.shape, classes)
     except BadAnnotation as error:
       problem = f'{_name_of(region, number)} {error}'
     if problem:
@@ -133,7 +136,8 @@ def paint(
     if found is None:
       continue
     mask, value, origin = found
-    covered[mask] |= np.uint32(1 << value)
+    several |= mask & (covered != VOID) & (covered != value)
+    covered[mask] = value
     count[origin] = count.get(origin, 0) + 1
     if origin in _OF_THE_NETWORK:
       same = prediction == value
@@ -144,8 +148,7 @@ def paint(
   label = kept
   for layer in (added, made):
     np.copyto(label, layer, where=layer != VOID)
-  several = covered & (covered - np.uint32(1)) > 0
-  return Painting(label, count, int((several & (covered > 0)).sum()))
+  return Painting(label, count, int(several.sum()))
 
 
 def _blank(prediction: UInt8[np.ndarray, 'h w']) -> UInt8[np.ndarray, 'h w']:
@@ -159,7 +162,7 @@ def _name_of(region: Any, number: int) -> str:
 
 
 def _region(
-  region: Any, size: Sequence[int]
+  region: Any, size: Sequence[int], classes: ClassTable
 ) -> tuple[Bool[np.ndarray, 'h w'], int, str] | None:
   """Mask, class and origin of a brush region; None for what is no region."""
   if not isinstance(region, dict):
@@ -185,7 +188,11 @@ def _region(
     raise BadAnnotation(f'cannot be read: {error}') from None
   origin = region.get('origin')
   origin = origin if origin in _OF_THE_NETWORK else 'manual'
-  return opacity >= _OPAQUE, _class_of(value.get('brushlabels')), origin
+  return (
+    opacity >= _OPAQUE,
+    _class_of(value.get('brushlabels'), classes),
+    origin,
+  )
 
 
 def _is_unlabelled(region: Any) -> bool:
@@ -197,13 +204,13 @@ def _is_unlabelled(region: Any) -> bool:
   return names == []
 
 
-def _class_of(names: Any) -> int:
+def _class_of(names: Any, classes: ClassTable) -> int:
   if not isinstance(names, list) or len(names) != 1:
     raise BadAnnotation(f'does not have one class but {_quoted(names)}')
   name = names[0]
-  if not isinstance(name, str) or name not in interface.CLASS_OF:
+  if not isinstance(name, str) or name not in classes.names:
     raise BadAnnotation(f'has the unknown class {_quoted(name)}')
-  return interface.CLASS_OF[name]
+  return classes.index(name)
 
 
 def _quoted(value: Any) -> str:

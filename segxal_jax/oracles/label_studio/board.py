@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from common_lib.class_table import CITYSCAPES, ClassTable
 from segxal_jax.oracles.label_studio import tasks
 from segxal_jax.oracles.label_studio.answers import LARGEST_ID
 from segxal_jax.oracles.label_studio.client import BadReply, Client, Refused
@@ -100,7 +101,10 @@ def _count(value: Any, problem: str) -> int:
 
 
 def publish(
-  client: Client, project: Project, questions: Sequence[Question]
+  client: Client,
+  project: Project,
+  questions: Sequence[Question],
+  table: ClassTable = CITYSCAPES,
 ) -> dict[str, list[Listed]]:
   """Makes sure that each question has one whole task, in their order.
 
@@ -118,10 +122,10 @@ def publish(
   for question in questions:
     same = there.get(tasks.key(project.run, question), [])
     if not same:
-      _send(client, project, question)
+      _send(client, project, question, table)
       changed = True
     elif not any(task.predictions for task in same):
-      _complete(client, same[0], question)
+      _complete(client, same[0], question, table)
   for same in there.values():
     for task in _surplus(same):
       _remove(client, task)
@@ -129,17 +133,21 @@ def publish(
   return listing(client, project) if changed else there
 
 
-def _send(client: Client, project: Project, question: Question) -> None:
+def _send(
+  client: Client, project: Project, question: Question, table: ClassTable
+) -> None:
   client.call(
     'POST',
     f'/api/projects/{project.number}/import',
-    [tasks.task(project.run, question)],
+    [tasks.task(project.run, question, table)],
   )
 
 
-def _complete(client: Client, task: Listed, question: Question) -> None:
+def _complete(
+  client: Client, task: Listed, question: Question, table: ClassTable
+) -> None:
   """Adds the prediction to a task that came without it."""
-  body = tasks.prediction(question) | {'task': task.id}
+  body = tasks.prediction(question, table) | {'task': task.id}
   client.call('POST', '/api/predictions/', body)
 
 

@@ -2,14 +2,13 @@
 
 from xml.sax import saxutils
 
-from common_lib import class_table
+from common_lib.class_table import CITYSCAPES, ClassTable
 from fsnet_jax.report import palette
 
 # Names of the controls; regions of the answer refer to them.
 IMAGE, WHY, BRUSH, PROMPT = 'image', 'why', 'label', 'prompt'
 PROMPT_LABEL = 'look here'
 PROMPT_COLOR = palette.hexadecimal(palette.PROMPT_ON_CLASSES)
-CLASS_OF = {name: index for index, name in enumerate(class_table.CLASS_NAMES)}
 
 # Numbered by hand: Label Studio shows lists without their numbers.
 INSTRUCTIONS = """
@@ -30,19 +29,20 @@ list and go on painting.</p>
 """
 
 
-def labelling_config() -> str:
+def labelling_config(table: ClassTable = CITYSCAPES) -> str:
   """The XML of the project: classes, colours, maps beside the image.
 
   Widths are fixed: the image keeps the size that it is first drawn at. What
   is free beside it is for the tools, which lie over it otherwise. Nobody need
   choose the prompts' label, so it is not among the classes.
+
+  Args:
+    table: of the classes.
   """
   classes = '\n'.join(
     f'        <Label value={saxutils.quoteattr(name)} '
     f'background="#{red:02x}{green:02x}{blue:02x}"/>'
-    for name, (red, green, blue) in zip(
-      class_table.CLASS_NAMES, class_table.PALETTE.tolist(), strict=True
-    )
+    for name, (red, green, blue) in zip(table.names, table.colors, strict=True)
   )
   return f"""<View>
   <Header size="5" value="$title"/>

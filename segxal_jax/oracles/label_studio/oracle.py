@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from common_lib import files, interrupts
-from common_lib.class_table import VOID
+from common_lib.class_table import CITYSCAPES, VOID, ClassTable
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.runtime.interrupts import Interrupted
@@ -50,6 +50,7 @@ class LabelStudio:
     rest: str = 'prediction',
     min_confidence: float = 0.9,
     pauses_secs: Sequence[float] = _PAUSES_SECS,
+    classes: ClassTable = CITYSCAPES,
   ):
     """Contacts no server yet.
 
@@ -60,17 +61,23 @@ class LabelStudio:
       rest: see `fill`.
       min_confidence: see `fill`.
       pauses_secs: before each new try at a server that does not answer.
+      classes: that are told apart.
     """
     self._client, self._folder = client, folder
     self._rest, self._min_confidence = rest, min_confidence
     self._pauses_secs = tuple(pauses_secs)
+    self._classes = classes
     self._project: Project | None = None
     self._tasks: dict[str, list[Listed]] = {}
     self._told: dict[str, str] = {}
 
   @classmethod
   def create(
-    cls, options: ConfigDict, seed: int, folder: Path | None
+    cls,
+    options: ConfigDict,
+    seed: int,
+    folder: Path | None,
+    classes: ClassTable = CITYSCAPES,
   ) -> 'LabelStudio':
     """See `Oracle`; checks the token where the server answers already.
 
@@ -88,7 +95,13 @@ class LabelStudio:
         )
       client = Client.from_environment()
       _check_token(client)
-    return cls(client, folder, options.rest, options.min_confidence)
+    return cls(
+      client,
+      folder,
+      options.rest,
+      options.min_confidence,
+      classes=classes,
+    )
 
   @property
   def where(self) -> str:
@@ -131,8 +144,12 @@ class LabelStudio:
     doubtful_first = sorted(questions, key=tasks.score, reverse=True)
 
     def sync() -> None:
-      self._project = project.find_or_create(self._server, self._home)
-      self._tasks = board.publish(self._server, self._project, doubtful_first)
+      self._project = project.find_or_create(
+        self._server, self._home, self._classes
+      )
+      self._tasks = board.publish(
+        self._server, self._project, doubtful_first, self._classes
+      )
 
     try:
       self._patiently(sync)
@@ -184,7 +201,7 @@ class LabelStudio:
     self, question: Question, annotation: dict[str, Any], numbers: str
   ) -> Answer:
     """The answer that an annotation gives, and a note about it."""
-    painting = answers.paint(annotation, question.prediction)
+    painting = answers.paint(annotation, question.prediction, self._classes)
     note = {
       'task': numbers,
       'annotation': annotation['id'],

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from common_lib import checksums, class_table
+from common_lib import checksums
+from common_lib.class_table import CITYSCAPES, ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.json_values import BadValue, fields, text, whole_number
@@ -35,7 +36,9 @@ class Project:
   number: int
 
 
-def find_or_create(client: Client, folder: Path) -> Project:
+def find_or_create(
+  client: Client, folder: Path, table: ClassTable = CITYSCAPES
+) -> Project:
   """The project of the run in `folder`'s parent.
 
   The run's name is drawn and written down before the project is made and is
@@ -46,6 +49,7 @@ def find_or_create(client: Client, folder: Path) -> Project:
   Args:
     client: of the server.
     folder: where the run's name is kept; created if missing.
+    table: of the classes.
 
   Raises:
     UserError: the project is gone, is another one, or was changed so that
@@ -55,12 +59,12 @@ def find_or_create(client: Client, folder: Path) -> Project:
   path = folder / _FILE
   known = _read(path)
   if 'project' not in known:
-    found = _named(client, _title(path, known['run']))
+    found = _named(client, _title(path, known['run']), table)
     known |= {'project': found['id'], 'created_at': found['created_at']}
     checksums.write_json(path, known)
   else:
     found = _numbered(client, known, path)
-  _check_labels(client, found)
+  _check_labels(client, found, table)
   return Project(known['run'], known['project'])
 
 
@@ -89,7 +93,7 @@ def _title(path: Path, run: str) -> str:
   return f'{name[: _TITLE_LENGTH - len(run) - 1]} {run}'.strip()
 
 
-def _named(client: Client, title: str) -> dict[str, Any]:
+def _named(client: Client, title: str, table: ClassTable) -> dict[str, Any]:
   """The project of that title; made if there is none."""
   _, reply = client.call('GET', '/api/projects/', title=title, page_size=1000)
   if not isinstance(reply, dict) or not isinstance(reply.get('results'), list):
@@ -105,7 +109,7 @@ def _named(client: Client, title: str) -> dict[str, Any]:
       'title': title,
       'description': 'Questions of a SegXAL run: docs/guide/'
       'human_in_the_loop.md',
-      'label_config': interface.labelling_config(),
+      'label_config': interface.labelling_config(table),
       'expert_instruction': interface.INSTRUCTIONS,
       'show_instruction': True,
       'show_collab_predictions': True,
@@ -155,7 +159,9 @@ def _numbered(
   return found
 
 
-def _check_labels(client: Client, project: dict[str, Any]) -> None:
+def _check_labels(
+  client: Client, project: dict[str, Any], table: ClassTable
+) -> None:
   """Refuses a labelling configuration that lacks what answers need."""
   declared: dict[str, set[str]] = {}
   try:
@@ -166,7 +172,7 @@ def _check_labels(client: Client, project: dict[str, Any]) -> None:
   for control in root.iter('BrushLabels'):
     values = {label.get('value', '') for label in control.iter('Label')}
     declared[control.get('name', '')] = values
-  missing = set(class_table.CLASS_NAMES) - declared.get(interface.BRUSH, set())
+  missing = set(table.names) - declared.get(interface.BRUSH, set())
   if missing:
     raise UserError(
       f'Project {project["id"]} at {client.url} no longer offers the class '

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from common_lib import class_table
+from common_lib.class_table import CITYSCAPES, ClassTable
 from segxal_jax.oracles.label_studio import interface, picture, rle
 from segxal_jax.queries.types import Question
 
@@ -18,7 +18,9 @@ def key(run: str, question: Question) -> str:
   return f'{run}/{question.cycle:03d}/{question.index:07d}'
 
 
-def task(run: str, question: Question) -> dict[str, Any]:
+def task(
+  run: str, question: Question, table: ClassTable = CITYSCAPES
+) -> dict[str, Any]:
   """The task of a question, pictures included.
 
   Its key is in `meta` too, which can be listed without the pictures.
@@ -35,7 +37,7 @@ def task(run: str, question: Question) -> dict[str, Any]:
       'key': name,
     },
     'meta': {'key': name},
-    'predictions': [prediction(question)],
+    'predictions': [prediction(question, table)],
   }
 
 
@@ -46,25 +48,27 @@ def score(question: Question) -> float:
   return float(np.clip(question.eem[question.usable].mean(), 0, 1))
 
 
-def prediction(question: Question) -> dict[str, Any]:
+def prediction(
+  question: Question, table: ClassTable = CITYSCAPES
+) -> dict[str, Any]:
   """The network's labels as editable regions, and the prompt points."""
   return {
     'model_version': MODEL_VERSION,
     'score': score(question),
-    'result': [*_masks(question), *_points(question)],
+    'result': [*_masks(question, table), *_points(question)],
   }
 
 
-def _masks(question: Question) -> list[dict[str, Any]]:
+def _masks(question: Question, table: ClassTable) -> list[dict[str, Any]]:
   """A region for each class that occurs."""
   return [
     brush(
       question.prediction == value,
-      class_table.CLASS_NAMES[value],
+      table.names[value],
       f'class{value}',
     )
     for value in np.unique(question.prediction)
-    if value < class_table.NUM_CLASSES
+    if value < table.num_classes
   ]
 
 

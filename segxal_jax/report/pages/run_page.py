@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common_lib import class_table
 from fsnet_jax.report.pages import templates
 from segxal_jax.report import paper_numbers
 
@@ -125,18 +124,19 @@ def _class_table(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
     entry['datasets'][name]['segmentation']['iou']
     for entry in metrics['cycles']
   ]
+  colors = templates.class_colors(metrics)
   return {
     'dataset': name,
     'cycles': [entry['cycle'] for entry in metrics['cycles']],
     'rows': [
       {
         'name': class_name,
-        'color': templates.class_color(class_name),
+        'color': colors.get(class_name),
         'ious': [percent(iou[class_name], 1) for iou in by_cycle],
         'bar': None
         if by_cycle[-1][class_name] is None
         else round(100 * by_cycle[-1][class_name], 1),
       }
-      for class_name in class_table.CLASS_NAMES
+      for class_name in by_cycle[-1]
     ],
   }

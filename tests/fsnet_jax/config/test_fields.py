@@ -22,6 +22,8 @@ SHIPPED = {
   'compare_fcn8': (*_PROTOCOLS, 'camvid_full'),
   'compare_deeplabv2': (*_PROTOCOLS, 'camvid_full'),
   'compare_efficientnet': _PROTOCOLS,
+  'own': ('streets', 'folder', 'camvid'),
+  'compare_own': ('streets', 'folder', 'camvid'),
   'ablation': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
   'fit_detector': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
   'segxal_unet': _PROTOCOLS,
@@ -141,6 +143,10 @@ _NOT_OF_A_RUN = (
   'ablation.',
   'compare.',
   'eval.',
+  'calibrate.',
+  'segmentation.path',
+  'segmentation.threads',
+  'segmentation.provider',
   'data.root',
   'data.cache_dir',
   'data.num_workers',
@@ -187,6 +193,7 @@ def test_what_a_shared_phase_1_does_not_depend_on():
       'optimizer.failure_learning_rate',
       'phase2_steps',
       'phase3_steps',
+      'segmentation.cache',
       'stop_gradient_to_segmentation',
       'task',
     ),
@@ -208,6 +215,7 @@ def test_what_failure_data_do_not_depend_on():
       'optimizer.failure_learning_rate',
       'phase3_steps',
       'phase2_steps',  # There is no second phase in networks like S,
+      'segmentation.cache',
       'stop_gradient_to_segmentation',
       'task',  # and all of them are plain runs.
     ),
@@ -258,6 +266,11 @@ def test_what_weights_mean():
     'segmentation.features',
     'segmentation.dropout_rate',
     'segmentation.frozen_bn',
+    # Of a network from elsewhere, whose weights are not stored.
+    'segmentation.path',
+    'segmentation.threads',
+    'segmentation.provider',
+    'segmentation.cache',
   }
   assert not fields.may_differ('width', fields.WEIGHTS)
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 from sklearn.metrics import roc_auc_score
 
-from common_lib.class_table import CLASS_NAMES, VOID
+from common_lib.class_table import CITYSCAPES, VOID
 from configs import fsnet_fcn8
 from fsnet_jax.builders.data_sources import RunData
 from fsnet_jax.builders.evaluation import evaluation_options
@@ -191,7 +191,7 @@ def test_details_are_of_the_images(evaluated):
       for region, kinds in REGIONS.items()
     ] + [
       (entry['per_predicted_class'][title], scenes.prediction == index)
-      for index, title in enumerate(CLASS_NAMES)
+      for index, title in enumerate(CITYSCAPES.names)
     ]
     for found, mine in groups:
       mine = mine & keep

@@ -60,8 +60,10 @@ def batches(seed, names):
 
 def dataset(seed, names, observe):
   """One data set by the real accumulators: its entry, and its tables."""
-  segmentation = SegmentationMetrics.empty(class_table.NUM_CLASSES)
-  failure = {n: FailureHistogram.empty(class_table.NUM_CLASSES) for n in names}
+  segmentation = SegmentationMetrics.empty(class_table.CITYSCAPES.num_classes)
+  failure = {
+    n: FailureHistogram.empty(class_table.CITYSCAPES.num_classes) for n in names
+  }
   images = ImageTables(IMAGES, len(names), mesh_lib.make_mesh())
   for batch, maps in batches(seed, names):
     truth, predicted, valid = (
@@ -69,7 +71,7 @@ def dataset(seed, names, observe):
       for array in (batch['label'], maps['prediction'], maps['valid'])
     )
     confusion = confusion_counts(
-      truth, predicted, valid, class_table.NUM_CLASSES
+      truth, predicted, valid, class_table.CITYSCAPES.num_classes
     )
     segmentation = segmentation.add(np.asarray(confusion))
     for name in names:
@@ -81,12 +83,14 @@ def dataset(seed, names, observe):
     images.add(batch, on_device)
     if observe:
       observe(batch, on_device)
-  values = segmentation.compute(class_table.CLASS_NAMES)
+  values = segmentation.compute(class_table.CITYSCAPES.names)
   entry = {
     'images': IMAGES,
     'pixels': values.pop('pixels'),
     'segmentation': values,
-    'failure': {n: failure[n].compute(class_table.CLASS_NAMES) for n in names},
+    'failure': {
+      n: failure[n].compute(class_table.CITYSCAPES.names) for n in names
+    },
   }
   return entry, images.tables()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from common_lib.class_table import CLASS_NAMES, VOID
+from common_lib.class_table import CITYSCAPES, VOID
 from fsnet_jax.metrics.regions import (
   NUM_CODES,
   REGIONS,
@@ -13,7 +13,9 @@ from fsnet_jax.metrics.regions import (
   region_codes,
 )
 
-ROAD, CAR, POLE, SKY = map(CLASS_NAMES.index, ('road', 'car', 'pole', 'sky'))
+ROAD, CAR, POLE, SKY = map(
+  CITYSCAPES.names.index, ('road', 'car', 'pole', 'sky')
+)
 
 
 def of(label):
@@ -47,7 +49,7 @@ def small_things(label):
   found = np.zeros(label.shape, bool)
   for name in THINGS:
     numbers, count = scipy.ndimage.label(
-      label == CLASS_NAMES.index(name), np.ones((3, 3))
+      label == CITYSCAPES.names.index(name), np.ones((3, 3))
     )
     for number in range(1, count + 1):
       mask = numbers == number

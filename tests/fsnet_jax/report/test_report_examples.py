@@ -94,8 +94,12 @@ def test_panel_shows_label_prediction_errors_and_maps():
   def enlarged(picture):
     return picture.repeat(4, 0).repeat(4, 1)
 
-  assert _contains(panel, enlarged(class_table.colorize(example.label)))
-  assert _contains(panel, enlarged(class_table.colorize(example.prediction)))
+  assert _contains(
+    panel, enlarged(class_table.CITYSCAPES.colorize(example.label))
+  )
+  assert _contains(
+    panel, enlarged(class_table.CITYSCAPES.colorize(example.prediction))
+  )
   assert _contains(panel, examples.errors_picture(example))
 
 

@@ -81,7 +81,7 @@ def train_id(name, column):
   target = classes.V1_CLASSES.get(classes.REFINES.get(name, name), ('', ''))
   if not target[column]:
     return 255
-  return class_table.CLASS_NAMES.index(target[column])
+  return class_table.CITYSCAPES.names.index(target[column])
 
 
 # The strict map as benchmark-vfm-ss publishes it, by the ids of v1.2.

@@ -63,7 +63,7 @@ def _box(rows, columns):
 
 
 def _brush(mask, value, origin='manual'):
-  return tasks.brush(mask, class_table.CLASS_NAMES[value], 'r', origin)
+  return tasks.brush(mask, class_table.CITYSCAPES.names[value], 'r', origin)
 
 
 def _annotation(result, **fields):
@@ -385,7 +385,7 @@ def test_the_labelling_config_has_the_classes_in_their_colours():
   root = ElementTree.fromstring(interface.labelling_config())
   brush = next(root.iter('BrushLabels'))
   found = {e.get('value'): e.get('background') for e in brush.iter('Label')}
-  assert list(found) == list(class_table.CLASS_NAMES)
+  assert list(found) == list(class_table.CITYSCAPES.names)
   assert found['road'] == '#804080' and found['car'] == '#00008e'
   # A prompt point is seen on every class; both by hand from the palette.
   prompt = np.array(ImageColor.getrgb(interface.PROMPT_COLOR))

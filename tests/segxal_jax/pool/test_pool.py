@@ -106,7 +106,7 @@ def test_the_labelled_pool_as_a_source(tmp_path):
   scenes = [
     {'image': i, 'label': None, 'id': name} for i, name in enumerate(IDS)
   ]
-  source = AnnotatedSource(scenes, [(2, str(path), annotation.sha256)])
+  source = AnnotatedSource(scenes, [(2, str(path), annotation.sha256)], 19)
   assert len(source) == 1
   assert source[0]['id'] == 'c' and source[0]['image'] == 2
   np.testing.assert_array_equal(source[0]['label'], LABEL)
