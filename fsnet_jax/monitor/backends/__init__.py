@@ -1,0 +1,1 @@
+"""What runs a monitor's networks: one file each behind `monitor.Backend`."""

@@ -1,0 +1,287 @@
+"""A monitor's networks out of a finished run, compiled for this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from common_lib.class_table import ClassTable
+from common_lib.errors import UserError
+from fsnet_jax import learned_detectors
+from fsnet_jax.builders import external, networks
+from fsnet_jax.builders.classes import class_table
+from fsnet_jax.builders.evaluation import evaluation_options
+from fsnet_jax.config import resolution, run_paths
+from fsnet_jax.detectors import fitted_name, uses_flip
+from fsnet_jax.evaluation import failure_parts
+from fsnet_jax.external.protocol import ExternalNetwork
+from fsnet_jax.models.segmentation import outputs
+from fsnet_jax.monitor import calibration_file
+from fsnet_jax.monitor.calibration_file import CalibrationFile
+from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime import stored_config
+from fsnet_jax.runtime.checkpointing import Checkpoints
+from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
+from fsnet_jax.steps.monitor_step import make_monitor_step
+from fsnet_jax.training.from_config import new_state
+from input_pipeline import resizing
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+  """What the compiled step says of images at the run's size.
+
+  Attributes:
+    labels: uint8 [b h w].
+    score: float32 [b h w], higher = more likely wrong.
+    probability: float32 [b h w], P(wrong) as the detector has it; None of a
+      detector whose score is none.
+  """
+
+  labels: np.ndarray
+  score: np.ndarray
+  probability: np.ndarray | None
+
+
+class CheckpointBackend:
+  """S and a detector of its errors, as a run has them; see `Backend`.
+
+  Attributes:
+    detector: name of the detector.
+    image_size: (h, w) that the networks work at.
+    batch_size: images of a compiled call.
+    classes: see `Backend`.
+  """
+
+  def __init__(
+    self,
+    config: ConfigDict,
+    workdir: Path,
+    detector: str,
+    calibration: CalibrationFile | None = None,
+  ):
+    """Restores a run and compiles nothing yet.
+
+    Args:
+      config: of the run.
+      workdir: of the run.
+      detector: of `config.eval.detectors`'s kind.
+      calibration: of this run and this detector, or None.
+
+    Raises:
+      UserError: the run is not finished, has no such detector, or is damaged.
+    """
+    self.detector, self._calibration = detector, calibration
+    config = run_paths.located(config, workdir)
+    self._config = config
+    self.image_size: tuple[int, int] = tuple(config.image_size)
+    self.batch_size: int = config.eval.batch_size
+    self.classes: ClassTable = class_table(config)
+    self._mesh = mesh_lib.make_mesh()
+    options = evaluation_options(config)
+    options = dataclasses.replace(options, detectors=(detector,))
+    usable = failure_parts.usable_detectors(options)
+    _check_usable(usable, detector, workdir)
+    own = usable[detector]
+    fits = {}
+    if fitted_name(own):
+      name = fitted_name(own)
+      fits[name] = learned_detectors.load(name, Path(options.fitted[name]))
+    parts = failure_parts.load(options.failure, workdir, usable)
+    every = fits | parts
+    self._flip = uses_flip(own) or any(f.uses_flip for f in every.values())
+    model = networks.model(config)
+    self._state = _restored(config, workdir, model, self._mesh)
+    self._variables = mesh_lib.put_replicated(
+      {name: one.variables for name, one in every.items()}, self._mesh
+    )
+    sampling = DropoutSampling(options.dropout_samples, options.seed)
+    forward = make_forward_pass(
+      model,
+      dropout=sampling if own.uses_dropout_samples else None,
+      fitted={name: fit.outputs for name, fit in fits.items()},
+      failure=failure_parts.mean_of(options.failure, parts),
+      flip=self._flip,
+    )
+    self._step = jax.jit(
+      make_monitor_step(forward, own),
+      out_shardings=mesh_lib.batch_sharding(self._mesh),
+    )
+    self._external = _external(config, workdir)
+
+  @classmethod
+  def open(cls, workdir: Path) -> CheckpointBackend:
+    """The monitor of a run, with its calibration if it has one.
+
+    Args:
+      workdir: of the run.
+
+    Raises:
+      UserError: as the constructor; a damaged calibration.
+    """
+    config = resolution.resolved(ConfigDict(stored_config.read(workdir)))
+    found = calibration_file.read_if_any(workdir)
+    detector = found.detector if found is not None else 'fsnet'
+    return cls(config, workdir, detector, found)
+
+  @property
+  def threshold(self) -> float | None:
+    """See `Backend`."""
+    return self._calibration.threshold if self._calibration else None
+
+  @property
+  def statement(self) -> str:
+    """See `Backend`."""
+    return self._calibration.statement if self._calibration else ''
+
+  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """See `Backend`."""
+    size = images.shape[1:3]
+    own = images
+    if size != self.image_size:
+      own = np.stack([self._fitted(image) for image in images])
+    said = self.scores(own)
+    failure = self.probability(said)
+    if size == self.image_size:
+      return said.labels, failure
+    return (
+      np.stack([_label_at(one, size) for one in said.labels]),
+      np.stack([_map_at(one, size) for one in failure]),
+    )
+
+  def probability(self, said: Scores) -> np.ndarray:
+    """P(wrong): calibrated where the run is, else as the detector has it.
+
+    Raises:
+      UserError: the detector's score is no probability.
+    """
+    if self._calibration is not None:
+      return self._calibration.probability(said.score)
+    if said.probability is None:
+      raise UserError(
+        f'The score of detector {self.detector!r} is no probability: run '
+        '--mode=calibrate first, which makes it one.'
+      )
+    return said.probability
+
+  def scores(self, images: np.ndarray) -> Scores:
+    """Runs the networks.
+
+    Args:
+      images: uint8 [b h w 3] at `image_size`; any b.
+    """
+    found = []
+    for start in range(0, len(images), self.batch_size):
+      part = images[start : start + self.batch_size]
+      # One shape, so that there is one program.
+      missing = self.batch_size - len(part)
+      padded = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+      said = self._run(padded)
+      found.append({name: one[: len(part)] for name, one in said.items()})
+    joined = {
+      name: np.concatenate([one[name] for one in found]) for name in found[0]
+    }
+    return Scores(joined['labels'], joined['score'], joined.get('probability'))
+
+  def _run(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
+    """One call of the compiled step."""
+    index = np.arange(len(images), dtype=np.int32)
+    batch: dict[str, Any] = {'image': images, 'index': index}
+    if self._external is not None:
+      output = self._external(images)
+      batch[outputs.LOGITS] = output.logits
+      if output.features is not None:
+        batch[outputs.FEATURES] = output.features
+      if self._flip:
+        mirrored = self._external(np.ascontiguousarray(images[:, :, ::-1]))
+        batch[outputs.FLIP_LOGITS] = mirrored.logits[:, :, ::-1]
+    said = self._step(
+      self._state.params,
+      self._state.batch_stats,
+      mesh_lib.put_batch(batch, self._mesh),
+      np.float32(1),
+      self._variables,
+    )
+    return {name: mesh_lib.local_rows(one) for name, one in said.items()}
+
+  def _fitted(self, image: np.ndarray) -> np.ndarray:
+    """An image at the networks' size, as training has it."""
+    picture = Image.fromarray(image)
+    return resizing.resize_image(picture, self.image_size, 'squeeze')
+
+  @functools.cached_property
+  def parameter_count(self) -> int:
+    """Of S and F together, those of a network from elsewhere aside."""
+    leaves = jax.tree.leaves((self._state.params, self._variables))
+    return sum(np.size(leaf) for leaf in leaves)
+
+
+def _external(config: ConfigDict, workdir: Path) -> ExternalNetwork | None:
+  """The network from elsewhere that a run watches, if it does.
+
+  Raises:
+    UserError: it knows its own images alone.
+  """
+  if not external.is_external(config):
+    return None
+  found = external.network(config)
+  if found.takes_any_image:
+    return found
+  raise UserError(
+    f'--workdir={workdir} watches stored logits, which there are of its own '
+    'images alone: give the network as onnx or python to look at others.'
+  )
+
+
+def _check_usable(
+  usable: Mapping[str, Any], detector: str, workdir: Path
+) -> None:
+  """Raises UserError for a detector that a monitor cannot have."""
+  if detector not in usable:
+    raise UserError(
+      f'--workdir={workdir} has no trained failure network for detector '
+      f'{detector!r}: choose another in config.calibrate.detector.'
+    )
+  if usable[detector].uses_temperature:
+    raise UserError(
+      f'Detector {detector!r} needs a temperature, which is fitted in an '
+      'evaluation alone: take msp, which a calibration makes a probability.'
+    )
+
+
+def _restored(config: ConfigDict, workdir: Path, model: Any, mesh: Any) -> Any:
+  """The newest state of S and F."""
+  checkpoints = Checkpoints(workdir, read_only=True)
+  try:
+    step = checkpoints.latest_step()
+    if step is None:
+      raise UserError(
+        f'--workdir={workdir} has no checkpoint: train first, or name the '
+        'folder of a finished run.'
+      )
+    state = checkpoints.restore(step, new_state(config, model, mesh)).state
+  finally:
+    checkpoints.close()
+  external.check_same(config, state.params['segmentation'])
+  return state
+
+
+def _label_at(label: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+  """A label map at another size, nearest."""
+  picture = Image.fromarray(label)
+  return resizing.resize_map(picture, (size[0], size[1]), 'squeeze', 0)
+
+
+def _map_at(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+  """A float32 map at another size, bilinear."""
+  picture = Image.fromarray(values)
+  resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+  return np.clip(np.asarray(resized, np.float32), 0, 1)

@@ -1,0 +1,1 @@
+"""A threshold with a guarantee: from labelled images to `calibration.json`."""

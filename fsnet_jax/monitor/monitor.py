@@ -1,0 +1,151 @@
+"""One object that says of images what they show and where that is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from common_lib.class_table import ClassTable
+from common_lib.errors import UserError
+
+# Of a monitor without a calibration: more likely wrong than right.
+UNCALIBRATED = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class MonitorResult:
+  """What a monitor says of a batch of images.
+
+  Attributes:
+    labels: uint8 [b h w], class index of each pixel.
+    failure: float32 [b h w], P(wrong): that the class is not the true one.
+    flagged: bool [b h w], where `failure` exceeds the threshold; the other
+      pixels pass.
+    image_risk: float32 [b], mean of `failure`: the share of the image's
+      pixels that is expected to be misclassified.
+  """
+
+  labels: np.ndarray
+  failure: np.ndarray
+  flagged: np.ndarray
+  image_risk: np.ndarray
+
+
+@runtime_checkable
+class Backend(Protocol):
+  """What runs the networks.
+
+  Attributes:
+    classes: of the labels.
+    threshold: above which a pixel is flagged; None without a calibration.
+    statement: what is guaranteed for pixels that pass, one sentence; '' for
+      nothing.
+  """
+
+  @property
+  def classes(self) -> ClassTable:
+    """See above."""
+    ...
+
+  @property
+  def threshold(self) -> float | None:
+    """See above."""
+    ...
+
+  @property
+  def statement(self) -> str:
+    """See above."""
+    ...
+
+  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels uint8 [b h w] and P(wrong) float32 [b h w] of images.
+
+    Args:
+      images: uint8 [b h w 3], RGB.
+    """
+    ...
+
+
+class Monitor:
+  """A segmentation network and the failure network that watches it.
+
+  Example:
+
+    monitor = Monitor.load('runs/own')
+    result = monitor(images)  # uint8 [b h w 3], RGB
+    unsure = images[result.image_risk > 0.1]
+  """
+
+  def __init__(self, backend: Backend):
+    """Takes what runs the networks; see `load`."""
+    self._backend = backend
+
+  @classmethod
+  def load(cls, source: str | os.PathLike[str]) -> Monitor:
+    """Opens a finished run, or what was exported of one.
+
+    Args:
+      source: the --workdir of a run.
+
+    Raises:
+      UserError: there is no such thing, or it is damaged.
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.is_dir():
+      from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
+
+      return cls(CheckpointBackend.open(path))
+    if not path.exists():
+      raise UserError(
+        f'{path} does not exist: give the --workdir of a finished run.'
+      )
+    raise UserError(
+      f'{path} is no folder of a run: give the --workdir of a finished run.'
+    )
+
+  @property
+  def classes(self) -> ClassTable:
+    """Names and colours of `MonitorResult.labels`."""
+    return self._backend.classes
+
+  @property
+  def threshold(self) -> float:
+    """P(wrong) above which a pixel is flagged."""
+    own = self._backend.threshold
+    return UNCALIBRATED if own is None else own
+
+  @property
+  def is_calibrated(self) -> bool:
+    """Whether the threshold is one that a risk was bounded for."""
+    return self._backend.threshold is not None
+
+  @property
+  def statement(self) -> str:
+    """What is guaranteed for pixels that pass; '' for nothing."""
+    return self._backend.statement
+
+  def __call__(self, images: np.ndarray) -> MonitorResult:
+    """Looks at a batch of images.
+
+    Args:
+      images: uint8 [b h w 3], RGB, of any size; what comes back has it too.
+
+    Raises:
+      ValueError: they are of another type or shape.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+      raise ValueError(
+        f'images are {images.dtype} {images.shape}, not uint8 [b h w 3]'
+      )
+    labels, failure = self._backend(images)
+    return MonitorResult(
+      labels=labels,
+      failure=failure,
+      flagged=failure > np.float32(self.threshold),
+      image_risk=failure.mean(axis=(1, 2), dtype=np.float64).astype(np.float32),
+    )
