@@ -53,7 +53,7 @@ def _classes(report: CheckReport) -> list[str]:
 
 
 def _share(name: str, share: float) -> str:
-  return f'{name} ({100 * share:.1f} % of the pixels)'
+  return f'{name} ({100 * share:.2g} % of the pixels)'
 
 
 def _advice(report: CheckReport, description: str) -> list[str]:
@@ -102,7 +102,8 @@ def _order_advice(report: CheckReport) -> str:
     if share > 0 and report.order[index] != index
   ]
   moved = ', '.join(
-    f'{report.names[report.order[index]]} is {report.names[index]}'
+    f'what is called {report.names[report.order[index]]} is '
+    f'{report.names[index]}'
     for index in seen[:6]
   )
   more = f' and {len(seen) - 6} more' if len(seen) > 6 else ''
