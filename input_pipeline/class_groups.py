@@ -1,4 +1,4 @@
-"""Data sets whose labels are coarser than the 19 trainIds."""
+"""Labels that are coarser than the classes of a network."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from common_lib.class_table import VOID
+from common_lib.class_table import VOID, ClassTable
 from input_pipeline.sources import Source
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassGroups:
-  """Classes that each hold one or more trainIds.
+  """Coarse classes that each hold one or more of a table's (trainIds).
 
   A prediction and a label agree where both belong to one group: both sides
   are mapped, so calling a truck a car is no error if both are "vehicles".
@@ -25,6 +25,17 @@ class ClassGroups:
 
   names: tuple[str, ...]
   of_train_id: tuple[int, ...]
+
+  @classmethod
+  def of_table(cls, table: ClassTable) -> ClassGroups:
+    """The groups that a class table has.
+
+    Raises:
+      ValueError: it has none.
+    """
+    if not table.groups:
+      raise ValueError('the class table has no groups')
+    return cls(table.group_names, table.group_of_class())
 
   def stand_ins(self) -> np.ndarray:
     """The lowest trainId of each group, uint8 [groups], to stand for it."""

@@ -9,7 +9,8 @@ class Source(Protocol):
 
   `source[i]` is a dict with
     image: uint8 [h, w, 3], RGB.
-    label: uint8 [h, w], trainIds 0..18, 255 = void.
+    label: uint8 [h, w], class indices (trainIds 0..18 unless a class table
+      of one's own is asked for), 255 = void.
     id: str, unique within the source (the file's stem).
     sequence: str, the clip, city or domain that the scene belongs to.
     depth: float32 [h, w], metres, NaN = no measurement; only when the request

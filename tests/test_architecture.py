@@ -60,6 +60,7 @@ FLOORS = (
   'segxal_jax/experiments',
   'segxal_jax/cli',
   'launcher',
+  'examples',
   'main',
 )
 PACKAGES = tuple(

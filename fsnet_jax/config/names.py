@@ -106,6 +106,7 @@ DATA_SET = Name(
     'bdd100k',
     'camvid',
     'cityscapes',
+    'folder',
     'idd_lite',
     'mapillary_vistas',
     'street_views',

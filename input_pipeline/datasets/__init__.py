@@ -10,7 +10,7 @@ import importlib
 import re
 
 from common_lib.errors import UserError
-from input_pipeline import corruptions
+from input_pipeline import class_mapping, corruptions
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.datasets.prepared import skipped_files
 
@@ -28,8 +28,9 @@ DATASETS = {
   'bdd100k': 'input_pipeline.datasets.bdd100k',
   'camvid': 'input_pipeline.datasets.camvid',
   'cityscapes': 'input_pipeline.datasets.cityscapes',
+  'folder': 'input_pipeline.datasets.folder',
   'idd_lite': 'input_pipeline.datasets.idd_lite',
-  'mapillary_vistas': 'input_pipeline.datasets.mapillary_vistas',
+  'mapillary_vistas': 'input_pipeline.datasets.mapillary.vistas',
   'street_views': 'input_pipeline.datasets.street_views',
   'streets': 'input_pipeline.datasets.streets',
 }
@@ -55,11 +56,11 @@ def open_source(spec: str, request: DataRequest) -> Source:
     request: size, folders and what to do about damaged files.
 
   Returns:
-    Random access to the scenes.
+    Random access to the scenes, labels in the classes of `request.classes`.
 
   Raises:
     UserError: an unknown data set, variant, split or corruption, a missing
-      folder, a damaged file.
+      folder, a damaged file, a class table that lacks a trainId.
   """
   spec, at, corruption = spec.partition('@')
   if at:
@@ -74,6 +75,9 @@ def open_source(spec: str, request: DataRequest) -> Source:
   match = _SPEC.fullmatch(spec)
   if match is None:
     raise UserError(f'data set {spec!r} cannot be read; write {module.SPECS}')
-  return module.open_source(
-    match['variant'] or '', match['split'] or '', request
-  )
+  arguments = match['variant'] or '', match['split'] or '', request
+  if getattr(module, 'READS_CLASS_TABLE', False):
+    return module.open_source(*arguments)
+  # Before anything is prepared.
+  indices = class_mapping.class_of_train_id(request.classes, name)
+  return class_mapping.mapped(module.open_source(*arguments), indices, name)

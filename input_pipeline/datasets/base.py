@@ -14,6 +14,10 @@ in the table of `datasets/__init__.py`. The module holds
     arrives as '': the module fills in its default. Unknown variants and splits
     raise `UserError` that lists those which exist. Everything that can be
     checked without reading images is checked before anything is written.
+    Labels are trainIds, 255 = void.
+
+  READS_CLASS_TABLE = True
+    Only where labels are indices of `request.classes` instead of trainIds.
 
 Most modules do that in three steps: list the scenes (`Scene`), subclass
 `SceneBuilder` with a `load(scene)` that returns the arrays of one scene, and
@@ -59,6 +63,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.class_table import CITYSCAPES, ClassTable
 from common_lib.errors import UserError
 from common_lib.paths import expanded
 from input_pipeline import resizing
@@ -88,6 +93,10 @@ class DataRequest:
       `UserError`.
     resize: of `resizing.METHODS`, how files reach `image_size`; drawn data
       have it.
+    classes: what labels are to be in. Data sets keep trainIds, which
+      `open_source` of the package maps; `folder` reads its files by them.
+    split: shares of the splits, for a data set that has none of its own
+      (`folder`); '' where it has.
   """
 
   image_size: tuple[int, int]
@@ -97,6 +106,8 @@ class DataRequest:
   num_examples: Mapping[str, int] = dataclasses.field(default_factory=dict)
   depth: bool = False
   resize: str = 'squeeze'
+  classes: ClassTable = CITYSCAPES
+  split: str = ''
 
   @property
   def folder(self) -> pathlib.Path:
@@ -222,6 +233,7 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         ]
         for split, group in scenes.items()
       },
+      **cls.further_identity(request),
     }
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     height, width = request.image_size
@@ -240,6 +252,12 @@ class SceneBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       return cls(
         config=config, data_dir=str(cache_dir), file_format='array_record'
       )
+
+  @classmethod
+  def further_identity(cls, request: DataRequest) -> dict[str, Any]:
+    """What else the data depend on, by name, as JSON can write it."""
+    del request
+    return {}
 
   @property
   def request(self) -> DataRequest:

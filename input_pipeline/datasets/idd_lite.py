@@ -33,6 +33,7 @@ evaluation asks for `for_evaluation()` and compares the 7 classes.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -48,48 +49,31 @@ SPECS = 'idd_lite[/DRIVE[+DRIVE...]][:train|val]'
 SPLITS = ('train', 'val')
 _LAYOUT = 'leftImg8bit/{train,val}/ and gtFine/{train,val}/'
 
-COARSE_NAMES = (
-  'drivable',
-  'non-drivable',
-  'living things',
-  'vehicles',
-  'roadside objects',
-  'far objects',
-  'sky',
+# Cityscapes' classes in IDD's groups, in the order of the files' ids.
+TABLE = dataclasses.replace(
+  class_table.CITYSCAPES,
+  groups=(
+    ('drivable', ('road',)),
+    ('non-drivable', ('sidewalk', 'terrain')),
+    ('living things', ('person', 'rider')),
+    ('vehicles', ('car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')),
+    (
+      'roadside objects',
+      ('wall', 'fence', 'pole', 'traffic light', 'traffic sign'),
+    ),
+    ('far objects', ('building', 'vegetation')),
+    ('sky', ('sky',)),
+  ),
 )
+COARSE_NAMES = TABLE.group_names
+GROUPS = class_groups.ClassGroups.of_table(TABLE)
 # Ids of the files: the coarse classes themselves; 255 is void.
 FILE_IDS = class_table.lookup_table(
   {i: i for i in range(len(COARSE_NAMES))}, void_ids=(class_table.VOID,)
 )
-_COARSE_OF_CLASS = {
-  'road': 0,
-  'sidewalk': 1,
-  'terrain': 1,
-  'person': 2,
-  'rider': 2,
-  'car': 3,
-  'truck': 3,
-  'bus': 3,
-  'train': 3,
-  'motorcycle': 3,
-  'bicycle': 3,
-  'wall': 4,
-  'fence': 4,
-  'pole': 4,
-  'traffic light': 4,
-  'traffic sign': 4,
-  'building': 5,
-  'vegetation': 5,
-  'sky': 6,
-}
 # uint8[256]: trainId to coarse class, void to void.
 TRAIN_ID_TO_COARSE = class_table.lookup_table(
-  {i: _COARSE_OF_CLASS[name] for i, name in enumerate(class_table.CLASS_NAMES)},
-  void_ids=(class_table.VOID,),
-)
-GROUPS = class_groups.ClassGroups(
-  names=COARSE_NAMES,
-  of_train_id=tuple(_COARSE_OF_CLASS[name] for name in class_table.CLASS_NAMES),
+  dict(enumerate(TABLE.group_of_class())), void_ids=(class_table.VOID,)
 )
 
 

@@ -13,7 +13,7 @@ import pathlib
 import shutil
 import time
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import tensorflow_datasets as tfds
 from absl import logging
@@ -266,7 +266,17 @@ class PreparedSource:
     return f'PreparedSource({self._parts!r})'
 
 
-def skipped_files(source: PreparedSource) -> list[dict[str, str]]:
+@runtime_checkable
+class ReadsCopies(Protocol):
+  """A source that reads prepared copies, itself or through another one."""
+
+  @property
+  def folders(self) -> tuple[str, ...]:
+    """The folders of the copies."""
+    ...
+
+
+def skipped_files(source: ReadsCopies) -> list[dict[str, str]]:
   """Lists the scenes that preparation left out (`on_error='skip'`).
 
   Args:

@@ -94,18 +94,13 @@ def read_scene(
       an id that the data set does not define. All pixels are checked, also
       those that resizing drops.
   """
-  file = images.read(image_path, fix=_RESTORE)
-  if file.bits > 8:
-    raise UserError(
-      f'{image_path}: has {file.bits} bits per channel, expected 8; save it'
-      ' with 8, as dark or light as it has to be seen'
-    )
+  file = image_file(image_path)
   if file.image.mode != 'RGB':
     raise UserError(
       f'{image_path}: mode is {file.image.mode}, expected RGB; {_RESTORE}'
     )
   label = _read_ids(label_path)
-  image = _upright(file, label.size, image_path)
+  image = upright(file, label.size, image_path)
   if label.size != image.size:
     raise UserError(
       f'{label_path}: label is {_size(label)}, its image is {_size(image)}'
@@ -161,36 +156,78 @@ def read_disparity_depth(
   return depth
 
 
-def _read_ids(path: pathlib.Path) -> Image.Image:
-  """A label's file, whose pixels are ids."""
-  file = images.read(path, ('PNG',), fix=_RESTORE)
-  mode = file.image.mode
-  if mode in ('1', 'L') and file.bits < 8:
+def image_file(path: pathlib.Path, fix: str = _RESTORE) -> images.ImageFile:
+  """An image's file of 8 bits.
+
+  Args:
+    path: PNG or JPEG.
+    fix: what the user can do about a damaged one, for the message.
+
+  Raises:
+    UserError: it is missing, damaged, or has more bits.
+  """
+  file = images.read(path, fix=fix)
+  if file.bits > 8:
+    raise UserError(
+      f'{path}: has {file.bits} bits per channel, expected 8; save it'
+      ' with 8, as dark or light as it has to be seen'
+    )
+  return file
+
+
+def label_file(path: pathlib.Path, fix: str = _RESTORE) -> images.ImageFile:
+  """A label's file, of any mode.
+
+  Args:
+    path: PNG.
+    fix: as `image_file`.
+
+  Raises:
+    UserError: it is missing, damaged, of too few bits or to be turned.
+  """
+  file = images.read(path, ('PNG',), fix=fix)
+  if file.image.mode in ('1', 'L') and file.bits < 8:
     raise UserError(
       f'{path}: has {file.bits} bits of grey per pixel, which programs read as'
       ' ids or as shades of 0 to 255; save it with 8 bits'
-    )
-  if mode not in _ID_MODES:
-    raise UserError(
-      f'{path}: mode is {mode}, expected one channel of label ids'
-      ' (is it the coloured version?); use the file of ids'
     )
   if file.orientation != 1:
     raise UserError(
       f'{path}: its EXIF orientation is {quoted(file.orientation, 20)}, which'
       ' a label cannot have; save it as it has to be seen, without EXIF'
     )
-  return file.image
+  return file
 
 
-def _upright(
-  file: images.ImageFile, label_size: tuple[int, int], path: pathlib.Path
+def _read_ids(path: pathlib.Path) -> Image.Image:
+  """A label's file, whose pixels are ids."""
+  image = label_file(path).image
+  if image.mode not in _ID_MODES:
+    raise UserError(
+      f'{path}: mode is {image.mode}, expected one channel of label ids'
+      ' (is it the coloured version?); use the file of ids'
+    )
+  return image
+
+
+def upright(
+  file: images.ImageFile,
+  label_size: tuple[int, int] | None,
+  path: pathlib.Path,
 ) -> Image.Image:
   """The image as its label has it.
 
   Programs differ in whether they obey EXIF. Where it exchanges height and
   width, the label's size tells whether the person who drew it saw the image
   turned; a mirrored image, or a square one, tells nothing.
+
+  Args:
+    file: the image.
+    label_size: (w, h) of its label, pixels; None if it has none.
+    path: of the image.
+
+  Raises:
+    UserError: it is to be turned, and no label confirms it.
   """
   image, orientation = file.image, file.orientation
   if orientation == 1:
@@ -199,9 +236,11 @@ def _upright(
   if orientation in _TURNS and label_size == turned_size != image.size:
     return image.transpose(_TURNS[orientation])
   raise UserError(
-    f'{path}: its EXIF orientation is {quoted(orientation, 20)}, and its label'
-    ' does not show whether it was drawn on the turned image; turn the pixels'
-    ' as the label has them and remove the EXIF orientation'
+    f'{path}: its EXIF orientation is {quoted(orientation, 20)}, and'
+    f' {"no" if label_size is None else "its"} label'
+    f' {"shows" if label_size is None else "does not show"} whether it was'
+    ' drawn on the turned image; turn the pixels as the label has them and'
+    ' remove the EXIF orientation'
   )
 
 

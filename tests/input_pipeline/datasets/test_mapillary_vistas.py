@@ -7,9 +7,8 @@ from PIL import Image
 
 from common_lib import class_table
 from common_lib.errors import UserError
-from input_pipeline.datasets import mapillary_classes as classes
-from input_pipeline.datasets import mapillary_vistas as vistas
 from input_pipeline.datasets import open_source, skipped_files
+from input_pipeline.datasets.mapillary import classes, vistas
 from tests.input_pipeline.conftest import Folder, random_ids, random_image
 
 V1 = list(classes.V1_CLASSES)

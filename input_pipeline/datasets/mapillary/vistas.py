@@ -15,7 +15,7 @@ Street Scenes", ICCV 2017; layouts: the documentation of MMSegmentation
 
 A label is an 8-bit palette file whose indices are positions in the config's
 list of classes: 66 in v1.2, 124 in v2.0. The indices of the two versions have
-nothing in common, so classes are looked up by name (`mapillary_classes`) in the
+nothing in common, so classes are looked up by name (`classes`) in the
 config that lies beside the labels.
 
 Images have many sizes, up to 22 megapixels, and are resized to the requested
@@ -36,12 +36,8 @@ from common_lib import class_table
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from common_lib.foreign import quoted
-from input_pipeline.datasets import (
-  base,
-  folders,
-  mapillary_classes,
-  readers,
-)
+from input_pipeline.datasets import base, folders, readers
+from input_pipeline.datasets.mapillary import classes as vistas_classes
 
 SPECS = (
   'mapillary_vistas[/OPTION[+OPTION...]][:train|val] with the options strict'
@@ -68,7 +64,7 @@ _LAYOUT = (
 class MapillaryVistas(base.SceneBuilder):
   """TFDS builder of one official split under one map."""
 
-  # Raise it also when `mapillary_classes` changes.
+  # Raise it also when `classes` changes.
   VERSION = tfds.core.Version('1.0.0')
 
   def load(self, scene: base.Scene) -> dict[str, np.ndarray]:
@@ -127,22 +123,22 @@ def read_table(path: pathlib.Path, map_name: str) -> np.ndarray:
   Args:
     path: `config*.json` of a package; its `labels[i].name` is the class of
       index i.
-    map_name: one of `mapillary_classes.MAPS`.
+    map_name: one of `classes.MAPS`.
 
   Returns:
     Lookup array of `class_table.lookup_table`.
 
   Raises:
     UserError: the file is missing, damaged or lists a class that is not in
-      `mapillary_classes`.
+      `classes`.
   """
   names = _class_names(path)
-  column = mapillary_classes.MAPS.index(map_name)
+  column = vistas_classes.MAPS.index(map_name)
   classes, void_ids = {}, []
   for index, name in enumerate(names):
-    known = mapillary_classes.REFINES.get(name, name)
+    known = vistas_classes.REFINES.get(name, name)
     # '' in `REFINES` is a class that v1.2 does not have.
-    targets = mapillary_classes.V1_CLASSES.get(known) if known else ('', '')
+    targets = vistas_classes.V1_CLASSES.get(known) if known else ('', '')
     if targets is None or index > 255:
       raise UserError(
         f'{path}: class {index}, {quoted(name, 80)!r}, is neither of v1.2 nor'
@@ -188,7 +184,7 @@ class _Options:
   def parse(cls, variant: str) -> _Options:
     options, given = cls(), set()
     for word in variant.split('+') if variant else ():
-      if word in mapillary_classes.MAPS:
+      if word in vistas_classes.MAPS:
         field = 'map_name'
         options = dataclasses.replace(options, map_name=word)
       elif word in ('v1.2', 'v2.0'):

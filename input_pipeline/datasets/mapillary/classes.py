@@ -13,7 +13,7 @@ us: there a class counts as the class of v1.2 whose name it shares or which it
 evidently refines (`REFINES`); what is new in v2.0 is void in both maps.
 
 Ids are not written here: they differ between the versions, and the package's
-own config decides (`mapillary_vistas.read_table`).
+own config decides (`vistas.read_table`).
 """
 
 MAPS = ('strict', 'liberal')

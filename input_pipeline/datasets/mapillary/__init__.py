@@ -1,0 +1,1 @@
+"""Mapillary Vistas: its packages (`vistas`) and its classes (`classes`)."""
