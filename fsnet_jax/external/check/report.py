@@ -282,10 +282,13 @@ def _order_fix(
   channels = [own[index] for index in order]
   step = order[1] - 1
   shifted = order == tuple((i + step) % len(own) for i in range(len(own)))
-  first = step + min(min(one) for one in own)
-  if shifted and not network.channels.expected and first >= 0:
+  start = own[0][0]
+  in_order = own == tuple((start + i,) for i in range(len(own)))
+  if (
+    shifted and in_order and not network.channels.expected and start + step >= 0
+  ):
     # Of more channels than classes; the first or last class had none so far.
-    channels = [tuple(channel + step for channel in one) for one in own]
+    channels = [(channel + step,) for (channel,) in own]
   shown = [list(one) if len(one) > 1 else one[0] for one in channels]
   if isinstance(network, PythonNetwork):
     return f'return the channels {shown}'

@@ -58,14 +58,13 @@ def _share(name: str, share: float) -> str:
 
 def _advice(report: CheckReport, description: str) -> list[str]:
   """What would have been right."""
-  found = []
+  # Whichever explains more; what is left is seen by the next check.
+  if report.order:
+    return [_order_advice(report)]
   trial = report.better_input
   if trial is not None:
-    found.append(_input_advice(trial, description))
-  if report.order:
-    found.append(_order_advice(report))
-  if found:
-    return found
+    return [_input_advice(trial, description)]
+  found = []
   if report.trials:
     best = report.trials[0]
     found.append(

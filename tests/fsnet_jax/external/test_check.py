@@ -1,5 +1,7 @@
 """The check before anything is trained: it names the mistake, and only that."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from common_lib.errors import UserError
 from fsnet_jax import external
 from fsnet_jax.external import check
 from fsnet_jax.external.check import alternatives, confusions
+from fsnet_jax.external.check import report as reports
 from fsnet_jax.external.check.report import LabelledImage, Trial
 from fsnet_jax.external.description import PLAIN, InputFormat
 from tests.fsnet_jax.external.tables import noise, table
@@ -47,6 +50,17 @@ def checked(tmp_path, models):
     return check.run(network, scenes)
 
   return run
+
+
+def _own_labels(path):
+  """Images whose labels are a network's answers, of five classes."""
+  network = external.open_network('onnx', str(path), table(5), threads=1)
+  scenes = []
+  for index in range(3):
+    image = noise(12, 16, seed=index)
+    label = network(image[None]).logits[0].argmax(-1).astype(np.uint8)
+    scenes.append(LabelledImage(f'{index}', image, label))
+  return scenes
 
 
 def _add_bias(path, bias):
@@ -230,22 +244,34 @@ def _trial(after, wins=4, changes=1, before=0.5):
   ],
 )
 def test_only_a_clear_gain_counts_and_the_smaller_change(checked, trials, best):
-  import dataclasses
-
   report = dataclasses.replace(checked(_PLAIN, _PLAIN), trials=tuple(trials))
   wanted = None if best is None else trials[best]
   assert report.better_input is wanted
 
 
+def test_of_two_explanations_the_better_one_is_given(checked):
+  report = dataclasses.replace(
+    checked(_PLAIN, _PLAIN),
+    trials=(_trial(0.6),),
+    order=(1, 0, 2, 3),
+    order_accuracy=0.9,
+    order_fix='swap them',
+  )
+  said = check.lines(report)
+  assert said[-1].endswith(
+    'would be 0.90 instead of 1.00 (what is called b is a, what is called a is '
+    'b): swap them'
+  )
+  assert not any('(better on' in line for line in said)
+
+
 def test_a_network_that_sees_nothing_is_not_explained_by_an_order():
   counts = np.zeros((4, 4), int)
   counts[:, 1] = [60, 5, 20, 15]  # Everything is b, most labels are a.
-  from fsnet_jax.external.check import report
-
-  order, after = report._order(counts)
+  order, after = reports._order(counts)
   assert after == 0.6 and order == ()
   counts = np.diag([50, 30, 20, 0])[:, [1, 0, 2, 3]]
-  order, after = report._order(counts)
+  order, after = reports._order(counts)
   assert after == 1 and order == (1, 0, 2, 3)
 
 
@@ -271,17 +297,34 @@ def test_void_in_front_shifts_all_classes(tmp_path, models):
     outputs={'classes': [1, 2, 3, 4, 5]},
   )
   _add_bias(path, [-100, 0, 0, 0, 0, 0])  # No pixel is void.
-  right = external.open_network('onnx', str(path), table(5), threads=1)
-  scenes = []
-  for index in range(3):
-    image = noise(12, 16, seed=index)
-    label = right(image[None]).logits[0].argmax(-1).astype(np.uint8)
-    scenes.append(LabelledImage(f'{index}', image, label))
+  scenes = _own_labels(path)
   models.describe(path, centered, {'classes': [0, 1, 2, 3, 4]})
   wrong = external.open_network('onnx', str(path), table(5), threads=1)
   report = check.run(wrong, scenes)
   assert report.order == (1, 2, 3, 4, 0)
   assert '"outputs": {"classes": [1, 2, 3, 4, 5]} in' in check.lines(report)[-1]
+
+
+def test_the_other_way_around(tmp_path, models):
+  # Void is the last channel, but 1 to 5 are said to be the classes.
+  centered = {**_PLAIN, 'mean': [127.5] * 3}
+  path = models.write(
+    tmp_path / 'net.onnx',
+    channels=6,
+    described=centered,
+    outputs={'classes': [0, 1, 2, 3, 4]},
+  )
+  _add_bias(path, [0, 0, 0, 0, 0, -100])
+  scenes = _own_labels(path)
+  for given, fix in (
+    ([1, 2, 3, 4, 5], '[0, 1, 2, 3, 4]'),
+    # Not one after the other: the first one's is not known.
+    ([5, 0, 1, 2, 3], '[0, 1, 2, 3, 5]'),
+  ):
+    models.describe(path, centered, {'classes': given})
+    wrong = external.open_network('onnx', str(path), table(5), threads=1)
+    advice = check.lines(check.run(wrong, scenes))[-1]
+    assert f'"outputs": {{"classes": {fix}}} in' in advice
 
 
 def test_classes_that_no_label_has_move_with_the_others():
