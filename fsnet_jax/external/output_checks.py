@@ -24,6 +24,7 @@ class OutputRules:
 
   Attributes:
     where: what a sentence begins with: the file, the output's name.
+    network: what a note begins with, which is the same for all images.
     channels: of the classes.
     channels_first: which layout is tried first where both are possible.
     export: what to do to give logits in place of a class map.
@@ -32,6 +33,7 @@ class OutputRules:
   """
 
   where: str
+  network: str
   channels: ChannelMap
   channels_first: bool
   export: str
@@ -87,15 +89,15 @@ def checked_logits(
     )
   if is_probabilities(logits):
     notes.add(
-      f'{rules.where}: these are probabilities, not logits: their logarithm is '
-      'taken; max_logit and energy say more of the logits before the softmax'
+      f'{rules.network}: these are probabilities, not logits: their logarithm '
+      'is taken; max_logit and energy say more of the logits before the softmax'
     )
     logits = np.log(np.maximum(logits, _LEAST))
   logits = rules.channels.apply(logits)
   size = logits.shape[1:3]
   if size != sizes.image:
     notes.add(
-      f'{rules.where}: the logits are {size[0]}x{size[1]}, the images '
+      f'{rules.network}: the logits are {size[0]}x{size[1]}, the images '
       f'{sizes.image[0]}x{sizes.image[1]}: the logits are resized bilinearly'
     )
     logits = resize(logits, sizes.image)

@@ -120,6 +120,7 @@ class PythonNetwork:
     where = f'{self._name}: what it returns'
     rules = OutputRules(
       where=where,
+      network=self._name,
       channels=self.channels,
       channels_first=False,
       export='return the logits before the argmax',

@@ -45,8 +45,9 @@ def _along(
   shape[axis] = length
   total = None
   for place, weight in zip(places, weights, strict=True):
-    part = np.take(arrays, place, axis) * weight.reshape(shape)
-    total = part if total is None else total + part
+    part = np.take(arrays, place, axis)
+    part *= weight.reshape(shape)
+    total = part if total is None else np.add(total, part, out=total)
   assert total is not None
   return total
 
@@ -57,8 +58,9 @@ def _taps(old: int, new: int, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
   step = old / new
   reach = max(step, 1.0) if antialias else 1.0
   centers = (np.arange(new) + 0.5) * step
-  first = np.floor(centers - reach).astype(int)
-  taps = first + np.arange(math.ceil(2 * reach) + 1)[:, None]
+  # All whose middle is nearer than that.
+  first = np.floor(centers - reach - 0.5).astype(int) + 1
+  taps = first + np.arange(math.ceil(2 * reach))[:, None]
   weights = np.maximum(1 - abs(taps + 0.5 - centers) / reach, 0)
   if antialias:
     # What lies outside does not count; the rest of the weights do.

@@ -12,6 +12,35 @@ from fsnet_jax.external.description import (
   Numbers,
 )
 
+_Normalization = tuple[float, Numbers, Numbers]
+
+
+def _times(numbers: Numbers, factor: float) -> Numbers:
+  first, second, third = numbers
+  return first * factor, second * factor, third * factor
+
+
+# Of red, green and blue, 0..255: what the code of ERFNet, ESPNet and others
+# takes, in either order.
+_CITYSCAPES_MEAN = (73.15840149, 82.90893555, 72.3923111)
+_CITYSCAPES_STD = (44.91483307, 46.15289307, 45.3192215)
+# Scale, mean and deviation in the order of RGB.
+_PUBLISHED: tuple[tuple[str, _Normalization], ...] = (
+  ('values of 0 to 1', (255.0, PLAIN.mean, PLAIN.std)),
+  ('values of 0 to 255', (1.0, PLAIN.mean, PLAIN.std)),
+  ('values of -1 to 1', (127.5, (1.0, 1.0, 1.0), PLAIN.std)),
+  ("ImageNet's mean and std", (255.0, IMAGENET_MEAN, IMAGENET_STD)),
+  (
+    "ImageNet's mean, of 0 to 255, and no std",
+    (1.0, _times(IMAGENET_MEAN, 255.0), PLAIN.std),
+  ),
+  ("Cityscapes' mean and std", (1.0, _CITYSCAPES_MEAN, _CITYSCAPES_STD)),
+  (
+    "Cityscapes' mean and std and a further division by 255",
+    (1.0, _CITYSCAPES_MEAN, _times(_CITYSCAPES_STD, 255.0)),
+  ),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Alternative:
@@ -46,10 +75,20 @@ def of_input(given: InputFormat) -> list[Alternative]:
     # Mean and deviation may have been given in the order of the other one.
     _alternative(given, f'{swapped} input', swapped, _turned(own), 1),
   ]
-  for title, normalization in _normalizations(given):
-    found.append(_alternative(given, title, given.color, normalization, 1))
-    both = f'{swapped} input and {title}'
-    found.append(_alternative(given, both, swapped, normalization, 2))
+  for color, start, changes in (
+    (given.color, '', 1),
+    (swapped, f'{swapped} input and ', 2),
+  ):
+    for title, normalization in _changed(given):
+      found.append(
+        _alternative(given, start + title, color, normalization, changes)
+      )
+    for title, normalization in _PUBLISHED:
+      if color == 'BGR':
+        normalization = _turned(normalization)
+      found.append(
+        _alternative(given, start + title, color, normalization, changes)
+      )
   found.sort(key=lambda one: one.changes)
   kept: dict[InputFormat, Alternative] = {}
   for one in found:
@@ -58,35 +97,19 @@ def of_input(given: InputFormat) -> list[Alternative]:
   return list(kept.values())
 
 
-_Normalization = tuple[float, Numbers, Numbers]
-
-
 def _turned(normalization: _Normalization) -> _Normalization:
   scale, mean, std = normalization
   return scale, (mean[2], mean[1], mean[0]), (std[2], std[1], std[0])
 
 
-def _times(numbers: Numbers, factor: float) -> Numbers:
-  first, second, third = numbers
-  return first * factor, second * factor, third * factor
-
-
-def _normalizations(given: InputFormat) -> list[tuple[str, _Normalization]]:
-  """Usual ones; means in the order of RGB are turned by `_alternative`."""
+def _changed(given: InputFormat) -> list[tuple[str, _Normalization]]:
+  """What a user says, with one thing of it left out, added or misread."""
   other = 1.0 if given.scale != 1 else 255.0
   larger = _times(given.std, 255.0)
   return [
     (f'scale {other:g}', (other, given.mean, given.std)),
     ('a further division by 255', (given.scale, given.mean, larger)),
     ('no mean and std', (given.scale, PLAIN.mean, PLAIN.std)),
-    ('values of 0 to 1', (255.0, PLAIN.mean, PLAIN.std)),
-    ('values of 0 to 255', (1.0, PLAIN.mean, PLAIN.std)),
-    ('values of -1 to 1', (127.5, (1.0, 1.0, 1.0), PLAIN.std)),
-    ("ImageNet's mean and std", (255.0, IMAGENET_MEAN, IMAGENET_STD)),
-    (
-      "ImageNet's mean, of 0 to 255, and no std",
-      (1.0, _times(IMAGENET_MEAN, 255.0), PLAIN.std),
-    ),
   ]
 
 
@@ -97,8 +120,6 @@ def _alternative(
   normalization: _Normalization,
   changes: int,
 ) -> Alternative:
-  if 'ImageNet' in title and color == 'BGR':
-    normalization = _turned(normalization)
   scale, mean, std = normalization
   how = dataclasses.replace(given, color=color, scale=scale, mean=mean, std=std)
   parts = []

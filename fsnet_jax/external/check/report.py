@@ -262,7 +262,7 @@ def _order(total: np.ndarray) -> tuple[tuple[int, ...], float]:
   gain = confusions.mean_iou(changed) - confusions.mean_iou(total)
   gain = max(gain, after - before)
   # A network that sees nothing can be renamed to be right more often, too: two
-  # classes at least have to be what the other name says.
+  # classes at least have to be mostly what the other name says.
   moved = [
     index
     for index, channel in enumerate(order)
@@ -270,7 +270,7 @@ def _order(total: np.ndarray) -> tuple[tuple[int, ...], float]:
     and 2 * changed[index, index] > changed[index].sum()
     and 2 * changed[index, index] > changed[:, index].sum()
   ]
-  clear = gain >= CLEAR_ORDER_GAIN and after >= 0.5 and len(moved) > 1
+  clear = gain >= CLEAR_ORDER_GAIN and len(moved) > 1
   return (order if clear else ()), after
 
 
@@ -278,8 +278,18 @@ def _order_fix(
   network: OnnxNetwork | PythonNetwork | LogitsFolder, order: tuple[int, ...]
 ) -> str:
   """What makes another order of the classes that of the table."""
-  channels = [network.channels.channels[index] for index in order]
-  shown = [list(own) if len(own) > 1 else own[0] for own in channels]
+  own = network.channels.channels
+  channels = [own[index] for index in order]
+  step = order[1] - 1
+  shifted = order == tuple((i + step) % len(own) for i in range(len(own)))
+  start = own[0][0]
+  in_order = own == tuple((start + i,) for i in range(len(own)))
+  if (
+    shifted and in_order and not network.channels.expected and start + step >= 0
+  ):
+    # Of more channels than classes; the first or last class had none so far.
+    channels = [(channel + step,) for (channel,) in own]
+  shown = [list(one) if len(one) > 1 else one[0] for one in channels]
   if isinstance(network, PythonNetwork):
     return f'return the channels {shown}'
   if network.described.classes is not None:

@@ -53,19 +53,18 @@ def _classes(report: CheckReport) -> list[str]:
 
 
 def _share(name: str, share: float) -> str:
-  return f'{name} ({100 * share:.1f} % of the pixels)'
+  return f'{name} ({100 * share:.2g} % of the pixels)'
 
 
 def _advice(report: CheckReport, description: str) -> list[str]:
   """What would have been right."""
-  found = []
+  # Whichever explains more; what is left is seen by the next check.
+  if report.order:
+    return [_order_advice(report)]
   trial = report.better_input
   if trial is not None:
-    found.append(_input_advice(trial, description))
-  if report.order:
-    found.append(_order_advice(report))
-  if found:
-    return found
+    return [_input_advice(trial, description)]
+  found = []
   if report.trials:
     best = report.trials[0]
     found.append(
@@ -102,7 +101,8 @@ def _order_advice(report: CheckReport) -> str:
     if share > 0 and report.order[index] != index
   ]
   moved = ', '.join(
-    f'{report.names[report.order[index]]} is {report.names[index]}'
+    f'what is called {report.names[report.order[index]]} is '
+    f'{report.names[index]}'
     for index in seen[:6]
   )
   more = f' and {len(seen) - 6} more' if len(seen) > 6 else ''

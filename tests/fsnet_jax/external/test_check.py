@@ -1,5 +1,7 @@
 """The check before anything is trained: it names the mistake, and only that."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from common_lib.errors import UserError
 from fsnet_jax import external
 from fsnet_jax.external import check
 from fsnet_jax.external.check import alternatives, confusions
+from fsnet_jax.external.check import report as reports
 from fsnet_jax.external.check.report import LabelledImage, Trial
 from fsnet_jax.external.description import PLAIN, InputFormat
 from tests.fsnet_jax.external.tables import noise, table
@@ -32,7 +35,7 @@ def checked(tmp_path, models):
 
   def run(true, given, outputs=None, order=None, offset=0.5):
     path = models.write(tmp_path / 'net.onnx', described=true)
-    _shift(path, offset)
+    _add_bias(path, [offset, -offset, 2 * offset, 0])
     right = external.open_network('onnx', str(path), table(4), threads=1)
     scenes = []
     for index in range(4):
@@ -49,13 +52,25 @@ def checked(tmp_path, models):
   return run
 
 
-def _shift(path, offset):
+def _own_labels(path):
+  """Images whose labels are a network's answers, of five classes."""
+  network = external.open_network('onnx', str(path), table(5), threads=1)
+  scenes = []
+  for index in range(3):
+    image = noise(12, 16, seed=index)
+    label = network(image[None]).logits[0].argmax(-1).astype(np.uint8)
+    scenes.append(LabelledImage(f'{index}', image, label))
+  return scenes
+
+
+def _add_bias(path, bias):
   """Gives the network a bias, without which a scale changes nothing."""
   import onnx
 
   model = onnx.load(path)
-  bias = np.float32([offset, -offset, 2 * offset, 0])
-  model.graph.initializer.append(onnx.numpy_helper.from_array(bias, 'bias'))
+  model.graph.initializer.append(
+    onnx.numpy_helper.from_array(np.float32(bias), 'bias')
+  )
   next(n for n in model.graph.node if n.op_type == 'Conv').input.append('bias')
   onnx.save(model, path)
 
@@ -132,7 +147,10 @@ def test_the_order_of_classes(checked, tmp_path):
   assert report.order_accuracy == 1 and report.better_input is None
   advice = check.lines(report)[-1]
   assert 'would be 1.00 instead of 0.' in advice
-  assert 'b is a, c is b, a is c' in advice
+  assert (
+    '(what is called b is a, what is called c is b, what is called a is c)'
+    in advice
+  )
   fix = f'give "outputs": {{"classes": [1, 2, 0, 3]}} in {tmp_path}/model.json'
   assert advice.endswith(fix)
   # What it says is right.
@@ -193,8 +211,8 @@ def test_classes_that_are_never_predicted(tmp_path):
   assert report.miou == pytest.approx((5 / 15) / 2)
   said = check.lines(report)
   assert '2 of 4 classes are in the labels, 2 in the predictions' in said
-  assert said[3] == 'never predicted, though labelled: c (33.3 % of the pixels)'
-  assert said[4] == 'predicted, though in no label: b (33.3 % of the pixels)'
+  assert said[3] == 'never predicted, though labelled: c (33 % of the pixels)'
+  assert said[4] == 'predicted, though in no label: b (33 % of the pixels)'
   assert 'pixel accuracy is low, and neither' in said[5]
 
 
@@ -226,22 +244,34 @@ def _trial(after, wins=4, changes=1, before=0.5):
   ],
 )
 def test_only_a_clear_gain_counts_and_the_smaller_change(checked, trials, best):
-  import dataclasses
-
   report = dataclasses.replace(checked(_PLAIN, _PLAIN), trials=tuple(trials))
   wanted = None if best is None else trials[best]
   assert report.better_input is wanted
 
 
+def test_of_two_explanations_the_better_one_is_given(checked):
+  report = dataclasses.replace(
+    checked(_PLAIN, _PLAIN),
+    trials=(_trial(0.6),),
+    order=(1, 0, 2, 3),
+    order_accuracy=0.9,
+    order_fix='swap them',
+  )
+  said = check.lines(report)
+  assert said[-1].endswith(
+    'would be 0.90 instead of 1.00 (what is called b is a, what is called a is '
+    'b): swap them'
+  )
+  assert not any('(better on' in line for line in said)
+
+
 def test_a_network_that_sees_nothing_is_not_explained_by_an_order():
   counts = np.zeros((4, 4), int)
   counts[:, 1] = [60, 5, 20, 15]  # Everything is b, most labels are a.
-  from fsnet_jax.external.check import report
-
-  order, after = report._order(counts)
+  order, after = reports._order(counts)
   assert after == 0.6 and order == ()
   counts = np.diag([50, 30, 20, 0])[:, [1, 0, 2, 3]]
-  order, after = report._order(counts)
+  order, after = reports._order(counts)
   assert after == 1 and order == (1, 0, 2, 3)
 
 
@@ -255,6 +285,62 @@ def test_counts_by_hand():
   assert confusions.best_order(counts) == (0, 1, 2, 3)
   assert confusions.accuracy(np.zeros((2, 2), int)) == 0
   assert confusions.mean_iou(np.zeros((2, 2), int)) == 0
+
+
+def test_void_in_front_shifts_all_classes(tmp_path, models):
+  # Channel 0 is void, but 0, 1 and 2 are said to be the classes.
+  centered = {**_PLAIN, 'mean': [127.5] * 3}
+  path = models.write(
+    tmp_path / 'net.onnx',
+    channels=6,
+    described=centered,
+    outputs={'classes': [1, 2, 3, 4, 5]},
+  )
+  _add_bias(path, [-100, 0, 0, 0, 0, 0])  # No pixel is void.
+  scenes = _own_labels(path)
+  models.describe(path, centered, {'classes': [0, 1, 2, 3, 4]})
+  wrong = external.open_network('onnx', str(path), table(5), threads=1)
+  report = check.run(wrong, scenes)
+  assert report.order == (1, 2, 3, 4, 0)
+  assert '"outputs": {"classes": [1, 2, 3, 4, 5]} in' in check.lines(report)[-1]
+
+
+def test_the_other_way_around(tmp_path, models):
+  # Void is the last channel, but 1 to 5 are said to be the classes.
+  centered = {**_PLAIN, 'mean': [127.5] * 3}
+  path = models.write(
+    tmp_path / 'net.onnx',
+    channels=6,
+    described=centered,
+    outputs={'classes': [0, 1, 2, 3, 4]},
+  )
+  _add_bias(path, [0, 0, 0, 0, 0, -100])
+  scenes = _own_labels(path)
+  for given, fix in (
+    ([1, 2, 3, 4, 5], '[0, 1, 2, 3, 4]'),
+    # Not one after the other: the first one's is not known.
+    ([5, 0, 1, 2, 3], '[0, 1, 2, 3, 5]'),
+  ):
+    models.describe(path, centered, {'classes': given})
+    wrong = external.open_network('onnx', str(path), table(5), threads=1)
+    advice = check.lines(check.run(wrong, scenes))[-1]
+    assert f'"outputs": {{"classes": {fix}}} in' in advice
+
+
+def test_classes_that_no_label_has_move_with_the_others():
+  counts = np.zeros((6, 6), int)
+  for label in (0, 1, 3):
+    counts[label, label + 1] = 10
+  assert confusions.best_order(counts) == (1, 2, 3, 4, 5, 0)
+  assert confusions.best_order(counts.T) == (5, 0, 1, 2, 3, 4)
+  assert confusions.best_order(np.zeros((3, 3), int)) == (0, 1, 2)
+
+
+def test_a_class_that_is_hard_is_not_renamed():
+  counts = np.array([[50, 0, 0], [0, 4, 5], [0, 0, 1]])
+  assert confusions.best_order(counts) == (0, 1, 2)
+  counts = np.array([[50, 0, 0], [0, 1, 8], [0, 1, 0]])
+  assert confusions.best_order(counts) == (0, 2, 1)
 
 
 def test_classes_that_are_not_seen_keep_their_channel():

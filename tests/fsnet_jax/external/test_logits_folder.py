@@ -50,9 +50,10 @@ def test_an_archive_with_more_in_it(tmp_path):
 
 def test_smaller_logits_are_resized_and_it_is_said_once(tmp_path):
   _save(tmp_path / 'a.npy')
+  _save(tmp_path / 'b.npy')
   folder = _opened(tmp_path)
-  for _ in range(2):
-    found = folder.of_image('a', (16, 24))
+  for name in 'ab':
+    found = folder.of_image(name, (16, 24))
   np.testing.assert_array_equal(found, resize(_LOGITS[None], (16, 24))[0])
   assert 'the logits are 8x12, the images 16x24' in folder.notes.lines[0]
   assert len(folder.notes.lines) == 1

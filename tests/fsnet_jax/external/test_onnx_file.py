@@ -375,6 +375,25 @@ def test_without_onnxruntime_or_cuda(opened, tmp_path, monkeypatch):
   ):
     with pytest.raises(UserError, match=message):
       external.open_network('onnx', str(path), table(4), provider=provider)
+  # One that has CUDA, but no driver, goes on with the CPU.
+  import onnxruntime
+
+  session = onnxruntime.InferenceSession
+  with monkeypatch.context() as patched:
+    patched.setattr(
+      onnxruntime,
+      'get_available_providers',
+      lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider'],
+    )
+    patched.setattr(
+      onnxruntime,
+      'InferenceSession',
+      lambda content, options, providers: session(
+        content, options, providers=providers[1:]
+      ),
+    )
+    with pytest.raises(UserError, match='but onnxruntime cannot start it'):
+      external.open_network('onnx', str(path), table(4), provider='cuda')
   monkeypatch.setitem(sys.modules, 'onnxruntime', None)
   with pytest.raises(UserError, match='-r requirements-onnx.txt'):
     external.open_network('onnx', str(path), table(4))

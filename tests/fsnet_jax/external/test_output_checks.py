@@ -23,6 +23,7 @@ def _checked(found, classes=5, sizes=_SIZES, first=False, channels=None):
   notes = Notes()
   rules = OutputRules(
     where='it',
+    network='it',
     channels=channels or between(table(classes), table(classes), (), 'it'),
     channels_first=first,
     export='export logits',

@@ -23,8 +23,8 @@ from segxal_jax.depth.networks import (
   vit,
 )
 from segxal_jax.depth.networks.network import DepthNetwork
-from tests.parity import depth_checks as checks
-from tests.parity import depth_names
+from tests.parity.depth import checks
+from tests.parity.depth import names as depth_names
 
 
 def _dinov2_config(gated=False, norm=True):

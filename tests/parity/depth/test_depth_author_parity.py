@@ -11,8 +11,7 @@ import torch
 from segxal_jax.depth.networks import dpt, midas_cnn, namings, vit
 from segxal_jax.depth.networks.network import DepthNetwork
 from tests.fsnet_jax.models import quick
-from tests.parity import depth_checks as checks
-from tests.parity import depth_references as references
+from tests.parity.depth import checks, references
 
 
 def _save(model, path):
