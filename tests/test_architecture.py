@@ -27,7 +27,7 @@ FLOORS = (
   'input_pipeline/files',
   'input_pipeline',
   # Networks outside JAX, for whoever makes, fits or evaluates one.
-  'fsnet_jax/external',
+  'input_pipeline/external',
   'fsnet_jax/models',
   'fsnet_jax/metrics',
   'fsnet_jax/detectors',
@@ -273,6 +273,7 @@ TAKE_CONFIGS = {
   'fsnet_jax/learned_detectors/corrections/phase3.py': "derives a fit's",
   'fsnet_jax/evaluation/evaluate.py': 'stores it in metrics.json',
   'fsnet_jax/evaluation/cache.py': 'compares it with a stored one',
+  'fsnet_jax/evaluation/external_check.py': 'opens what it names',
   'fsnet_jax/evaluation/folders.py': 'names a folder by it',
   'fsnet_jax/monitor/backends/checkpoint.py': 'opens the run that has it',
   'fsnet_jax/monitor/calibration/run.py': 'opens the run that has it',

@@ -15,12 +15,12 @@ from ml_collections import ConfigDict
 from common_lib import class_table_file
 from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
-from fsnet_jax import external
 from fsnet_jax.config import names
-from fsnet_jax.external import stage
-from fsnet_jax.external.cache import Cache
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.external import ExternalSegmentation
+from input_pipeline import external
+from input_pipeline.external import stage
+from input_pipeline.external.cache import Cache
 from input_pipeline.sources import Source
 
 AnyNetwork = (

@@ -9,8 +9,8 @@ from common_lib.class_table import VOID
 from common_lib.console import say, show
 from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources, external
-from fsnet_jax.external import check
-from fsnet_jax.external.check.report import MOST_IMAGES
+from input_pipeline.external import check
+from input_pipeline.external.check.report import MOST_IMAGES
 from input_pipeline.sources import Source
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from fsnet_jax import external
-from fsnet_jax.external import check
-from fsnet_jax.external.check.report import LabelledImage
-from fsnet_jax.external.description import InputFormat
-from fsnet_jax.external.preprocessing import prepare
-from fsnet_jax.external.resizing import resize
-from tests.fsnet_jax.external.tables import noise, scores, table
+from input_pipeline import external
+from input_pipeline.external import check
+from input_pipeline.external.check.report import LabelledImage
+from input_pipeline.external.description import InputFormat
+from input_pipeline.external.preprocessing import prepare
+from input_pipeline.external.resizing import resize
+from tests.input_pipeline.external.tables import noise, scores, table
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

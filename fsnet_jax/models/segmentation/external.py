@@ -1,8 +1,8 @@
 """A segmentation network from elsewhere, as the compiled programs see it.
 
-It runs before them, on the host (`fsnet_jax.external`), and its outputs come
-with the batch. What stands here in its place has no weights, only a mark of
-which network it is, so that checkpoints, fits and stored metrics of one are
+It runs before them, on the host (`input_pipeline.external`), and its outputs
+come with the batch. What stands here in its place has no weights, only a mark
+of which network it is, so that checkpoints, fits and stored metrics of one are
 never taken for those of another.
 """
 

@@ -1,8 +1,8 @@
 """What S says of a batch: it is run, or the batch brings what it has said.
 
 A network of this package is part of the compiled program. One from elsewhere
-runs before it (`fsnet_jax.external`), and a batch has its outputs under the
-names that stand here.
+runs before it (`input_pipeline.external`), and a batch has its outputs under
+the names that stand here.
 """
 
 from collections.abc import Mapping

@@ -22,7 +22,6 @@ from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import resolution, run_paths
 from fsnet_jax.detectors import fitted_name, uses_flip
 from fsnet_jax.evaluation import failure_parts
-from fsnet_jax.external.protocol import ExternalNetwork
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.monitor import calibration_file
 from fsnet_jax.monitor.calibration_file import CalibrationFile
@@ -33,6 +32,7 @@ from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
 from fsnet_jax.steps.monitor_step import make_monitor_step
 from fsnet_jax.training.from_config import new_state
 from input_pipeline import resizing
+from input_pipeline.external.protocol import ExternalNetwork
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fsnet_jax.external.description import PLAIN, InputFormat
-from fsnet_jax.external.preprocessing import prepare
-from fsnet_jax.external.resizing import resize
-from tests.fsnet_jax.external.tables import noise
+from input_pipeline.external.description import PLAIN, InputFormat
+from input_pipeline.external.preprocessing import prepare
+from input_pipeline.external.resizing import resize
+from tests.input_pipeline.external.tables import noise
 
 
 def _row(values, length, **options):

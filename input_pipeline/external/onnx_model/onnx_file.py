@@ -14,18 +14,22 @@ import numpy as np
 from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.external import description, onnx_graph
-from fsnet_jax.external.channel_map import between
-from fsnet_jax.external.description import PLAIN, InputFormat
-from fsnet_jax.external.onnx_inputs import InputShape, input_shape
-from fsnet_jax.external.output_checks import (
+from input_pipeline.external import description
+from input_pipeline.external.channel_map import between
+from input_pipeline.external.description import PLAIN, InputFormat
+from input_pipeline.external.onnx_model import onnx_graph
+from input_pipeline.external.onnx_model.onnx_inputs import (
+  InputShape,
+  input_shape,
+)
+from input_pipeline.external.output_checks import (
   OutputRules,
   Sizes,
   checked_features,
   checked_logits,
 )
-from fsnet_jax.external.preprocessing import prepare
-from fsnet_jax.external.protocol import ExternalOutput, Notes
+from input_pipeline.external.preprocessing import prepare
+from input_pipeline.external.protocol import ExternalOutput, Notes
 
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 INSTALL = 'pip install -r requirements-onnx.txt'

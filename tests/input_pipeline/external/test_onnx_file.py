@@ -10,14 +10,14 @@ import pytest
 from common_lib.class_table import ClassTable
 from common_lib.class_table_file import to_text
 from common_lib.errors import UserError
-from fsnet_jax import external
-from fsnet_jax.external import onnx_graph
-from fsnet_jax.external.description import PLAIN
-from tests.fsnet_jax.external.tables import noise, table
+from input_pipeline import external
+from input_pipeline.external.description import PLAIN
+from input_pipeline.external.onnx_model import onnx_graph
+from tests.input_pipeline.external.tables import noise, table
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
-models = pytest.importorskip('tests.fsnet_jax.external.models')
+models = pytest.importorskip('tests.input_pipeline.external.models')
 
 
 @pytest.fixture

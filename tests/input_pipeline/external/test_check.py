@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax import external
-from fsnet_jax.external import check
-from fsnet_jax.external.check import alternatives, confusions
-from fsnet_jax.external.check import report as reports
-from fsnet_jax.external.check.report import LabelledImage, Trial
-from fsnet_jax.external.description import PLAIN, InputFormat
-from tests.fsnet_jax.external.tables import noise, table
+from input_pipeline import external
+from input_pipeline.external import check
+from input_pipeline.external.check import alternatives, confusions
+from input_pipeline.external.check import report as reports
+from input_pipeline.external.check.report import LabelledImage, Trial
+from input_pipeline.external.description import PLAIN, InputFormat
+from tests.input_pipeline.external.tables import noise, table
 
 _IMAGENET = {
   'color': 'RGB',
@@ -26,7 +26,7 @@ _PLAIN = {'color': 'RGB', 'scale': 1, 'mean': [0, 0, 0], 'std': [1, 1, 1]}
 @pytest.fixture
 def models():
   pytest.importorskip('onnxruntime')
-  return pytest.importorskip('tests.fsnet_jax.external.models')
+  return pytest.importorskip('tests.input_pipeline.external.models')
 
 
 @pytest.fixture

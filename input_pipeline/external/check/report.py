@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from common_lib.errors import UserError
-from fsnet_jax.external.check import confusions
-from fsnet_jax.external.check.alternatives import Alternative, of_input
-from fsnet_jax.external.logits_folder import LogitsFolder
-from fsnet_jax.external.onnx_file import OnnxNetwork
-from fsnet_jax.external.python_function import PythonNetwork
+from input_pipeline.external.check import confusions
+from input_pipeline.external.check.alternatives import Alternative, of_input
+from input_pipeline.external.logits_folder import LogitsFolder
+from input_pipeline.external.onnx_model.onnx_file import OnnxNetwork
+from input_pipeline.external.python_function import PythonNetwork
 
 MOST_IMAGES = 8
 # A gain of less is no proof on so few images.

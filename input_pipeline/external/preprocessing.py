@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 
-from fsnet_jax.external.description import InputFormat
-from fsnet_jax.external.resizing import resize
+from input_pipeline.external.description import InputFormat
+from input_pipeline.external.resizing import resize
 
 
 def prepare(

@@ -28,14 +28,14 @@ from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
-from fsnet_jax.external.channel_map import between
-from fsnet_jax.external.output_checks import (
+from input_pipeline.external.channel_map import between
+from input_pipeline.external.output_checks import (
   OutputRules,
   Sizes,
   checked_features,
   checked_logits,
 )
-from fsnet_jax.external.protocol import ExternalOutput, Notes
+from input_pipeline.external.protocol import ExternalOutput, Notes
 
 _FIELD = 'config.segmentation.path'
 # A module may list files, weights say, that decide what its function returns.

@@ -21,10 +21,14 @@ from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.npz import read_npz
-from fsnet_jax.external import description
-from fsnet_jax.external.channel_map import between
-from fsnet_jax.external.output_checks import OutputRules, Sizes, checked_logits
-from fsnet_jax.external.protocol import ExternalOutput, Notes
+from input_pipeline.external import description
+from input_pipeline.external.channel_map import between
+from input_pipeline.external.output_checks import (
+  OutputRules,
+  Sizes,
+  checked_logits,
+)
+from input_pipeline.external.protocol import ExternalOutput, Notes
 
 _SUFFIXES = ('.npy', '.npz')
 _IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')

@@ -8,13 +8,13 @@ import pytest
 
 from common_lib import files
 from common_lib.errors import UserError
-from fsnet_jax.external import cache as caches
-from fsnet_jax.external import compact
-from fsnet_jax.external.cache import Cache, size_bytes
-from fsnet_jax.external.logits_folder import LogitsFolder
-from fsnet_jax.external.protocol import ExternalOutput, Notes
-from fsnet_jax.external.stage import WithLogits, with_outputs
-from tests.fsnet_jax.external.tables import noise, scores, table
+from input_pipeline.external import cache as caches
+from input_pipeline.external import compact
+from input_pipeline.external.cache import Cache, size_bytes
+from input_pipeline.external.logits_folder import LogitsFolder
+from input_pipeline.external.protocol import ExternalOutput, Notes
+from input_pipeline.external.stage import WithLogits, with_outputs
+from tests.input_pipeline.external.tables import noise, scores, table
 
 _MATRIX = scores(3, 6, spread=0.02)
 

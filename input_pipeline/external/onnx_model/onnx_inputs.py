@@ -10,7 +10,7 @@ import numpy as np
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.external.description import PLAIN, Description
+from input_pipeline.external.description import PLAIN, Description
 
 _TYPES = {
   'tensor(float)': np.float32,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fsnet_jax.external.description import (
+from input_pipeline.external.description import (
   IMAGENET_MEAN,
   IMAGENET_STD,
   PLAIN,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from common_lib.errors import UserError
-from fsnet_jax.external.channel_map import ChannelMap
-from fsnet_jax.external.protocol import Notes
-from fsnet_jax.external.resizing import resize
+from input_pipeline.external.channel_map import ChannelMap
+from input_pipeline.external.protocol import Notes
+from input_pipeline.external.resizing import resize
 
 # Probabilities in 16 bits add up to 1 within that.
 _SUM_TOLERANCE = 0.01

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax.external.channel_map import ChannelMap, between
-from fsnet_jax.external.output_checks import (
+from input_pipeline.external.channel_map import ChannelMap, between
+from input_pipeline.external.output_checks import (
   OutputRules,
   Sizes,
   checked_features,
   checked_logits,
   is_probabilities,
 )
-from fsnet_jax.external.protocol import Notes
-from fsnet_jax.external.resizing import resize
-from tests.fsnet_jax.external.tables import scores, table
+from input_pipeline.external.protocol import Notes
+from input_pipeline.external.resizing import resize
+from tests.input_pipeline.external.tables import scores, table
 
 _SIZES = Sizes(2, (8, 16), (8, 16))
 

@@ -15,14 +15,14 @@ from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
-from fsnet_jax.external.logits_folder import LogitsFolder
-from fsnet_jax.external.onnx_file import OnnxNetwork
-from fsnet_jax.external.protocol import (
+from input_pipeline.external.logits_folder import LogitsFolder
+from input_pipeline.external.onnx_model.onnx_file import OnnxNetwork
+from input_pipeline.external.protocol import (
   ExternalNetwork,
   ExternalOutput,
   Notes,
 )
-from fsnet_jax.external.python_function import PythonNetwork
+from input_pipeline.external.python_function import PythonNetwork
 
 __all__ = [
   'NAMES',

@@ -18,10 +18,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from fsnet_jax.external import compact
-from fsnet_jax.external.cache import Cache, Entry, half
-from fsnet_jax.external.logits_folder import LogitsFolder
-from fsnet_jax.external.protocol import ExternalNetwork
+from input_pipeline.external import compact
+from input_pipeline.external.cache import Cache, Entry, half
+from input_pipeline.external.logits_folder import LogitsFolder
+from input_pipeline.external.protocol import ExternalNetwork
 from input_pipeline.sources import Source
 
 LOGITS = 's_logits'

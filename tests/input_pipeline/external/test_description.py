@@ -7,9 +7,9 @@ import pytest
 from common_lib.class_table import CITYSCAPES
 from common_lib.class_table_file import to_text
 from common_lib.errors import UserError
-from fsnet_jax.external import description
-from fsnet_jax.external.description import InputFormat
-from tests.fsnet_jax.external.tables import table
+from input_pipeline.external import description
+from input_pipeline.external.description import InputFormat
+from tests.input_pipeline.external.tables import table
 
 _INPUT = {
   'layout': 'NCHW',

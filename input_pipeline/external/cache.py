@@ -22,8 +22,8 @@ import numpy as np
 from common_lib import files
 from common_lib.errors import UserError
 from common_lib.npz import read_npz
-from fsnet_jax.external import compact
-from fsnet_jax.external.compact import Compact
+from input_pipeline.external import compact
+from input_pipeline.external.compact import Compact
 
 # Raised when entries of before mean something else.
 _FORMAT = 1

@@ -5,7 +5,7 @@ usually wrong: colours, mean and deviation, scale, the order of the classes.
 `lines` says it in words.
 """
 
-from fsnet_jax.external.check.report import CheckReport, LabelledImage, run
-from fsnet_jax.external.check.text import lines
+from input_pipeline.external.check.report import CheckReport, LabelledImage, run
+from input_pipeline.external.check.text import lines
 
 __all__ = ['CheckReport', 'LabelledImage', 'lines', 'run']

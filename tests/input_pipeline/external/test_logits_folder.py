@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax import external
-from fsnet_jax.external.resizing import resize
-from tests.fsnet_jax.external.tables import noise, scores, table
+from input_pipeline import external
+from input_pipeline.external.resizing import resize
+from tests.input_pipeline.external.tables import noise, scores, table
 
 _LOGITS = scores(8, 12, 5)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fsnet_jax.external import compact
-from fsnet_jax.external.compact import compress, expand
-from tests.fsnet_jax.external.tables import scores
+from input_pipeline.external import compact
+from input_pipeline.external.compact import compress, expand
+from tests.input_pipeline.external.tables import scores
 
 
 def _there_and_back(logits):

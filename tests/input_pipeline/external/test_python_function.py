@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax import external
-from tests.fsnet_jax.external.tables import noise, table
+from input_pipeline import external
+from tests.input_pipeline.external.tables import noise, table
 
 _START = """
 import numpy as np

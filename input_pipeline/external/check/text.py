@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common_lib.foreign import quoted
-from fsnet_jax.external.check.report import (
+from input_pipeline.external.check.report import (
   CheckReport,
   Trial,
 )

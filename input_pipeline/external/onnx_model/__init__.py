@@ -1,0 +1,1 @@
+"""An ONNX file: its session, its inputs, its inner tensors."""
