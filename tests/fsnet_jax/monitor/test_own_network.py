@@ -29,6 +29,13 @@ def _metrics(workdir):
   return found['datasets']['streets/day']
 
 
+def _plain(shared):
+  """The config of the same images, without a network of one's own."""
+  config = own_run.config_of(shared, '')
+  config.segmentation.name = 'fcn8'
+  return resolution.resolved(config)
+
+
 def _onnx(folder):
   """The same network as an ONNX file."""
   path = folder / 'model.onnx'
@@ -65,15 +72,12 @@ def test_the_weights_of_all_three_are_the_same():
 
 
 @pytest.mark.parametrize('name', ['onnx', 'logits'])
-def test_all_ways_to_give_a_network_are_equal(
-  shared, function, tmp_path, name, request
-):
-  config = own_run.config_of(shared, 'x')
+def test_all_ways_to_give_a_network_are_equal(shared, function, tmp_path, name):
   if name == 'logits':
-    path = _logits(tmp_path / 'logits', resolution.resolved(config))
+    path = _logits(tmp_path / 'logits', _plain(shared))
   else:
     path = _onnx(tmp_path)
-  config.segmentation.name, config.segmentation.path = name, str(path)
+  config = own_run.config_of(shared, path, segmentation__name=name)
   own_run.run(config, tmp_path / 'run')
   here, there = _metrics(tmp_path / 'run'), _metrics(function)
   assert here['images'] == 6 and here['segmentation']['pixel_acc'] > 0
@@ -87,9 +91,7 @@ def test_all_ways_to_give_a_network_are_equal(
 
 
 def test_the_segmentation_is_that_of_the_function(shared, function):
-  config = resolution.resolved(own_run.config_of(shared, 'x:y'))
-  config.unlock()
-  config.segmentation.name, config.segmentation.path = 'fcn8', ''
+  config = _plain(shared)
   source = data_sources.source(config, 'streets/day')
   correct = labelled = 0
   for index in range(len(source)):
@@ -118,9 +120,7 @@ def test_another_network_is_not_taken_for_the_one_of_the_run(
 def test_a_monitor_is_the_run(shared, function):
   monitor = Monitor.load(function)
   assert not monitor.is_calibrated and monitor.threshold == 0.5
-  config = resolution.resolved(own_run.config_of(shared, 'x:y'))
-  config.unlock()
-  config.segmentation.name, config.segmentation.path = 'fcn8', ''
+  config = _plain(shared)
   source = data_sources.source(config, 'streets/day')
   images = np.stack([source[index]['image'] for index in range(5)])
   result = monitor(images)

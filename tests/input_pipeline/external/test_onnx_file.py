@@ -15,9 +15,9 @@ from input_pipeline.external.description import PLAIN
 from input_pipeline.external.onnx_model import onnx_graph
 from tests.input_pipeline.external.tables import noise, table
 
-onnx = pytest.importorskip('onnx')
-pytest.importorskip('onnxruntime')
-models = pytest.importorskip('tests.input_pipeline.external.models')
+import onnx
+
+from tests.input_pipeline.external import models
 
 
 @pytest.fixture
