@@ -93,6 +93,7 @@ class CheckReport:
     order_accuracy: pixel accuracy with it.
     order_fix: what to do then.
     notes: what the network's outputs needed.
+    description: the `model.json` that says how it is fed; '' of a function.
   """
 
   images: int
@@ -109,6 +110,7 @@ class CheckReport:
   order_accuracy: float
   order_fix: str
   notes: tuple[str, ...]
+  description: str
 
   @property
   def better_input(self) -> Trial | None:
@@ -182,6 +184,9 @@ def run(
     order_accuracy=order_accuracy,
     order_fix=_order_fix(network, order) if order else '',
     notes=network.notes.lines,
+    description=(
+      '' if isinstance(network, PythonNetwork) else str(network.described.path)
+    ),
   )
 
 

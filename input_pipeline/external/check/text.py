@@ -13,12 +13,11 @@ _NOTABLE_SHARE = 0.01
 _POOR = 0.5
 
 
-def lines(report: CheckReport, description: str = 'model.json') -> list[str]:
+def lines(report: CheckReport) -> list[str]:
   """What a check found, one line each.
 
   Args:
     report: of `run`.
-    description: the file in which the input is described, for the advice.
   """
   return [
     f'{report.images} labelled images: pixel accuracy '
@@ -27,7 +26,7 @@ def lines(report: CheckReport, description: str = 'model.json') -> list[str]:
     f'{report.memory_bytes / 1e9:.1f} GB; logits from {report.range[0]:.4g} to '
     f'{report.range[1]:.4g}',
     *_classes(report),
-    *_advice(report, description),
+    *_advice(report),
   ]
 
 
@@ -56,14 +55,14 @@ def _share(name: str, share: float) -> str:
   return f'{name} ({100 * share:.2g} % of the pixels)'
 
 
-def _advice(report: CheckReport, description: str) -> list[str]:
+def _advice(report: CheckReport) -> list[str]:
   """What would have been right."""
   # Whichever explains more; what is left is seen by the next check.
   if report.order:
     return [_order_advice(report)]
   trial = report.better_input
   if trial is not None:
-    return [_input_advice(trial, description)]
+    return [_input_advice(trial, report.description)]
   found = []
   if report.trials:
     best = report.trials[0]

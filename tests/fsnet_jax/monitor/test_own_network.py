@@ -1,0 +1,141 @@
+"""A network from elsewhere: as a function, stored logits, and an ONNX file."""
+
+import json
+
+import jaxtyping
+import numpy as np
+import pytest
+
+from common_lib.errors import UserError
+from fsnet_jax.builders import data_sources
+from fsnet_jax.config import resolution
+from fsnet_jax.monitor import Monitor
+from tests.fsnet_jax.monitor import own_run
+from tests.input_pipeline.external import models
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module', autouse=True)
+def no_shape_checks():
+  """A restored state is a tree of other leaves while it is read."""
+  jaxtyping.config.update('jaxtyping_disable', True)
+  yield
+  jaxtyping.config.update('jaxtyping_disable', False)
+
+
+def _metrics(workdir):
+  found = json.loads((workdir / 'report' / 'metrics.json').read_text())
+  return found['datasets']['streets/day']
+
+
+def _onnx(folder):
+  """The same network as an ONNX file."""
+  path = folder / 'model.onnx'
+  models.write(path, channels=19)
+  return path
+
+
+def _logits(folder, config):
+  """The logits of each image, as somebody would have stored them."""
+  for source in (
+    data_sources.training_source(config),
+    data_sources.source(config, 'streets/day'),
+  ):
+    for index in range(len(source)):
+      scene = source[index]
+      logits = scene['image'].astype(np.float32) @ own_run.WEIGHTS.T
+      path = folder / f'{scene["id"]}.npy'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      np.save(path, logits)
+  return folder
+
+
+@pytest.fixture(scope='module')
+def function(shared, tmp_path_factory):
+  """A finished run over a function: its folder."""
+  folder = tmp_path_factory.mktemp('function')
+  config = own_run.config_of(shared, own_run.function(folder))
+  own_run.run(config, folder / 'run')
+  return folder / 'run'
+
+
+def test_the_weights_of_all_three_are_the_same():
+  np.testing.assert_array_equal(own_run.WEIGHTS, np.float32(models.weights(19)))
+
+
+@pytest.mark.parametrize('name', ['onnx', 'logits'])
+def test_all_ways_to_give_a_network_are_equal(
+  shared, function, tmp_path, name, request
+):
+  config = own_run.config_of(shared, 'x')
+  if name == 'logits':
+    path = _logits(tmp_path / 'logits', resolution.resolved(config))
+  else:
+    path = _onnx(tmp_path)
+  config.segmentation.name, config.segmentation.path = name, str(path)
+  own_run.run(config, tmp_path / 'run')
+  here, there = _metrics(tmp_path / 'run'), _metrics(function)
+  assert here['images'] == 6 and here['segmentation']['pixel_acc'] > 0
+  assert here['segmentation']['miou'] == pytest.approx(
+    there['segmentation']['miou'], abs=1e-4
+  )
+  for detector in ('fsnet', 'msp', 'entropy'):
+    for measure, value in there['failure'][detector]['pooled'].items():
+      mine = here['failure'][detector]['pooled'][measure]
+      assert mine == pytest.approx(value, abs=1e-4), (detector, measure)
+
+
+def test_the_segmentation_is_that_of_the_function(shared, function):
+  config = resolution.resolved(own_run.config_of(shared, 'x:y'))
+  config.unlock()
+  config.segmentation.name, config.segmentation.path = 'fcn8', ''
+  source = data_sources.source(config, 'streets/day')
+  correct = labelled = 0
+  for index in range(len(source)):
+    scene = source[index]
+    logits = scene['image'].astype(np.float32) @ own_run.WEIGHTS.T
+    known = scene['label'] != 255
+    correct += ((logits.argmax(-1) == scene['label']) & known).sum()
+    labelled += known.sum()
+  found = _metrics(function)['segmentation']['pixel_acc']
+  assert found == pytest.approx(correct / labelled)
+
+
+def test_another_network_is_not_taken_for_the_one_of_the_run(
+  shared, function, tmp_path
+):
+  other = tmp_path / 'other.py'
+  other.write_text(
+    'import numpy as np\ndef predict(images):\n'
+    '  return np.ones((*images.shape[:3], 19), np.float32) * images[..., :1]\n'
+  )
+  config = own_run.config_of(shared, f'{other}:predict')
+  with pytest.raises(UserError, match='not the network that this run was fit'):
+    own_run.run(config, function, 'evaluate')
+
+
+def test_a_monitor_is_the_run(shared, function):
+  monitor = Monitor.load(function)
+  assert not monitor.is_calibrated and monitor.threshold == 0.5
+  config = resolution.resolved(own_run.config_of(shared, 'x:y'))
+  config.unlock()
+  config.segmentation.name, config.segmentation.path = 'fcn8', ''
+  source = data_sources.source(config, 'streets/day')
+  images = np.stack([source[index]['image'] for index in range(5)])
+  result = monitor(images)
+  logits = images.astype(np.float32) @ own_run.WEIGHTS.T
+  np.testing.assert_array_equal(result.labels, logits.argmax(-1))
+  assert result.failure.dtype == np.float32
+  assert ((result.failure >= 0) & (result.failure <= 1)).all()
+  np.testing.assert_array_equal(result.flagged, result.failure > 0.5)
+  np.testing.assert_allclose(
+    result.image_risk, result.failure.mean((1, 2)), rtol=1e-5
+  )
+  # One image at a time, and of another size.
+  alone = monitor(images[:1])
+  np.testing.assert_allclose(alone.failure, result.failure[:1], atol=1e-5)
+  large = monitor(images[:2].repeat(2, axis=1).repeat(3, axis=2))
+  assert large.labels.shape == (2, 64, 192) and large.labels.dtype == np.uint8
+  with pytest.raises(ValueError, match='uint8'):
+    monitor(images.astype(np.float32))
