@@ -180,6 +180,9 @@ def _evaluation() -> ml_collections.ConfigDict:
   # How images of files reach `image_size`: 'squeeze' whatever their shape, as
   # in training, or 'letterbox': in their own shape, between void bars.
   evaluation.resize = 'squeeze'
+  # Tells only the groups of the class table apart: a car called a truck is no
+  # error where both are vehicles.
+  evaluation.groups = False
   # Names of docs/guide/detectors.md, or module:Class of a file of your own.
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8

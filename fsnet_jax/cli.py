@@ -13,6 +13,7 @@ from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, external, networks
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.builders.evaluation import failure_options
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution, run_paths, validation
@@ -100,6 +101,11 @@ def _check(config: ConfigDict, mode: str) -> None:
   if mode == 'check':
     return
   external.check(config)
+  if config.eval.groups and not class_table(config).groups:
+    raise UserError(
+      'config.eval.groups is True, but the class table names no groups: add '
+      '"groups" to it (docs/guide/your_network.md), or set it to False.'
+    )
   if training or _evaluates(config, mode):  # A table is of stored metrics.
     data_sources.open_all(config, training)
   if training:

@@ -41,6 +41,7 @@ class EvaluationOptions:
     num_examples: images that are shown.
     failure: what F is.
     classes: of S.
+    groups: whether only the groups of the class table are told apart.
   """
 
   seed: int
@@ -52,6 +53,7 @@ class EvaluationOptions:
   num_examples: int
   failure: FailureOptions
   classes: ClassTable
+  groups: bool
 
 
 def failure_options(config: ConfigDict) -> FailureOptions:
@@ -77,4 +79,5 @@ def evaluation_options(config: ConfigDict) -> EvaluationOptions:
     num_examples=config.eval.num_examples,
     failure=failure_options(config),
     classes=class_table(config),
+    groups=config.eval.groups,
   )

@@ -218,6 +218,7 @@ _EVAL = {
   'num_examples': Field(COUNT_OR_0),
   'exact_pixels': Field(COUNT_OR_0, EVALUATION),
   'details': Field(Flag(), EVALUATION),
+  'groups': Field(Flag(), EVALUATION),
   # A folder's name; `evaluation.folders` says of which letters.
   'name': Field(Text()),
   'resize': Field(Word(('squeeze', 'letterbox')), EVALUATION),

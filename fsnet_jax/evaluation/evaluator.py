@@ -190,6 +190,9 @@ class Evaluator:
       Interrupted: after Ctrl-C or SIGTERM.
     """
     source, groups = class_groups.for_evaluation(source)
+    if groups is None and self._options.groups:
+      groups = class_groups.ClassGroups.of_table(self._options.classes)
+      source = class_groups.GroupLabels(source, groups)
     names = groups.names if groups else self._options.classes.names
     step = self._step(groups)
     sums = DatasetSums(self._detectors, names, self._options)
