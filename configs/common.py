@@ -53,6 +53,9 @@ def _segmentation() -> ml_collections.ConfigDict:
   # file; whether outputs are kept on disk, in 11 bytes a pixel ('top3'), so
   # that it runs on each image once.
   segmentation.path = ''
+  # Further such files between commas: an ensemble with the first, for the
+  # detectors 'ensemble' and 'ensemble_mi'.
+  segmentation.members = ''
   segmentation.threads = 0
   segmentation.provider = 'cpu'
   segmentation.cache = 'off'

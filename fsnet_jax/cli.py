@@ -59,6 +59,8 @@ def _check_detectors(config: ConfigDict, model: FSNet) -> None:
       if problem:
         raise UserError(f'config.eval.detectors: {problem}.')
     learned = fitted_name(detector)
+    if learned == 'ensemble' and config.segmentation.members:
+      continue  # Nothing is to be fitted.
     if learned and learned not in learned_detectors.FITTED:
       raise UserError(
         f'Detector {name!r} has uses_fitted={learned!r}, which does not exist: '

@@ -42,6 +42,7 @@ class EvaluationOptions:
     failure: what F is.
     classes: of S.
     groups: whether only the groups of the class table are told apart.
+    has_members: whether networks from elsewhere make an ensemble with S.
   """
 
   seed: int
@@ -54,6 +55,7 @@ class EvaluationOptions:
   failure: FailureOptions
   classes: ClassTable
   groups: bool
+  has_members: bool
 
 
 def failure_options(config: ConfigDict) -> FailureOptions:
@@ -80,4 +82,5 @@ def evaluation_options(config: ConfigDict) -> EvaluationOptions:
     failure=failure_options(config),
     classes=class_table(config),
     groups=config.eval.groups,
+    has_members=bool(config.segmentation.members),
   )

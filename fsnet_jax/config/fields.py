@@ -143,6 +143,7 @@ _SEGMENTATION = {
   'name': Field(names.NETWORK, TRAINING | WEIGHTS),
   # A network from elsewhere; a checkpoint knows by itself which one it is of.
   'path': Field(PathText(), TRAINING, movable=True),
+  'members': Field(PathText(several=True), EVALUATION, movable=True),
   'threads': Field(Whole(0, 1024)),
   'provider': Field(Word(('cpu', 'cuda'))),
   'cache': Field(Word(('off', 'top3')), PHASE3 | FIT | EVALUATION),
