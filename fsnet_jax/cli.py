@@ -154,9 +154,15 @@ def _run_fsnet(
   from fsnet_jax.training.from_config import trainer
 
   if mode == 'evaluate':
+    from fsnet_jax.monitor.calibration import promise
+
     with open_finished(workdir, config, mode):
       folder = folders.of_evaluation(config, workdir)
-      evaluate(config, workdir, origin, folder=folder)
+      held = promise.of_run(config, workdir)
+      added = {name: one.entry for name, one in held.items()}
+      evaluate(
+        config, workdir, origin, observers=held, folder=folder, added=added
+      )
     return
   if mode == 'calibrate':
     from fsnet_jax.monitor.calibration.run import calibrate
