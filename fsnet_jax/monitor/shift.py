@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import stats  # pyrefly: ignore[untyped-import]
 
 from common_lib import random_streams
 from fsnet_jax.monitor import statistics
