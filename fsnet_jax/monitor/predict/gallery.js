@@ -35,10 +35,10 @@
     text.append(make('span', 'title', image.i));
     if (!image.p) {
       const meter = make('span', 'meter'), part = make('i');
-      part.style.width = share(image.m);
+      part.style.width = `${100 * image.m}%`;
       meter.append(part);
       const numbers = make('span', 'numbers');
-      numbers.append(make('span', '', `${share(image.m)} wrong`));
+      numbers.append(make('span', '', `≈ ${share(image.m)} wrong`));
       numbers.append(make('span', '', `${share(image.f)} flagged`));
       text.append(meter, numbers);
     }
