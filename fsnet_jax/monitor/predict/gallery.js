@@ -182,8 +182,8 @@
       row('Expected wrong of what passes', share(image.e));
       row('Flagged regions', String(image.n));
       if (image.b) row('Largest region (dashed)', classes[image.k]?.name ?? 'no class');
-      if (image.s !== undefined) row('As uncertain in calibration', share(image.s));
-      row('Size', `${image.w} × ${image.h}`);
+      if (image.s !== undefined) row('As uncertain when calibrated', share(image.s));
+      row('Size', `${image.w}\u00a0×\u00a0${image.h}`);
     }
     const links = by('links');
     links.replaceChildren();
@@ -239,7 +239,8 @@
   window.addEventListener('resize', () => large.open && place(images[shown[open]]));
   filter();
   look(view);
-  // A page may be asked to open one of its images: index.html#3.
-  const first = Number(location.hash.slice(1));
-  if (first > 0) enlarge(first - 1);
+  // A page may be asked for one of its images, and for a view: index.html#3/2.
+  const [first, wanted] = location.hash.slice(1).split('/').map(Number);
+  if (wanted >= 1 && wanted <= 4) look(wanted - 1);
+  if (first >= 1) enlarge(first - 1);
 })();

@@ -17,7 +17,7 @@ _SMALL_WIDTH_PX = 256
 _BLOCK_PX = 8
 _MOST_BLOCKS = 128
 _JPEG_QUALITY, _SMALL_QUALITY = 90, 82
-_TINT, _ERROR_TINT = 0.3, 0.6
+_TINT, _ERROR_TINT = 0.3, 0.5
 
 
 def labels_png(labels: np.ndarray) -> bytes:
@@ -36,7 +36,9 @@ def failure_png(failure: np.ndarray) -> bytes:
     failure: float32 [h w] in [0, 1].
   """
   scaled = np.rint(failure.astype(np.float64) * 65535).astype(np.uint16)
-  return _encoded('.png', scaled, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+  # Its lowest bits are noise: a tenth larger than at best, in half the time.
+  options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+  return _encoded('.png', scaled, options)
 
 
 def overlay_jpeg(picture: np.ndarray) -> bytes:
@@ -63,10 +65,13 @@ def overlay(
   """
   colors = classes.colorize(labels)
   drawn = cv2.addWeighted(image, 1 - _TINT, colors, _TINT, 0)
-  grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[flagged][:, None]
-  error = np.array(palette.ERROR, np.float32)
-  red = (1 - _ERROR_TINT) * grey + _ERROR_TINT * error
-  drawn[flagged] = red.round().astype(np.uint8)
+  grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+  grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+  error = np.broadcast_to(np.array(palette.ERROR, np.uint8), image.shape)
+  red = cv2.addWeighted(
+    grey, 1 - _ERROR_TINT, np.ascontiguousarray(error), _ERROR_TINT, 0
+  )
+  drawn = cv2.copyTo(red, flagged.astype(np.uint8), drawn)
   drawn[_edge(flagged)] = palette.WHITE
   return drawn
 

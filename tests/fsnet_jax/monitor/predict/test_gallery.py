@@ -150,7 +150,7 @@ def test_an_overlay_is_red_where_flagged_and_tinted_elsewhere():
   labels = np.array([[0, 1, 2]] * 2, np.uint8)
   flagged = np.array([[True, False, False]] * 2)
   drawn = pictures.overlay(image, labels, flagged, stub.CLASSES)
-  # 0.4 * 200 + 0.6 * (214, 40, 40); 0.7 * 200 + 0.3 * the colour.
-  np.testing.assert_allclose(drawn[0, 0], (208, 104, 104), atol=1)
+  # 0.5 * 200 + 0.5 * (214, 40, 40); 0.7 * 200 + 0.3 * the colour.
+  np.testing.assert_allclose(drawn[0, 0], (207, 120, 120), atol=1)
   np.testing.assert_allclose(drawn[0, 1], (140, 140, 183), atol=1)
   np.testing.assert_allclose(drawn[1, 2], (161, 179, 194), atol=1)
