@@ -1,6 +1,7 @@
 """`--mode=predict` on a finished run, as the command has it."""
 
 import json
+import shutil
 
 import jaxtyping
 import numpy as np
@@ -82,3 +83,17 @@ def test_a_guarantee_of_other_networks_is_refused(finished, tmp_path):
   finally:
     (workdir / calibration_file.FILE).unlink()
   assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_of_an_older_version_has_a_monitor(finished, tmp_path):
+  """Which knew no calibration, no prediction."""
+  workdir = shutil.copytree(finished[1], tmp_path / 'old')
+  path = workdir / 'config.json'
+  config = json.loads(path.read_text())
+  del config['calibrate'], config['predict']
+  path.write_text(json.dumps(config))
+  image = stub.picture(np.random.default_rng(0), 32, 64)[None]
+  np.testing.assert_array_equal(
+    Monitor.load(workdir)(image).failure,
+    Monitor.load(finished[1])(image).failure,
+  )
