@@ -69,6 +69,39 @@ def test_the_file_says_what_counting_says(run):
 
 
 @pytest.mark.slow
+def test_an_evaluation_says_what_the_threshold_gave(run):
+  """On the images of the calibration itself, what stands in its file."""
+  workdir, config = run
+  found = calibration_file.read(workdir / 'calibration.json')
+  own = config.copy_and_resolve_references()
+  own.eval.datasets = ('streets/fog',)
+  own_run.run(own, workdir, 'evaluate')
+  (report,) = workdir.glob('evaluations/*/metrics.json')
+  entry = json.loads(report.read_text())['datasets']['streets/fog']
+  given = entry['calibrated']
+  assert (given['units'], given['unit']) == (90, 'image')
+  assert given['limit'] == LIMIT and given['threshold'] == found.threshold
+  # Its 90 images are the 72 that chose the threshold and 18 others.
+  monitor, losses_of = Monitor.load(workdir), []
+  plain = resolution.resolved(config).copy_and_resolve_references()
+  plain.segmentation.name, plain.segmentation.path = 'fcn8', ''
+  source = data_sources.source(plain, 'streets/fog')
+  for index in range(len(source)):
+    scene = source[index]
+    result, known = monitor(scene['image'][None]), scene['label'] != 255
+    passes = known & ~result.flagged[0]
+    wrong = passes & (result.labels[0] != scene['label'])
+    losses_of.append(
+      (wrong.sum() / max(passes.sum(), 1), passes.sum() / known.sum())
+    )
+  risk, coverage = np.mean(losses_of, axis=0)
+  assert given['risk'] == pytest.approx(risk, abs=1e-6)
+  assert given['coverage'] == pytest.approx(coverage, abs=1e-6)
+  page = report.with_name('report.html').read_text()
+  assert 'Promised and given' in page and 'within the limit of 99.0%' in page
+
+
+@pytest.mark.slow
 def test_the_page_says_it_too(run):
   workdir, _ = run
   found = calibration_file.read(workdir / 'calibration.json')

@@ -123,3 +123,54 @@ def test_five_classes_to_the_report(shared, path, tmp_path):
   assert entry['segmentation']['pixel_acc'] == pytest.approx(correct / labelled)
   page = (tmp_path / 'run/report/report.html').read_text()
   assert '#0a14c8' in page and 'moving' in page and 'vegetation' not in page
+
+
+@pytest.mark.slow
+def test_groups_of_a_table_are_told_apart_alone(shared, path, tmp_path):
+  """19 classes in the five groups are as wrong as the five classes are."""
+  names = [one for members in FIVE.values() for one in members]
+  grouped = {
+    'classes': [
+      {'name': n, 'color': list(c), 'ids': [i]}
+      for i, (n, c) in enumerate(
+        zip(CITYSCAPES.names, CITYSCAPES.colors, strict=True)
+      )
+    ],
+    'groups': {name: list(members) for name, members in FIVE.items()},
+  }
+  assert sorted(names) == sorted(CITYSCAPES.names)
+  path.write_text(json.dumps(grouped))
+  source = own_run.function(tmp_path)
+  jaxtyping.config.update('jaxtyping_disable', True)
+  try:
+    config = own_run.config_of(
+      shared, source, data__classes=str(path), eval__groups=True
+    )
+    own_run.run(config, tmp_path / 'run')
+  finally:
+    jaxtyping.config.update('jaxtyping_disable', False)
+  found = json.loads((tmp_path / 'run/report/metrics.json').read_text())
+  entry = found['datasets']['streets/day']
+  assert list(entry['segmentation']['iou']) == list(FIVE)
+  plain = own_run.config_of(shared, '')
+  plain.segmentation.name = 'fcn8'
+  scenes = data_sources.source(resolution.resolved(plain), 'streets/day')
+  group = np.full(256, 255)
+  for index, members in enumerate(FIVE.values()):
+    group[[CITYSCAPES.index(one) for one in members]] = index
+  correct = labelled = 0
+  for index in range(len(scenes)):
+    label = scenes[index]['label']
+    logits = scenes[index]['image'].astype(np.float32) @ own_run.WEIGHTS.T
+    known = label != 255
+    correct += ((group[logits.argmax(-1)] == group[label]) & known).sum()
+    labelled += known.sum()
+  assert entry['segmentation']['pixel_acc'] == pytest.approx(correct / labelled)
+
+
+def test_groups_that_there_are_not(shared, tmp_path):
+  config = own_run.config_of(
+    shared, own_run.function(tmp_path), eval__groups=True
+  )
+  with pytest.raises(UserError, match='names no groups'):
+    own_run.run(config, tmp_path / 'run')
