@@ -179,7 +179,7 @@
       row('Expected misclassified', share(image.m));
       row('P(wrong), 90 % quantile', share(image.q));
       row('Flagged', share(image.f));
-      row('Expected wrong of what passes', share(image.e));
+      row('Wrong of what passes', share(image.e));
       row('Flagged regions', String(image.n));
       if (image.b) row('Largest region (dashed)', classes[image.k]?.name ?? 'no class');
       if (image.s !== undefined) row('As uncertain when calibrated', share(image.s));

@@ -81,6 +81,10 @@ def predict(
     Interrupted: after Ctrl-C or SIGTERM; the same command goes on there.
   """
   source = expanded(options.source)
+  if source.absolute() == options.output.absolute():
+    raise UserError(
+      f'--output={options.output} is the input: name a folder of its own.'
+    )
   found = inputs.files_of(source, options.output, options.source)
   images = Video(source) if found is None else found
   threshold = calibration.threshold if calibration else UNCALIBRATED

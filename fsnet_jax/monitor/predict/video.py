@@ -17,13 +17,16 @@ FILE = 'annotated.mp4'
 _USUAL_FPS = 25.0
 # Some containers have units of time in place of a rate.
 _MOST_FPS = 1000.0
+# Of streams they say anything at all.
+_MOST_FRAMES = 10_000_000
 
 
 class Video:
   """The frames of a video, upright as OpenCV turns them.
 
   Attributes:
-    total: see `Input`; what the container says, which may be wrong.
+    total: see `Input`; what the container says, which may be wrong; 0 where
+      it says nothing.
     fps: frames a second.
     stamp: size and time of change of the file.
   """
@@ -36,7 +39,8 @@ class Video:
     """
     self._path = path
     capture = self._opened()
-    self.total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    self.total = int(count) if 0 < count <= _MOST_FRAMES else 0
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     capture.release()
     usable = math.isfinite(fps) and 0 < fps <= _MOST_FPS

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 import urllib.parse
 
@@ -41,6 +42,10 @@ def page(tmp_path_factory):
   stub.save(source / 'x.png', stub.picture(np.random.default_rng(3)))
   odd = source / 'b' / "<script> #1 %41 'é' {{ x }}.png"
   stub.save(odd, stub.picture(np.random.default_rng(4)))
+  # No UTF-8, as names of other systems are.
+  stub.save(
+    source / os.fsdecode(b'\xff.png'), stub.picture(np.random.default_rng(5))
+  )
   stub.predict(source, output, found=stub.calibration())
   return output, _Page((output / 'index.html').read_text())
 
@@ -84,12 +89,12 @@ def test_the_data_are_the_triage(page):
 def test_addresses_are_of_files_that_are_there(page):
   output, found = page
   for card in json.loads(found.data)['images']:
-    original = urllib.parse.unquote(card['o'])
+    original = os.fsdecode(urllib.parse.unquote_to_bytes(card['o']))
     assert (output / original).is_file()
     assert '#' not in card['o'] and '?' not in card['o']
     if 'p' in card:
       continue
-    name = urllib.parse.unquote(card.get('u', card['i']))
+    name = os.fsdecode(urllib.parse.unquote_to_bytes(card.get('u', card['i'])))
     for folder, kind in (
       ('thumbs', 'jpg'),
       ('labels', 'png'),

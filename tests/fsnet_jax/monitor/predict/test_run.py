@@ -245,6 +245,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
   with pytest.raises(UserError, match='holds other files .mine.txt among'):
     stub.predict(tmp_path / 'in', tmp_path / 'out')
   assert [p.name for p in (tmp_path / 'out').iterdir()] == ['mine.txt']
+  with pytest.raises(UserError, match='in is the input: name a folder of its'):
+    stub.predict(tmp_path / 'in', tmp_path / 'in')
   with pytest.raises(UserError, match='is a file'):
     stub.predict(tmp_path / 'in', tmp_path / 'out' / 'mine.txt')
 

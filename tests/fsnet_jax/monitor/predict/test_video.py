@@ -118,6 +118,16 @@ def test_a_shift_is_found_at_its_frame(tmp_path, capsys, moved):
     assert 'no proof that there is none' in said
 
 
+def test_a_container_that_does_not_know_its_length(tmp_path, monkeypatch):
+  source = _write(tmp_path / 'drive.mp4', (20, 220, 120))
+  monkeypatch.setattr(video, '_MOST_FRAMES', 2)
+  assert video.Video(source).total == 0
+  with pytest.raises(Interrupted):
+    stub.predict(source, tmp_path / 'out', _Stops(), batch_size=1)
+  stub.predict(source, tmp_path / 'out', batch_size=1)
+  assert len(_triage(tmp_path / 'out')) == 3
+
+
 def test_a_file_that_is_none(tmp_path):
   path = tmp_path / 'drive.mp4'
   path.write_text('no video')
