@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
 from common_lib.class_table import ClassTable
@@ -13,11 +14,8 @@ from common_lib.errors import UserError
 from input_pipeline import external
 from input_pipeline.external.description import PLAIN
 from input_pipeline.external.onnx_model import onnx_graph
-from tests.input_pipeline.external.tables import noise, table
-
-import onnx
-
 from tests.input_pipeline.external import models
+from tests.input_pipeline.external.tables import noise, table
 
 
 @pytest.fixture
