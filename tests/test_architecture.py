@@ -279,6 +279,7 @@ TAKE_CONFIGS = {
   'fsnet_jax/monitor/calibration/run.py': 'opens the run that has it',
   'segxal_jax/loop/context.py': 'hands it to the builders, by stage',
   'segxal_jax/loop/driver.py': 'hands it to the builders, by stage',
+  'segxal_jax/loop/predictor.py': "opens a cycle's network, as context does",
   'segxal_jax/report/write.py': 'stores it in metrics.json, and shows it',
   'segxal_jax/report/baselines.py': 'stores it in metrics.json',
   'segxal_jax/report/comparison.py': 'stores it in comparison.json',

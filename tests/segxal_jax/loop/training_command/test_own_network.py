@@ -1,17 +1,22 @@
 """A network of one's own in the loop: a command trains it, in each cycle."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from common_lib import checksums
 from common_lib.errors import UserError
+from fsnet_jax.runtime.interrupts import Interrupted
+from segxal_jax.loop import training_command
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.driver import run_loop
 from segxal_jax.report import strips
 from segxal_jax.report.write import report
-from tests.segxal_jax.loop import killing, own_images, tiny_command
+from tests.segxal_jax.loop import killing
+from tests.segxal_jax.loop.training_command import own_images, tiny_command
 
 
 @pytest.fixture(scope='module')
@@ -125,6 +130,27 @@ def test_a_command_that_fails_can_be_corrected(
     run_loop(wrong, tmp_path)
   assert '\n' not in str(error.value)
   assert '  command | epoch 1: loss 0.5\n' in capfd.readouterr().err
+  run_loop(own_images.config_of(folder, cache), tmp_path, (1, 'predict'))
+  assert _starts(tmp_path) == ['001', '001']
+
+
+def test_ctrl_c_reaches_the_command_and_nothing_is_lost(
+  folder, cache, tmp_path, monkeypatch
+):
+  say = training_command.say
+
+  def interrupting(line):
+    say(line)
+    if line.endswith('waiting'):
+      os.kill(os.getpid(), signal.SIGINT)
+
+  config = own_images.config_of(
+    folder, cache, learner__command=f'{own_images.COMMAND} wait'
+  )
+  with monkeypatch.context() as patch:
+    patch.setattr(training_command, 'say', interrupting)
+    with pytest.raises(Interrupted, match='SIGINT while the command of cycle'):
+      run_loop(config, tmp_path)
   run_loop(own_images.config_of(folder, cache), tmp_path, (1, 'predict'))
   assert _starts(tmp_path) == ['001', '001']
 

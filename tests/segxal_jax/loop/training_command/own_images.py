@@ -30,8 +30,8 @@ TABLE = {
   'void_ids': [0],
 }
 COMMAND = (
-  f'{shlex.quote(sys.executable)} -m tests.segxal_jax.loop.tiny_command '
-  '{pool} {model}'
+  f'{shlex.quote(sys.executable)} -m '
+  'tests.segxal_jax.loop.training_command.tiny_command {pool} {model}'
 )
 FIELDS = small_loop.FIELDS | {
   'data.name': 'folder',

@@ -1,12 +1,13 @@
 """Trains on a pool: POOL MODEL [WHAT], as a command of a user's own would.
 
 Each pixel's class is that of the nearest mean colour: a 1x1 convolution. WHAT
-is 'features' (with inner features), 'fail', 'nothing' (writes no model) or
-'narrow' (a class too few). Each start leaves a line in `starts` of the run.
+is 'features' (with inner features), 'fail', 'nothing' (writes no model), 'wait'
+or 'narrow' (a class too few). Each start leaves a line in `starts` of the run.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,9 @@ def main(pool, model, what=''):
     sys.exit(3)
   if what == 'nothing':
     return
+  if what == 'wait':
+    print('waiting')
+    time.sleep(60)
   count = len(json.loads((pool / 'classes.json').read_text())['classes'])
   means = _means(pool, count)
   known = ~np.isnan(means[:, 0])
