@@ -9,7 +9,9 @@ import pytest
 
 from common_lib import checksums
 from common_lib.errors import UserError
+from configs import segxal_own
 from fsnet_jax.runtime.interrupts import Interrupted
+from segxal_jax.config import own_learner, validation
 from segxal_jax.loop import training_command
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.driver import run_loop
@@ -213,6 +215,16 @@ def test_what_needs_missing_labels_is_refused(
   config = own_images.config_of(folder, cache, **changes)
   with pytest.raises(UserError, match=words):
     run_loop(config, tmp_path)
+
+
+@pytest.mark.parametrize('argument', ['streets', 'folder'])
+def test_the_shipped_config_passes_its_check(argument):
+  config = segxal_own.get_config(argument)
+  validation.check(config)
+  own_learner.check_program(config)
+  config.learner.command = 'no-such-program {pool} {model}'
+  with pytest.raises(UserError, match="begins with 'no-such-program'"):
+    own_learner.check_program(config)
 
 
 @pytest.mark.parametrize(
