@@ -23,8 +23,8 @@ test: $(VENV)/.installed-parity
 
 # Up to two minutes; what is left out are whole runs, and what needs PyTorch,
 # real data or an installed wheel: see CONTRIBUTING.md.
-SLOW := e2e launcher multiprocess parity real examples \
-  fsnet_jax/experiments segxal_jax/experiments segxal_jax/loop
+SLOW := e2e launcher multiprocess parity real fsnet_jax/experiments \
+  segxal_jax/experiments segxal_jax/loop
 test-fast: $(VENV)/.installed-dev
 	$(TEST) -m 'not slow' $(SLOW:%=--ignore=tests/%) $(ARGS)
 

@@ -53,6 +53,9 @@ def _segmentation() -> ml_collections.ConfigDict:
   # file; whether outputs are kept on disk, in 11 bytes a pixel ('top3'), so
   # that it runs on each image once.
   segmentation.path = ''
+  # Further such files between commas: an ensemble with the first, for the
+  # detectors 'ensemble' and 'ensemble_mi'.
+  segmentation.members = ''
   segmentation.threads = 0
   segmentation.provider = 'cpu'
   segmentation.cache = 'off'
@@ -180,6 +183,9 @@ def _evaluation() -> ml_collections.ConfigDict:
   # How images of files reach `image_size`: 'squeeze' whatever their shape, as
   # in training, or 'letterbox': in their own shape, between void bars.
   evaluation.resize = 'squeeze'
+  # Tells only the groups of the class table apart: a car called a truck is no
+  # error where both are vehicles.
+  evaluation.groups = False
   # Names of docs/guide/detectors.md, or module:Class of a file of your own.
   evaluation.detectors = ('fsnet', 'msp', 'entropy')
   evaluation.batch_size = 8

@@ -45,6 +45,17 @@ WEIGHTS = 'weights.pt'
 VARIABLE = 'STREET_NETWORK'
 
 
+def weights_file() -> pathlib.Path:
+  """Where the weights of `predict` are, whether there are any or not."""
+  default = pathlib.Path(OUTPUT).with_name(WEIGHTS)
+  return expanded(os.environ.get(VARIABLE) or str(default)).absolute()
+
+
+# Files that decide what `predict` returns: stored outputs of others are then
+# not taken for its own (segmentation.name=python).
+DEPENDS_ON = (weights_file(),)
+
+
 def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """The trained network as a function: `segmentation.name=python`.
 
@@ -60,8 +71,7 @@ def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   Raises:
     UserError: there are no weights.
   """
-  path = os.environ.get(VARIABLE) or str(pathlib.Path(OUTPUT).parent / WEIGHTS)
-  return small_network.predict(_network(expanded(path)), images)
+  return small_network.predict(_network(weights_file()), images)
 
 
 @functools.lru_cache(maxsize=1)

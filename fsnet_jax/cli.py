@@ -13,6 +13,7 @@ from common_lib.errors import UserError
 from common_lib.paths import default_folder, expanded
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources, external, networks
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.builders.evaluation import failure_options
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution, run_paths, validation
@@ -58,6 +59,8 @@ def _check_detectors(config: ConfigDict, model: FSNet) -> None:
       if problem:
         raise UserError(f'config.eval.detectors: {problem}.')
     learned = fitted_name(detector)
+    if learned == 'ensemble' and config.segmentation.members:
+      continue  # Nothing is to be fitted.
     if learned and learned not in learned_detectors.FITTED:
       raise UserError(
         f'Detector {name!r} has uses_fitted={learned!r}, which does not exist: '
@@ -100,6 +103,11 @@ def _check(config: ConfigDict, mode: str) -> None:
   if mode == 'check':
     return
   external.check(config)
+  if config.eval.groups and not class_table(config).groups:
+    raise UserError(
+      'config.eval.groups is True, but the class table names no groups: add '
+      '"groups" to it (docs/guide/your_network.md), or set it to False.'
+    )
   if training or _evaluates(config, mode):  # A table is of stored metrics.
     data_sources.open_all(config, training)
   if training:
@@ -146,9 +154,15 @@ def _run_fsnet(
   from fsnet_jax.training.from_config import trainer
 
   if mode == 'evaluate':
+    from fsnet_jax.monitor.calibration import promise
+
     with open_finished(workdir, config, mode):
       folder = folders.of_evaluation(config, workdir)
-      evaluate(config, workdir, origin, folder=folder)
+      held = promise.of_run(config, workdir)
+      added = {name: one.entry for name, one in held.items()}
+      evaluate(
+        config, workdir, origin, observers=held, folder=folder, added=added
+      )
     return
   if mode == 'calibrate':
     from fsnet_jax.monitor.calibration.run import calibrate

@@ -95,6 +95,27 @@ class StandInLabels:
     return scene
 
 
+class GroupLabels:
+  """A source whose 'label' is the stand-in of the group of each class."""
+
+  def __init__(self, source: Source, groups: ClassGroups):
+    """Wraps a source, whose scenes have class indices as 'label'."""
+    self._source = source
+    self._table = np.full(256, VOID, np.uint8)
+    stand_ins = groups.stand_ins()
+    for index, group in enumerate(groups.of_train_id):
+      self._table[index] = stand_ins[group]
+    self.groups = groups
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    scene = dict(self._source[index])
+    scene['label'] = self._table[scene['label']]
+    return scene
+
+
 def for_evaluation(source: Source) -> tuple[Source, ClassGroups | None]:
   """The source as an evaluation can read it, and the classes to compare.
 

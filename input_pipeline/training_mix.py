@@ -35,6 +35,11 @@ class TrainingMix:
   shares: tuple[float, float, float, float]
   usual: tuple[Transform, ...] = ()
 
+  @property
+  def is_clean(self) -> bool:
+    """Whether every image stays as it is."""
+    return self.shares[0] == 1.0
+
   def __call__(
     self, element: Element, generator: np.random.Generator
   ) -> Element:

@@ -147,7 +147,7 @@ def evaluation_batches(config: ConfigDict, data: Source, flip: bool = False):
     num_workers=config.data.num_workers,
     also=external.also(config),
   )
-  return external.batches(config, batches, flip)
+  return external.evaluation_batches(config, batches, flip)
 
 
 def open_all(config: ConfigDict, training: bool = True) -> None:

@@ -41,6 +41,8 @@ class EvaluationOptions:
     num_examples: images that are shown.
     failure: what F is.
     classes: of S.
+    groups: whether only the groups of the class table are told apart.
+    has_members: whether networks from elsewhere make an ensemble with S.
   """
 
   seed: int
@@ -52,6 +54,8 @@ class EvaluationOptions:
   num_examples: int
   failure: FailureOptions
   classes: ClassTable
+  groups: bool
+  has_members: bool
 
 
 def failure_options(config: ConfigDict) -> FailureOptions:
@@ -77,4 +81,6 @@ def evaluation_options(config: ConfigDict) -> EvaluationOptions:
     num_examples=config.eval.num_examples,
     failure=failure_options(config),
     classes=class_table(config),
+    groups=config.eval.groups,
+    has_members=bool(config.segmentation.members),
   )

@@ -19,7 +19,7 @@ from fsnet_jax.config import names
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.external import ExternalSegmentation
 from input_pipeline import external
-from input_pipeline.external import stage
+from input_pipeline.external import ensemble, stage
 from input_pipeline.external.cache import Cache
 from input_pipeline.sources import Source
 
@@ -132,13 +132,47 @@ def also(config: ConfigDict) -> tuple[str, ...]:
   return (outputs.LOGITS,)
 
 
-def batches(config: ConfigDict, iterator: Any, flip: bool) -> Any:
+def members(config: ConfigDict) -> tuple[AnyNetwork, ...]:
+  """The other networks of an ensemble, `config.segmentation.members`.
+
+  Raises:
+    UserError: as `network`, of one of them.
+  """
+  options = config.segmentation
+  return tuple(
+    _opened(
+      options.name,
+      path.strip(),
+      config.data.classes,
+      options.threads,
+      options.provider,
+      tuple(config.image_size),
+      _stamp(path.strip()),
+    )
+    for path in options.members.split(',')
+    if path.strip()
+  )
+
+
+def evaluation_batches(config: ConfigDict, iterator: Any, flip: bool) -> Any:
+  """As `batches`, with what the members of an ensemble disagree about."""
+  whole = batches(config, iterator, flip)
+  if not (is_external(config) and config.segmentation.members):
+    return whole
+  return ensemble.WithEnsemble(whole, members(config))
+
+
+def batches(
+  config: ConfigDict, iterator: Any, flip: bool, stored: bool = True
+) -> Any:
   """Batches with the outputs of the network.
 
   Args:
     config: of the run.
     iterator: of `input_pipeline.loader`.
     flip: whether the mirrored images are wanted too.
+    stored: whether the images are those of the data set, which come again;
+      outputs of changed ones are not worth keeping.
 
   Returns:
     An iterator with the same methods; the same one for a network of this
@@ -153,7 +187,7 @@ def batches(config: ConfigDict, iterator: Any, flip: bool) -> Any:
     iterator,
     found,
     flip=flip,
-    cache=_cache(config),
+    cache=_cache(config) if stored else None,
     exact=_is_exact(config),
   )
 
@@ -185,6 +219,12 @@ def check(config: ConfigDict) -> None:
   if not is_external(config):
     return
   found = network(config)
+  for member in members(config):
+    if not member.takes_any_image:
+      raise UserError(
+        'config.segmentation.members are stored logits, and an ensemble is run '
+        'on the images: give the networks as onnx or python.'
+      )
   if 'seg_features' in config.failure.inputs and not found.feature_channels:
     raise UserError(
       "config.failure.inputs has 'seg_features', but the network gives none: "

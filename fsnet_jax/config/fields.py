@@ -143,6 +143,7 @@ _SEGMENTATION = {
   'name': Field(names.NETWORK, TRAINING | WEIGHTS),
   # A network from elsewhere; a checkpoint knows by itself which one it is of.
   'path': Field(PathText(), TRAINING, movable=True),
+  'members': Field(PathText(several=True), EVALUATION, movable=True),
   'threads': Field(Whole(0, 1024)),
   'provider': Field(Word(('cpu', 'cuda'))),
   'cache': Field(Word(('off', 'top3')), PHASE3 | FIT | EVALUATION),
@@ -218,6 +219,7 @@ _EVAL = {
   'num_examples': Field(COUNT_OR_0),
   'exact_pixels': Field(COUNT_OR_0, EVALUATION),
   'details': Field(Flag(), EVALUATION),
+  'groups': Field(Flag(), EVALUATION),
   # A folder's name; `evaluation.folders` says of which letters.
   'name': Field(Text()),
   'resize': Field(Word(('squeeze', 'letterbox')), EVALUATION),

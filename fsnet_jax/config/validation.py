@@ -56,9 +56,9 @@ def _check_steps(config: ConfigDict) -> None:
   elsewhere = config.segmentation.name in names.ELSEWHERE
   if elsewhere:
     _check_elsewhere(config)
-  elif config.segmentation.path:
+  elif config.segmentation.path or config.segmentation.members:
     raise UserError(
-      f'config.segmentation.path is {config.segmentation.path!r}, but '
+      'config.segmentation has a path or members, but '
       f'{config.segmentation.name} is a network of this package: set '
       f'config.segmentation.name to one of {", ".join(names.ELSEWHERE)}.'
     )

@@ -28,6 +28,7 @@ _FIELDS = (
   'dropout_samples',
   'exact_pixels',
   'details',
+  'groups',
   'resize',
 )
 _VALIDATION = 'validation'

@@ -100,6 +100,7 @@ def evaluate(
   kept: Mapping[str, DatasetResult] | None = None,
   keep: Callable[[str, DatasetResult], None] | None = None,
   folder: Path | None = None,
+  added: Mapping[str, Callable[[], Mapping[str, Any]]] | None = None,
 ) -> dict[str, Any]:
   """Evaluates a run's checkpoint and writes the report.
 
@@ -112,6 +113,8 @@ def evaluate(
       found; these are not evaluated again.
     keep: called with each data set's result as soon as there is one.
     folder: of the report; None: `<workdir>/report`.
+    added: by data set, what makes further keys of its entry once its images
+      have been seen.
 
   Returns:
     The contents of `metrics.json`.
@@ -139,6 +142,8 @@ def evaluate(
         say(f'evaluating step {step} on {name}: {len(sources[name])} images')
         observe = (observers or {}).get(name)
         results[name] = evaluator(state, sources[name], stop, observe, name)
+        if added and name in added:
+          results[name].metrics.update(added[name]())
         if keep is not None:
           keep(name, results[name])
   about = {**environment.describe(), 'step': step, **origin}

@@ -123,7 +123,9 @@ class Evaluator:
     self._detectors = failure_parts.usable_detectors(options)
     self._model = model
     self._temperature: float | None = None
-    self._fitted = _load_fitted(options.fitted, self._detectors)
+    self._fitted = _load_fitted(
+      options.fitted, self._detectors, options.has_members
+    )
     self._parts = failure_parts.load(options.failure, workdir, self._detectors)
     self._fitted_variables = mesh_lib.put_replicated(
       {
@@ -190,6 +192,9 @@ class Evaluator:
       Interrupted: after Ctrl-C or SIGTERM.
     """
     source, groups = class_groups.for_evaluation(source)
+    if groups is None and self._options.groups:
+      groups = class_groups.ClassGroups.of_table(self._options.classes)
+      source = class_groups.GroupLabels(source, groups)
     names = groups.names if groups else self._options.classes.names
     step = self._step(groups)
     sums = DatasetSums(self._detectors, names, self._options)
@@ -273,10 +278,14 @@ class Evaluator:
 
 
 def _load_fitted(
-  folders: Mapping[str, str], detectors: Mapping[str, FailureDetector]
+  folders: Mapping[str, str],
+  detectors: Mapping[str, FailureDetector],
+  has_members: bool,
 ) -> dict[str, fitted.Loaded]:
   """The fits that these detectors look at, by key of `FITTED`."""
   names = {fitted_name(one) for one in detectors.values()} - {''}
+  if has_members:
+    names -= {'ensemble'}  # Batches bring what the members say.
   return {
     name: fitted.load(name, Path(folders[name])) for name in sorted(names)
   }

@@ -27,7 +27,14 @@ EVALUATIONS = 'evaluations'
 _DIGITS = 8
 _LONGEST_SLUG = 60
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}')
-_FIELDS = ('datasets', 'detectors', 'checkpoint', 'exact_pixels', 'details')
+_FIELDS = (
+  'datasets',
+  'detectors',
+  'checkpoint',
+  'exact_pixels',
+  'details',
+  'groups',
+)
 
 
 def check_name(config: ConfigDict) -> None:

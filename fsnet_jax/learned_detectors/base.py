@@ -43,9 +43,9 @@ class FitState:
   key: Any
 
 
-def _as_they_are(batches: Any, flip: bool) -> Any:
+def _as_they_are(batches: Any, flip: bool, stored: bool) -> Any:
   """Of an S that is part of the compiled program."""
-  del flip
+  del flip, stored
   return batches
 
 
@@ -61,8 +61,9 @@ class Setting(Generic[Own]):
     train_another: `(folder, seed=...)`: trains another S as the frozen one
       was, and returns the number of images that this took.
     also: further arrays of a scene that batches must have.
-    with_outputs: `(batches, flip)`: the batches with the outputs of an S from
-      elsewhere; as they are for one of this package.
+    with_outputs: `(batches, flip, stored)`: the batches with the outputs of an
+      S from elsewhere; as they are for one of this package. `stored` says
+      whether images are those of the data set.
     failure_data: folder with the predictions of networks that have not seen
       the image (`folds`), or None: S's own are used.
   """
@@ -73,7 +74,7 @@ class Setting(Generic[Own]):
   training_source: Callable[[], Source]
   train_another: Callable[..., int]
   also: tuple[str, ...] = ()
-  with_outputs: Callable[[Any, bool], Any] = _as_they_are
+  with_outputs: Callable[[Any, bool, bool], Any] = _as_they_are
   failure_data: Path | None = None
 
 

@@ -25,6 +25,7 @@ from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.training import loop
 from input_pipeline import transforms
 from input_pipeline.loader import train_loader
+from input_pipeline.training_mix import TrainingMix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,13 @@ def new_state(
     stats=stats,
     opt_state=jax.jit(optimizer.init)(params),
     key=jax.random.key_data(jax.random.key(options.seed)),
+  )
+
+
+def _changes(job: Job) -> bool:
+  """Whether the images are other ones than those of the data set."""
+  return any(
+    not (isinstance(one, TrainingMix) and one.is_clean) for one in job.augment
   )
 
 
@@ -120,7 +128,7 @@ def run(setting: Setting[Any], job: Job, folder: Path) -> FitState:
         say(f'{job.title}: compiling the training step ...')
         fit = _Fit(setting, job, iterator, checkpoints, mesh)
         # What is saved is where the loader is; S's outputs follow from that.
-        whole = setting.with_outputs(iterator, job.flip)
+        whole = setting.with_outputs(iterator, job.flip, not _changes(job))
         state = loop.run(fit, state, int(state.step), whole, mesh, stop)
   finally:
     checkpoints.wait()

@@ -60,6 +60,26 @@ DATASET_KEYS: Mapping[str, Key] = {
     'labelled pixels of each class, if per_class has no `pixels`',
     required=False,
   ),
+  'calibrated': Key(
+    'what the calibrated threshold of the run gave on these images',
+    required=False,
+  ),
+}
+
+CALIBRATED_KEYS: Mapping[str, Key] = {
+  'detector': Key('whose P(wrong) is held against the threshold'),
+  'risk_kind': Key(
+    '`passing`: misclassified share of the pixels that pass; `undetected`:'
+    ' share of all pixels that are misclassified and pass'
+  ),
+  'unit': Key('`image` or `group`: what the risk is the mean over'),
+  'units': Key('how many there are'),
+  'threshold': Key('P(wrong) up to which a pixel passes'),
+  'limit': Key(
+    'of the risk, that was promised for images like those of the calibration'
+  ),
+  'risk': Key('that was found here'),
+  'coverage': Key('share of the labelled pixels that pass, mean over units'),
 }
 
 SEGMENTATION_KEYS: Mapping[str, Key] = {
@@ -256,6 +276,7 @@ def check_dataset(dataset: Any, where: str) -> None:
   for key in ('images', 'pixels', 'sequences'):
     if key in dataset:
       check_count(dataset[key], f'{where}.{key}')
+  _check_calibrated(dataset.get('calibrated'), f'{where}.calibrated')
   for name, count in optional(dataset, 'class_pixels', where):
     check_count(count, f'{where}.class_pixels.{name}')
   segmentation = dataset['segmentation']
@@ -271,6 +292,19 @@ def check_dataset(dataset: Any, where: str) -> None:
     _check_detector(detector, f'{where}.failure.{name}')
     for measure, entry in optional(detector, TO_BEST, f'{where}.{name}'):
       _check_to_best(entry, dataset['failure'], f'{where}.{name}.{measure}')
+
+
+def _check_calibrated(entry: Any, where: str) -> None:
+  """Checks what a calibrated threshold gave; None where there is none."""
+  if entry is None:
+    return
+  check_keys(entry, CALIBRATED_KEYS, where)
+  check_count(entry['units'], f'{where}.units')
+  for key in ('threshold', 'limit', 'risk', 'coverage'):
+    check_rate(entry[key], f'{where}.{key}')
+  for key in ('detector', 'risk_kind', 'unit'):
+    if not isinstance(entry[key], str):
+      raise ValueError(f'{where}.{key} is {shown(entry[key])}, not a text.')
 
 
 def _check_detector(detector: Any, where: str) -> None:

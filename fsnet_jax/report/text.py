@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from fsnet_jax.report import measures, summary
+from fsnet_jax.report import measures, promises, summary
 
 TEXT_WIDTH = 100
 # Within a data set E-AURC is AURC less what is the same for all detectors.
@@ -61,7 +61,7 @@ def text_table(metrics: Mapping[str, Any]) -> str:
         mark = '*' if marks[column.key][index] else ' '
         line += f'{number:>{_width(column) - 1}}{mark}'
       lines.append(line.rstrip())
-    lines += _differences(dataset) + _words(dataset)
+    lines += _differences(dataset) + _words(dataset) + _promise(dataset)
   lines += [
     '',
     'Pooled over all labelled pixels; rates in %, AURC family x 1000;'
@@ -72,6 +72,17 @@ def text_table(metrics: Mapping[str, Any]) -> str:
     ' (paired bootstrap), not of seeds.',
   ]
   return '\n'.join(lines)
+
+
+def _promise(dataset: Mapping[str, Any]) -> list[str]:
+  """Returns what a calibrated threshold gave, if there is one."""
+  entry = dataset.get('calibrated')
+  if not entry:
+    return []
+  said = promises.sentence(entry)
+  return textwrap.wrap(
+    said, TEXT_WIDTH, initial_indent='  ', subsequent_indent='  '
+  )
 
 
 def _differences(dataset: Mapping[str, Any]) -> list[str]:

@@ -301,6 +301,9 @@ def make_forward_pass(
         name: score(own[name], s, forward) for name, score in fitted.items()
       }
       forward = dataclasses.replace(forward, fitted=said)
+    if outputs.ENSEMBLE in batch:
+      said = {**forward.fitted, 'ensemble': batch[outputs.ENSEMBLE]}
+      forward = dataclasses.replace(forward, fitted=said)
     return forward
 
   return forward_pass

@@ -16,7 +16,9 @@ from fsnet_jax.models.segmentation.protocol import SegmentationOutput
 
 # float32 [b h w c], [b h w c] and [b fh fw k].
 LOGITS, FLIP_LOGITS, FEATURES = 's_logits', 's_flip_logits', 's_features'
-NAMES = (LOGITS, FLIP_LOGITS, FEATURES)
+# float32 [b h w 2], what `learned_detectors.ensemble` says, of other networks.
+ENSEMBLE = 's_ensemble'
+NAMES = (LOGITS, FLIP_LOGITS, FEATURES, ENSEMBLE)
 # Pixels a cell where a network has no features: F's own last stage.
 _CELL = 32
 

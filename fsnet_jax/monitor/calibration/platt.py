@@ -13,7 +13,7 @@ import numpy as np
 
 _ITERATIONS = 50
 # Against a slope without end where all errors lie above all correct pixels.
-_RIDGE = 1e-3
+_RIDGE = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)

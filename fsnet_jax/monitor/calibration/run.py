@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -20,11 +19,11 @@ from fsnet_jax.builders.calibration import (
 )
 from fsnet_jax.config import run_paths
 from fsnet_jax.detectors import use_temperature
-from fsnet_jax.evaluation import identity
 from fsnet_jax.monitor import calibration_file, risk_control, statistics
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.calibration import losses, page, platt, units
 from fsnet_jax.monitor.calibration.collect import Labelled, labelled
+from fsnet_jax.monitor.calibration.digest import network_digest
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import MonitorResult
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
@@ -279,13 +278,3 @@ def _content(
     dataset=options.dataset,
     network_sha256=network_digest(workdir),
   )
-
-
-def network_digest(workdir: Path) -> str:
-  """SHA-256 of which networks a run holds, S and all parts of F."""
-  folders = [workdir, *sorted((workdir / 'phase3').glob('*'))]
-  every: dict[str, Any] = {
-    folder.name if folder != workdir else '': identity.of_checkpoints(folder)
-    for folder in folders
-  }
-  return identity.of_value(every)

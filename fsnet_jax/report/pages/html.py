@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.metrics.resampling_units import LEAST_IMAGES
-from fsnet_jax.report import measures, paper_numbers, schema, summary
+from fsnet_jax.report import measures, paper_numbers, promises, schema, summary
 from fsnet_jax.report.pages import cells, detail_tables, templates
 
 _VERDICTS: Mapping[str, str] = {
@@ -67,6 +67,11 @@ def render_html(
     ],
     plots=templates.data_urls(plots),
     examples=templates.data_urls(examples, 'webp'),
+    promises=[
+      (name, promises.sentence(entry['calibrated']))
+      for name, entry in datasets.items()
+      if entry.get('calibrated')
+    ],
     paper_rows=_paper_rows(),
     undefined=measures.UNDEFINED,
     schema_version=schema.SCHEMA,

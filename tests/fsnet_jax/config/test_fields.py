@@ -145,6 +145,7 @@ _NOT_OF_A_RUN = (
   'eval.',
   'calibrate.',
   'segmentation.path',
+  'segmentation.members',
   'segmentation.threads',
   'segmentation.provider',
   'data.root',
@@ -268,6 +269,7 @@ def test_what_weights_mean():
     'segmentation.frozen_bn',
     # Of a network from elsewhere, whose weights are not stored.
     'segmentation.path',
+    'segmentation.members',
     'segmentation.threads',
     'segmentation.provider',
     'segmentation.cache',

@@ -377,7 +377,7 @@ def test_frozen_backbone_trains_a_head_alone(frozen_config):
   variables = {'params': params, 'stats': stats, 's': s}
   # Nothing of S is random or counted: training and evaluation agree.
   logits, after = quick.jit(
-    lambda v, x: confidence(v, x, True, jax.random.key(0))
+    lambda v, x: confidence(v, x, x, True, jax.random.key(0))
   )(variables, images)
   assert logits.shape == (1, 32, 64) and after == {}
 

@@ -19,6 +19,7 @@ def predict(images):
 FIELDS = {
   'image_size': (32, 64),
   'segmentation.name': 'python',
+  'data.train_split': 'day:validation',
   'data.num_train': 8,
   'data.num_validation': 8,
   'data.num_test': 6,

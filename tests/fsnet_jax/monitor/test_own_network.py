@@ -139,3 +139,50 @@ def test_a_monitor_is_the_run(shared, function):
   assert large.labels.shape == (2, 64, 192) and large.labels.dtype == np.uint8
   with pytest.raises(ValueError, match='uint8'):
     monitor(images.astype(np.float32))
+
+
+def test_an_ensemble_of_several_networks(shared, function, tmp_path):
+  """Two members that are one network say its entropy, and no information."""
+  config = own_run.config_of(
+    shared,
+    own_run.function(tmp_path),
+    eval__detectors=('msp', 'entropy', 'ensemble', 'ensemble_mi'),
+  )
+  config.segmentation.members = config.segmentation.path
+  own_run.run(config, function, 'evaluate')
+  (report,) = function.glob('evaluations/*/metrics.json')
+  found = json.loads(report.read_text())['datasets']['streets/day']['failure']
+  entropy, ensemble = (
+    found[name]['pooled']['auroc'] for name in ('entropy', 'ensemble')
+  )
+  assert ensemble == pytest.approx(entropy, abs=1e-4)
+  assert 0 <= found['ensemble_mi']['pooled']['auroc'] <= 1
+
+
+def test_kept_outputs_are_used_again(shared, tmp_path):
+  """The network runs once an image; what it said is what is fitted and run."""
+  path = tmp_path / 'counted.py'
+  path.write_text(
+    'import numpy as np\nW = np.array('
+    + repr(own_run.WEIGHTS.tolist())
+    + ", np.float32)\nCALLS = __file__ + '.calls'\n"
+    'def predict(images):\n'
+    "  with open(CALLS, 'a') as file:\n"
+    "    file.write('x' * len(images))\n"
+    '  return images.astype(np.float32) @ W.T\n'
+  )
+  counts = []
+  for number in range(2):
+    config = own_run.config_of(
+      shared,
+      f'{path}:predict',
+      segmentation__cache='top3',
+      data__cache_dir=str(tmp_path / 'kept'),
+    )
+    own_run.run(config, tmp_path / f'run{number}')
+    counts.append((tmp_path / 'counted.py.calls').stat().st_size)
+  assert _metrics(tmp_path / 'run0') == _metrics(tmp_path / 'run1')
+  # 8 images to learn from and 6 to test on; some more to look whether it is
+  # the same network.
+  assert 14 <= counts[0] < 32
+  assert counts[1] - counts[0] < 14

@@ -12,6 +12,7 @@ from input_pipeline.external.check import alternatives, confusions
 from input_pipeline.external.check import report as reports
 from input_pipeline.external.check.report import LabelledImage, Trial
 from input_pipeline.external.description import PLAIN, InputFormat
+from tests.input_pipeline.external import models
 from tests.input_pipeline.external.tables import noise, table
 
 _IMAGENET = {
@@ -24,13 +25,7 @@ _PLAIN = {'color': 'RGB', 'scale': 1, 'mean': [0, 0, 0], 'std': [1, 1, 1]}
 
 
 @pytest.fixture
-def models():
-  pytest.importorskip('onnxruntime')
-  return pytest.importorskip('tests.input_pipeline.external.models')
-
-
-@pytest.fixture
-def checked(tmp_path, models):
+def checked(tmp_path):
   """Checks a network whose labels are its own answers, rightly fed."""
 
   def run(true, given, outputs=None, order=None, offset=0.5):
@@ -290,7 +285,7 @@ def test_counts_by_hand():
   assert confusions.mean_iou(np.zeros((2, 2), int)) == 0
 
 
-def test_void_in_front_shifts_all_classes(tmp_path, models):
+def test_void_in_front_shifts_all_classes(tmp_path):
   # Channel 0 is void, but 0, 1 and 2 are said to be the classes.
   centered = {**_PLAIN, 'mean': [127.5] * 3}
   path = models.write(
@@ -308,7 +303,7 @@ def test_void_in_front_shifts_all_classes(tmp_path, models):
   assert '"outputs": {"classes": [1, 2, 3, 4, 5]} in' in check.lines(report)[-1]
 
 
-def test_the_other_way_around(tmp_path, models):
+def test_the_other_way_around(tmp_path):
   # Void is the last channel, but 1 to 5 are said to be the classes.
   centered = {**_PLAIN, 'mean': [127.5] * 3}
   path = models.write(
