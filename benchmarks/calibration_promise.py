@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from configs import stored_run
 from fsnet_jax.builders import data_sources
 from fsnet_jax.config import resolution, run_paths
 from fsnet_jax.monitor import risk_control
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.calibration import losses, platt
 from fsnet_jax.monitor.calibration.collect import Labelled, labelled
-from fsnet_jax.runtime import stored_config
 
 _PIXELS = 2000
 _THRESHOLDS = 200
@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
 
 def _config(options: argparse.Namespace) -> ConfigDict:
   """The run's, with as many test images as are asked for."""
-  stored = ConfigDict(stored_config.read(Path(options.workdir)))
+  stored = stored_run.get_config(options.workdir)
   config = resolution.resolved(stored).unlock()
   config.data.num_test = options.images
   return run_paths.located(config.lock(), Path(options.workdir))

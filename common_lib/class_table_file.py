@@ -51,8 +51,11 @@ def read(path: pathlib.Path) -> ClassTable:
 
 def to_text(table: ClassTable) -> str:
   """A table as one line of JSON; '' for the default, Cityscapes' own."""
-  if table == CITYSCAPES:
-    return ''
+  return '' if table == CITYSCAPES else to_json(table)
+
+
+def to_json(table: ClassTable) -> str:
+  """A table as one line of JSON, whichever it is."""
   rows = zip(table.names, table.colors, table.ids, strict=True)
   return json.dumps(
     {

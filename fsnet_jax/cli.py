@@ -297,6 +297,25 @@ def predict(
   from_run.predict(located, workdir, source, output, origin)
 
 
+def export(config: ConfigDict, workdir: Path, output: Path) -> None:
+  """Runs `--mode=export`, which writes nothing into the run's folder.
+
+  Args:
+    config: a `ConfigDict`.
+    workdir: folder of a finished run.
+    output: the file that is written.
+
+  Raises:
+    UserError: for anything the user must change.
+  """
+  logging.set_verbosity(logging.WARNING)
+  config = resolution.resolved(config)
+  _prepare(config, workdir, 'export')
+  from fsnet_jax.monitor.export import from_run
+
+  from_run.export(run_paths.located(config, workdir), workdir, output)
+
+
 def _prepare(config: ConfigDict, workdir: Path, mode: str) -> None:
   """Checks what can be wrong with a folder or a config."""
   check_workdir(workdir, config, mode)

@@ -27,7 +27,11 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
   'input', None, 'Of --mode=predict: a folder or glob of images, or a video.'
 )
-flags.DEFINE_string('output', None, 'Of --mode=predict: folder of the results.')
+flags.DEFINE_string(
+  'output',
+  None,
+  'Of --mode=predict: folder of the results; of export: the .onnx file.',
+)
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
 flags.DEFINE_integer(
   'num_processes', None, 'Processes of this run.', lower_bound=1
@@ -36,6 +40,11 @@ flags.DEFINE_integer(
   'process_id', None, 'Number of this process, from 0.', lower_bound=0
 )
 FLAGS = flags.FLAGS
+# What a mode reads and writes, by flag.
+_FILES = {
+  'predict': {'input': 'FOLDER|GLOB|VIDEO', 'output': 'FOLDER'},
+  'export': {'output': 'FILE.onnx'},
+}
 # Of fields, by the task whose configs have more than the common ones.
 _TABLES = {'segxal': segxal_fields.FIELDS}
 
@@ -63,17 +72,21 @@ def _parse_flags(argv: list[str]) -> ConfigDict:
 def _check_files(config: ConfigDict) -> None:
   """Raises UserError for --input and --output that a mode has no use for."""
   mode, given = FLAGS.mode, {'input': FLAGS.input, 'output': FLAGS.output}
+  needed = _FILES.get(mode, {})
   for name, value in given.items():
-    if mode == 'predict' and not value:
+    if name in needed and not value:
       raise UserError(
-        f'--{name} is missing: --mode=predict needs --input=FOLDER|GLOB|VIDEO '
-        'and --output=FOLDER.'
+        f'--{name} is missing: --mode={mode} needs '
+        f'{" and ".join(f"--{n}={what}" for n, what in needed.items())}.'
       )
-    if mode != 'predict' and value is not None:
-      raise UserError(f'--{name} is for --mode=predict, not --mode={mode}.')
-  if mode == 'predict' and config.task == 'segxal':
+    if name not in needed and value is not None:
+      modes = [one for one, own in _FILES.items() if name in own]
+      raise UserError(
+        f'--{name} is for --mode={" and ".join(modes)}, not --mode={mode}.'
+      )
+  if needed and config.task == 'segxal':
     raise UserError(
-      '--mode=predict is for a run of FSNet, and --config is of the task '
+      f'--mode={mode} is for a run of FSNet, and --config is of the task '
       "'segxal': give --workdir of a run of FSNet instead."
     )
 
@@ -89,6 +102,8 @@ def _work(config: ConfigDict) -> None:
   cli = importlib.import_module(f'{room}.cli')
   if FLAGS.mode == 'predict':
     cli.predict(config, workdir, FLAGS.input, expanded(FLAGS.output), origin)
+  elif FLAGS.mode == 'export':
+    cli.export(config, workdir, expanded(FLAGS.output))
   else:
     cli.run(config, workdir, FLAGS.mode, origin)
 

@@ -276,6 +276,7 @@ TAKE_CONFIGS = {
   'fsnet_jax/evaluation/external_check.py': 'opens what it names',
   'fsnet_jax/evaluation/folders.py': 'names a folder by it',
   'fsnet_jax/monitor/backends/checkpoint.py': 'opens the run that has it',
+  'fsnet_jax/monitor/export/from_run.py': 'opens the run that has it',
   'fsnet_jax/monitor/calibration/promise.py': 'names what is evaluated',
   'fsnet_jax/monitor/calibration/run.py': 'opens the run that has it',
   'fsnet_jax/monitor/predict/from_run.py': 'opens the run that has it',

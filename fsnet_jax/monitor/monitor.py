@@ -89,7 +89,7 @@ class Monitor:
     """Opens a finished run, or what was exported of one.
 
     Args:
-      source: the --workdir of a run.
+      source: the --workdir of a run, or the .onnx file of --mode=export.
 
     Raises:
       UserError: there is no such thing, or it is damaged.
@@ -99,12 +99,18 @@ class Monitor:
       from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 
       return cls(CheckpointBackend.open(path))
+    if path.suffix == '.onnx' and path.is_file():
+      from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
+
+      return cls(OnnxBackend.open(path))
     if not path.exists():
       raise UserError(
-        f'{path} does not exist: give the --workdir of a finished run.'
+        f'{path} does not exist: give the --workdir of a finished run, or an '
+        'exported .onnx file.'
       )
     raise UserError(
-      f'{path} is no folder of a run: give the --workdir of a finished run.'
+      f'{path} is no folder of a run: give the --workdir of a finished run, or '
+      'an exported .onnx file.'
     )
 
   @property

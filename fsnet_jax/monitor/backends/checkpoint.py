@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -25,6 +27,7 @@ from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.monitor import calibration_file
 from fsnet_jax.monitor.calibration_file import CalibrationFile
+from fsnet_jax.monitor.monitor import UNCALIBRATED
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
@@ -110,8 +113,9 @@ class CheckpointBackend:
       failure=failure_parts.mean_of(options.failure, parts),
       flip=self._flip,
     )
+    self._monitor_step = make_monitor_step(forward, own)
     self._step = jax.jit(
-      make_monitor_step(forward, own),
+      self._monitor_step,
       out_shardings=mesh_lib.batch_sharding(self._mesh),
     )
     self._external = _external(config, workdir)
@@ -216,6 +220,44 @@ class CheckpointBackend:
     """An image at the networks' size, as training has it."""
     picture = Image.fromarray(image)
     return resizing.resize_image(picture, self.image_size, 'squeeze')
+
+  def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
+    """All that the monitor does, as one function of arrays, to be exported.
+
+    Returns:
+      `images uint8 [b h w 3] at image_size -> (labels uint8, P(wrong) float32,
+      flagged bool)`, each [b h w]; weights and threshold are in it.
+
+    Raises:
+      UserError: the networks are not all of this package, or the score is no
+        probability.
+    """
+    if self._external is not None:
+      raise UserError(
+        'An export holds networks of this package; the segmentation network '
+        'of this run is one from elsewhere, which is not merged yet.'
+      )
+    state = jax.device_get((self._state.params, self._state.batch_stats))
+    variables = jax.device_get(self._variables)
+    threshold = UNCALIBRATED if self.threshold is None else self.threshold
+    own = self._calibration
+
+    def monitor(images: Array) -> tuple[Array, Array, Array]:
+      batch = {'image': images}
+      said = self._monitor_step(*state, batch, np.float32(1), variables)
+      if own is not None:
+        odds = own.slope * said['score'] + own.offset
+        failure = jax.nn.sigmoid(odds.astype(jnp.float32))
+      elif 'probability' in said:
+        failure = said['probability']
+      else:
+        raise UserError(
+          f'The score of detector {self.detector!r} is no probability: run '
+          '--mode=calibrate first, which makes it one.'
+        )
+      return said['labels'], failure, failure > np.float32(threshold)
+
+    return monitor
 
   @functools.cached_property
   def parameter_count(self) -> int:

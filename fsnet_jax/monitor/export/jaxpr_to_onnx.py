@@ -74,6 +74,7 @@ class _Writer:
 
     def value(atom: Any) -> Any:
       if isinstance(atom, core.Literal):
+        # pyrefly: ignore[missing-attribute] - a literal is an array's
         return np.asarray(atom.val, atom.aval.dtype)
       return known[atom]
 

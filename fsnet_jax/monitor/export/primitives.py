@@ -73,6 +73,21 @@ def _not_equal(graph, names, ins, outs, params):
   return graph.op('Not', graph.op('Equal', *names))
 
 
+def _is_finite(graph, names, ins, outs, params):
+  del ins, outs, params
+  odd = graph.op('Or', graph.op('IsInf', names[0]), graph.op('IsNaN', names[0]))
+  return graph.op('Not', odd)
+
+
+def _stack(graph, names, ins, outs, params):
+  del ins, outs
+  axis = params['axis']
+  place = graph.constant([axis], np.int64)
+  return graph.op(
+    'Concat', *(graph.op('Unsqueeze', n, place) for n in names), axis=axis
+  )
+
+
 def _select(graph, names, ins, outs, params):
   del ins, outs, params
   which, otherwise, chosen = names
@@ -311,6 +326,7 @@ RULES: Mapping[str, Rule] = {
   'expm1': _expm1,
   'gather': _gather,
   'integer_pow': _integer_pow,
+  'is_finite': _is_finite,
   'log1p': _log1p,
   'ne': _not_equal,
   'optimization_barrier': _same,
@@ -327,6 +343,7 @@ RULES: Mapping[str, Rule] = {
   'slice': _slice,
   'square': _square,
   'squeeze': _reshape,
+  'stack': _stack,
   'stop_gradient': _same,
   'transpose': _transpose,
 }

@@ -1,0 +1,122 @@
+"""A monitor's networks out of an ONNX file: numpy and onnxruntime alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from common_lib import class_table_file
+from common_lib.class_table import ClassTable
+from common_lib.errors import UserError
+from common_lib.foreign import quoted
+
+_OUTPUTS = ('labels', 'failure', 'flagged')
+_FIX = 'write it with --mode=export'
+
+
+class OnnxBackend:
+  """What `--mode=export` wrote; see `monitor.Backend`.
+
+  Attributes:
+    classes: see `Backend`.
+    threshold: see `Backend`.
+    statement: see `Backend`.
+    image_size: (h, w) that the file takes.
+  """
+
+  def __init__(self, session: Any, path: str):
+    """Takes a session of onnxruntime; see `open`."""
+    self._session = session
+    found = session.get_modelmeta().custom_metadata_map
+    self.classes: ClassTable = _classes(found, path)
+    self.threshold: float | None = _threshold(found, path)
+    self.statement: str = found.get('fsnet.statement', '')
+    self.image_size = _size(session, path)
+
+  @classmethod
+  def open(cls, path: str | os.PathLike[str]) -> OnnxBackend:
+    """Opens a file.
+
+    Raises:
+      UserError: onnxruntime is missing, or the file is no such monitor.
+    """
+    with open(path, 'rb') as file:
+      return cls.of_bytes(file.read(), str(path))
+
+  @classmethod
+  def of_bytes(cls, content: bytes, path: str) -> OnnxBackend:
+    """As `open`, of what is in memory."""
+    if importlib.util.find_spec('onnxruntime') is None:
+      raise UserError(
+        f'{path} needs onnxruntime: pip install -r requirements-onnx.txt'
+      )
+    import onnxruntime
+
+    problem = ''
+    try:
+      session = onnxruntime.InferenceSession(
+        content, providers=['CPUExecutionProvider']
+      )
+      return cls(session, path)
+    except UserError:
+      raise
+    # onnxruntime has errors of its own for each kind of damage.
+    except Exception as error:
+      problem = quoted(error, 200)
+    raise UserError(f'{path} cannot be run by onnxruntime ({problem}); {_FIX}')
+
+  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """See `Backend`; images have `image_size`."""
+    if images.shape[1:3] != self.image_size:
+      height, width = self.image_size
+      raise ValueError(
+        f'images are {images.shape[1]}x{images.shape[2]}, and this file takes '
+        f'{height}x{width} (height x width)'
+      )
+    labels, failure = self._session.run(
+      ['labels', 'failure'], {'images': images}
+    )
+    return labels, failure
+
+
+def _classes(found: Mapping[str, str], path: str) -> ClassTable:
+  """The class table in a file's metadata."""
+  text = found.get('fsnet.classes', '')
+  try:
+    return class_table_file.parsed(json.loads(text), path)
+  except ValueError:
+    pass
+  raise UserError(f'{path} is no exported monitor; {_FIX}')
+
+
+def _threshold(found: Mapping[str, str], path: str) -> float | None:
+  """The threshold; None of a run that was not calibrated."""
+  text = found.get('fsnet.threshold', '')
+  if not text:
+    return None
+  try:
+    value = float(text)
+  except ValueError:
+    value = -1.0
+  if 0 <= value <= 1:
+    return value
+  raise UserError(f'{path} has no threshold between 0 and 1; {_FIX}')
+
+
+def _size(session: Any, path: str) -> tuple[int, int]:
+  """Height and width of the images that a file takes."""
+  inputs = {one.name: one.shape for one in session.get_inputs()}
+  outputs = {one.name for one in session.get_outputs()}
+  shape = inputs.get('images')
+  alone = set(inputs) == {'images'} and outputs == set(_OUTPUTS)
+  if not shape or len(shape) != 4 or shape[3] != 3 or not alone:
+    raise UserError(f'{path} is no exported monitor; {_FIX}')
+  height, width = shape[1:3]
+  if not (isinstance(height, int) and isinstance(width, int)):
+    raise UserError(f'{path} takes images of no certain size; {_FIX}')
+  return height, width

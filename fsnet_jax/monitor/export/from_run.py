@@ -1,0 +1,64 @@
+"""The command `--mode=export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from common_lib.console import say
+from common_lib.errors import UserError
+from fsnet_jax.builders import data_sources
+from fsnet_jax.monitor import calibration_file
+from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
+from fsnet_jax.monitor.calibration.digest import network_digest
+from fsnet_jax.monitor.export import onnx_export
+
+_IMAGES = 3
+
+
+def export(config: ConfigDict, workdir: Path, output: Path) -> None:
+  """Writes a finished run as one file.
+
+  Args:
+    config: of the run.
+    workdir: of the run.
+    output: the file; its type says what it is, `.onnx`.
+
+  Raises:
+    UserError: as `onnx_export.export`; another type of file; a calibration of
+      other networks.
+  """
+  if output.suffix != '.onnx':
+    raise UserError(
+      f'--output={output} is of no known type: --mode=export writes .onnx.'
+    )
+  found = calibration_file.read_if_any(workdir)
+  if found is not None and found.network_sha256 != network_digest(workdir):
+    raise UserError(
+      f'{workdir / calibration_file.FILE} is of networks that have been '
+      'trained on since: run --mode=calibrate again, or delete it.'
+    )
+  detector = config.calibrate.detector if found is None else found.detector
+  backend = CheckpointBackend(config, workdir, detector, found)
+  images = _images(config)
+  written = onnx_export.export(backend, images, output, workdir.name)
+  promise = backend.statement or (
+    'not calibrated: pixels are flagged where P(wrong) exceeds 0.5'
+  )
+  say(
+    f'{written.path}: {written.size_bytes / 1e6:.1f} MB, {written.operations} '
+    f'operations, P(wrong) as jit has it but for {written.difference:.1g} on '
+    f'{len(images)} images, {written.milliseconds:.1f} ms an image here'
+  )
+  say(promise)
+
+
+def _images(config: ConfigDict) -> np.ndarray:
+  """A few images of the first data set that the run is evaluated on."""
+  source = data_sources.source(config, config.eval.datasets[0])
+  chosen = np.linspace(0, len(source) - 1, min(_IMAGES, len(source)))
+  return np.stack(
+    [source[int(i)]['image'] for i in np.unique(chosen.round().astype(int))]
+  )

@@ -1,0 +1,157 @@
+"""A run as one ONNX file: images in, classes, P(wrong) and flags out."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from common_lib import class_table_file
+from common_lib.errors import UserError
+from common_lib.files import write_bytes
+from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
+from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
+
+# What jit and onnxruntime may differ by, of P(wrong).
+_TOLERANCE = 1e-4
+# Share of the pixels whose class may differ: where two are level.
+_OTHER_CLASS = 1e-3
+_IMAGES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+  """What was written.
+
+  Attributes:
+    path: of the file.
+    size_bytes: of it.
+    operations: nodes of the graph.
+    difference: the largest of P(wrong) between onnxruntime and jit.
+    milliseconds: of an image, batch 1, on this machine.
+  """
+
+  path: Path
+  size_bytes: int
+  operations: int
+  difference: float
+  milliseconds: float
+
+
+def export(
+  backend: CheckpointBackend, images: np.ndarray, path: Path, about: str
+) -> Exported:
+  """Writes a monitor as an ONNX file, unless it is another one.
+
+  Args:
+    backend: of the run.
+    images: uint8 [n h w 3] at the run's size, that the file is tried on.
+    path: of the file.
+    about: what it is of, for people.
+
+  Raises:
+    UserError: onnx is not installed, a part of the networks has no ONNX
+      operator here, or the file computes something else than the run.
+  """
+  for package in ('onnx', 'onnxruntime'):
+    if importlib.util.find_spec(package) is None:
+      raise UserError(
+        f'--mode=export needs the package {package}: pip install onnx '
+        'onnxruntime.'
+      )
+  content, operations = _written(backend, about)
+  session = OnnxBackend.of_bytes(content, str(path))
+  difference = _checked(backend, session, images[:_IMAGES], path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  write_bytes(path, content)
+  return Exported(
+    path, len(content), operations, difference, _milliseconds(session, images)
+  )
+
+
+def _written(backend: CheckpointBackend, about: str) -> tuple[bytes, int]:
+  """The file's bytes and how many operations it has."""
+  from fsnet_jax.monitor.export import jaxpr_to_onnx
+  from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
+
+  height, width = backend.image_size
+  shape = jax.ShapeDtypeStruct((BATCH, height, width, 3), np.uint8)
+  closed = jaxpr_to_onnx.traced(backend.function(), shape)
+  graph = Graph('images')
+  try:
+    names = jaxpr_to_onnx.write(closed, graph, ['images'])
+  except jaxpr_to_onnx.Unsupported as error:
+    raise UserError(
+      f'This run cannot be written as ONNX: {error} has no ONNX operator here; '
+      'take another config.failure.preset or config.calibrate.detector.'
+    ) from None
+  size: list[Any] = ['batch', height, width]
+  model = graph.model(
+    {'images': ('uint8', [*size, 3])},
+    {
+      'labels': (names[0], 'uint8', size),
+      'failure': (names[1], 'float32', size),
+      'flagged': (names[2], 'bool', size),
+    },
+    _metadata(backend, about),
+  )
+  return model.SerializeToString(), len(model.graph.node)
+
+
+def _metadata(backend: CheckpointBackend, about: str) -> dict[str, str]:
+  """What the file says of itself."""
+  import onnx
+
+  threshold = backend.threshold
+  table = class_table_file.to_json(backend.classes)
+  return {
+    'fsnet.schema': '1',
+    'fsnet.classes': table,
+    'fsnet.threshold': '' if threshold is None else repr(threshold),
+    'fsnet.statement': backend.statement,
+    'fsnet.detector': backend.detector,
+    'fsnet.run': about,
+    'fsnet.jax': jax.__version__,
+    'fsnet.onnx': onnx.__version__,
+  }
+
+
+def _checked(
+  backend: CheckpointBackend,
+  session: OnnxBackend,
+  images: np.ndarray,
+  path: Path,
+) -> float:
+  """The largest difference of P(wrong) between both.
+
+  Raises:
+    UserError: it is no rounding.
+  """
+  labels, failure = backend(images)
+  mine, theirs = session(images)
+  other = float((mine != labels).mean())
+  difference = float(np.abs(theirs - failure)[mine == labels].max(initial=0))
+  if difference > _TOLERANCE or other > _OTHER_CLASS:
+    raise UserError(
+      f'{path} was not written: on {len(images)} images onnxruntime says '
+      f'another class at {100 * other:.3g} % of the pixels, and P(wrong) '
+      f'differs by up to {difference:.2g}; report this with your versions of '
+      'onnxruntime and jax.'
+    )
+  return difference
+
+
+def _milliseconds(session: OnnxBackend, images: np.ndarray) -> float:
+  """The median of an image, one by one."""
+  seconds = []
+  for index in range(8):
+    image = images[index % len(images)][None]
+    start = time.perf_counter()
+    session(image)
+    seconds.append(time.perf_counter() - start)
+  return 1e3 * float(np.median(seconds[1:]))

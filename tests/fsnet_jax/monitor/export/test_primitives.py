@@ -1,0 +1,150 @@
+"""Each rule of the ONNX writer against JAX, in onnxruntime."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+import pytest
+from jax import lax
+
+from fsnet_jax.monitor.export import jaxpr_to_onnx
+from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
+
+SHAPE = 4, 6, 5
+_KERNEL = np.random.default_rng(7).normal(size=(3, 2, 5, 4)).astype(np.float32)
+_DEPTH = np.random.default_rng(8).normal(size=(3, 3, 1, 5)).astype(np.float32)
+_TABLE = np.arange(12, dtype=np.float32).reshape(6, 2)
+
+
+def _run(function, *values):
+  """Results of a function by JAX and by onnxruntime."""
+  shapes = [
+    jax.ShapeDtypeStruct((BATCH, *value.shape[1:]), value.dtype)
+    for value in values
+  ]
+  closed = jaxpr_to_onnx.traced(lambda *x: (function(*x),), *shapes)
+  names = [f'x{i}' for i in range(len(values))]
+  graph = Graph('x0')
+  (end,) = jaxpr_to_onnx.write(closed, graph, names)
+  (out,) = closed.out_avals
+  sizes = ['b' if size == BATCH else size for size in out.shape]
+  model = graph.model(
+    {
+      name: (value.dtype.name, ['b', *value.shape[1:]])
+      for name, value in zip(names, values, strict=True)
+    },
+    {'y': (end, out.dtype.name, sizes)},
+    {},
+  )
+  session = onnxruntime.InferenceSession(model.SerializeToString())
+  (found,) = session.run(None, dict(zip(names, values, strict=True)))
+  wanted = np.asarray(function(*map(jnp.asarray, values)))
+  assert found.dtype == wanted.dtype and found.shape == wanted.shape
+  return found, wanted
+
+
+def _conv(x, kernel=_KERNEL, **options):
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    **{'window_strides': (1, 1), 'padding': ((1, 1), (0, 1))} | options,
+  )
+
+
+FLOATS = {
+  'abs': jnp.abs,
+  'exp': jnp.exp,
+  'expm1': jnp.expm1,
+  'log': lambda x: jnp.log(jnp.abs(x) + 0.1),
+  'log1p': lambda x: jnp.log1p(jnp.abs(x) * 1e-4),
+  'tanh': jnp.tanh,
+  'sigmoid': jax.nn.sigmoid,
+  'softmax': jax.nn.softmax,
+  'log_softmax': jax.nn.log_softmax,
+  'logsumexp': lambda x: jax.nn.logsumexp(x, axis=(1, 3)),
+  'silu': jax.nn.silu,
+  'relu6': jax.nn.relu6,
+  'rsqrt': lambda x: lax.rsqrt(jnp.abs(x) + 1),
+  'cube': lambda x: x**3,
+  'power': lambda x: (jnp.abs(x) + 1) ** 0.3,
+  'round': lambda x: jnp.floor(x) + jnp.ceil(x),
+  'clip': lambda x: jnp.clip(x, -0.5, 0.7),
+  'where': lambda x: jnp.where(x > 0.2, x, -2 * x),
+  'compare': lambda x: (x != 0.5) & ~(x <= 0.1) | (x >= 2),
+  'sums': lambda x: x.sum((1, 2)) + x.mean((1, 2)),
+  'largest': lambda x: x.max(-1) - x.min(-1),
+  'argmax': lambda x: x.argmax(-1),
+  'argmin': lambda x: x.argmin(1),
+  'one_hot': lambda x: jax.nn.one_hot(x.argmax(-1), 5),
+  'table': lambda x: jnp.asarray(_TABLE)[x.argmax(2)],
+  'transpose': lambda x: x.transpose(0, 3, 1, 2),
+  'flip': lambda x: x[:, :, ::-1],
+  'slices': lambda x: x[:, 1:3, ::2, -2:],
+  'pad': lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0))),
+  'edge': lambda x: jnp.pad(x, ((0, 0), (1, 1), (2, 0), (0, 0)), mode='edge'),
+  'concatenate': lambda x: jnp.concatenate([x, 2 * x, x[..., :0]], -1),
+  'stack': lambda x: jnp.stack([x, x + 1], 1),
+  'split': lambda x: sum(jnp.split(x, 2, axis=1)),
+  'repeat': lambda x: x.repeat(2, 1).repeat(3, 2),
+  'reshape': lambda x: x.reshape(-1, 5) @ jnp.ones((5, 3)),
+  'matrix': lambda x: jnp.einsum('bhwc,cd->bdhw', x, jnp.ones((5, 2))),
+  'of_batch': lambda x: jnp.einsum('bhwc,bhwd->bcd', x, x),
+  'ones': lambda x: jnp.ones(x.shape[:3]) + x[..., 0],
+  'cumsum': lambda x: jnp.cumsum(x, axis=2),
+  'convolution': _conv,
+  'strides': lambda x: _conv(x, window_strides=(2, 1)),
+  'dilated': lambda x: _conv(x, rhs_dilation=(1, 2), padding='SAME'),
+  'depthwise': lambda x: _conv(x, _DEPTH, feature_group_count=5),
+  'transposed': lambda x: lax.conv_transpose(
+    x, jnp.asarray(_KERNEL), (2, 2), 'SAME'
+  ),
+  'max_pool': lambda x: lax.reduce_window(
+    x, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 2, 2, 1), 'SAME'
+  ),
+  'sum_pool': lambda x: lax.reduce_window(
+    x, 0.0, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), 'SAME'
+  ),
+  'resize': lambda x: jax.image.resize(x, (x.shape[0], 8, 9, 5), 'bilinear'),
+}
+
+
+@pytest.mark.parametrize('name', FLOATS)
+@pytest.mark.parametrize('count', [1, 3])
+def test_floats(name, count):
+  x = np.random.default_rng(count).normal(size=(count, *SHAPE))
+  found, wanted = _run(FLOATS[name], x.astype(np.float32))
+  np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_a_convolution_that_crops():
+  """XLA:CPU reads beyond the image there, so it is held against a slice."""
+  x = np.random.default_rng(1).normal(size=(3, *SHAPE)).astype(np.float32)
+  found, _ = _run(lambda x: _conv(x, padding=((-1, 1), (0, 0))), x)
+  wanted = _conv(jnp.asarray(x[:, 1:]), padding=((0, 1), (0, 0)))
+  np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_small_numbers_are_not_lost():
+  x = np.float32([[1e-8, -1e-8, 1e-4, 0.0, 3.0]])
+  found, wanted = _run(jnp.log1p, x)
+  np.testing.assert_allclose(found, wanted, rtol=1e-5)
+  found, wanted = _run(jnp.expm1, x)
+  np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_images_and_types():
+  images = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3))
+  images = images.astype(np.uint8)
+  found, wanted = _run(
+    lambda x: (x.astype(jnp.float32) / 255 - 0.5).sum(-1), images
+  )
+  np.testing.assert_allclose(found, wanted, atol=1e-6)
+  found, wanted = _run(lambda x: (x > 128).astype(jnp.uint8), images)
+  np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_has_no_rule_is_named():
+  x = np.ones((2, 4), np.float32)
+  with pytest.raises(jaxpr_to_onnx.Unsupported, match="'sort'"):
+    _run(lambda x: jnp.sort(x, axis=-1), x)
