@@ -28,6 +28,18 @@ def _pool() -> ml_collections.ConfigDict:
   return pool
 
 
+def _learner() -> ml_collections.ConfigDict:
+  learner = ml_collections.ConfigDict()
+  # 'own': the networks of this package, trained here. 'command': a network of
+  # one's own, which a command trains (configs/segxal_own.py).
+  learner.kind = 'own'
+  # Run in each cycle, without a shell: {pool} is a folder with what is labelled
+  # so far, {model} the ONNX file to write, {cycle} a number from 1. A run whose
+  # command failed continues with another one.
+  learner.command = ''
+  return learner
+
+
 def _acquisition() -> ml_collections.ConfigDict:
   acquisition = ml_collections.ConfigDict()
   # One of `segxal_jax.acquisition.ACQUISITIONS`; what each needs and costs:
@@ -172,6 +184,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.phase3_steps = 0
   config.warm_start = False
   config.pool = _pool()
+  config.learner = _learner()
   config.acquisition = _acquisition()
   _explanation(config)
   _question(config)

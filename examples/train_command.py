@@ -1,6 +1,7 @@
 """A training command of a user's own, for active learning with `command`.
 
-    python main.py --config=configs/segxal.py --config.learner.kind=command \
+    python main.py --config=configs/segxal_own.py:folder \
+        --config.data.root=data \
         --config.learner.command='python -m examples.train_command \
             --pool={pool} --model={model} --cycle={cycle}'
 
@@ -108,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
   parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
   parser.add_argument('--pool', required=True, help='what is labelled so far')
   parser.add_argument('--model', required=True, help='the .onnx file to write')
-  parser.add_argument('--cycle', type=int, required=True, help='from 0')
+  parser.add_argument('--cycle', type=int, required=True, help='from 1')
   parser.add_argument('--steps', type=commands.count, default=300)
   parser.add_argument('--size', type=commands.size, default=(64, 128))
   flags = parser.parse_args(arguments)

@@ -18,7 +18,7 @@ from fsnet_jax.runtime.workdir import (
 )
 from fsnet_jax.weights import initial
 from input_pipeline import transforms
-from segxal_jax.config import builders, trainings, validation
+from segxal_jax.config import builders, own_learner, trainings, validation
 from segxal_jax.config.fields import FIELDS
 
 
@@ -33,7 +33,9 @@ def _check(config: ConfigDict, mode: str) -> None:
     mesh.check_batch_size('batch_size', config.batch_size)
     mesh.check_batch_size('eval.batch_size', config.eval.batch_size)
     mesh.check_accumulation(config.batch_size, config.accumulate_steps)
-    initial.check(init_options(config), trainings.model(config))
+    own_learner.check_program(config)
+    if not own_learner.is_command(config):
+      initial.check(init_options(config), trainings.model(config))
     transforms.resolve(config.data.augment)
     builders.validation_source(config)
     for spec in config.eval.datasets:

@@ -72,7 +72,7 @@ FILES = sorted(
 )
 MOST_ENTRIES = 15
 # A file a command, which users type the name of.
-CROWDED = {'configs': 17}
+CROWDED = {'configs': 18}
 
 
 def _imports(path: Path) -> set[str]:
@@ -281,6 +281,7 @@ TAKE_CONFIGS = {
   'fsnet_jax/monitor/predict/from_run.py': 'opens the run that has it',
   'segxal_jax/loop/context.py': 'hands it to the builders, by stage',
   'segxal_jax/loop/driver.py': 'hands it to the builders, by stage',
+  'segxal_jax/loop/predictor.py': "opens a cycle's network, as context does",
   'segxal_jax/report/write.py': 'stores it in metrics.json, and shows it',
   'segxal_jax/report/baselines.py': 'stores it in metrics.json',
   'segxal_jax/report/comparison.py': 'stores it in comparison.json',

@@ -14,6 +14,7 @@ from fsnet_jax.builders.classes import class_table
 from input_pipeline.datasets import open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from segxal_jax import acquisition, depth, oracles
+from segxal_jax.config import own_learner, unlabelled_pool
 from segxal_jax.depth.cache import cached
 from segxal_jax.explanation import proximity
 from segxal_jax.explanation.gradcam import default_layers
@@ -35,10 +36,10 @@ def _training_split(config: ConfigDict) -> Source:
   return _split(config, config.data.train_split)
 
 
-def _split(config: ConfigDict, split: str) -> Source:
+def _request(config: ConfigDict) -> DataRequest:
   data = config.data
   counts = {'train': data.num_train, 'validation': data.num_validation}
-  request = DataRequest(
+  return DataRequest(
     image_size=tuple(config.image_size),
     root=data.root,
     cache_dir=data_sources.cache_dir(config),
@@ -48,15 +49,19 @@ def _split(config: ConfigDict, split: str) -> Source:
     classes=class_table(config),
     split=config.data.split,
   )
+
+
+def _split(config: ConfigDict, split: str) -> Source:
   separator = '' if split.startswith(':') else '/'
-  return open_source(f'{data.name}{separator}{split}', request)
+  return open_source(f'{config.data.name}{separator}{split}', _request(config))
 
 
 def pool_source(config: ConfigDict) -> Source:
   """The pool: the training split, less what is set aside.
 
   That is `pool.holdout` images for validation, and one of `pool.folds` folds
-  of the rest.
+  of the rest. Of a folder with images that have no label, the labelled images
+  of the split and then those.
 
   Raises:
     UserError: as `fsnet_jax.builders.data_sources.source`, no depth in the
@@ -71,6 +76,10 @@ def pool_and_fold(config: ConfigDict) -> tuple[Source, Source | None]:
   Raises:
     UserError: as `pool_source`, or more folds than images.
   """
+  partly = unlabelled_pool.opened(config, _request(config))
+  if partly is not None:
+    _check_batch(config, partly.num_labelled)
+    return partly, None
   source, fold = _training_split(config), None
   if config.pool.holdout:
     source = Subset(source, _shuffled(len(source))[config.pool.holdout :])
@@ -86,14 +95,20 @@ def pool_and_fold(config: ConfigDict) -> tuple[Source, Source | None]:
       config.pool.fold,
       class_table(config).num_classes,
     )
-  seed_images = num_initial(config, len(source))
+  _check_batch(config, num_initial(config, len(source)))
+  return source, fold
+
+
+def _check_batch(config: ConfigDict, seed_images: int) -> None:
+  """Raises UserError for a seed set that does not fill a batch."""
+  if own_learner.is_command(config):
+    return
   if seed_images < config.batch_size:
     raise UserError(
       f'config.batch_size is {config.batch_size}, more than the '
       f'{seed_images} images of the seed set: lower it or raise '
       'config.pool.num_initial.'
     )
-  return source, fold
 
 
 def _divided(

@@ -88,6 +88,11 @@ _POOL = {
   'folds': Field(COUNT_OR_0, DATA),
   'fold': Field(COUNT_OR_0, DATA),
 }
+_LEARNER = {
+  'kind': Field(Word(('own', 'command')), PHASE1),
+  # May be corrected in a run whose command failed.
+  'command': Field(Text()),
+}
 _ACQUISITION = {
   'strategy': Field(STRATEGY, CYCLES),
   'top_share': Field(Number(above=0.0, high=1.0), CYCLES),
@@ -194,6 +199,7 @@ FIELDS: Mapping[str, Field] = {
   ),
   'warm_start': Field(Flag(), CYCLES),
   **section('pool', _POOL),
+  **section('learner', _LEARNER),
   **section('acquisition', _ACQUISITION),
   **section('cam', _CAM),
   **section('eem', _EEM),

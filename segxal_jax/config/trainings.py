@@ -6,8 +6,10 @@ import optax
 from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks, optimization
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.models.fsnet import FSNet
 from segxal_jax import acquisition, learners
+from segxal_jax.config import own_learner
 from segxal_jax.learners import base
 from segxal_jax.learners.networks import for_training
 
@@ -22,11 +24,13 @@ def model(config: ConfigDict) -> FSNet:
 
 
 def learner(config: ConfigDict) -> learners.Learner:
-  """The learner that the config's strategy needs.
+  """The learner that the config's strategy needs, or a user's own.
 
   Raises:
     UserError: the learner cannot work as configured.
   """
+  if own_learner.is_command(config):
+    return learners.Command(class_table(config).num_classes)
   options = config.acquisition
   strategy = acquisition.create(options.strategy)
   return learners.create(

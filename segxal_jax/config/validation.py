@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from common_lib.errors import UserError
 from fsnet_jax.config import resolution, validation
 from segxal_jax import acquisition, depth, oracles
-from segxal_jax.config import builders, trainings
+from segxal_jax.config import builders, own_learner, trainings
 from segxal_jax.config.fields import FIELDS
 from segxal_jax.uncertainty import gradient_embedding
 
@@ -95,6 +95,17 @@ def _check_end(config: ConfigDict) -> None:
     )
 
 
+def _trained_here(config: ConfigDict) -> ConfigDict:
+  """The config with a network of this package where a command trains one."""
+  if not own_learner.is_command(config):
+    return config
+  changed = config.copy_and_resolve_references()
+  with changed.unlocked():
+    changed.segmentation.name, changed.segmentation.path = 'unet', ''
+    changed.phase1_steps = 1
+  return changed
+
+
 def check(config: ConfigDict) -> None:
   """Checks what can be checked without data or devices; changes nothing.
 
@@ -105,7 +116,8 @@ def check(config: ConfigDict) -> None:
     UserError: for the first mistake found.
   """
   config = resolution.resolved(config, FIELDS)
-  validation.check_together(config)
+  own_learner.check(config)
+  validation.check_together(_trained_here(config))
   _check_folds(config)
   _check_explanation(config)
   _check_auxiliary_models(config)

@@ -17,6 +17,7 @@ from common_lib.errors import UserError
 from fsnet_jax.experiments import grid
 from segxal_jax.config import builders, validation
 from segxal_jax.experiments import loop_cells
+from segxal_jax.pool.sources import LabelledFirst
 
 
 def share_title(percent: float) -> str:
@@ -113,7 +114,13 @@ def _check_pools(found: Sequence[grid.Cell]) -> None:
   shares = [cell for cell in found if not cell.config.pool.folds]
   shares.sort(key=lambda cell: cell.config.pool.initial_percent)
   for cell in (*shares[:1], *found[len(shares) :][:1]):
-    builders.pool_source(cell.config)
+    pool = builders.pool_source(cell.config)
+    if isinstance(pool, LabelledFirst):
+      raise UserError(
+        'config.reference.seeds labels shares of the pool by the ground truth, '
+        f'but of its {len(pool)} images {pool.num_labelled} have a label: '
+        'leave it empty, or take a data set that is labelled.'
+      )
 
 
 def _config_of(

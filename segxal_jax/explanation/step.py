@@ -24,7 +24,8 @@ from segxal_jax.uncertainty.deal_difficulty import levels_entropy
 from segxal_jax.uncertainty.gradient_embedding import GradientOptions
 from segxal_jax.uncertainty.ripu import ripu
 
-_UNCERTAINTY = {
+# Maps of the logits, by their names.
+UNCERTAINTY = {
   'entropy': pixelwise.entropy,
   'margin': pixelwise.margin,
   'least_confidence': pixelwise.least_confidence,
@@ -157,7 +158,7 @@ def _score_maps(
   """The maps [b h w] whose means are needed."""
   images = batch['image'].astype(jnp.float32)
   maps = {
-    name: _UNCERTAINTY[name](logits) for name in scores if name in _UNCERTAINTY
+    name: UNCERTAINTY[name](logits) for name in scores if name in UNCERTAINTY
   }
   if 'ripu' in scores:
     maps['ripu'] = ripu(logits, options.window)
@@ -266,8 +267,8 @@ def make_maps_step(
     maps['cam'] = explained.cam
     maps['prediction'] = jnp.argmax(logits, -1).astype(jnp.uint8)
     maps['confidence'] = jnp.max(jax.nn.softmax(logits, -1), axis=-1)
-    if guide in _UNCERTAINTY:
-      maps['guide'] = _UNCERTAINTY[guide](logits)
+    if guide in UNCERTAINTY:
+      maps['guide'] = UNCERTAINTY[guide](logits)
     elif guide == 'ripu':
       maps['guide'] = ripu(logits, options.window)
     return maps

@@ -8,6 +8,7 @@ unlabelled images are used, each made from the usual one.
 from collections.abc import Callable
 
 from segxal_jax.learners.base import Learner, LearnerOptions, Plain
+from segxal_jax.learners.command import Command
 from segxal_jax.learners.deal import Deal
 from segxal_jax.learners.mean_teacher import MeanTeacher
 
@@ -15,7 +16,7 @@ LEARNERS: dict[str, Callable[[LearnerOptions], Learner]] = {
   learner.name: learner for learner in (Plain, Deal, MeanTeacher)
 }
 
-__all__ = ['LEARNERS', 'Learner', 'LearnerOptions', 'create']
+__all__ = ['LEARNERS', 'Command', 'Learner', 'LearnerOptions', 'create']
 
 
 def create(name: str, options: LearnerOptions) -> Learner:

@@ -25,11 +25,12 @@ from input_pipeline import transforms
 from input_pipeline.loader import BatchIterator, train_loader
 from input_pipeline.sources import Source
 from segxal_jax.acquisition import view_requirements
-from segxal_jax.config import builders, trainings
+from segxal_jax.config import builders, own_learner, trainings
 from segxal_jax.loop import cycle_files, position
+from segxal_jax.loop.predictor import Elsewhere, Inside, Predictor
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.ledger import Ledger
-from segxal_jax.pool.sources import labelled_source
+from segxal_jax.pool.sources import Subset, labelled_source
 
 
 class Run:
@@ -42,8 +43,10 @@ class Run:
     mesh: devices.
     learner: how S is trained.
     model: S and, if it is trained, F.
+    predictor: where S runs.
     pool: images of D^L and D^U together; their labels are the ground truth,
-      which only oracles that may see it, and audits, read.
+      which only oracles that may see it, and audits, read, and void where the
+      data set has none.
     fold: what is tested on beside the test sets, if the pool has folds.
     ledger: who labelled what.
     oracle: who answers.
@@ -67,10 +70,16 @@ class Run:
       num_classes=self.classes.num_classes,
     )
     self.oracle = builders.oracle(config, workdir / 'oracle')
+    self.predictor = self._make_predictor()
     self.writer = create_writer(workdir)
     self._checkpoints = Checkpoints(workdir)
     self._steps: dict[str, Any] = {}
     self._iterator: tuple[int, BatchIterator] | None = None
+
+  def _make_predictor(self) -> Predictor:
+    if own_learner.is_command(self.config):
+      return Elsewhere(self.config, self.workdir)
+    return Inside(self.config, self.model, self.learner)
 
   def folder(self, cycle: int) -> Path:
     """Where a cycle's files are."""
@@ -145,6 +154,9 @@ class Run:
 
   def _make_iterator(self, cycle: int, *member: int) -> BatchIterator:
     config = self.config
+    if own_learner.is_command(config):
+      # A checkpoint has one; nobody reads it.
+      return train_loader(Subset(self.pool, [0]), batch_size=1, seed=0)
     return train_loader(
       labelled_source(
         self.pool,
@@ -162,7 +174,9 @@ class Run:
 
   @property
   def steps_per_cycle(self) -> int:
-    """Training steps of a cycle."""
+    """Training steps of a cycle; a run of a user's command counts as one."""
+    if own_learner.is_command(self.config):
+      return 1
     return self.config.phase1_steps + self.config.phase2_steps
 
   def save(self, state: LoopState) -> None:

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from common_lib import random_streams
+from common_lib.class_table import VOID
 from common_lib.console import say
 from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import StopRequest
@@ -23,7 +25,8 @@ from segxal_jax.loop.stages import STAGES
 from segxal_jax.loop.stages.annotate import store
 from segxal_jax.loop.state import DONE, LoopState
 from segxal_jax.oracles.full_image import whole_image
-from segxal_jax.pool.ledger import SEED_CYCLE
+from segxal_jax.pool.ledger import SEED_CYCLE, Cost
+from segxal_jax.pool.sources import LabelledFirst
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,12 @@ def run_loop(
 
 
 def seed_set(run: Run) -> list[int]:
-  """Indices of the images that are labelled from the start, ascending."""
+  """Indices of the images that are labelled from the start, ascending.
+
+  All that have a label where others have none; else drawn by the seed.
+  """
+  if isinstance(run.pool, LabelledFirst):
+    return list(range(run.pool.num_labelled))
   size = len(run.pool)
   rng = random_streams.generator(run.config.seed, 'seed_set')
   drawn = rng.permutation(size)[: builders.num_initial(run.config, size)]
@@ -91,13 +99,21 @@ def seed_set(run: Run) -> list[int]:
 
 
 def _first_state(run: Run) -> LoopState:
-  """The seed set is labelled in full, and paid for."""
+  """The seed set is labelled in full, and paid for.
+
+  What was labelled before the run costs the run nothing, and cannot be audited:
+  nobody but its label says what is right.
+  """
   indices = seed_set(run)
+  given = isinstance(run.pool, LabelledFirst)
   if jax.process_index() == 0:
     for index in indices:
       right = truth(run.pool, index)
       scene_id = str(run.pool[index]['id'])
       answer = whole_image(right)
+      if given:
+        answer = dataclasses.replace(answer, cost=Cost())
+        right = np.full_like(right, VOID)
       store(run, SEED_CYCLE, index, scene_id, answer, right)
     run.ledger.select(SEED_CYCLE, indices, [], {})
   run.share_ledger('seed_set')

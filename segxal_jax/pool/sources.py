@@ -66,6 +66,33 @@ class Subset:
     return self._source[self._indices[index]]
 
 
+class LabelledFirst:
+  """A pool of which only the first images have labels: D^L, then D^U.
+
+  Attributes:
+    num_labelled: images that have one; the label of all others is void.
+  """
+
+  def __init__(self, labelled: Source | None, unlabelled: Source):
+    """Takes both parts; None where no image has a label yet."""
+    self._labelled = labelled
+    self._unlabelled = unlabelled
+    self.num_labelled = 0 if labelled is None else len(labelled)
+
+  def __len__(self) -> int:
+    return self.num_labelled + len(self._unlabelled)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    if self._labelled is not None and index < self.num_labelled:
+      return self._labelled[index]
+    return self._unlabelled[index - self.num_labelled]
+
+
+def has_truth(pool: Source, index: int) -> bool:
+  """Whether the data set says what is right of an image."""
+  return not isinstance(pool, LabelledFirst) or index < pool.num_labelled
+
+
 class AnnotatedSource:
   """The labelled pool as a `Source`: the pool's images, the oracle's labels."""
 

@@ -30,7 +30,7 @@ _TYPES = {
   'regions': np.float64,
 }
 # Which of them there are depends on the networks and on the strategy.
-_OPTIONAL = {'guide', 'failure'}
+_OPTIONAL = {'guide', 'failure', 'cam'}
 _RESTORE = 'restore it from a backup or choose another --workdir'
 # Their names for annotators.
 _PARTS = {'pae': 'proximity'}
@@ -112,7 +112,8 @@ def write(
   Args:
     file: of the image.
     image: RGB.
-    maps: of `explanation.step.make_maps_step`, and `proximity`.
+    maps: of `explanation.step.make_maps_step` (or `from_outputs`), and
+      `proximity`.
     usable: False on the ego vehicle.
     selector: of the regions.
     rng: for selectors that draw.

@@ -1,6 +1,6 @@
 """Why an image was queried: its maps side by side (paper Fig. 2, 4 and 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -20,7 +20,7 @@ def strip(
   maps: Maps,
   heading: str,
   answer: tuple[UInt8[np.ndarray, 'h w'], Bool[np.ndarray, 'h w']] | None,
-  truth: UInt8[np.ndarray, 'h w'],
+  truth: UInt8[np.ndarray, 'h w'] | None,
   classes: ClassTable,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
   """Everything about one question, with a legend.
@@ -29,7 +29,7 @@ def strip(
     maps: of the question.
     heading: a line above.
     answer: label and asked pixels, or None without an answer.
-    truth: ground truth.
+    truth: ground truth, or None where the data set has none.
     classes: of the labels.
 
   Returns:
@@ -39,8 +39,14 @@ def strip(
   pictures = [
     ('Image', map_rendering.photo(image)),
     ('Proximity', map_rendering.scalar(values['proximity'], 'cividis')),
-    ('Grad-CAM', map_rendering.heat(image, values['cam'])),
-    ('PAE: Grad-CAM of what is near', map_rendering.heat(image, values['pae'])),
+  ]
+  if 'cam' in values:
+    near = map_rendering.heat(image, values['pae'])
+    pictures += [
+      ('Grad-CAM', map_rendering.heat(image, values['cam'])),
+      ('PAE: Grad-CAM of what is near', near),
+    ]
+  pictures += [
     ('EBU: entropy', map_rendering.scalar(values['entropy'])),
     ('EEM with regions and prompts', _asked(maps)),
     ('Prediction', map_rendering.classes(maps.prediction, classes)),
@@ -52,17 +58,19 @@ def strip(
         map_rendering.annotation(*answer, classes),
       )
     )
-  pictures.append(('Ground truth', map_rendering.classes(truth, classes)))
-  pictures.append(('True errors', _errors(maps, truth)))
+  shown = [maps.prediction] + ([answer[0]] if answer else [])
+  if truth is not None:
+    pictures.append(('Ground truth', map_rendering.classes(truth, classes)))
+    pictures.append(('True errors', _errors(maps, truth)))
+    shown.append(truth)
   scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
   grid = canvas.grid(pictures, _COLUMNS, heading, scale)
-  shown = [maps.prediction, truth] + ([answer[0]] if answer else [])
   return canvas.stack([grid, _legend(shown, classes, grid.shape[1], scale)])
 
 
 def through_cycles(
   history: Sequence[Maps],
-  truth: UInt8[np.ndarray, 'h w'],
+  truth: UInt8[np.ndarray, 'h w'] | None,
   heading: str,
   classes: ClassTable,
 ) -> UInt8[np.ndarray, 'ph pw 3']:
@@ -70,29 +78,22 @@ def through_cycles(
 
   Args:
     history: its maps after each cycle's training, at least one.
-    truth: ground truth.
+    truth: ground truth, or None where the data set has none.
     heading: a line above.
     classes: of the labels.
   """
-  rows = (
+  rows: list[tuple[str, Callable[[Maps], np.ndarray]]] = [
     ('prediction', lambda m: map_rendering.classes(m.prediction, classes)),
     ('entropy', lambda m: map_rendering.scalar(m.maps['entropy'])),
-    ('Grad-CAM', lambda m: map_rendering.heat(m.image, m.maps['cam'])),
-    ('PAE', lambda m: map_rendering.heat(m.image, m.maps['pae'])),
     ('EEM', _asked),
-  )
-  first = history[0]
-  left = (
-    ('Image', map_rendering.photo(first.image)),
-    ('Ground truth', map_rendering.classes(truth, classes)),
-    ('Proximity', map_rendering.scalar(first.maps['proximity'], 'cividis')),
-    (
-      'Input of PAE',
-      map_rendering.dimmed(first.image, first.maps['proximity']),
-    ),
-    ('True errors after the last cycle', _errors(history[-1], truth)),
-  )
+  ]
+  if all('cam' in maps.maps for maps in history):
+    rows[2:2] = [
+      ('Grad-CAM', lambda m: map_rendering.heat(m.image, m.maps['cam'])),
+      ('PAE', lambda m: map_rendering.heat(m.image, m.maps['pae'])),
+    ]
   pictures = []
+  left = _beside(history, truth, classes, len(rows))
   for (title, draw), beside in zip(rows, left, strict=True):
     pictures.append(beside)
     pictures += [
@@ -101,8 +102,32 @@ def through_cycles(
     ]
   scale = max(1.0, pictures[0][1].shape[1] / _WRITING_WIDTH_PX)
   grid = canvas.grid(pictures, 1 + len(history), heading, scale)
-  shown = [truth, *(maps.prediction for maps in history)]
+  shown = [] if truth is None else [truth]
+  shown += [maps.prediction for maps in history]
   return canvas.stack([grid, _legend(shown, classes, grid.shape[1], scale)])
+
+
+def _beside(
+  history: Sequence[Maps],
+  truth: np.ndarray | None,
+  classes: ClassTable,
+  rows: int,
+) -> list[tuple[str, np.ndarray]]:
+  """The first column: so many pictures, white where nothing is left to show."""
+  first = history[0]
+  near = first.maps['proximity']
+  left = [
+    ('Image', map_rendering.photo(first.image)),
+    ('Proximity', map_rendering.scalar(near, 'cividis')),
+    ('Input of PAE', map_rendering.dimmed(first.image, near)),
+  ]
+  if truth is not None:
+    left.insert(1, ('Ground truth', map_rendering.classes(truth, classes)))
+    errors = _errors(history[-1], truth)
+    left.append(('True errors after the last cycle', errors))
+  white = np.full_like(left[0][1], 255)
+  left += [('', white)] * (rows - len(left))
+  return left[:rows]
 
 
 def _asked(maps: Maps) -> np.ndarray:

@@ -20,10 +20,11 @@ from fsnet_jax.report.pages import templates
 from fsnet_jax.runtime import environment
 from input_pipeline.sources import Source
 from segxal_jax import acquisition, depth, oracles
-from segxal_jax.config import builders
+from segxal_jax.config import builders, own_learner
 from segxal_jax.loop import cycle_files
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import Ledger
+from segxal_jax.pool.sources import has_truth
 from segxal_jax.queries import storage, watched
 from segxal_jax.report import curves, metrics_json, strips
 from segxal_jax.report.pages import run_page
@@ -107,13 +108,19 @@ def _facts(config: ConfigDict, metrics: Mapping[str, Any]) -> dict[str, str]:
     'Oracle': _oracle(config),
     'Selection': _selection(config),
     'Proximity from': depth.create(config.depth).title,
-    'Network': f'{config.segmentation.name}, width {config.width:g}',
+    'Network': _network(config),
     'Pool': f'{last["pool_images"]:,} images of {config.data.name}',
     'Cycles': str(last['cycle']),
     'Seed': str(config.seed),
     'Device': str(metrics['environment']['device']),
     'Date': str(metrics['environment']['date']),
   }
+
+
+def _network(config: ConfigDict) -> str:
+  if own_learner.is_command(config):
+    return "the user's own, trained by config.learner.command"
+  return f'{config.segmentation.name}, width {config.width:g}'
 
 
 def _oracle(config: ConfigDict) -> str:
@@ -131,7 +138,9 @@ def _selection(config: ConfigDict) -> str:
 
 def _curves(metrics: Mapping[str, Any], pool: Source) -> bytes:
   """The learning curve of every data set."""
-  pixels = sum(_labelled_pixels(pool, index) for index in range(len(pool)))
+  pixels = None
+  if has_truth(pool, len(pool) - 1):
+    pixels = sum(_labelled_pixels(pool, index) for index in range(len(pool)))
   drawn = [
     curves.Curve(name, [curves.by_axis(metrics['cycles'], name)])
     for name in metrics['datasets']
@@ -153,17 +162,16 @@ def _through_cycles(
   ]
   sheets = {}
   for index in sorted(followed) if folders else ():
-    scene = pool[index]
     found = [_maps(storage.path(folder, index)) for folder in folders]
     history = [maps for maps in found if maps is not None]
     if len(history) < len(found):
       continue
-    heading = f'{scene["id"]} through the cycles'
+    heading = f'{pool[index]["id"]} through the cycles'
     sheets[f'watched_{index:07d}'] = (
       heading,
       strips.through_cycles(
         history,
-        np.asarray(scene['label']),
+        _truth(pool, index),
         heading,
         templates.class_table_of(metrics),
       ),
@@ -186,7 +194,6 @@ def _questions(
     answers = [a for a in ledger.annotations() if a.cycle == cycle]
     selection = ledger.selection(cycle)
     for annotation in answers[:num_examples]:
-      scene = pool[annotation.index]
       maps = _maps(storage.path(folder, annotation.index))
       if maps is None:
         continue
@@ -203,11 +210,16 @@ def _questions(
           maps,
           heading,
           ledger.read(annotation),
-          np.asarray(scene['label']),
+          _truth(pool, annotation.index),
           templates.class_table_of(metrics),
         ),
       )
   return sheets
+
+
+def _truth(pool: Source, index: int) -> np.ndarray | None:
+  """The ground truth of an image, if the data set has one."""
+  return np.asarray(pool[index]['label']) if has_truth(pool, index) else None
 
 
 def _maps(file: Path) -> storage.Maps | None:

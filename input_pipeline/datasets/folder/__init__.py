@@ -114,6 +114,28 @@ def open_source(
   return base.open_prepared(builder)
 
 
+def counted(split: str, request: base.DataRequest) -> tuple[int, int]:
+  """How many images of a split have a label, and how many are of the pool.
+
+  Args:
+    split: as the folders or lists name it.
+    request: as for `open_source`.
+
+  Raises:
+    UserError: as `open_source`, but for what there is none of.
+  """
+  root = folders.check_root(request, layout.EXPECTED)
+  pictures = splits.assigned(root, request).pictures
+  same = splits.VALIDATION if split in splits.VALIDATION else (split,)
+  labelled = sum(1 for one in pictures if one.label and one.split in same)
+  bare = sum(1 for one in pictures if _is_of_pool(one))
+  return labelled, bare
+
+
+def _is_of_pool(one: Picture) -> bool:
+  return not one.label and one.split not in splits.HELD_OUT
+
+
 def _labelled(
   found: splits.Assigned, split: str, request: base.DataRequest
 ) -> tuple[str, list[Picture]]:
@@ -154,7 +176,7 @@ def _pool(
   if name:
     chosen = [one for one in bare if one.split == name]
   else:
-    chosen = [one for one in bare if one.split not in splits.HELD_OUT]
+    chosen = [one for one in bare if _is_of_pool(one)]
     rest = len(bare) - len(chosen)
     if rest and chosen:
       notes.once(

@@ -17,7 +17,7 @@ from common_lib.foreign import quoted
 from input_pipeline.external import description
 from input_pipeline.external.channel_map import between
 from input_pipeline.external.description import PLAIN, InputFormat
-from input_pipeline.external.onnx_model import onnx_graph
+from input_pipeline.external.onnx_model import classifier, onnx_graph
 from input_pipeline.external.onnx_model.onnx_inputs import (
   InputShape,
   input_shape,
@@ -78,8 +78,13 @@ class OnnxNetwork:
       self._weights.update(_weights(path, name))
     wanted = [name for name in (described.logits, *described.features) if name]
     self._check_names(wanted)
+    self._kernel = classifier.weights_name(
+      self._graph, described.logits, described.features
+    )
     inner = tuple(
-      name for name in dict.fromkeys(wanted) if name not in self._graph.outputs
+      name
+      for name in dict.fromkeys([*wanted, self._kernel])
+      if name and name not in self._graph.outputs
     )
     self._session = _session(
       path, onnx_graph.with_outputs(content, inner), threads, provider
@@ -101,6 +106,25 @@ class OnnxNetwork:
     if size not in self._feature_sizes:
       self._trial(size)
     return self._feature_sizes[size]
+
+  def classifier(self) -> np.ndarray | None:
+    """Weights [k c] of the 1x1 convolution that makes logits of features.
+
+    None where something else, or something more, makes them; an interpolation
+    behind it does not count.
+    """
+    if not self._kernel:
+      return None
+    size = self.input.size or _TRIAL_SIZE
+    shape = (3, *size) if self._shape.channels_first else (*size, 3)
+    images = np.zeros((self._shape.batch or 1, *shape), self._shape.dtype)
+    feed = {self._shape.name: images}
+    kernel = np.asarray(self._session.run([self._kernel], feed)[0])
+    chosen = self.channels.channels
+    plain = kernel.shape[1:] == (self.feature_channels, 1, 1)
+    if not plain or max(map(len, chosen)) > 1:
+      return None
+    return kernel[[own[0] for own in chosen], :, 0, 0].T.astype(np.float32)
 
   def with_input(self, how: InputFormat) -> OnnxNetwork:
     """The same network on images that are prepared in another way.

@@ -176,17 +176,44 @@ def _explain_classifier(
   kernel = variables['params']
   for name in (*options.classifier, 'kernel'):
     kernel = kernel[name]
-  winner = _winner(logits, mask)
+  cam = classifier_cam(logits, activation, kernel, mask, options.classes)
+  return Explained(logits, cam)
+
+
+def classifier_cam(
+  logits: Float[Array, 'b h w c'],
+  activation: Float[Array, 'b ah aw k'],
+  kernel: Float[Array, 'kh kw k c'],
+  mask: Bool[Array, 'b h w'] | None = None,
+  classes: tuple[int, ...] = (),
+) -> Float[Array, 'b h w']:
+  """Grad-CAM at the input of the convolution that makes the logits.
+
+  A 1x1 convolution's logits may have been enlarged to the image by an
+  interpolation, whose weights sum to 1 for each pixel: what a pixel gives to
+  all cells together is then as without it.
+
+  Args:
+    logits: of the network.
+    activation: that the convolution is applied to.
+    kernel: of the convolution.
+    mask: see `grad_cam`.
+    classes: see `CamOptions`.
+
+  Returns:
+    Maps in [0, 1], each scaled by its own extremes.
+  """
+  winner, size = _winner(logits, mask), grid_of(logits)
   hits = jax.nn.one_hot(winner, logits.shape[-1], dtype=bool)
-  if not options.classes:
+  if not classes:
     cam = last_layer.summed_map(activation, kernel, hits)
-    return Explained(logits, unit_range(cam))
-  chosen = jnp.array(options.classes)
+    return unit_range(_to_image(cam, 0, size))
+  chosen = jnp.array(classes)
   maps = last_layer.class_maps(
     activation, kernel[..., chosen], hits[..., chosen]
   )
-  maps = unit_range(jnp.moveaxis(maps, -1, 0))
-  return Explained(logits, jnp.max(maps, axis=0))
+  maps = [_to_image(maps[..., i], 0, size) for i in range(len(classes))]
+  return jnp.max(unit_range(jnp.stack(maps)), axis=0)
 
 
 def _winner(logits: Array, mask: Array | None) -> Array:

@@ -40,16 +40,17 @@ def pooled_gradients(
 
 
 def class_maps(
-  activation: Float[Array, 'b h w k'],
+  activation: Float[Array, 'b ah aw k'],
   kernel: Float[Array, 'kh kw k c'],
   hits: Bool[Array, 'b h w c'],
-) -> Float[Array, 'b h w c']:
+) -> Float[Array, 'b ah aw c']:
   """Grad-CAM of every class (Z = number of cells), before scaling.
 
   Args:
     activation: what the classifier is applied to.
     kernel: of the classifier.
-    hits: pixels of each class's target.
+    hits: pixels of each class's target; of other sizes than the activation
+      where the logits of a 1x1 convolution were enlarged.
 
   Returns:
     ReLU(sum_k alpha_kc A_k), float32.
@@ -61,16 +62,17 @@ def class_maps(
 
 
 def summed_map(
-  activation: Float[Array, 'b h w k'],
+  activation: Float[Array, 'b ah aw k'],
   kernel: Float[Array, 'kh kw k c'],
   hits: Bool[Array, 'b h w c'],
-) -> Float[Array, 'b h w']:
+) -> Float[Array, 'b ah aw']:
   """Grad-CAM of the sum of all classes' targets, before scaling.
 
   Args:
     activation: what the classifier is applied to.
     kernel: of the classifier.
-    hits: pixels of each class's target.
+    hits: pixels of each class's target; of other sizes than the activation
+      where the logits of a 1x1 convolution were enlarged.
 
   Returns:
     ReLU(sum_k (sum_c alpha_kc) A_k), float32.

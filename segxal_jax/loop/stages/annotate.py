@@ -37,7 +37,10 @@ def annotate(run: Run, state: LoopState) -> LoopState:
 
 
 def audit(label: np.ndarray, right: np.ndarray) -> dict[str, int]:
-  """How many labelled pixels there are, and how many of them are wrong."""
+  """How many labelled pixels there are, and how many of them are wrong.
+
+  Only of those that the ground truth knows: both are 0 where there is none.
+  """
   known = (label != VOID) & (right != VOID)
   return {
     'pixels': int(known.sum()),

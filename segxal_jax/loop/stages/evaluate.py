@@ -8,11 +8,12 @@ from common_lib.class_table import VOID
 from common_lib.console import say
 from fsnet_jax.builders import data_sources
 from fsnet_jax.metrics.segmentation import SegmentationMetrics, confusion_counts
+from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.runtime import mesh as mesh_lib
 from input_pipeline.sources import Source
 from segxal_jax.config import builders
 from segxal_jax.config.stop import stop_options
-from segxal_jax.explanation.step import logits_fn, variables_of
+from segxal_jax.explanation.step import variables_of
 from segxal_jax.loop import cycle_files, stopping
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import DONE, LoopState
@@ -21,11 +22,11 @@ from segxal_jax.pool import stratified_folds
 
 def _make_step(run: Run) -> Any:
   """The compiled (params, batch_stats, batch) -> confusion of each image."""
-  apply = logits_fn(run.model)
+  network = run.model.segmentation
 
   def step(params, batch_stats, batch):
-    images = batch['image'].astype('float32')
-    logits = apply(variables_of(params, batch_stats), images)
+    variables = variables_of(params, batch_stats)
+    logits = outputs.output_of_batch(network, variables, batch).logits
     valid = (batch['label'] != VOID) & batch['mask'][:, None, None]
     return confusion_counts(
       batch['label'], logits.argmax(-1), valid, run.classes.num_classes
@@ -38,8 +39,10 @@ def _measure(run: Run, state: LoopState, source: Source) -> dict[str, Any]:
   """Each image of a data set exactly once."""
   step = run.compiled('confusion', lambda: _make_step(run))
   metrics = SegmentationMetrics.empty(run.classes.num_classes)
-  for batch in data_sources.evaluation_batches(run.config, source):
+  for batch in run.predictor.evaluation_batches(state, source):
     inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
+    if outputs.LOGITS in batch:
+      inputs[outputs.LOGITS] = batch[outputs.LOGITS]
     counts = step(
       state.train.params,
       state.train.batch_stats,

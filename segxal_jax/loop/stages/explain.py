@@ -11,7 +11,6 @@ from common_lib.console import say
 from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax import acquisition
 from segxal_jax.config import builders
-from segxal_jax.explanation.step import make_score_step
 from segxal_jax.loop import auxiliary_models, cycle_files
 from segxal_jax.loop.auxiliary_models import views
 from segxal_jax.loop.context import Run
@@ -91,9 +90,8 @@ def score(
   collected: dict[str, list[Any]] = {}
   batches = stream(run.pool, indices, run.config.eval.batch_size, view)
   for number, batch in enumerate(batches):
-    values = scorer(
-      shared.inputs(run, batch, weights), jax.random.fold_in(key, number)
-    )
+    inputs = shared.inputs(run, state, batch, weights, 'eem' in strategy.needs)
+    values = scorer(inputs, jax.random.fold_in(key, number))
     for name, rows in values.items():
       collected.setdefault(name, []).append(mesh_lib.local_rows(rows))
     run.check_stop('scoring the pool')
@@ -111,7 +109,7 @@ def _scorer(
   if name:
     return auxiliary_models.AUXILIARY_MODELS[name](run, state, strategy)
   step = run.compiled('score', lambda: _make_step(run, strategy))
-  params = run.learner.scoring_params(state.train)
+  params = run.predictor.params(state)
 
   def score(batch, key):
     return step(params, state.train.batch_stats, batch, key)
@@ -121,8 +119,7 @@ def _scorer(
 
 def _make_step(run: Run, strategy: acquisition.Acquisition) -> Any:
   return jax.jit(
-    make_score_step(
-      run.model,
+    run.predictor.make_score_step(
       builders.explain_options(run.config),
       strategy.needs,
       strategy.needs_embedding,

@@ -72,9 +72,9 @@ def _samples(
   indices = list(range(len(source)))
   for batch in stream(source, indices, run.config.eval.batch_size, view):
     maps = step(
-      run.learner.scoring_params(state.train),
+      run.predictor.params(state),
       state.train.batch_stats,
-      shared.inputs(run, batch, before),
+      shared.inputs(run, state, batch, before),
     )
     local = {name: mesh_lib.local_rows(maps[name]) for name in used}
     local['prediction'] = mesh_lib.local_rows(maps['prediction'])

@@ -81,9 +81,9 @@ def write_maps(
   selector = builders.region_selector(run.config)
   for batch in stream(run.pool, indices, run.config.eval.batch_size, view):
     maps = step(
-      run.learner.scoring_params(state.train),
+      run.predictor.params(state),
       state.train.batch_stats,
-      shared.inputs(run, batch, weights),
+      shared.inputs(run, state, batch, weights),
     )
     local = {name: mesh_lib.local_rows(rows) for name, rows in maps.items()}
     local['proximity'] = batch['proximity']

@@ -9,9 +9,10 @@ import numpy as np
 
 from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax.config import builders
-from segxal_jax.explanation.step import PARTS, make_maps_step
+from segxal_jax.explanation.step import PARTS
 from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
+from segxal_jax.loop.state import LoopState
 from segxal_jax.queries import storage
 
 
@@ -43,10 +44,23 @@ def read_maps(run: Run, folder: Path, index: int) -> storage.Maps:
 
 
 def inputs(
-  run: Run, batch: Mapping[str, np.ndarray], mask_weights: Mapping[str, float]
+  run: Run,
+  state: LoopState,
+  batch: Mapping[str, np.ndarray],
+  mask_weights: Mapping[str, float],
+  with_mask: bool = True,
 ) -> Any:
-  """What the compiled steps read of a batch, on the devices."""
+  """What the compiled steps read of a batch, on the devices.
+
+  Args:
+    run: whose batch it is.
+    state: of the networks.
+    batch: of `builders.pool_view`.
+    mask_weights: by the name of the map.
+    with_mask: whether the error mask is made of it.
+  """
   taken = {name: batch[name] for name in ('image', 'near', 'usable')}
+  taken |= run.predictor.outputs(state, batch, with_mask)
   if run.config.eem.weights == 'fitted':
     row = np.array([mask_weights[name] for name in PARTS], np.float32)
     taken['weights'] = np.tile(row, (len(batch['mask']), 1))
@@ -59,8 +73,8 @@ def maps_step(run: Run) -> Any:
   def make():
     options = builders.explain_options(run.config)
     return jax.jit(
-      make_maps_step(
-        run.model, options, builders.region_selector(run.config).guide
+      run.predictor.make_maps_step(
+        options, builders.region_selector(run.config).guide
       ),
       out_shardings=mesh_lib.batch_sharding(run.mesh),
     )

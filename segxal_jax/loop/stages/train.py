@@ -7,6 +7,8 @@ from common_lib.console import say
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.steps.train_step import TrainState
 from fsnet_jax.training import loop
+from segxal_jax.config import own_learner
+from segxal_jax.loop import training_command
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
 
@@ -16,8 +18,11 @@ def train(run: Run, state: LoopState) -> LoopState:
 
   Raises:
     Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
-    UserError: the loss is no longer finite, or the disk is full.
+    UserError: the loss is no longer finite, the disk is full, or a command of
+      the user's has failed.
   """
+  if own_learner.is_command(run.config):
+    return training_command.train(run, state)
   pool = run.ledger.labelled(state.cycle)
   say(f'cycle {state.cycle}  train  {len(pool)} labelled images')
   batches = run.training_batches(state.cycle)
