@@ -15,7 +15,7 @@ from common_lib.foreign import quoted
 from fsnet_jax.monitor.predict import pictures
 from fsnet_jax.monitor.predict.rows import Entry
 from fsnet_jax.report.pages import templates
-from fsnet_jax.report.palette import ERROR, hexadecimal
+from fsnet_jax.report.palette import hexadecimal
 
 FILE = 'index.html'
 # A browser opens so many without being asked for patience.
@@ -87,7 +87,6 @@ def write(
       ],
       'images': shown,
     },
-    error_color=hexadecimal(ERROR),
     scale=[hexadecimal(_rgb(one)) for one in pictures.failure_colors()[::16]],
   )
   write_text(path, page)
