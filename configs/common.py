@@ -272,6 +272,14 @@ def _calibration() -> ml_collections.ConfigDict:
   return calibration
 
 
+def _prediction() -> ml_collections.ConfigDict:
+  prediction = ml_collections.ConfigDict()
+  # Of --mode=predict (docs/guide/predict.md): share of an image's pixels that
+  # a flagged region has at least to be a row of segments.csv.
+  prediction.segment_share = 0.0005
+  return prediction
+
+
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
   # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp,
@@ -342,6 +350,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.fit = _fit()
   config.eval = _evaluation()
   config.calibrate = _calibration()
+  config.predict = _prediction()
   config.log_every_steps = 50
   # Validation happens with each checkpoint.
   config.checkpoint_every_steps = 1000

@@ -264,7 +264,41 @@ def run(
     _check(config, mode)
     _run_check(config)
     return
+  _prepare(config, workdir, mode)
+  _TASKS[config.task](config, workdir, mode, origin)
+
+
+def predict(
+  config: ConfigDict,
+  workdir: Path,
+  source: str,
+  output: Path,
+  origin: Mapping[str, str],
+) -> None:
+  """Runs `--mode=predict`, which writes nothing into the run's folder.
+
+  Args:
+    config: a `ConfigDict`.
+    workdir: folder of a finished run.
+    source: folder, glob or video.
+    output: folder of what is written.
+    origin: `config_name` and `command`, for the page.
+
+  Raises:
+    UserError: for anything the user must change.
+    Interrupted: if it was stopped and can be continued.
+  """
+  logging.set_verbosity(logging.WARNING)
+  config = resolution.resolved(config)
+  _prepare(config, workdir, 'predict')
+  from fsnet_jax.monitor.predict import from_run
+
+  located = run_paths.located(config, workdir)
+  from_run.predict(located, workdir, source, output, origin)
+
+
+def _prepare(config: ConfigDict, workdir: Path, mode: str) -> None:
+  """Checks what can be wrong with a folder or a config."""
   check_workdir(workdir, config, mode)
   _check(run_paths.located(config, workdir), mode)
   use_compilation_cache(config.compilation_cache_dir)
-  _TASKS[config.task](config, workdir, mode, origin)

@@ -24,6 +24,10 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
   'mode', 'train', stored_config.MODES, 'train also evaluates at the end.'
 )
+flags.DEFINE_string(
+  'input', None, 'Of --mode=predict: a folder or glob of images, or a video.'
+)
+flags.DEFINE_string('output', None, 'Of --mode=predict: folder of the results.')
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
 flags.DEFINE_integer(
   'num_processes', None, 'Processes of this run.', lower_bound=1
@@ -48,11 +52,30 @@ def _parse_flags(argv: list[str]) -> ConfigDict:
     config = command_line.parse(completed, FLAGS, _TABLES)
     if FLAGS.workdir == '':
       raise UserError('--workdir is empty: name a folder, or leave it out.')
+    _check_files(config)
     table = _TABLES.get(config.task, fields.FIELDS)
     stored_config.check_overrides(config, FLAGS.config, FLAGS.mode, table)
     return config
   except UserError as error:
     _fail(str(error))
+
+
+def _check_files(config: ConfigDict) -> None:
+  """Raises UserError for --input and --output that a mode has no use for."""
+  mode, given = FLAGS.mode, {'input': FLAGS.input, 'output': FLAGS.output}
+  for name, value in given.items():
+    if mode == 'predict' and not value:
+      raise UserError(
+        f'--{name} is missing: --mode=predict needs --input=FOLDER|GLOB|VIDEO '
+        'and --output=FOLDER.'
+      )
+    if mode != 'predict' and value is not None:
+      raise UserError(f'--{name} is for --mode=predict, not --mode={mode}.')
+  if mode == 'predict' and config.task == 'segxal':
+    raise UserError(
+      '--mode=predict is for a run of FSNet, and --config is of the task '
+      "'segxal': give --workdir of a run of FSNet instead."
+    )
 
 
 def _work(config: ConfigDict) -> None:
@@ -64,7 +87,10 @@ def _work(config: ConfigDict) -> None:
   origin = {'config_name': name, 'command': command}
   room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
   cli = importlib.import_module(f'{room}.cli')
-  cli.run(config, workdir, FLAGS.mode, origin)
+  if FLAGS.mode == 'predict':
+    cli.predict(config, workdir, FLAGS.input, expanded(FLAGS.output), origin)
+  else:
+    cli.run(config, workdir, FLAGS.mode, origin)
 
 
 def _run(config: ConfigDict) -> int:

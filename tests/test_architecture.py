@@ -278,6 +278,7 @@ TAKE_CONFIGS = {
   'fsnet_jax/monitor/backends/checkpoint.py': 'opens the run that has it',
   'fsnet_jax/monitor/calibration/promise.py': 'names what is evaluated',
   'fsnet_jax/monitor/calibration/run.py': 'opens the run that has it',
+  'fsnet_jax/monitor/predict/from_run.py': 'opens the run that has it',
   'segxal_jax/loop/context.py': 'hands it to the builders, by stage',
   'segxal_jax/loop/driver.py': 'hands it to the builders, by stage',
   'segxal_jax/loop/predictor.py': "opens a cycle's network, as context does",

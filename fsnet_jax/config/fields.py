@@ -276,6 +276,9 @@ _CALIBRATE = {
   'fit_share': Field(Number(above=0.0, below=1.0)),
   'thresholds': Field(Whole(2, 10_000)),
 }
+_PREDICT = {
+  'segment_share': Field(SHARE),
+}
 # Which runs there are; each of them is the same whatever stands here.
 _ABLATION = {
   'variants': Field(Many(names.VARIANT, 1, once=True), task='ablation'),
@@ -305,6 +308,7 @@ COMMON: Mapping[str, Field] = {
   **section('eval', _EVAL),
   **section('fit', _FIT),
   **section('calibrate', _CALIBRATE),
+  **section('predict', _PREDICT),
 }
 # All of this package.
 FIELDS: Mapping[str, Field] = {

@@ -15,7 +15,9 @@ from fsnet_jax.config.words import Name
 _WIDTH = 80
 _USAGE = """\
 usage: fsnet --config=FILE|NAME[:ARGUMENT] [--config.FIELD=VALUE ...]
-             [--workdir=FOLDER] [--mode=train|evaluate]
+             [--workdir=FOLDER] [--mode=train|evaluate|check|calibrate]
+       fsnet --workdir=FOLDER --mode=predict --input=FOLDER|GLOB|VIDEO
+             --output=FOLDER
 
 `python main.py` in the repository is the same; NAME is that of a file in
 configs/.
@@ -27,6 +29,8 @@ _OURS = (
   'config',
   'workdir',
   'mode',
+  'input',
+  'output',
   'coordinator_address',
   'num_processes',
   'process_id',

@@ -21,7 +21,7 @@ from fsnet_jax.config.fields import Field
 
 FILE = 'config.json'
 # What `--mode` can be; which of them a task knows, its `cli` says.
-MODES = ('train', 'evaluate', 'check', 'calibrate')
+MODES = ('train', 'evaluate', 'check', 'calibrate', 'predict')
 
 # What must stay as it was between two commands that train, and, where only a
 # look is taken at what has been trained, also what was fitted with it.

@@ -18,6 +18,8 @@ from tests.e2e import tiny
 from tests.paths import ROOT
 
 CONFIG = f'--config={ROOT}/configs/fsnet_fcn8.py'
+SEGXAL = f'--config={ROOT}/configs/segxal_unet.py'
+PREDICT = ('--mode=predict', '--input=x', '--output=y')
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,8 @@ def flags():
   """The program's flags are as they were after each test."""
   yield
   # Not absl's flagsaver: it forgets the flags that grain has defined since.
-  for name in ('config', 'workdir', 'mode', 'num_processes', 'process_id'):
+  names = ('config', 'workdir', 'mode', 'input', 'output')
+  for name in (*names, 'num_processes', 'process_id'):
     command.FLAGS[name].unparse()
 
 
@@ -53,6 +56,10 @@ def _check(result, *words):
     ([CONFIG, '--worksdir=x'], ['worksdir', 'workdir?']),
     ([CONFIG, '--workdir='], ['--workdir is empty']),
     ([CONFIG, '--mode=trian'], ['mode', 'trian']),
+    ([CONFIG, '--mode=predict', '--output=x'], ['--input is missing']),
+    ([CONFIG, '--mode=predict', '--input=x'], ['--output is missing']),
+    ([CONFIG, '--input=x'], ['--input is for --mode=predict']),
+    ([SEGXAL, *PREDICT], ["task 'segxal'", 'a run of FSNet instead']),
     ([CONFIG, '--num_processes=0'], ['--num_processes=0']),
     ([CONFIG, '--config.bach_size=4'], ['bach_size', 'batch_size']),
     ([CONFIG, '--config.eval.root.camvid=x'], ['eval.roots.camvid?']),

@@ -117,6 +117,6 @@ def test_everything_that_is_no_code_is_in_the_wheel(wheel):
     str(Path(path).relative_to(ROOT))
     for name in _PACKAGES
     for path in (ROOT / name).rglob('*')
-    if path.suffix in ('.py', '.html', '.css')
+    if path.suffix in ('.py', '.html', '.css', '.js')
   ]
   assert wanted and not set(wanted) - names

@@ -19,14 +19,13 @@ from fsnet_jax import learned_detectors
 from fsnet_jax.builders import external, networks
 from fsnet_jax.builders.classes import class_table
 from fsnet_jax.builders.evaluation import evaluation_options
-from fsnet_jax.config import resolution, run_paths
+from fsnet_jax.config import config_file, resolution, run_paths
 from fsnet_jax.detectors import fitted_name, uses_flip
 from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.monitor import calibration_file
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.runtime import mesh as mesh_lib
-from fsnet_jax.runtime import stored_config
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
 from fsnet_jax.steps.monitor_step import make_monitor_step
@@ -127,7 +126,8 @@ class CheckpointBackend:
     Raises:
       UserError: as the constructor; a damaged calibration.
     """
-    config = resolution.resolved(ConfigDict(stored_config.read(workdir)))
+    # Of a run of an older version, newer fields have their defaults.
+    config = resolution.resolved(config_file.load(f'stored_run:{workdir}'))
     found = calibration_file.read_if_any(workdir)
     detector = found.detector if found is not None else 'fsnet'
     return cls(config, workdir, detector, found)

@@ -144,6 +144,7 @@ _NOT_OF_A_RUN = (
   'compare.',
   'eval.',
   'calibrate.',
+  'predict.',
   'segmentation.path',
   'segmentation.members',
   'segmentation.threads',

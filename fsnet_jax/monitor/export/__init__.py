@@ -1,0 +1,1 @@
+"""A trained pair as one file that runs without this package."""

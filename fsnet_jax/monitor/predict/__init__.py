@@ -1,0 +1,1 @@
+"""New images through a monitor: maps, a triage, and a gallery to look at."""

@@ -1,0 +1,89 @@
+"""Predicts with the networks of a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from common_lib import checksums
+from common_lib.errors import UserError
+from fsnet_jax.monitor import calibration_file
+from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
+from fsnet_jax.monitor.calibration.run import network_digest
+from fsnet_jax.monitor.calibration_file import CalibrationFile
+from fsnet_jax.monitor.monitor import Monitor
+from fsnet_jax.monitor.predict import run
+
+
+def predict(
+  config: ConfigDict,
+  workdir: Path,
+  source: str,
+  output: Path,
+  origin: Mapping[str, str],
+) -> Path:
+  """`--mode=predict` of a run; see `run.predict`.
+
+  Without a calibration, detector `calibrate.detector` says what P(wrong) is.
+
+  Args:
+    config: of the run, with `predict`.
+    workdir: of the run; nothing in it changes.
+    source: folder, glob or video.
+    output: folder for what is written.
+    origin: `config_name` and `command`, for the page.
+
+  Raises:
+    UserError: as `run.predict`; the run's calibration is of other networks.
+    Interrupted: likewise.
+  """
+  if jax.process_count() > 1:
+    raise UserError(
+      '--mode=predict runs in one process: leave out --num_processes.'
+    )
+  networks = network_digest(workdir)
+  calibration = calibration_file.read_if_any(workdir)
+  _check_same(workdir, calibration, networks)
+  detector = config.calibrate.detector
+  if calibration is not None:
+    detector = calibration.detector
+  options = run.Options(
+    source=source,
+    output=output,
+    batch_size=config.eval.batch_size,
+    segment_share=config.predict.segment_share,
+    identity={
+      'networks': networks,
+      'detector': detector,
+      'calibration': _digest(calibration),
+    },
+    command=origin.get('command', ''),
+  )
+
+  def load() -> Monitor:
+    return Monitor(CheckpointBackend(config, workdir, detector, calibration))
+
+  return run.predict(load, options, calibration)
+
+
+def _check_same(
+  workdir: Path, calibration: CalibrationFile | None, networks: str
+) -> None:
+  """Raises UserError for a guarantee that other networks had."""
+  if calibration is not None and calibration.network_sha256 != networks:
+    raise UserError(
+      f'{workdir / calibration_file.FILE} is of other networks than the run '
+      'has now: run --mode=calibrate again.'
+    )
+
+
+def _digest(calibration: CalibrationFile | None) -> str:
+  """What tells a calibration from another."""
+  if calibration is None:
+    return 'none'
+  value = dataclasses.asdict(calibration)
+  return checksums.of_value(value)

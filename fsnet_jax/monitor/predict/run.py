@@ -1,0 +1,319 @@
+"""The command `--mode=predict`, whatever the monitor is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from common_lib.console import say
+from common_lib.errors import UserError
+from common_lib.foreign import quoted
+from common_lib.paths import expanded
+from common_lib.progress_bar import ProgressBar
+from fsnet_jax.monitor import shift, statistics
+from fsnet_jax.monitor.calibration_file import CalibrationFile
+from fsnet_jax.monitor.monitor import UNCALIBRATED, Monitor
+from fsnet_jax.monitor.predict import (
+  batches,
+  gallery,
+  inputs,
+  journal,
+  loader,
+  tables,
+  video,
+)
+from fsnet_jax.monitor.predict.inputs import Files, Item
+from fsnet_jax.monitor.predict.journal import Journal
+from fsnet_jax.monitor.predict.rows import Entry, worst_first
+from fsnet_jax.monitor.predict.video import Video
+from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.storage import disk_errors
+
+_LOG_SECS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What is asked for.
+
+  Attributes:
+    source: folder, glob or video, as the user named it.
+    output: folder for what is written.
+    batch_size: most images at a time.
+    segment_share: of an image's pixels, that a segment has at least.
+    identity: what tells this monitor from others, in JSON's types; each name
+      is one that a sentence can have.
+    command: that this is, for the page; '' where it is not known.
+  """
+
+  source: str
+  output: pathlib.Path
+  batch_size: int
+  segment_share: float
+  identity: Mapping[str, Any]
+  command: str = ''
+
+
+def predict(
+  load: Callable[[], Monitor],
+  options: Options,
+  calibration: CalibrationFile | None = None,
+) -> pathlib.Path:
+  """Predicts on everything that an input has and leaves it in a folder.
+
+  Args:
+    load: opens the monitor, once the input and the folder are known to be
+      fine.
+    options: see there.
+    calibration: of the monitor; None without one.
+
+  Returns:
+    The gallery.
+
+  Raises:
+    UserError: input or output cannot be used, or no image could be read.
+    Interrupted: after Ctrl-C or SIGTERM; the same command goes on there.
+  """
+  source = expanded(options.source)
+  if source.absolute() == options.output.absolute():
+    raise UserError(
+      f'--output={options.output} is the input: name a folder of its own.'
+    )
+  found = inputs.files_of(source, options.output, options.source)
+  images = Video(source) if found is None else found
+  threshold = calibration.threshold if calibration else UNCALIBRATED
+  state = {
+    'input': str(source.absolute()),
+    **({'video': list(images.stamp)} if isinstance(images, Video) else {}),
+    'threshold': threshold,
+    'segment share': options.segment_share,
+    **options.identity,
+  }
+  with contextlib.ExitStack() as stack:
+    log = stack.enter_context(journal.opened(options.output, state))
+    stack.enter_context(disk_errors.explained(options.output))
+    work = _Work(load(), options, calibration, images, log)
+    with StopRequest('while predicting') as stop:
+      work.predict(stop)
+      return work.finish(stop)
+
+
+class _Work:
+  """One command, from its images to its gallery."""
+
+  def __init__(
+    self,
+    monitor: Monitor,
+    options: Options,
+    calibration: CalibrationFile | None,
+    images: Files | Video,
+    log: Journal,
+  ):
+    self._monitor, self._options, self._log = monitor, options, log
+    self._calibration, self._images = calibration, images
+    # By name of the image, in its order, what it is sorted by.
+    self._keys: dict[str, tuple[bool, float, str]] = {}
+    self._summary = ''
+
+  def predict(self, stop: StopRequest) -> None:
+    """Predicts on what is not done yet."""
+    reference = None
+    if self._calibration is not None:
+      reference = self._calibration.reference['failure_mean']
+    settings = batches.Settings(
+      self._options.output,
+      self._options.batch_size,
+      self._options.segment_share,
+      reference,
+    )
+    known = sum(map(self._done, self._images.items))
+    if known:
+      say(f'{known} of {self._images.total} images are done already')
+    kind = 'images' if isinstance(self._images, Files) else 'frames'
+    total = self._images.total - known
+    bar = ProgressBar(total, kind, timed=True, log_secs=_LOG_SECS)
+    done, start = 0, time.monotonic()
+    pending = self._images.pending(self._done)
+    try:
+      for found in batches.entries(self._monitor, pending, settings):
+        for entry in found:
+          if self._log.last(entry.row['image']) != entry:
+            self._log.append(entry)
+          self._note(entry)
+        done += len(found)
+        bar.reach(done)
+        self._check(stop, f'after {len(self._keys)} {kind}')
+    finally:
+      bar.close()
+    if done:
+      rate = done / max(time.monotonic() - start, 1e-9)
+      self._summary = f' ({rate:.3g} {kind}/s)'
+
+  def _done(self, item: Item) -> bool:
+    if item.image in self._keys and not self._keys[item.image][0]:
+      return True
+    entry = self._log.get(item)
+    if entry is not None:
+      self._note(entry)
+    return entry is not None
+
+  def _note(self, entry: Entry) -> None:
+    self._keys[entry.row['image']] = worst_first(entry)
+
+  def _check(self, stop: StopRequest, where: str) -> None:
+    if stop.requested_anywhere():
+      raise Interrupted(
+        f'Interrupted by {stop.signal_name} {where}: run the same command '
+        'again to continue.'
+      )
+
+  def finish(self, stop: StopRequest) -> pathlib.Path:
+    """Writes what is about all images; returns the gallery.
+
+    Raises:
+      UserError: none of them could be read.
+    """
+    output = self._options.output
+    order = [key[-1] for key in sorted(self._keys.values())]
+    if not order:
+      raise UserError(
+        f'--input={self._options.source} has no frame that can be decoded: '
+        'give another video, or its frames as a folder of images.'
+      )
+    tables.write(output, self._log.entries(order))
+    problems = [key[-1] for key in self._keys.values() if key[0]]
+    if len(problems) == len(order):
+      first = self._log.last(problems[0])
+      said = quoted(first.problem if first else '', 120)
+      raise UserError(
+        f'--input={self._options.source}: none of its {len(order)} images '
+        f'could be read ({quoted(problems[0], 120)}: {said}): give PNG or JPEG '
+        'files of 8 bits.'
+      )
+    about = self._about(order, len(problems))
+    base = about.base
+    path = gallery.write(output, about, self._log.entries(order))
+    loader.write(output, base, about.classes.names)
+    if isinstance(self._images, Video):
+      self._write_video(self._images, stop)
+    self._say(about, path)
+    return path
+
+  def _about(self, order: Sequence[str], problems: int) -> gallery.About:
+    found = self._statistics()
+    said, has_shift = '', False
+    if self._calibration is not None:
+      said, has_shift = self._shift(self._calibration, found)
+    images = self._images
+    return gallery.About(
+      source=self._options.source,
+      base=images.base if isinstance(images, Files) else None,
+      classes=self._monitor.classes,
+      threshold=self._monitor.threshold,
+      statement=self._monitor.statement,
+      shift=said,
+      has_shift=has_shift,
+      images=len(order),
+      problems=problems,
+      failure_mean=float(found['failure_mean'].mean()),
+      flagged_share=float(found['flagged_share'].mean()),
+      command=self._options.command,
+    )
+
+  def _statistics(self) -> dict[str, np.ndarray]:
+    """Of all images that were read, in their order; [n] each."""
+    found: dict[str, list[float]] = {name: [] for name in statistics.NAMES}
+    for entry in self._log.entries(self._readable()):
+      for name, own in found.items():
+        own.append(entry.statistics[name])
+    return {name: np.array(own) for name, own in found.items()}
+
+  def _readable(self) -> Sequence[str]:
+    """Names of the images that were read, in their order."""
+    names = [name for name, key in self._keys.items() if not key[0]]
+    # The millionth frame has a digit more.
+    return sorted(names, key=lambda name: (len(name), name))
+
+  def _shift(
+    self, calibration: CalibrationFile, found: Mapping[str, np.ndarray]
+  ) -> tuple[str, bool]:
+    """What tests for a shift say, and whether they found one."""
+    reference = calibration.reference
+    limit = f'{100 * calibration.limit:g} %'
+    if isinstance(self._images, Video):
+      return _stream(
+        reference, found, self._readable(), self._images.fps, limit
+      )
+    tested = shift.compare(reference, found)
+    if tested.found():
+      return (
+        'These images are not like those the threshold was calibrated on '
+        f'(p = {tested.p_value:.2g}, {tested.statistic}): the limit of {limit} '
+        'does not hold.'
+      ), True
+    return (
+      'No difference from the images that the threshold was calibrated on was '
+      f'found (p = {tested.p_value:.2g}, {tested.images} images), which is no '
+      'proof that there is none.'
+    ), False
+
+  def _write_video(self, source: Video, stop: StopRequest) -> None:
+    output = self._options.output
+    frames = (
+      output / batches.file_of(batches.OVERLAY, name)
+      for name in self._readable()
+    )
+    written = video.write(
+      output / video.FILE,
+      frames,
+      source.fps,
+      lambda: self._check(stop, 'while writing the video'),
+    )
+    if not written:
+      say(f'note: OpenCV has no encoder for {video.FILE}, which is left out')
+
+  def _say(self, about: gallery.About, path: pathlib.Path) -> None:
+    """The lines at the end."""
+    if about.shift:
+      say(about.shift)
+    problems = 'none had problems'
+    if about.problems:
+      names = 'problem column of triage.csv'
+      problems = f'{about.problems} had problems ({names})'
+    kind = 'images' if isinstance(self._images, Files) else 'frames'
+    say(f'predicted {about.images} {kind}{self._summary}; {problems}: {path}')
+
+
+def _stream(
+  reference: Mapping[str, Sequence[float]],
+  found: Mapping[str, np.ndarray],
+  names: Sequence[str],
+  fps: float,
+  limit: str,
+) -> tuple[str, bool]:
+  """What the test of a stream says of a video, a frame a second.
+
+  Neighbouring frames depend on each other, which the test would take for a
+  shift.
+  """
+  test = shift.StreamTest(reference)
+  for index in range(0, len(names), max(1, round(fps))):
+    values = {name: float(own[index]) for name, own in found.items()}
+    if test.update(names[index], values):
+      return (
+        f'From {test.alarm} on at the latest, the video is not like the images '
+        'that the threshold was calibrated on (conformal test martingale, '
+        f'false alarms {100 * test.level:g} %): the limit of {limit} does not '
+        'hold.'
+      ), True
+  return (
+    'No difference of the video from the images that the threshold was '
+    'calibrated on was found (one frame a second), which is no proof that '
+    'there is none.'
+  ), False

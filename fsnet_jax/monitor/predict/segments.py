@@ -1,0 +1,77 @@
+"""Connected components of flagged pixels: what people fix are objects."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import cv2
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+  """A component of flagged pixels, which touch at sides or corners.
+
+  Attributes:
+    label: class index that is predicted most often in it.
+    box: left, top, width and height, in pixels.
+    area: number of its pixels.
+    failure_mean: mean P(wrong) in it.
+  """
+
+  label: int
+  box: tuple[int, int, int, int]
+  area: int
+  failure_mean: float
+
+
+def find(
+  labels: np.ndarray, failure: np.ndarray, flagged: np.ndarray, share: float
+) -> tuple[Segment | None, list[Segment]]:
+  """The largest component, and all that are not too small.
+
+  Args:
+    labels: uint8 [h w].
+    failure: float32 [h w].
+    flagged: bool [h w].
+    share: of the image's pixels, that a component has at least.
+
+  Returns:
+    The one of the most pixels, whatever their number, or None where nothing
+    is flagged; and those of at least the share, the largest first.
+  """
+  count, regions, numbers, _ = cv2.connectedComponentsWithStats(
+    flagged.astype(np.uint8), connectivity=8
+  )
+  if count <= 1:  # The first is what is not flagged.
+    return None, []
+  areas = numbers[1:, cv2.CC_STAT_AREA]
+  fewest = max(1, math.ceil(share * flagged.size))
+  order = np.argsort(-areas, kind='stable')
+  large = [int(i) for i in order if areas[i] >= fewest]
+  wanted = large or [int(order[0])]
+  found = [
+    _segment(number + 1, numbers[number + 1], regions, labels, failure)
+    for number in wanted
+  ]
+  return found[0], found if large else []
+
+
+def _segment(
+  number: int,
+  row: np.ndarray,
+  regions: np.ndarray,
+  labels: np.ndarray,
+  failure: np.ndarray,
+) -> Segment:
+  left, top = int(row[cv2.CC_STAT_LEFT]), int(row[cv2.CC_STAT_TOP])
+  width, height = int(row[cv2.CC_STAT_WIDTH]), int(row[cv2.CC_STAT_HEIGHT])
+  part = np.s_[top : top + height, left : left + width]
+  inside = regions[part] == number
+  return Segment(
+    label=int(np.bincount(labels[part][inside]).argmax()),
+    box=(left, top, width, height),
+    area=int(row[cv2.CC_STAT_AREA]),
+    failure_mean=float(failure[part][inside].mean(dtype=np.float64)),
+  )
