@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
+from fsnet_jax.builders.classes import class_table
 from fsnet_jax.config import resolution, validation
 from segxal_jax import acquisition, depth, oracles
 from segxal_jax.config import builders, own_learner, trainings
@@ -47,6 +48,12 @@ def _check_explanation(config: ConfigDict) -> None:
     raise UserError(
       'config.eem.gamma and the strategy failure need a trained failure '
       'network: set config.phase2_steps.'
+    )
+  classes = class_table(config).num_classes
+  if any(index >= classes for index in config.cam.classes):
+    raise UserError(
+      f'config.cam.classes has {max(config.cam.classes)}, but the '
+      f'{classes} classes are numbered from 0.'
     )
   low, high = config.depth.percentiles
   if not low < high:
