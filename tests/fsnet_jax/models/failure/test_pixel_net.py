@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.models.failure.pixel_maps import PixelMaps
 from fsnet_jax.models.failure.pixel_net import (
   PixelFailureNet,
@@ -101,8 +102,9 @@ def test_dropout_and_statistics_in_training_alone():
   np.testing.assert_array_equal(once, network.apply(variables, maps))
 
 
+@pytest.mark.parametrize('form', ['cpu', 'plain'])
 @pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
-def test_centring_against_loops(share):
+def test_centring_against_loops(share, form):
   rng = np.random.default_rng(2)
   corrections = rng.normal(size=(2, 5, 6)).astype(np.float32)
   first = rng.integers(3, size=(2, 5, 6))
@@ -114,7 +116,8 @@ def test_centring_against_loops(share):
       counted = mine & (valid[image] > 0)
       mean = corrections[image][counted].mean() if counted.any() else 0.0
       expected[image][mine] -= share * mean
-  found = centred(*map(jnp.asarray, (corrections, first, valid)), 3, share)
+  with conv_forms.use(form):
+    found = centred(*map(jnp.asarray, (corrections, first, valid)), 3, share)
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
