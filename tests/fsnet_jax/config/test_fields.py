@@ -27,6 +27,7 @@ SHIPPED = {
   'ablation': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
   'fit_detector': (*_NETWORKS, *(f'{n}_cityscapes' for n in _NETWORKS)),
   'segxal_unet': _PROTOCOLS,
+  'segxal_own': ('streets', 'folder'),
   'segxal_manual': ('streets', 'midas', 'dinov2', 'depth_anything'),
   'al_compare': al_compare.arguments(),
   'al_reference': _PROTOCOLS,
@@ -172,9 +173,9 @@ def test_what_may_change_when_a_run_goes_on():
   table = segxal_fields.FIELDS
   words = [word for word in _NOT_OF_A_RUN if word != 'compare.']
   of_oracle = ('oracle.wait', 'oracle.poll_secs', 'oracle.recorded')
-  expected = _free_by_prefix(
-    table, (*words, 'failure.preset', 'fit.', *of_oracle)
-  )
+  # A command that failed is corrected.
+  own = ('failure.preset', 'fit.', 'learner.command', *of_oracle)
+  expected = _free_by_prefix(table, (*words, *own))
   expected -= _of_phase_3()
   # Each cycle is measured on them.
   assert _free(table, stored_config._TRAINED) == expected - {'eval.datasets'}
