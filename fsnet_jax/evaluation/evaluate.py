@@ -56,7 +56,8 @@ def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
     state = checkpoints.restore(step, new_state(config, model, mesh)).state
   finally:
     checkpoints.close()
-  external.check_same(config, state.params['segmentation'])
+  if external.is_external(config):
+    external.check_same(config, state.params['segmentation'])
   evaluator = Evaluator(
     evaluation_options(config),
     data_sources.RunData(config),
