@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common_lib.errors import UserError
+from fsnet_jax import learned_detectors
 from fsnet_jax.builders import data_sources
 from fsnet_jax.config import resolution
 from fsnet_jax.monitor import Monitor
@@ -186,3 +187,42 @@ def test_kept_outputs_are_used_again(shared, tmp_path):
   # the same network.
   assert 14 <= counts[0] < 32
   assert counts[1] - counts[0] < 14
+
+
+def test_baselines_are_fitted_over_it(shared, tmp_path):
+  """By logits alone, and TCP by the inner features that this one gives."""
+  path = tmp_path / 'with_features.py'
+  path.write_text(
+    'import numpy as np\n'
+    f'W = np.array({own_run.WEIGHTS.tolist()}, np.float32)\n'
+    'def predict(images):\n'
+    '  x = images.astype(np.float32)\n'
+    '  b, h, w, _ = x.shape\n'
+    '  cells = x.reshape(b, h // 4, 4, w // 4, 4, 3).mean((2, 4)) / 255\n'
+    '  return x @ W.T, cells\n'
+  )
+  config = own_run.config_of(shared, f'{path}:predict', fit__width=0.05)
+  config.failure.inputs = ('x', 'w1', 'w2', 'w3', 'w4', 'seg_features')
+  own_run.run(config, tmp_path / 'run')
+  fit = config.copy_and_resolve_references()
+  fit.init.phase1 = str(tmp_path / 'run')
+  names = ('class_logistic', 'tcp', 'direct')
+  for name in names:
+    fit.fit[name].steps, fit.fit[name].batch_size = 2, 4
+    one = resolution.resolved(fit)
+    learned_detectors.fit(name, one, tmp_path / name)
+    config.eval.fitted[name] = str(tmp_path / name)
+  config.eval.detectors = ('msp', *names)
+  own_run.run(config, tmp_path / 'run', 'evaluate')
+  (report,) = (tmp_path / 'run').glob('evaluations/*/metrics.json')
+  found = json.loads(report.read_text())['datasets']['streets/day']['failure']
+  assert set(found) == {'msp', *names}
+  aurocs = [found[name]['pooled']['auroc'] for name in found]
+  assert len(set(aurocs)) == 4 and all(0 < one < 1 for one in aurocs)
+
+
+def test_tcp_needs_features(shared, function, tmp_path):
+  config = own_run.config_of(shared, own_run.function(tmp_path))
+  config.init.phase1 = str(function)
+  with pytest.raises(UserError, match='tcp stands on inner features'):
+    learned_detectors.check_options('tcp', resolution.resolved(config))
