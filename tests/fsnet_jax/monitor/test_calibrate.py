@@ -1,6 +1,8 @@
 """The command that calibrates, against counting by hand."""
 
+import dataclasses
 import json
+import shutil
 
 import jaxtyping
 import numpy as np
@@ -99,6 +101,19 @@ def test_an_evaluation_says_what_the_threshold_gave(run):
   assert given['coverage'] == pytest.approx(coverage, abs=1e-6)
   page = report.with_name('report.html').read_text()
   assert 'Promised and given' in page and 'within the limit of 99.0%' in page
+
+
+@pytest.mark.slow
+def test_a_calibration_of_other_networks_is_refused(run, tmp_path):
+  workdir, _ = run
+  copy = tmp_path / 'run'
+  shutil.copytree(workdir, copy)
+  found = calibration_file.read(copy / 'calibration.json')
+  calibration_file.write(
+    copy, dataclasses.replace(found, network_sha256='0' * 64)
+  )
+  with pytest.raises(UserError, match='trained on since'):
+    Monitor.load(copy)
 
 
 @pytest.mark.slow
