@@ -50,7 +50,7 @@ def _segmentation() -> ml_collections.ConfigDict:
   segmentation.name = 'fcn8'
   # Of a network from elsewhere: model.onnx, a folder of logits, or
   # module:function; processor threads (0: all) and 'cpu' or 'cuda' of an ONNX
-  # file; whether outputs are kept on disk, in 11 bytes a pixel ('top3'), so
+  # file; whether outputs are kept on disk, in 13 bytes a pixel ('top3'), so
   # that it runs on each image once.
   segmentation.path = ''
   # Further such files between commas: an ensemble with the first, for the

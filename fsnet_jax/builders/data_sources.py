@@ -1,13 +1,12 @@
 """From a config to the data that it describes."""
 
-import os
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from common_lib.paths import default_folder, expanded
 from fsnet_jax.builders import external
+from fsnet_jax.builders.cache_folder import cache_dir
 from fsnet_jax.builders.classes import class_table
 from fsnet_jax.detectors import use_temperature
 from input_pipeline import transforms
@@ -16,14 +15,6 @@ from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.datasets.contiguous_folds import WithoutFold
 from input_pipeline.datasets.subset import EvenSubset
 from input_pipeline.loader import eval_loader, train_loader
-
-
-def cache_dir(config: ConfigDict) -> str:
-  """Where prepared copies are kept, by TFDS's own convention."""
-  folder = config.data.cache_dir or os.environ.get('TFDS_DATA_DIR')
-  if folder:
-    return str(expanded(folder))
-  return str(default_folder('~/tensorflow_datasets', 'prepared data'))
 
 
 def source(config: ConfigDict, spec: str) -> Source:

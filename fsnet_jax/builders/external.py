@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 from common_lib import class_table_file
 from common_lib.errors import UserError
-from common_lib.paths import default_folder, expanded
+from common_lib.paths import expanded
+from fsnet_jax.builders.cache_folder import cache_dir
 from fsnet_jax.config import names
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.external import ExternalSegmentation
@@ -201,13 +202,8 @@ def _cache(config: ConfigDict) -> Cache | None:
   """Where outputs are kept; None where they are computed each time."""
   if _is_exact(config):
     return None
-  home = config.data.cache_dir
-  folder = (
-    expanded(home)
-    if home
-    else default_folder('~/tensorflow_datasets', 'prepared data')
-  )
-  return Cache(Path(folder) / _CACHE, network(config).fingerprint())
+  folder = Path(cache_dir(config))
+  return Cache(folder / _CACHE, network(config).fingerprint())
 
 
 def check(config: ConfigDict) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from common_lib import checksums, json_values
 from common_lib.errors import UserError
 from fsnet_jax.monitor import statistics
+from fsnet_jax.monitor.calibration.platt import Platt
 
 FILE = 'calibration.json'
 SCHEMA = 1
@@ -73,8 +74,7 @@ class CalibrationFile:
 
   def probability(self, score: np.ndarray) -> np.ndarray:
     """P(wrong) of scores, float32, in [0, 1]."""
-    odds = self.slope * np.asarray(score, np.float64) + self.offset
-    return (0.5 * (1 + np.tanh(odds / 2))).astype(np.float32)
+    return Platt(self.slope, self.offset)(score)
 
 
 def write(folder: str | os.PathLike[str], found: CalibrationFile) -> None:

@@ -75,9 +75,7 @@ CALIBRATED_KEYS: Mapping[str, Key] = {
   'unit': Key('`image` or `group`: what the risk is the mean over'),
   'units': Key('how many there are'),
   'threshold': Key('P(wrong) up to which a pixel passes'),
-  'limit': Key(
-    'of the risk, that was promised for images like those of the calibration'
-  ),
+  'limit': Key('of the risk, promised for images like those calibrated on'),
   'risk': Key('that was found here'),
   'coverage': Key('share of the labelled pixels that pass, mean over units'),
 }

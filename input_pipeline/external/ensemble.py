@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline.external.protocol import ExternalNetwork
-
-# Of a batch: float32 [b h w 2].
-ENSEMBLE = 's_ensemble'
+from input_pipeline.external.protocol import (
+  ENSEMBLE,
+  LOGITS,
+  ExternalNetwork,
+)
 
 
 def disagreement(logits: Sequence[np.ndarray]) -> np.ndarray:
@@ -69,7 +70,7 @@ class WithEnsemble:
   def __next__(self) -> dict[str, np.ndarray]:
     batch = next(self._batches)
     images = batch['image']
-    logits = [batch['s_logits']]
+    logits = [batch[LOGITS]]
     logits += [network(images).logits for network in self._networks]
     return {**batch, ENSEMBLE: disagreement(logits)}
 

@@ -11,6 +11,11 @@ from common_lib.class_table import ClassTable
 from common_lib.console import say
 from common_lib.foreign import quoted
 
+# What batches have of a network: logits, those of the mirrored images, inner
+# features, and what the members of an ensemble disagree about.
+LOGITS, FLIP_LOGITS, FEATURES = 's_logits', 's_flip_logits', 's_features'
+ENSEMBLE = 's_ensemble'
+
 
 @dataclasses.dataclass(frozen=True)
 class ExternalOutput:

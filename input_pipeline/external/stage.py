@@ -21,12 +21,14 @@ import numpy as np
 from input_pipeline.external import compact
 from input_pipeline.external.cache import Cache, Entry, half
 from input_pipeline.external.logits_folder import LogitsFolder
-from input_pipeline.external.protocol import ExternalNetwork
+from input_pipeline.external.protocol import (
+  FEATURES,
+  FLIP_LOGITS,
+  LOGITS,
+  ExternalNetwork,
+)
 from input_pipeline.sources import Source
 
-LOGITS = 's_logits'
-FLIP_LOGITS = 's_flip_logits'
-FEATURES = 's_features'
 # Within which two machines compute the same network.
 _LOGIT_TOLERANCE = 0.05
 _SAME_CLASS = 0.99

@@ -16,7 +16,6 @@ near: where the image is near, whatever the network looks at.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,6 +28,7 @@ from segxal_jax.explanation.gradcam import core
 from segxal_jax.explanation.step import (
   UNCERTAINTY,
   ExplainOptions,
+  of_logits,
   weighted_mask,
 )
 from segxal_jax.uncertainty import pixelwise
@@ -140,12 +140,6 @@ def make_maps_step(
     maps = _mask(params, options, batch)
     if CLASSIFIER in params:
       maps['cam'] = _cam(params, options, logits, batch[FEATURES])
-    maps['prediction'] = jnp.argmax(logits, -1).astype(jnp.uint8)
-    maps['confidence'] = jnp.max(jax.nn.softmax(logits, -1), axis=-1)
-    if guide in UNCERTAINTY:
-      maps['guide'] = UNCERTAINTY[guide](logits)
-    elif guide == 'ripu':
-      maps['guide'] = ripu(logits, options.window)
-    return maps
+    return maps | of_logits(logits, guide, options.window)
 
   return maps_step

@@ -265,12 +265,27 @@ def make_maps_step(
     logits = explained.logits
     maps = _mask(model, options, params, batch_stats, batch, logits)
     maps['cam'] = explained.cam
-    maps['prediction'] = jnp.argmax(logits, -1).astype(jnp.uint8)
-    maps['confidence'] = jnp.max(jax.nn.softmax(logits, -1), axis=-1)
-    if guide in UNCERTAINTY:
-      maps['guide'] = UNCERTAINTY[guide](logits)
-    elif guide == 'ripu':
-      maps['guide'] = ripu(logits, options.window)
-    return maps
+    return maps | of_logits(logits, guide, options.window)
 
   return maps_step
+
+
+def of_logits(
+  logits: Float[Array, 'b h w c'], guide: str, window: int
+) -> dict[str, Array]:
+  """The maps that need nothing but the logits.
+
+  Args:
+    logits: of S.
+    guide: name of the uncertainty that guides regions; '' for none.
+    window: of `ripu`.
+  """
+  maps = {
+    'prediction': jnp.argmax(logits, -1).astype(jnp.uint8),
+    'confidence': jnp.max(jax.nn.softmax(logits, -1), axis=-1),
+  }
+  if guide in UNCERTAINTY:
+    maps['guide'] = UNCERTAINTY[guide](logits)
+  elif guide == 'ripu':
+    maps['guide'] = ripu(logits, window)
+  return maps

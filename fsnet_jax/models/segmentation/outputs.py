@@ -1,8 +1,9 @@
 """What S says of a batch: it is run, or the batch brings what it has said.
 
 A network of this package is part of the compiled program. One from elsewhere
-runs before it (`input_pipeline.external`), and a batch has its outputs under
-the names that stand here.
+runs before it (`input_pipeline.external`), and a batch has its outputs: logits
+[b h w c], those of the mirrored images, features [b fh fw k], and of an
+ensemble what `learned_detectors.ensemble` says, [b h w 2], all float32.
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,13 @@ from jaxtyping import Array, Float
 
 from fsnet_jax.models.network import Network
 from fsnet_jax.models.segmentation.protocol import SegmentationOutput
+from input_pipeline.external.protocol import (
+  ENSEMBLE,
+  FEATURES,
+  FLIP_LOGITS,
+  LOGITS,
+)
 
-# float32 [b h w c], [b h w c] and [b fh fw k].
-LOGITS, FLIP_LOGITS, FEATURES = 's_logits', 's_flip_logits', 's_features'
-# float32 [b h w 2], what `learned_detectors.ensemble` says, of other networks.
-ENSEMBLE = 's_ensemble'
 NAMES = (LOGITS, FLIP_LOGITS, FEATURES, ENSEMBLE)
 # Pixels a cell where a network has no features: F's own last stage.
 _CELL = 32

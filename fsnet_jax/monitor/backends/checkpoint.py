@@ -25,8 +25,7 @@ from fsnet_jax.config import config_file, resolution, run_paths
 from fsnet_jax.detectors import fitted_name, uses_flip
 from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.models.segmentation import outputs
-from fsnet_jax.monitor import calibration_file
-from fsnet_jax.monitor.calibration.digest import network_digest
+from fsnet_jax.monitor.calibration.digest import current_calibration
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import UNCALIBRATED
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -133,12 +132,7 @@ class CheckpointBackend:
     """
     # Of a run of an older version, newer fields have their defaults.
     config = resolution.resolved(config_file.load(f'stored_run:{workdir}'))
-    found = calibration_file.read_if_any(workdir)
-    if found is not None and found.network_sha256 != network_digest(workdir):
-      raise UserError(
-        f'{workdir / calibration_file.FILE} is of networks that have been '
-        'trained on since: run --mode=calibrate again, or delete it.'
-      )
+    found = current_calibration(workdir)
     detector = found.detector if found is not None else 'fsnet'
     return cls(config, workdir, detector, found)
 

@@ -10,9 +10,8 @@ from ml_collections import ConfigDict
 from common_lib.console import say
 from common_lib.errors import UserError
 from fsnet_jax.builders import data_sources
-from fsnet_jax.monitor import calibration_file
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
-from fsnet_jax.monitor.calibration.digest import network_digest
+from fsnet_jax.monitor.calibration.digest import current_calibration
 from fsnet_jax.monitor.export import onnx_export
 
 _IMAGES = 3
@@ -34,12 +33,7 @@ def export(config: ConfigDict, workdir: Path, output: Path) -> None:
     raise UserError(
       f'--output={output} is of no known type: --mode=export writes .onnx.'
     )
-  found = calibration_file.read_if_any(workdir)
-  if found is not None and found.network_sha256 != network_digest(workdir):
-    raise UserError(
-      f'{workdir / calibration_file.FILE} is of networks that have been '
-      'trained on since: run --mode=calibrate again, or delete it.'
-    )
+  found = current_calibration(workdir)
   detector = config.calibrate.detector if found is None else found.detector
   backend = CheckpointBackend(config, workdir, detector, found)
   images = _images(config)

@@ -11,9 +11,11 @@ from ml_collections import ConfigDict
 
 from common_lib import checksums
 from common_lib.errors import UserError
-from fsnet_jax.monitor import calibration_file
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
-from fsnet_jax.monitor.calibration.run import network_digest
+from fsnet_jax.monitor.calibration.digest import (
+  current_calibration,
+  network_digest,
+)
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import Monitor
 from fsnet_jax.monitor.predict import run
@@ -46,8 +48,7 @@ def predict(
       '--mode=predict runs in one process: leave out --num_processes.'
     )
   networks = network_digest(workdir)
-  calibration = calibration_file.read_if_any(workdir)
-  _check_same(workdir, calibration, networks)
+  calibration = current_calibration(workdir)
   detector = config.calibrate.detector
   if calibration is not None:
     detector = calibration.detector
@@ -68,17 +69,6 @@ def predict(
     return Monitor(CheckpointBackend(config, workdir, detector, calibration))
 
   return run.predict(load, options, calibration)
-
-
-def _check_same(
-  workdir: Path, calibration: CalibrationFile | None, networks: str
-) -> None:
-  """Raises UserError for a guarantee that other networks had."""
-  if calibration is not None and calibration.network_sha256 != networks:
-    raise UserError(
-      f'{workdir / calibration_file.FILE} is of other networks than the run '
-      'has now: run --mode=calibrate again.'
-    )
 
 
 def _digest(calibration: CalibrationFile | None) -> str:

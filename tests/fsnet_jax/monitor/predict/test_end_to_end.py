@@ -78,7 +78,7 @@ def test_a_guarantee_of_other_networks_is_refused(finished, tmp_path):
   config, workdir = finished
   calibration_file.write(workdir, stub.calibration())
   try:
-    with pytest.raises(UserError, match='is of other networks than the run'):
+    with pytest.raises(UserError, match='trained on since'):
       cli.predict(config, workdir, str(tmp_path), tmp_path / 'out', _ORIGIN)
   finally:
     (workdir / calibration_file.FILE).unlink()
