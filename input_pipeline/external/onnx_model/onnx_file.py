@@ -30,6 +30,7 @@ from input_pipeline.external.output_checks import (
 )
 from input_pipeline.external.preprocessing import prepare
 from input_pipeline.external.protocol import ExternalOutput, Notes
+from input_pipeline.files import onnx_wire
 
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 INSTALL = 'pip install -r requirements-onnx.txt'
@@ -75,7 +76,7 @@ class OnnxNetwork:
     )
     self._weights = hashlib.sha256(content)
     for name in self._graph.external:
-      self._weights.update(_weights(path, name))
+      self._weights.update(onnx_wire.external_digest(path, name))
     wanted = [name for name in (described.logits, *described.features) if name]
     self._check_names(wanted)
     self._kernel = classifier.weights_name(
@@ -323,24 +324,12 @@ def _read(path: pathlib.Path) -> tuple[bytes, onnx_graph.Graph]:
       'file'
     )
   try:
-    content = path.read_bytes()
+    content = onnx_wire.content_of(path)
     return content, onnx_graph.read(content)
   except (OSError, onnx_graph.NotOnnx) as error:
     raise UserError(
       f'{path}: it cannot be read as an ONNX file ({quoted(error, 120)}); '
       'export or copy it again'
-    ) from error
-
-
-def _weights(path: pathlib.Path, name: str) -> bytes:
-  """Digest of a further file of weights."""
-  try:
-    with (path.parent / name).open('rb') as file:
-      return hashlib.file_digest(file, 'sha256').digest()
-  except (OSError, ValueError) as error:
-    raise UserError(
-      f'{path}: its weights are in {quoted(name, 120)}, which cannot be read; '
-      'put that file beside it, or export with external_data=False'
     ) from error
 
 
