@@ -280,6 +280,16 @@ def _prediction() -> ml_collections.ConfigDict:
   return prediction
 
 
+def _export() -> ml_collections.ConfigDict:
+  export = ml_collections.ConfigDict()
+  # Of --mode=export (docs/guide/export.md). Of a .jaxexport file: sizes of
+  # images, ((h, w), ...), beside the run's own.
+  export.sizes = ()
+  # Of a .tflite file: type of the weights in it.
+  export.tflite_dtype = 'float32'  # or 'float16': half as large, less exact
+  return export
+
+
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
   # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp,
@@ -351,6 +361,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.eval = _evaluation()
   config.calibrate = _calibration()
   config.predict = _prediction()
+  config.export = _export()
   config.log_every_steps = 50
   # Validation happens with each checkpoint.
   config.checkpoint_every_steps = 1000

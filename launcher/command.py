@@ -14,7 +14,7 @@ from common_lib.errors import UserError
 from common_lib.paths import expanded
 from fsnet_jax.config import command_line, fields
 from fsnet_jax.runtime import stored_config
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 from segxal_jax.config import fields as segxal_fields
 
 flags.DEFINE_string('config', None, 'Config file, with an optional :argument.')
@@ -30,7 +30,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'output',
   None,
-  'Of --mode=predict: folder of the results; of export: the .onnx file.',
+  'Of --mode=predict: folder of the results; of export: the file.',
 )
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
 flags.DEFINE_integer(
@@ -43,7 +43,7 @@ FLAGS = flags.FLAGS
 # What a mode reads and writes, by flag.
 _FILES = {
   'predict': {'input': 'FOLDER|GLOB|VIDEO', 'output': 'FOLDER'},
-  'export': {'output': 'FILE.onnx'},
+  'export': {'output': 'FILE.onnx|jaxexport|tflite'},
 }
 # Of fields, by the task whose configs have more than the common ones.
 _TABLES = {'segxal': segxal_fields.FIELDS}

@@ -279,6 +279,10 @@ _CALIBRATE = {
 _PREDICT = {
   'segment_share': Field(SHARE),
 }
+_EXPORT = {
+  'sizes': Field(Many(Many(Whole(1, 2**15), 2, 2), once=True)),
+  'tflite_dtype': Field(Word(('float32', 'float16'))),
+}
 # Which runs there are; each of them is the same whatever stands here.
 _ABLATION = {
   'variants': Field(Many(names.VARIANT, 1, once=True), task='ablation'),
@@ -309,6 +313,7 @@ COMMON: Mapping[str, Field] = {
   **section('fit', _FIT),
   **section('calibrate', _CALIBRATE),
   **section('predict', _PREDICT),
+  **section('export', _EXPORT),
 }
 # All of this package.
 FIELDS: Mapping[str, Field] = {

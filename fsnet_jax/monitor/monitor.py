@@ -89,10 +89,13 @@ class Monitor:
     """Opens a finished run, or what was exported of one.
 
     Args:
-      source: the --workdir of a run, or the .onnx file of --mode=export.
+      source: the --workdir of a run, or a file of --mode=export: .onnx,
+        .jaxexport or .tflite. One from elsewhere is checked before it is run,
+        but it is a program: take it from whom you trust.
 
     Raises:
-      UserError: there is no such thing, or it is damaged.
+      UserError: there is no such thing, it is damaged, or the package that
+        runs it is missing.
     """
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
@@ -103,14 +106,18 @@ class Monitor:
       from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
 
       return cls(OnnxBackend.open(path))
-    if not path.exists():
-      raise UserError(
-        f'{path} does not exist: give the --workdir of a finished run, or an '
-        'exported .onnx file.'
-      )
+    if path.suffix == '.jaxexport' and path.is_file():
+      from fsnet_jax.monitor.backends.jax_file import JaxBackend
+
+      return cls(JaxBackend.open(path))
+    if path.suffix == '.tflite' and path.is_file():
+      from fsnet_jax.monitor.backends.tflite_file import TfliteBackend
+
+      return cls(TfliteBackend.open(path))
+    problem = 'is no folder of a run' if path.exists() else 'does not exist'
     raise UserError(
-      f'{path} is no folder of a run: give the --workdir of a finished run, or '
-      'an exported .onnx file.'
+      f'{path} {problem}: give the --workdir of a finished run, or an exported '
+      'file (.onnx, .jaxexport, .tflite).'
     )
 
   @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from common_lib import class_table_file
 from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.monitor.backends.card import MOST_BYTES
+from input_pipeline.files import onnx_wire
 
 _OUTPUTS = ('labels', 'failure', 'flagged')
 _FIX = 'write it with --mode=export'
@@ -35,7 +38,7 @@ class OnnxBackend:
     found = session.get_modelmeta().custom_metadata_map
     self.classes: ClassTable = _classes(found, path)
     self.threshold: float | None = _threshold(found, path)
-    self.statement: str = found.get('fsnet.statement', '')
+    self.statement: str = quoted(found.get('fsnet.statement', ''), 1000)
     self.image_size = _size(session, path)
 
   @classmethod
@@ -45,8 +48,15 @@ class OnnxBackend:
     Raises:
       UserError: onnxruntime is missing, or the file is no such monitor.
     """
-    with open(path, 'rb') as file:
-      return cls.of_bytes(file.read(), str(path))
+    problem = ''
+    try:
+      content = onnx_wire.content_of(pathlib.Path(path))
+      if not onnx_wire.external_files(content):
+        return cls.of_bytes(content, str(path))
+      problem = 'its weights are in another file'
+    except (OSError, onnx_wire.NotOnnx) as error:
+      problem = quoted(error, 200)
+    raise UserError(f'{path} cannot be run as a monitor ({problem}); {_FIX}')
 
   @classmethod
   def of_bytes(cls, content: bytes, path: str) -> OnnxBackend:
@@ -88,8 +98,9 @@ def _classes(found: Mapping[str, str], path: str) -> ClassTable:
   """The class table in a file's metadata."""
   text = found.get('fsnet.classes', '')
   try:
-    return class_table_file.parsed(json.loads(text), path)
-  except ValueError:
+    if len(text) <= MOST_BYTES:
+      return class_table_file.parsed(json.loads(text), path)
+  except (ValueError, RecursionError):
     pass
   raise UserError(f'{path} is no exported monitor; {_FIX}')
 

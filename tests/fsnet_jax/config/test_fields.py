@@ -146,6 +146,7 @@ _NOT_OF_A_RUN = (
   'eval.',
   'calibrate.',
   'predict.',
+  'export.',
   'segmentation.path',
   'segmentation.members',
   'segmentation.threads',
