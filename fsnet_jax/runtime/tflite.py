@@ -14,7 +14,7 @@ import numpy as np
 from common_lib.errors import UserError
 
 DTYPES = ('float32', 'float16')
-INSTALL = 'pip install ai-edge-litert'
+INSTALL = 'pip install -r requirements-tflite.txt'
 
 
 def converted(

@@ -29,8 +29,7 @@ _OUTPUTS = (('labels', 'uint8'), ('failure', 'float32'), ('flagged', 'bool'))
 _TENSOR = re.compile(r'tensor<((?:[\d?]+x)+)')
 # Of calls out of a program only this one: it says that a batch has an image.
 # Others run code of whoever is linked into the process.
-_CALLS = re.compile(r'custom_call\s+@([\w.]+)|call_target_name\s*=\s*"([^"]*)"')
-_HARMLESS = {'shape_assertion'}
+_CALL, _HARMLESS = 'custom_call', 'custom_call @shape_assertion('
 
 
 def program_name(size: Sequence[int]) -> str:
@@ -156,9 +155,8 @@ def _program(
       f'{quoted(error, 80)}'
     ) from error
   _check_signature(exported, card, size)
-  called = {a or b for a, b in _CALLS.findall(text)} - _HARMLESS
-  if called:
-    raise ValueError(f'a program in it calls {quoted(sorted(called)[0], 40)}')
+  if text.count(_CALL) != text.count(_HARMLESS):
+    raise ValueError('a program in it calls code outside of it')
   for sides in _TENSOR.findall(text):
     known = [int(one) for one in sides.split('x') if one.isdigit()]
     if math.prod(known) > _MOST_VALUES:

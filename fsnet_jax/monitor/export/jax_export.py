@@ -11,6 +11,7 @@ from jax import export as jax_export
 
 from common_lib.errors import UserError
 from common_lib.files import write_bytes
+from common_lib.foreign import quoted
 from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.monitor.backends import archive, card, other_sizes
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
@@ -104,12 +105,12 @@ def _program(
       exporter = jax_export.export(jax.jit(program), platforms=PLATFORMS)
       return bytes(exporter(flat, images).serialize())
   # What a network asks of the size of its images.
-  except (ValueError, TypeError) as error:
-    height, width = size
-    raise UserError(
-      f'The networks of this run do not take images of {height}x{width} '
-      f'({error}): give others in config.export.sizes.'
-    ) from error
+  except (UserError, ValueError, TypeError) as error:
+    problem = quoted(error, 300)
+  raise UserError(
+    f'config.export.sizes has {size[0]}x{size[1]}, at which the networks of '
+    f'this run do not work ({problem}): leave it out.'
+  )
 
 
 def _checked(
