@@ -53,7 +53,7 @@ def export(
     labels, failure, flagged = function(pictures)
     return {'labels': labels, 'failure': failure, 'flagged': flagged}
 
-  with conv_forms.use('plain'):
+  with conv_forms.use('undilated'):
     content = tflite.converted(named, backend.image_size, dtype)
   exact = dtype == 'float32'
   described = cards.of_run(

@@ -10,6 +10,7 @@ import zipfile
 from importlib import util
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ import pytest
 
 from common_lib.errors import UserError
 from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.layers.transposed import UpConv
 from fsnet_jax.monitor import Monitor
 from fsnet_jax.monitor.backends import archive
 from fsnet_jax.monitor.backends.card import part_of
@@ -30,6 +32,7 @@ from fsnet_jax.monitor.export import (
   standalone,
   tflite_export,
 )
+from fsnet_jax.runtime import tflite
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -95,6 +98,25 @@ def test_jaxexport_is_jit_at_each_of_its_sizes(backend, folder, size):
   own, mine = file(images)
   np.testing.assert_array_equal(own, labels)
   np.testing.assert_allclose(mine, failure, atol=1e-6)
+
+
+def test_a_transposed_convolution_in_tflite():
+  """The converter gets one of an input with zeros between its cells wrong."""
+  layer = UpConv(5)
+  shape = (1, 4, 6, 3)
+  variables = layer.init(jax.random.key(0), jnp.zeros(shape))
+
+  def doubled(images):
+    return {'y': layer.apply(variables, images.astype(jnp.float32) / 255)}
+
+  images = _images(1, shape[1:3])
+  with conv_forms.use('plain'):
+    expected = doubled(images)['y']
+  with conv_forms.use('undilated'):
+    np.testing.assert_allclose(doubled(images)['y'], expected, atol=1e-6)
+    content = tflite.converted(doubled, shape[1:3], 'float32')
+  run = tflite.runner(tflite.interpreter(content, 'a test'))
+  np.testing.assert_allclose(run(images=images)['y'], expected, atol=1e-6)
 
 
 def test_weights_are_in_the_archive_once(backend, folder):
