@@ -198,6 +198,7 @@ FIELDS: Mapping[str, Field] = {
     COMMON['eval.datasets'], decides=EVALUATION | CYCLES
   ),
   'warm_start': Field(Flag(), CYCLES),
+  'steps_per_image': Field(COUNT_OR_0, PHASE1),
   **section('pool', _POOL),
   **section('learner', _LEARNER),
   **section('acquisition', _ACQUISITION),
