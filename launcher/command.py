@@ -84,7 +84,7 @@ def _check_files(config: ConfigDict) -> None:
       raise UserError(
         f'--{name} is for --mode={" and ".join(modes)}, not --mode={mode}.'
       )
-  if needed and config.task == 'segxal':
+  if config.task == 'segxal' and mode not in ('train', 'evaluate'):
     raise UserError(
       f'--mode={mode} is for a run of FSNet, and --config is of the task '
       "'segxal': give --workdir of a run of FSNet instead."
