@@ -278,6 +278,7 @@ _CALIBRATE = {
 }
 _PREDICT = {
   'segment_share': Field(SHARE),
+  'send_to_label_studio': Field(COUNT_OR_0),
 }
 _EXPORT = {
   'sizes': Field(Many(Many(Whole(1, 2**15), 2, 2), once=True)),
