@@ -103,7 +103,9 @@ def runner(own: Any) -> Callable[..., dict[str, np.ndarray]]:
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-  """Without the warnings of deprecated parts, which a user cannot change."""
+  """Without warnings that a user can do nothing about."""
+  # Read when TensorFlow is first imported.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')
     yield

@@ -106,7 +106,7 @@ def _program(
       return bytes(exporter(flat, images).serialize())
   # What a network asks of the size of its images.
   except (UserError, ValueError, TypeError) as error:
-    problem = quoted(error, 300)
+    problem = quoted(error, 300).rstrip('.')
   raise UserError(
     f'config.export.sizes has {size[0]}x{size[1]}, at which the networks of '
     f'this run do not work ({problem}): leave it out.'
