@@ -36,6 +36,7 @@ class OnnxBackend:
     self.classes: ClassTable = _classes(found, path)
     self.threshold: float | None = _threshold(found, path)
     self.statement: str = found.get('fsnet.statement', '')
+    self.reference: Mapping[str, tuple[float, ...]] | None = None
     self.image_size = _size(session, path)
 
   @classmethod
