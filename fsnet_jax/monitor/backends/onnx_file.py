@@ -39,6 +39,7 @@ class OnnxBackend:
     self.classes: ClassTable = _classes(found, path)
     self.threshold: float | None = _threshold(found, path)
     self.statement: str = quoted(found.get('fsnet.statement', ''), 1000)
+    self.reference: Mapping[str, tuple[float, ...]] | None = None
     self.image_size = _size(session, path)
 
   @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class TfliteBackend:
     classes: see `Backend`.
     threshold: see `Backend`.
     statement: see `Backend`.
+    reference: see `Backend`; no file has one.
     image_size: (h, w) that the model takes; other images are resized.
   """
 
@@ -37,6 +39,7 @@ class TfliteBackend:
       UserError: LiteRT is missing, or it is no model of the card's size.
     """
     self.classes, self.threshold = card.classes, card.threshold
+    self.reference: Mapping[str, tuple[float, ...]] | None = None
     self.statement, self.image_size = card.statement, card.sizes[0]
     problem = ''
     try:
