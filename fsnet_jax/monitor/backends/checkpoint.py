@@ -221,29 +221,40 @@ class CheckpointBackend:
     picture = Image.fromarray(image)
     return resizing.resize_image(picture, self.image_size, 'squeeze')
 
-  def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
+  @property
+  def external(self) -> ExternalNetwork | None:
+    """The segmentation network, where it is one from elsewhere."""
+    return self._external
+
+  @property
+  def brings(self) -> tuple[str, ...]:
+    """What batches have of a network from elsewhere, by name."""
+    if self._external is None:
+      return ()
+    features = (outputs.FEATURES,) if self._external.feature_channels else ()
+    flip = (outputs.FLIP_LOGITS,) if self._flip else ()
+    return (outputs.LOGITS, *features, *flip)
+
+  def function(self) -> Callable[..., tuple[Array, Array, Array]]:
     """All that the monitor does, as one function of arrays, to be exported.
 
     Returns:
       `images uint8 [b h w 3] at image_size -> (labels uint8, P(wrong) float32,
-      flagged bool)`, each [b h w]; weights and threshold are in it.
+      flagged bool)`, each [b h w]; weights and threshold are in it. Of a
+      network from elsewhere its outputs follow the images, one argument each
+      of `brings`.
 
     Raises:
-      UserError: the networks are not all of this package, or the score is no
-        probability.
+      UserError: the score is no probability.
     """
-    if self._external is not None:
-      raise UserError(
-        'An export holds networks of this package; the segmentation network '
-        'of this run is one from elsewhere, which is not merged yet.'
-      )
     state = jax.device_get((self._state.params, self._state.batch_stats))
     variables = jax.device_get(self._variables)
     threshold = UNCALIBRATED if self.threshold is None else self.threshold
     own = self._calibration
 
-    def monitor(images: Array) -> tuple[Array, Array, Array]:
-      batch = {'image': images}
+    def monitor(images: Array, *others: Array) -> tuple[Array, Array, Array]:
+      brought = dict(zip(self.brings, others, strict=True))
+      batch = {'image': images, **brought}
       said = self._monitor_step(*state, batch, np.float32(1), variables)
       if own is not None:
         odds = own.slope * said['score'] + own.offset
