@@ -1,7 +1,6 @@
 """A run over an ONNX network as one file, for a camera's images."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from common_lib.errors import UserError
 from fsnet_jax import cli
 from fsnet_jax.monitor import Monitor
 from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
+from fsnet_jax.monitor.export import from_run
 from tests.fsnet_jax.monitor import own_run
 from tests.fsnet_jax.monitor.export import networks
 from tests.paths import ROOT
@@ -148,12 +148,9 @@ def test_a_network_that_is_in_no_file(shared, plain, tmp_path):
   _, workdir, _ = plain
   config = own_run.config_of(shared, own_run.function(tmp_path))
   with pytest.raises(UserError, match=r'cannot hold a Python function.*onnx'):
-    cli.export(config, workdir, tmp_path / 'x.onnx')
-  config, workdir, _ = plain
-  copy = shutil.copytree(workdir, tmp_path / 'run')
-  config = config.copy_and_resolve_references()
-  config.segmentation.members = config.segmentation.path
+    from_run.export(config, workdir, tmp_path / 'x.onnx')
+  config = plain[0].copy_and_resolve_references()
   config.calibrate.detector = 'ensemble'
   with pytest.raises(UserError, match=r'one segmentation network.*ensemble'):
-    cli.export(config, copy, tmp_path / 'x.onnx')
+    from_run.export(config, workdir, tmp_path / 'x.onnx')
   assert not (tmp_path / 'x.onnx').exists()
