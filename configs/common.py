@@ -277,6 +277,9 @@ def _prediction() -> ml_collections.ConfigDict:
   # Of --mode=predict (docs/guide/predict.md): share of an image's pixels that
   # a flagged region has at least to be a row of segments.csv.
   prediction.segment_share = 0.0005
+  # So many of the worst images are sent to the Label Studio that
+  # LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY name.
+  prediction.send_to_label_studio = 0
   return prediction
 
 

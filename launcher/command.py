@@ -84,7 +84,7 @@ def _check_files(config: ConfigDict) -> None:
       raise UserError(
         f'--{name} is for --mode={" and ".join(modes)}, not --mode={mode}.'
       )
-  if needed and config.task == 'segxal':
+  if config.task == 'segxal' and mode not in ('train', 'evaluate'):
     raise UserError(
       f'--mode={mode} is for a run of FSNet, and --config is of the task '
       "'segxal': give --workdir of a run of FSNet instead."
@@ -101,11 +101,34 @@ def _work(config: ConfigDict) -> None:
   room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
   cli = importlib.import_module(f'{room}.cli')
   if FLAGS.mode == 'predict':
-    cli.predict(config, workdir, FLAGS.input, expanded(FLAGS.output), origin)
+    _predict(config, workdir, FLAGS.input, expanded(FLAGS.output), origin)
   elif FLAGS.mode == 'export':
     cli.export(config, workdir, expanded(FLAGS.output))
   else:
     cli.run(config, workdir, FLAGS.mode, origin)
+
+
+def _predict(
+  config: ConfigDict,
+  workdir: Path,
+  source: str,
+  output: Path,
+  origin: dict[str, str],
+) -> None:
+  """FSNet's predictions; people label the worst where that is asked for."""
+  from fsnet_jax import cli
+
+  count = config.predict.send_to_label_studio
+  if not count:
+    cli.predict(config, workdir, source, output, origin)
+    return
+  from fsnet_jax.builders.classes import class_table
+  from segxal_jax.oracles.triage import send
+
+  classes = class_table(config)
+  server = send.checked(output, classes)
+  cli.predict(config, workdir, source, output, origin)
+  send.send(server, source, output, count, classes)
 
 
 def _run(config: ConfigDict) -> int:

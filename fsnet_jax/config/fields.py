@@ -278,6 +278,7 @@ _CALIBRATE = {
 }
 _PREDICT = {
   'segment_share': Field(SHARE),
+  'send_to_label_studio': Field(COUNT_OR_0),
 }
 # Which runs there are; each of them is the same whatever stands here.
 _ABLATION = {
