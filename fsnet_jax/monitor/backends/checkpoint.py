@@ -151,14 +151,14 @@ class CheckpointBackend:
     size = images.shape[1:3]
     own = images
     if size != self.image_size:
-      own = np.stack([self._fitted(image) for image in images])
+      own = np.stack([fitted(image, self.image_size) for image in images])
     said = self.scores(own)
     failure = self.probability(said)
     if size == self.image_size:
       return said.labels, failure
     return (
-      np.stack([_label_at(one, size) for one in said.labels]),
-      np.stack([_map_at(one, size) for one in failure]),
+      np.stack([label_at(one, size) for one in said.labels]),
+      np.stack([map_at(one, size) for one in failure]),
     )
 
   def probability(self, said: Scores) -> np.ndarray:
@@ -215,11 +215,6 @@ class CheckpointBackend:
       self._variables,
     )
     return {name: mesh_lib.local_rows(one) for name, one in said.items()}
-
-  def _fitted(self, image: np.ndarray) -> np.ndarray:
-    """An image at the networks' size, as training has it."""
-    picture = Image.fromarray(image)
-    return resizing.resize_image(picture, self.image_size, 'squeeze')
 
   @property
   def external(self) -> ExternalNetwork | None:
@@ -327,13 +322,19 @@ def _restored(config: ConfigDict, workdir: Path, model: Any, mesh: Any) -> Any:
   return state
 
 
-def _label_at(label: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """An image at the networks' size, as training has it."""
+  picture = Image.fromarray(image)
+  return resizing.resize_image(picture, size, 'squeeze')
+
+
+def label_at(label: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
   """A label map at another size, nearest."""
   picture = Image.fromarray(label)
   return resizing.resize_map(picture, (size[0], size[1]), 'squeeze', 0)
 
 
-def _map_at(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def map_at(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
   """A float32 map at another size, bilinear."""
   picture = Image.fromarray(values)
   resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
