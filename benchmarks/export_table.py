@@ -144,6 +144,8 @@ def _run(workdir: Path) -> tuple[CheckpointBackend, np.ndarray, str]:
   """A finished run, images of it, and the name of its network."""
   config = resolution.resolved(stored_run.get_config(str(workdir))).unlock()
   config.eval.batch_size = 1
+  # Threads of its own would wait at work while the file runs.
+  config.segmentation.threads = 1
   config = run_paths.located(config.lock(), workdir)
   found = current_calibration(workdir)
   detector = config.calibrate.detector if found is None else found.detector
