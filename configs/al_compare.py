@@ -118,8 +118,9 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
     arg: one of `arguments()`. Data: streets (default), camvid or cityscapes.
       Question: all strategies if none is named, ablation (of the mask), views
       (ViewAL; on streets alone), failure (FSNet's map as a strategy and in the
-      mask), images (whole ones), regions (within images), gt_patch, self_pseudo or full_image (other oracles), paper_rule
-      (Dice selection, predictions kept outside the answer).
+      mask), images (whole ones), regions (within images), gt_patch,
+      self_pseudo or full_image (other oracles), paper_rule (Dice selection,
+      predictions kept outside the answer).
 
   Raises:
     ValueError: another argument.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +45,8 @@ class Backend(Protocol):
     threshold: above which a pixel is flagged; None without a calibration.
     statement: what is guaranteed for pixels that pass, one sentence; '' for
       nothing.
+    reference: by name of `statistics.NAMES`, a value for each image that the
+      threshold was calibrated on; None without a calibration.
   """
 
   @property
@@ -58,6 +61,11 @@ class Backend(Protocol):
 
   @property
   def statement(self) -> str:
+    """See above."""
+    ...
+
+  @property
+  def reference(self) -> Mapping[str, Sequence[float]] | None:
     """See above."""
     ...
 
@@ -133,6 +141,14 @@ class Monitor:
   def statement(self) -> str:
     """What is guaranteed for pixels that pass; '' for nothing."""
     return self._backend.statement
+
+  @property
+  def reference(self) -> Mapping[str, Sequence[float]] | None:
+    """What the images that it was calibrated on are like; None without any.
+
+    Five numbers an image, by their names: `monitor.statistics`.
+    """
+    return self._backend.reference
 
   def __call__(self, images: np.ndarray) -> MonitorResult:
     """Looks at a batch of images.

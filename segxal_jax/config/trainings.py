@@ -23,11 +23,6 @@ def model(config: ConfigDict) -> FSNet:
   return for_training(networks.model(config), config.phase2_steps > 0)
 
 
-def phase1_steps(config: ConfigDict, images: int) -> int:
-  """Updates of S alone in a cycle with so many labelled images."""
-  return config.phase1_steps + config.steps_per_image * images
-
-
 def of_length(config: ConfigDict, steps: int) -> ConfigDict:
   """The config of a cycle whose phase 1 has so many steps.
 

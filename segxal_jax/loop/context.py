@@ -72,7 +72,7 @@ class Run:
       read_only=jax.process_index() > 0,
       num_classes=self.classes.num_classes,
     )
-    self.lengths = Lengths(config, self.ledger)
+    self.lengths = self._lengths()
     self.oracle = builders.oracle(config, workdir / 'oracle')
     self.predictor = self._make_predictor()
     self.writer = create_writer(workdir)
@@ -80,6 +80,18 @@ class Run:
     self._steps: dict[str, Any] = {}
     self._learners: dict[int, Learner] = {}
     self._iterator: tuple[int, BatchIterator] | None = None
+
+  def _lengths(self) -> Lengths:
+    config = self.config
+    if own_learner.is_command(config):
+      # A run of the command counts as one step.
+      return Lengths(self.ledger, 1, 0, 0)
+    return Lengths(
+      self.ledger,
+      config.phase1_steps,
+      config.steps_per_image,
+      config.phase2_steps,
+    )
 
   def _make_predictor(self) -> Predictor:
     if own_learner.is_command(self.config):
@@ -95,6 +107,8 @@ class Run:
 
   def learner_of(self, cycle: int) -> Learner:
     """The learner of a cycle; those of one length are the same."""
+    if own_learner.is_command(self.config):
+      return self.learner
     steps = self.lengths.phase1(cycle)
     if steps not in self._learners:
       config = trainings.of_length(self.config, steps)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
-
-from segxal_jax.config import own_learner, trainings
 from segxal_jax.pool.ledger import Ledger
 
 
@@ -17,26 +14,28 @@ class Lengths:
   counts as the first one did.
   """
 
-  def __init__(self, config: ConfigDict, ledger: Ledger):
+  def __init__(
+    self, ledger: Ledger, phase1_steps: int, per_image: int, phase2_steps: int
+  ):
     """Takes what decides.
 
     Args:
-      config: of the run.
       ledger: says how many images are labelled.
+      phase1_steps: updates of S alone, whatever is labelled.
+      per_image: what each labelled image adds to them.
+      phase2_steps: of S and F, after them.
     """
-    self._config, self._ledger = config, ledger
-    self._is_command = own_learner.is_command(config)
+    self._ledger, self._phase1 = ledger, phase1_steps
+    self._per_image, self._phase2 = per_image, phase2_steps
 
   def phase1(self, cycle: int) -> int:
     """Updates of S alone in a cycle, from 1."""
     images = len(self._ledger.labelled(cycle))
-    return trainings.phase1_steps(self._config, images)
+    return self._phase1 + self._per_image * images
 
   def of(self, cycle: int) -> int:
-    """All updates of a cycle; a run of a user's command counts as one."""
-    if self._is_command:
-      return 1
-    return self.phase1(cycle) + self._config.phase2_steps
+    """All updates of a cycle."""
+    return self.phase1(cycle) + self._phase2
 
   def before(self, cycle: int) -> int:
     """Updates of all earlier cycles: what its checkpoints are counted from."""

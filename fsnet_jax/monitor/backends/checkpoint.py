@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,11 @@ class CheckpointBackend:
   def statement(self) -> str:
     """See `Backend`."""
     return self._calibration.statement if self._calibration else ''
+
+  @property
+  def reference(self) -> Mapping[str, Sequence[float]] | None:
+    """See `Backend`."""
+    return self._calibration.reference if self._calibration else None
 
   def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """See `Backend`."""

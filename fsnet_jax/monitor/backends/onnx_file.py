@@ -37,6 +37,7 @@ class OnnxBackend:
     self.classes: ClassTable = _classes(found, path)
     self.threshold: float | None = _threshold(found, path)
     self.statement: str = found.get('fsnet.statement', '')
+    self.reference: Mapping[str, tuple[float, ...]] | None = None
     self.batch, self.image_size = _shape(session, path)
 
   @classmethod

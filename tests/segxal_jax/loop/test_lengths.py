@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from common_lib.errors import UserError
 from configs import segxal_unet
@@ -38,9 +37,8 @@ def _lengths(tmp_path, accepted, **changes):
       )
     ledger.select(cycle, joined, [], {})
     index += count
-  fields = {'phase1_steps': 10, 'phase2_steps': 0, 'steps_per_image': 3}
-  config = ConfigDict(fields | {'learner': {'kind': 'own'}} | changes)
-  return Lengths(config, ledger)
+  fields = {'phase1_steps': 10, 'per_image': 3, 'phase2_steps': 0}
+  return Lengths(ledger, **fields | changes)
 
 
 def test_they_grow_with_the_labelled_pool(tmp_path):
@@ -62,7 +60,7 @@ def test_a_checkpoint_is_of_the_cycle_that_it_was_made_in(tmp_path):
 
 
 def test_equal_cycles_are_as_they_were(tmp_path):
-  lengths = _lengths(tmp_path, (4, 2), steps_per_image=0)
+  lengths = _lengths(tmp_path, (4, 2), per_image=0)
   assert [lengths.of(c) for c in (1, 2, 9)] == [10, 10, 10]
   assert [step for step in range(1, 31) if lengths.is_end(step)] == [10, 20, 30]
 
