@@ -106,6 +106,7 @@ class _Random:
     self.image_size, self.classes = size, class_table.CITYSCAPES
     self.external, self.brings = None, ()
     self.threshold, self.statement, self.detector = None, '', 'fsnet_joint'
+    self.reference = None
     self._network, self._failure = NETWORKS[name](width), FailureNet()
     image = jnp.zeros((1, *size, 3))
     self._s = host_init(self._network, 0, image)
