@@ -13,11 +13,13 @@ from common_lib import class_table_file, json_values
 from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.monitor import statistics
 
 FIX = 'write it again with --mode=export'
 SCHEMA = 1
-# Of the card; 255 classes with groups have 40 kB.
-MOST_BYTES = 1 << 20
+# Of the card; 255 classes with groups have 40 kB, and statistics of 10,000
+# images 1 MB.
+MOST_BYTES = 1 << 24
 _MOST_SIZES = 32
 _MOST_WEIGHTS = 10_000
 _LARGEST_SIDE = 1 << 15
@@ -36,6 +38,7 @@ _FIELDS = (
   'sizes',
   'weights',
   'parts',
+  'reference',
 )
 
 
@@ -71,6 +74,7 @@ class Card:
     sizes: (h, w) that images may have, the run's own first.
     weights: type and shape of each array of the weights, in their order.
     parts: what the file holds beside the card, by name.
+    reference: statistics of the calibration images; None without any.
   """
 
   classes: ClassTable
@@ -82,6 +86,7 @@ class Card:
   sizes: tuple[tuple[int, int], ...]
   weights: tuple[tuple[str, tuple[int, ...]], ...]
   parts: Mapping[str, Part]
+  reference: Mapping[str, tuple[float, ...]] | None
 
 
 def to_json(card: Card) -> bytes:
@@ -147,6 +152,11 @@ def _card(value: dict[str, Any], path: object) -> Card:
       json_values.text(name, 'a part', 80): _part(one)
       for name, one in _pairs(value['parts'], 'parts')
     },
+    reference=(
+      None
+      if value['reference'] is None
+      else statistics.parsed(value['reference'])
+    ),
   )
 
 

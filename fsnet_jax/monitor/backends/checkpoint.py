@@ -219,12 +219,23 @@ class CheckpointBackend:
     """The segmentation network, where it is one from elsewhere."""
     return self._external
 
-  def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
+  @property
+  def brings(self) -> tuple[str, ...]:
+    """What batches have of a network from elsewhere, by name."""
+    if self._external is None:
+      return ()
+    features = (outputs.FEATURES,) if self._external.feature_channels else ()
+    flip = (outputs.FLIP_LOGITS,) if self._flip else ()
+    return (outputs.LOGITS, *features, *flip)
+
+  def function(self) -> Callable[..., tuple[Array, Array, Array]]:
     """All that the monitor does, as one function of arrays, to be exported.
 
     Returns:
       `images uint8 [b h w 3] at image_size -> (labels uint8, P(wrong) float32,
-      flagged bool)`, each [b h w]; weights and threshold are in it.
+      flagged bool)`, each [b h w]; weights and threshold are in it. Of a
+      network from elsewhere its outputs follow the images, one argument each
+      of `brings`.
 
     Raises:
       UserError: as `function_and_weights`.
@@ -234,28 +245,25 @@ class CheckpointBackend:
 
   def function_and_weights(
     self,
-  ) -> tuple[Callable[[Any, Any], tuple[Array, Array, Array]], Any]:
+  ) -> tuple[Callable[..., tuple[Array, Array, Array]], Any]:
     """As `function`, which takes weights before the images, and the weights.
 
     Returns:
       The function, and a tree of NumPy arrays.
 
     Raises:
-      UserError: the networks are not all of this package, or the score is no
-        probability.
+      UserError: the score is no probability.
     """
-    if self._external is not None:
-      raise UserError(
-        'An export holds networks of this package; the segmentation network '
-        'of this run is one from elsewhere, which is not merged yet.'
-      )
     state = jax.device_get((self._state.params, self._state.batch_stats))
     variables = jax.device_get(self._variables)
     threshold = UNCALIBRATED if self.threshold is None else self.threshold
     own = self._calibration
 
-    def monitor(weights: Any, images: Array) -> tuple[Array, Array, Array]:
-      batch = {'image': images}
+    def monitor(
+      weights: Any, images: Array, *others: Array
+    ) -> tuple[Array, Array, Array]:
+      brought = dict(zip(self.brings, others, strict=True))
+      batch = {'image': images, **brought}
       own_state, own_variables = weights
       said = self._monitor_step(*own_state, batch, np.float32(1), own_variables)
       if own is not None:

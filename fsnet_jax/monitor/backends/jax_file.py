@@ -44,7 +44,7 @@ class JaxBackend:
     classes: see `Backend`.
     threshold: see `Backend`.
     statement: see `Backend`.
-    reference: see `Backend`; no file has one.
+    reference: see `Backend`.
     sizes: (h, w) that there is a program for; images of another size are
       resized to the first.
   """
@@ -57,7 +57,7 @@ class JaxBackend:
   ):
     """Takes what is in a file; see `open`."""
     self.classes, self.threshold = card.classes, card.threshold
-    self.reference: Mapping[str, tuple[float, ...]] | None = None
+    self.reference = card.reference
     self.statement, self.sizes = card.statement, card.sizes
     self._host: Sequence[np.ndarray] | None = weights
     self._weights: Any = None

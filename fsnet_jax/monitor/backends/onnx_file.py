@@ -15,6 +15,7 @@ from common_lib import class_table_file
 from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
+from fsnet_jax.monitor import statistics
 from fsnet_jax.monitor.backends.card import MOST_BYTES
 from input_pipeline.files import onnx_wire
 
@@ -29,7 +30,8 @@ class OnnxBackend:
     classes: see `Backend`.
     threshold: see `Backend`.
     statement: see `Backend`.
-    image_size: (h, w) that the file takes.
+    image_size: (h, w) that the file takes; None = any.
+    batch: images that the file takes at once; 0 = any number.
   """
 
   def __init__(self, session: Any, path: str):
@@ -39,8 +41,8 @@ class OnnxBackend:
     self.classes: ClassTable = _classes(found, path)
     self.threshold: float | None = _threshold(found, path)
     self.statement: str = quoted(found.get('fsnet.statement', ''), 1000)
-    self.reference: Mapping[str, tuple[float, ...]] | None = None
-    self.image_size = _size(session, path)
+    self.reference = _reference(found, path)
+    self.batch, self.image_size = _shape(session, path)
 
   @classmethod
   def open(cls, path: str | os.PathLike[str]) -> OnnxBackend:
@@ -82,17 +84,32 @@ class OnnxBackend:
     raise UserError(f'{path} cannot be run by onnxruntime ({problem}); {_FIX}')
 
   def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """See `Backend`; images have `image_size`."""
-    if images.shape[1:3] != self.image_size:
-      height, width = self.image_size
+    """See `Backend`; images have `image_size`, where there is one."""
+    size = self.image_size
+    if size is not None and size != images.shape[1:3]:
+      height, width = size
       raise ValueError(
         f'images are {images.shape[1]}x{images.shape[2]}, and this file takes '
         f'{height}x{width} (height x width)'
       )
+    piece = self.batch or len(images)
+    found = [
+      self._run(images[start : start + piece])
+      for start in range(0, len(images), piece)
+    ]
+    labels, failure = map(np.concatenate, zip(*found, strict=True))
+    return labels, failure
+
+  def _run(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and P(wrong) of at most as many images as the file takes."""
+    count = len(images)
+    if count < self.batch:
+      rest = np.repeat(images[-1:], self.batch - count, 0)
+      images = np.concatenate([images, rest])
     labels, failure = self._session.run(
       ['labels', 'failure'], {'images': images}
     )
-    return labels, failure
+    return labels[:count], failure[:count]
 
 
 def _classes(found: Mapping[str, str], path: str) -> ClassTable:
@@ -120,15 +137,32 @@ def _threshold(found: Mapping[str, str], path: str) -> float | None:
   raise UserError(f'{path} has no threshold between 0 and 1; {_FIX}')
 
 
-def _size(session: Any, path: str) -> tuple[int, int]:
-  """Height and width of the images that a file takes."""
+def _reference(
+  found: Mapping[str, str], path: str
+) -> Mapping[str, tuple[float, ...]] | None:
+  """Statistics of the calibration images; None where there are none."""
+  text = found.get('fsnet.reference', '')
+  if not text:
+    return None
+  try:
+    if len(text) <= MOST_BYTES:
+      return statistics.parsed(json.loads(text))
+  except (ValueError, RecursionError):
+    pass
+  raise UserError(f'{path} has damaged statistics of images; {_FIX}')
+
+
+def _shape(session: Any, path: str) -> tuple[int, tuple[int, int] | None]:
+  """How many images of what size a file takes; 0 and None for any."""
   inputs = {one.name: one.shape for one in session.get_inputs()}
   outputs = {one.name for one in session.get_outputs()}
   shape = inputs.get('images')
   alone = set(inputs) == {'images'} and outputs == set(_OUTPUTS)
   if not shape or len(shape) != 4 or shape[3] != 3 or not alone:
     raise UserError(f'{path} is no exported monitor; {_FIX}')
-  height, width = shape[1:3]
-  if not (isinstance(height, int) and isinstance(width, int)):
+  batch, height, width = shape[:3]
+  batch = batch if isinstance(batch, int) else 0
+  sides = [one for one in (height, width) if isinstance(one, int)]
+  if len(sides) == 1:
     raise UserError(f'{path} takes images of no certain size; {_FIX}')
-  return height, width
+  return batch, (height, width) if sides else None

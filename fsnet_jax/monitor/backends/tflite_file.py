@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ class TfliteBackend:
     classes: see `Backend`.
     threshold: see `Backend`.
     statement: see `Backend`.
-    reference: see `Backend`; no file has one.
+    reference: see `Backend`.
     image_size: (h, w) that the model takes; other images are resized.
   """
 
@@ -39,7 +38,7 @@ class TfliteBackend:
       UserError: LiteRT is missing, or it is no model of the card's size.
     """
     self.classes, self.threshold = card.classes, card.threshold
-    self.reference: Mapping[str, tuple[float, ...]] | None = None
+    self.reference = card.reference
     self.statement, self.image_size = card.statement, card.sizes[0]
     problem = ''
     try:

@@ -46,4 +46,5 @@ def of_run(
     sizes=sizes,
     weights=weights,
     parts={name: part_of(content) for name, content in parts.items()},
+    reference=backend.reference if is_exact else None,
   )

@@ -43,8 +43,9 @@ def export(config: ConfigDict, workdir: Path, output: Path) -> None:
     )
   found = current_calibration(workdir)
   detector = config.calibrate.detector if found is None else found.detector
+  _check_network(config, detector)
   backend = CheckpointBackend(config, workdir, detector, found)
-  images = _images(config)
+  images = sample_images(config)
   if output.suffix != '.onnx':
     say(_other(config, backend, images, output, workdir.name))
     say(_promise(backend))
@@ -86,7 +87,25 @@ def _other(
   return jax_export.export(backend, images, output, about, sizes)
 
 
-def _images(config: ConfigDict) -> np.ndarray:
+def _check_network(config: ConfigDict, detector: str) -> None:
+  """Raises UserError for a network that is not in any file."""
+  name = config.segmentation.name
+  if name in ('python', 'logits'):
+    what = 'a Python function' if name == 'python' else 'stored logits'
+    raise UserError(
+      f'A file cannot hold {what} (config.segmentation.name={name!r}): export '
+      'the network to ONNX, give it as config.segmentation.name=onnx, and '
+      'train the run over that.'
+    )
+  if detector in ('ensemble', 'ensemble_mi'):
+    raise UserError(
+      f'An export holds one segmentation network, and detector {detector!r} '
+      'asks several: calibrate the run with another one in '
+      'config.calibrate.detector.'
+    )
+
+
+def sample_images(config: ConfigDict) -> np.ndarray:
   """A few images of the first data set that the run is evaluated on."""
   source = data_sources.source(config, config.eval.datasets[0])
   chosen = np.linspace(0, len(source) - 1, min(_IMAGES, len(source)))
