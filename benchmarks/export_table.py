@@ -21,22 +21,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import onnxruntime
-from jaxtyping import Array
 
-from common_lib import class_table
+from benchmarks.random_monitor import RandomMonitor
 from configs import stored_run
 from fsnet_jax.config import resolution, run_paths
 from fsnet_jax.models.failure.failure_net import FailureNet
-from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.models.segmentation.unet import UNet
-from fsnet_jax.monitor.backends import other_sizes
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
 from fsnet_jax.monitor.calibration.digest import current_calibration
@@ -86,51 +81,6 @@ def _medians(calls: list[Callable[[], object]], repeats: int) -> list[float]:
       call()
       row[index] = time.perf_counter() - start
   return [1e3 * float(one) for one in np.median(seconds, axis=0)]
-
-
-class _Random:
-  """What an export takes of a run, of networks with random weights."""
-
-  def __init__(self, name: str, width: float, size: tuple[int, int]):
-    """Makes S and F.
-
-    Args:
-      name: of `NETWORKS`.
-      width: of S.
-      size: h and w.
-    """
-    self.image_size, self.classes = size, class_table.CITYSCAPES
-    self.external, self.brings = None, ()
-    self.threshold, self.statement, self.detector = None, '', 'fsnet_joint'
-    self.reference = None
-    self._network, self._failure = NETWORKS[name](width), FailureNet()
-    image = jnp.zeros((1, *size, 3))
-    self._s = host_init(self._network, 0, image)
-    said = jax.eval_shape(lambda x: self._network.apply(self._s, x), image)
-    self._f = host_init(self._failure, 1, image, said.logits, said.features)
-    self._jitted = jax.jit(self.function())
-
-  def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
-    """See `CheckpointBackend`."""
-
-    def monitor(images: Array) -> tuple[Array, Array, Array]:
-      pixels = images.astype(jnp.float32)
-      said = self._network.apply(self._s, pixels)
-      score = self._failure.apply(self._f, pixels, said.logits, said.features)
-      labels = jnp.argmax(said.logits, -1).astype(jnp.uint8)
-      failure = jax.nn.sigmoid(jnp.asarray(score))
-      return labels, failure, failure > 0.5
-
-    return monitor
-
-  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """See `CheckpointBackend`."""
-    return other_sizes.call(self._networks, images, self.image_size)
-
-  def _networks(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As a call, of images at the size of the networks."""
-    labels, failure, _ = map(np.asarray, self._jitted(images))
-    return labels, failure
 
 
 def _run(workdir: Path) -> tuple[CheckpointBackend, np.ndarray, str]:
@@ -191,7 +141,7 @@ def main() -> None:
   rng = np.random.default_rng(0)
   noise = rng.integers(0, 256, (3, *size, 3)).astype(np.uint8)
   for name in filter(None, options.networks.split(',')):
-    backend = _Random(name, options.width, size)
+    backend = RandomMonitor(NETWORKS[name](options.width), FailureNet(), size)
     print(_row(backend, noise, name, camera, options.repeats), flush=True)
   for workdir in filter(None, options.workdirs.split(',')):
     print(_row(*_run(Path(workdir)), camera, options.repeats), flush=True)

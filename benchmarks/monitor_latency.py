@@ -1,0 +1,179 @@
+"""What a monitor costs beside its segmentation network, one thread each.
+
+    taskset -c 0 python -m benchmarks.monitor_latency
+    taskset -c 0 python -m benchmarks.monitor_latency --batch_size=8
+
+S alone and S with F (the joint phase's, at full width, or `light`, the pixel
+network of phase 3), as jit, in onnxruntime, in TFLite and in PyTorch (eager,
+channels_last). Weights are random. Processor time, in turns, so that a machine
+that is shared changes no ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+import torch
+from jaxtyping import Array
+
+from benchmarks.peers import torch_models
+from benchmarks.random_monitor import RandomMonitor
+from benchmarks.train_step import machine
+from fsnet_jax.models.failure.failure_net import FailureNet
+from fsnet_jax.models.failure.pixel_maps import pixel_maps
+from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
+from fsnet_jax.models.segmentation.fcn8 import FCN8
+from fsnet_jax.monitor.backends.tflite_file import TfliteBackend
+from fsnet_jax.monitor.export import onnx_export, tflite_export
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
+
+Call = Callable[[np.ndarray], object]
+_CLASSES = 19
+_CENTRING = 0.5
+
+
+class _Light(nn.Module):
+  """`failure.preset='light'` with `fit.pixel.flip=False`: one pass of S."""
+
+  @nn.compact
+  def __call__(self, images: Array, logits: Array, features: Array) -> Array:
+    """Log-odds [b h w] that a class is wrong."""
+    del features
+    maps = pixel_maps(images, logits)
+    found = PixelFailureNet(_CLASSES)(maps)
+    valid = jnp.ones(maps.first.shape)
+    own = centred(found, maps.first, valid, _CLASSES, _CENTRING)
+    return maps.miss_logit + own
+
+
+def _arguments() -> argparse.Namespace:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
+  parser.add_argument('--image_size', default='256,512', help='height,width')
+  parser.add_argument('--batch_size', type=int, default=1)
+  parser.add_argument('--width', type=float, default=1.0, help='of both')
+  parser.add_argument('--repeats', type=int, default=5)
+  parser.add_argument('--clock', default='cpu', choices=('cpu', 'wall'))
+  parser.add_argument('--without', default='', help='of tflite, torch')
+  return parser.parse_args()
+
+
+def _in_onnxruntime(monitor: RandomMonitor, images: np.ndarray) -> Call:
+  """The exported file, by one thread."""
+  with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder, 'monitor.onnx')
+    onnx_export.export(monitor, images[:1], path, 'random')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+      str(path), options, providers=['CPUExecutionProvider']
+    )
+  return lambda batch: session.run(None, {'images': batch})
+
+
+def _in_tflite(monitor: RandomMonitor, images: np.ndarray) -> Call:
+  """The exported file, which takes one image at a time."""
+  with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder, 'monitor.tflite')
+    tflite_export.export(monitor, images[:1], path, 'random')
+    return TfliteBackend.open(path)
+
+
+def _in_torch(monitor: RandomMonitor, width: float) -> Call:
+  """The same networks, with the same weights."""
+  torch.set_num_threads(1)
+  s = torch_models.FCN8(
+    width=width,
+    head_width=None,
+    padding='same',
+    input_scale=1 / 64,
+  )
+  f = None
+  if monitor.failure_variables is not None:
+    channels = torch_models.scaled(512, width)
+    f = torch_models.FailureNet(channels, width=width)
+  for network in (s, f):
+    if network is not None:
+      network.eval().to(memory_format=torch.channels_last)
+
+  def call(batch: np.ndarray) -> object:
+    with torch.inference_mode():
+      x = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
+      x = x.contiguous(memory_format=torch.channels_last)
+      logits, features = s(x)[:2]
+      labels = logits.argmax(1).to(torch.uint8)
+      if f is None:
+        return labels, logits.amax(1)
+      if isinstance(features, (list, tuple)):
+        features = features[-1]
+      failure = torch.sigmoid(f(x, logits, features))
+      return labels, failure, failure > 0.5
+
+  return call
+
+
+def _measured(
+  calls: dict[str, Call], batch: np.ndarray, repeats: int, clock: str
+) -> dict[str, float]:
+  """Median milliseconds of each, all of them in turns."""
+  now = time.process_time if clock == 'cpu' else time.perf_counter
+  found: dict[str, list[float]] = {name: [] for name in calls}
+  for call in calls.values():
+    call(batch)
+  for _ in range(repeats):
+    for name, call in calls.items():
+      start = now()
+      call(batch)
+      found[name].append(1e3 * (now() - start))
+  return {name: statistics.median(own) for name, own in found.items()}
+
+
+def main() -> None:
+  """Prints the table."""
+  options = _arguments()
+  left_out = set(filter(None, options.without.split(',')))
+  height, width = map(int, options.image_size.split(','))
+  rng = np.random.default_rng(0)
+  shape = (options.batch_size, height, width, 3)
+  batch = rng.integers(0, 256, shape).astype(np.uint8)
+  s = FCN8(width=options.width, padding='same', input_scale=1 / 64)
+  forms = {
+    'S': None,
+    'S + F': FailureNet(width=options.width, decoder='skips'),
+    'S + light F': _Light(),
+  }
+  calls: dict[str, Call] = {}
+  for form, failure in forms.items():
+    monitor = RandomMonitor(s, failure, (height, width))
+    calls[f'jit: {form}'] = monitor.networks
+    calls[f'onnxruntime: {form}'] = _in_onnxruntime(monitor, batch)
+    if 'tflite' not in left_out and options.batch_size == 1:
+      calls[f'tflite: {form}'] = _in_tflite(monitor, batch)
+    if 'torch' not in left_out and not isinstance(failure, _Light):
+      calls[f'PyTorch: {form}'] = _in_torch(monitor, options.width)
+  found = _measured(calls, batch, options.repeats, options.clock)
+  print(f'{machine()}, pid {os.getpid()}, {options.clock} clock')
+  print(f'FCN8 {options.width:g} at {height}x{width}, batch {len(batch)}')
+  print(f'{"":28}{"ms":>9}{"of its S":>10}{"of PyTorch":>12}')
+  for name, own in found.items():
+    kind, _, form = name.partition(': ')
+    alone = own / found[f'{kind}: S']
+    peer = found.get(f'PyTorch: {form}')
+    beside = f'{own / peer:12.2f}' if peer else f'{"-":>12}'
+    print(f'{name:28}{own:9.1f}{alone:10.2f}{beside}')
+
+
+if __name__ == '__main__':
+  restart_with_huge_pages()
+  main()

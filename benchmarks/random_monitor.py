@@ -1,0 +1,77 @@
+"""A monitor whose networks have random weights, for exports and latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from common_lib import class_table
+from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.monitor.backends import other_sizes
+
+
+class RandomMonitor:
+  """What an export takes of a run: see `CheckpointBackend`.
+
+  Attributes:
+    segmentation_variables: of S.
+    failure_variables: of F; None without it.
+  """
+
+  def __init__(self, network: Any, failure: Any, size: tuple[int, int]):
+    """Makes the weights.
+
+    Args:
+      network: S.
+      failure: F; None for S alone, whose highest logit takes F's place.
+      size: h and w.
+    """
+    self.image_size, self.classes = size, class_table.CITYSCAPES
+    self.external, self.brings = None, ()
+    self.threshold, self.statement, self.detector = None, '', 'fsnet_joint'
+    self.reference = None
+    self._network, self._failure = network, failure
+    image = jnp.zeros((1, *size, 3))
+    self.segmentation_variables = host_init(network, 0, image)
+    self.failure_variables = None
+    if failure is not None:
+      said = jax.eval_shape(
+        lambda x: network.apply(self.segmentation_variables, x), image
+      )
+      zeros = [jnp.zeros(one.shape) for one in (said.logits, said.features)]
+      self.failure_variables = jax.jit(failure.init)(
+        jax.random.key(1), image, *zeros
+      )
+    self._jitted = jax.jit(self.function())
+
+  def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
+    """See `CheckpointBackend`."""
+
+    def monitor(images: Array) -> tuple[Array, Array, Array]:
+      pixels = images.astype(jnp.float32)
+      said = self._network.apply(self.segmentation_variables, pixels)
+      labels = jnp.argmax(said.logits, -1).astype(jnp.uint8)
+      if self._failure is None:
+        failure = jnp.max(said.logits, -1)
+      else:
+        score = self._failure.apply(
+          self.failure_variables, pixels, said.logits, said.features
+        )
+        failure = jax.nn.sigmoid(jnp.asarray(score))
+      return labels, failure, failure > 0.5
+
+    return monitor
+
+  def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """See `CheckpointBackend`."""
+    return other_sizes.call(self.networks, images, self.image_size)
+
+  def networks(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As a call, of images at the size of the networks."""
+    labels, failure, _ = map(np.asarray, self._jitted(images))
+    return labels, failure
