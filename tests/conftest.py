@@ -65,7 +65,7 @@ def finished(shared):
   with (shared / 'finished.lock').open('w') as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     if not said.exists():
-      result = tiny.run(tiny.command(shared, workdir))
+      result = tiny.run_anew(tiny.command(shared, workdir))
       assert result.returncode == 0, result.stderr
       said.write_bytes(pickle.dumps(result))
   return workdir, pickle.loads(said.read_bytes())

@@ -25,7 +25,6 @@ from fsnet_jax.monitor import Monitor
 from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
 from fsnet_jax.monitor.export import jaxpr_to_onnx
 from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
-from tests.e2e import tiny
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -199,13 +198,3 @@ def test_a_file_that_computes_something_else_is_not_written(
   with pytest.raises(UserError, match='was not written'):
     onnx_export.export(backend, _images(3), path, 'a test')
   assert not path.exists()
-
-
-def test_mistakes_of_the_command():
-  for flags, words in (
-    (['--mode=export'], '--output is missing'),
-    (['--mode=train', '--output=x.onnx'], 'not --mode=train'),
-  ):
-    argv = [sys.executable, 'main.py', '--config=configs/fsnet_fcn8.py', *flags]
-    done = tiny.run(argv)
-    assert done.returncode == 2 and words in done.stderr
