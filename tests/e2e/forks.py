@@ -9,6 +9,7 @@ start the program anew (`tiny.run_anew`).
 """
 
 import functools
+import gc
 import importlib
 import json
 import os
@@ -169,6 +170,9 @@ def _become(ends: list[int], argv: list[str], environ: dict[str, str]) -> None:
 if __name__ == '__main__':
   for module in _IMPORTED:
     importlib.import_module(module)
+  # What is imported stays: no fork's collector looks at it, which would also
+  # make a copy of each page that it is on.
+  gc.freeze()
   _serve(socket.socket(fileno=int(sys.argv[1])))
   from launcher.main import main
 

@@ -216,6 +216,8 @@ def test_plateau_switches_by_itself(shared, tmp_path):
     checkpoint_every_steps=2,
     phase2_steps=2,
     phase3_steps=0,
+    eval__datasets="('streets/day',)",
+    eval__detectors="('msp',)",
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr
