@@ -32,7 +32,7 @@ test-fast: $(VENV)/.installed-dev
 # BROWSER=no without the test that needs Chromium.
 BROWSER ?= yes
 LS_VENV := .venv-label-studio
-test-label-studio: $(VENV)/.installed-dev $(LS_VENV)/.installed
+test-label-studio: $(VENV)/.installed-parity $(LS_VENV)/.installed
 	@[ "$(BROWSER)" = no ] || command -v chromium > /dev/null || \
 	  { echo "error: chromium is missing: apt-get install chromium, or make test-label-studio BROWSER=no" >&2; exit 2; }
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/label_studio \

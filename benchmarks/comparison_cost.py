@@ -53,8 +53,8 @@ from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
 from fsnet_jax.metrics import bootstrap
 from fsnet_jax.metrics.image_table import ImageTable
 from fsnet_jax.runtime import mesh as mesh_lib
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
 from fsnet_jax.runtime.interrupts import StopRequest
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 from fsnet_jax.steps.eval_step import DropoutSampling, make_eval_step
 
 LEARNED = ('fsnet', 'tcp', 'direct', 'synthcp', 'ensemble')

@@ -31,7 +31,7 @@ import os
 import statistics
 import time
 
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 # PyTorch's idle threads must not spin while ours work.
 os.environ.setdefault('OMP_WAIT_POLICY', 'passive')

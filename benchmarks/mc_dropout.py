@@ -28,7 +28,7 @@ from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 _SEED = 0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import steppers, train_step
 from fsnet_jax.models.layers.basic import scaled
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 PARTS = (
   'convolutions of the first stage',

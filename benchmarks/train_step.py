@@ -23,7 +23,7 @@ import statistics
 import time
 
 from benchmarks import steppers
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 # On a GPU the chosen forms are the plain ones; on a CPU `torch.compile` needs
 # minutes and a C++ compiler, so it joins when it is named.

@@ -6,6 +6,7 @@
     python main.py --config=configs/al_compare.py:ablation   # of the mask
     python main.py --config=configs/al_compare.py:views      # with ViewAL
     python main.py --config=configs/al_compare.py:failure    # FSNet's map
+    python main.py --config=configs/al_compare.py:images     # whole images
     python main.py --config=configs/al_compare.py:gt_patch   # another oracle
     python main.py --config=configs/al_compare.py:camvid_ablation \
         --config.data.root=CamVid            # each of these on CamVid as well
@@ -52,6 +53,26 @@ _VIEWS = (
   'ViewAL strategy=viewal',
 )
 _PAIR = ('Random strategy=random', 'SegXAL strategy=eem')
+# Whole images are labelled, so that nothing but which decides. The last is what
+# nobody can know: how much there is to win.
+_IMAGES = (
+  'Random strategy=random',
+  'Entropy strategy=entropy',
+  'Core-set strategy=coreset',
+  'Entropy-Core-set strategy=entropy_coreset',
+  'Entropy-by-class strategy=balanced_entropy',
+  'Entropy-per-click strategy=entropy_per_click',
+  'SegXAL strategy=eem',
+  'True-error strategy=true_error',
+)
+# Regions within images, at equal clicks.
+_REGIONS = (
+  'Random-images strategy=random eem.alpha=0.0',
+  'Entropy strategy=entropy eem.alpha=0.0',
+  'Entropy-Core-set strategy=entropy_coreset eem.alpha=0.0',
+  'SegXAL strategy=eem',
+  'True-error strategy=true_error',
+)
 _FAILURE = (
   *_PAIR,
   'FSNet-map strategy=failure',
@@ -62,6 +83,8 @@ _QUESTIONS = {
   'strategies': (_STRATEGIES, {}),
   'ablation': (_ABLATION, {}),
   'failure': (_FAILURE, {'phase2_steps': 60}),
+  'images': (_IMAGES, {'oracle.kind': 'full_image'}),
+  'regions': (_REGIONS, {}),
   'gt_patch': (_PAIR, {'oracle.kind': 'gt_patch'}),
   'self_pseudo': (_PAIR, {'oracle.kind': 'self_pseudo'}),
   'full_image': (_PAIR, {'oracle.kind': 'full_image'}),
@@ -95,8 +118,9 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
     arg: one of `arguments()`. Data: streets (default), camvid or cityscapes.
       Question: all strategies if none is named, ablation (of the mask), views
       (ViewAL; on streets alone), failure (FSNet's map as a strategy and in the
-      mask), gt_patch, self_pseudo or full_image (other oracles), paper_rule
-      (Dice selection, predictions kept outside the answer).
+      mask), images (whole ones), regions (within images), gt_patch,
+      self_pseudo or full_image (other oracles), paper_rule (Dice selection,
+      predictions kept outside the answer).
 
   Raises:
     ValueError: another argument.
@@ -123,20 +147,28 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
 
 
 def _shorten(config: ml_collections.ConfigDict) -> None:
-  """As large a network, and as many cycles, as on streets.
+  """A network that can use what it is told, in a minute a cycle.
 
-  Images are small so that the network is done learning within a minute: with
-  fewer steps on larger ones, more labels did not help.
+  Its encoder is trained on ImageNet, and it trains longer the more is
+  labelled: at a fixed number of steps more labels made it worse.
   """
-  config.image_size = (48, 64)
+  config.segmentation.name = 'efficientnet_unet'
+  config.segmentation.input_scale = 1.0
+  config.init.backbone = 'imagenet'
+  config.image_size = (96, 128)
   config.data.augment = ('flip',)
-  config.width = 0.125
-  config.optimizer.learning_rate = 3e-3
-  config.optimizer.schedule = 'poly'
-  config.optimizer.poly_steps = 300
-  config.phase1_steps = 300
-  config.checkpoint_every_steps = 150
-  config.pool.query_percent = 10.0
+  config.width = 1.0
+  config.batch_size = 8
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.encoder_scale = 0.15
+  config.optimizer.schedule = 'cosine'
+  config.optimizer.warmup_steps = 10
+  config.optimizer.poly_steps = 60
+  config.phase1_steps = 60
+  config.steps_per_image = 5
+  config.checkpoint_every_steps = 1_000
+  config.pool.initial_percent = 5.0
+  config.pool.query_percent = 5.0
   config.oracle.rest = 'void'
   config.selection.rule = 'all'
   config.stop.cycles = 3

@@ -277,7 +277,20 @@ def _prediction() -> ml_collections.ConfigDict:
   # Of --mode=predict (docs/guide/predict.md): share of an image's pixels that
   # a flagged region has at least to be a row of segments.csv.
   prediction.segment_share = 0.0005
+  # So many of the worst images are sent to the Label Studio that
+  # LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY name.
+  prediction.send_to_label_studio = 0
   return prediction
+
+
+def _export() -> ml_collections.ConfigDict:
+  export = ml_collections.ConfigDict()
+  # Of --mode=export (docs/guide/export.md). Of a .jaxexport file: sizes of
+  # images, ((h, w), ...), beside the run's own.
+  export.sizes = ()
+  # Of a .tflite file: type of the weights in it.
+  export.tflite_dtype = 'float32'  # or 'float16': half as large, less exact
+  return export
 
 
 def _fit() -> ml_collections.ConfigDict:
@@ -351,6 +364,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.eval = _evaluation()
   config.calibrate = _calibration()
   config.predict = _prediction()
+  config.export = _export()
   config.log_every_steps = 50
   # Validation happens with each checkpoint.
   config.checkpoint_every_steps = 1000

@@ -183,6 +183,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Its failure network is trained along, or not at all.
   config.phase3_steps = 0
   config.warm_start = False
+  # What each labelled image adds to phase1_steps (and poly_steps, in their
+  # ratio); 0: cycles are of equal length.
+  config.steps_per_image = 0
   config.pool = _pool()
   config.learner = _learner()
   config.acquisition = _acquisition()

@@ -14,7 +14,7 @@ from common_lib.errors import UserError
 from common_lib.paths import expanded
 from fsnet_jax.config import command_line, fields
 from fsnet_jax.runtime import stored_config
-from fsnet_jax.runtime.huge_pages import restart_with_huge_pages
+from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 from segxal_jax.config import fields as segxal_fields
 
 flags.DEFINE_string('config', None, 'Config file, with an optional :argument.')
@@ -30,7 +30,7 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'output',
   None,
-  'Of --mode=predict: folder of the results; of export: the .onnx file.',
+  'Of --mode=predict: folder of the results; of export: the file.',
 )
 flags.DEFINE_string('coordinator_address', None, 'host:port of process 0.')
 flags.DEFINE_integer(
@@ -43,7 +43,7 @@ FLAGS = flags.FLAGS
 # What a mode reads and writes, by flag.
 _FILES = {
   'predict': {'input': 'FOLDER|GLOB|VIDEO', 'output': 'FOLDER'},
-  'export': {'output': 'FILE.onnx'},
+  'export': {'output': 'FILE.onnx|jaxexport|tflite'},
 }
 # Of fields, by the task whose configs have more than the common ones.
 _TABLES = {'segxal': segxal_fields.FIELDS}
@@ -84,7 +84,7 @@ def _check_files(config: ConfigDict) -> None:
       raise UserError(
         f'--{name} is for --mode={" and ".join(modes)}, not --mode={mode}.'
       )
-  if needed and config.task == 'segxal':
+  if config.task == 'segxal' and mode not in ('train', 'evaluate'):
     raise UserError(
       f'--mode={mode} is for a run of FSNet, and --config is of the task '
       "'segxal': give --workdir of a run of FSNet instead."
@@ -101,11 +101,34 @@ def _work(config: ConfigDict) -> None:
   room = 'segxal_jax' if config.task == 'segxal' else 'fsnet_jax'
   cli = importlib.import_module(f'{room}.cli')
   if FLAGS.mode == 'predict':
-    cli.predict(config, workdir, FLAGS.input, expanded(FLAGS.output), origin)
+    _predict(config, workdir, FLAGS.input, expanded(FLAGS.output), origin)
   elif FLAGS.mode == 'export':
     cli.export(config, workdir, expanded(FLAGS.output))
   else:
     cli.run(config, workdir, FLAGS.mode, origin)
+
+
+def _predict(
+  config: ConfigDict,
+  workdir: Path,
+  source: str,
+  output: Path,
+  origin: dict[str, str],
+) -> None:
+  """FSNet's predictions; people label the worst where that is asked for."""
+  from fsnet_jax import cli
+
+  count = config.predict.send_to_label_studio
+  if not count:
+    cli.predict(config, workdir, source, output, origin)
+    return
+  from fsnet_jax.builders.classes import class_table
+  from segxal_jax.oracles.triage import send
+
+  classes = class_table(config)
+  server = send.checked(output, classes)
+  cli.predict(config, workdir, source, output, origin)
+  send.send(server, source, output, count, classes)
 
 
 def _run(config: ConfigDict) -> int:

@@ -278,6 +278,11 @@ _CALIBRATE = {
 }
 _PREDICT = {
   'segment_share': Field(SHARE),
+  'send_to_label_studio': Field(COUNT_OR_0),
+}
+_EXPORT = {
+  'sizes': Field(Many(Many(Whole(1, 2**15), 2, 2), once=True)),
+  'tflite_dtype': Field(Word(('float32', 'float16'))),
 }
 # Which runs there are; each of them is the same whatever stands here.
 _ABLATION = {
@@ -309,6 +314,7 @@ COMMON: Mapping[str, Field] = {
   **section('fit', _FIT),
   **section('calibrate', _CALIBRATE),
   **section('predict', _PREDICT),
+  **section('export', _EXPORT),
 }
 # All of this package.
 FIELDS: Mapping[str, Field] = {

@@ -172,7 +172,7 @@ def parsed(value: Any) -> CalibrationFile:
     coverage=_share(value['coverage'], 'coverage'),
     statement=json_values.text(value['statement'], 'statement'),
     grid=grid,
-    reference=_reference(value['reference']),
+    reference=statistics.parsed(value['reference']),
     images=_texts(value['images'], 'images'),
     fitted_on=_texts(value['fitted_on'], 'fitted_on'),
     dataset=json_values.text(value['dataset'], 'dataset'),
@@ -200,12 +200,3 @@ def _numbers(
 def _texts(value: Any, what: str) -> tuple[str, ...]:
   found = json_values.entries(value, what)
   return tuple(json_values.text(one, what) for one in found)
-
-
-def _reference(value: Any) -> dict[str, tuple[float, ...]]:
-  """The statistics, each of as many images."""
-  json_values.fields(value, 'reference', statistics.NAMES)
-  found = {name: _numbers(value[name], name) for name in statistics.NAMES}
-  if len({len(own) for own in found.values()}) != 1:
-    raise json_values.BadValue('reference has lists of several lengths')
-  return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +45,8 @@ class Backend(Protocol):
     threshold: above which a pixel is flagged; None without a calibration.
     statement: what is guaranteed for pixels that pass, one sentence; '' for
       nothing.
+    reference: by name of `statistics.NAMES`, a value for each image that the
+      threshold was calibrated on; None without a calibration.
   """
 
   @property
@@ -58,6 +61,11 @@ class Backend(Protocol):
 
   @property
   def statement(self) -> str:
+    """See above."""
+    ...
+
+  @property
+  def reference(self) -> Mapping[str, Sequence[float]] | None:
     """See above."""
     ...
 
@@ -89,10 +97,13 @@ class Monitor:
     """Opens a finished run, or what was exported of one.
 
     Args:
-      source: the --workdir of a run, or the .onnx file of --mode=export.
+      source: the --workdir of a run, or a file of --mode=export: .onnx,
+        .jaxexport or .tflite. One from elsewhere is checked before it is run,
+        but it is a program: take it from whom you trust.
 
     Raises:
-      UserError: there is no such thing, or it is damaged.
+      UserError: there is no such thing, it is damaged, or the package that
+        runs it is missing.
     """
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
@@ -103,14 +114,18 @@ class Monitor:
       from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
 
       return cls(OnnxBackend.open(path))
-    if not path.exists():
-      raise UserError(
-        f'{path} does not exist: give the --workdir of a finished run, or an '
-        'exported .onnx file.'
-      )
+    if path.suffix == '.jaxexport' and path.is_file():
+      from fsnet_jax.monitor.backends.jax_file import JaxBackend
+
+      return cls(JaxBackend.open(path))
+    if path.suffix == '.tflite' and path.is_file():
+      from fsnet_jax.monitor.backends.tflite_file import TfliteBackend
+
+      return cls(TfliteBackend.open(path))
+    problem = 'is no folder of a run' if path.exists() else 'does not exist'
     raise UserError(
-      f'{path} is no folder of a run: give the --workdir of a finished run, or '
-      'an exported .onnx file.'
+      f'{path} {problem}: give the --workdir of a finished run, or an exported '
+      'file (.onnx, .jaxexport, .tflite).'
     )
 
   @property
@@ -133,6 +148,14 @@ class Monitor:
   def statement(self) -> str:
     """What is guaranteed for pixels that pass; '' for nothing."""
     return self._backend.statement
+
+  @property
+  def reference(self) -> Mapping[str, Sequence[float]] | None:
+    """What the images that it was calibrated on are like; None without any.
+
+    Five numbers an image, by their names: `monitor.statistics`.
+    """
+    return self._backend.reference
 
   def __call__(self, images: np.ndarray) -> MonitorResult:
     """Looks at a batch of images.

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats  # pyrefly: ignore[untyped-import]
 
 from common_lib import random_streams
 from fsnet_jax.monitor import statistics
@@ -67,6 +66,9 @@ def compare(
     reference: by statistic, of the calibration images; at least one.
     found: likewise of the new images; at least one.
   """
+  # A robot that only watches a stream need not have it.
+  from scipy import stats  # pyrefly: ignore[untyped-import]
+
   values = {}
   for name in statistics.NAMES:
     with warnings.catch_warnings():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from common_lib import json_values
 from fsnet_jax.monitor.monitor import MonitorResult
 
 # ITU-R BT.601.
@@ -52,3 +55,26 @@ def of_images(
     'label_entropy': -terms.sum(axis=1) / np.log(max(num_classes, 2)),
     'brightness': luma / 255,
   }
+
+
+def parsed(value: Any) -> dict[str, tuple[float, ...]]:
+  """The numbers of calibration images, as a file has them.
+
+  Args:
+    value: of JSON: by `NAMES`, a list with a number for each image.
+
+  Raises:
+    BadValue: it is anything else.
+  """
+  json_values.fields(value, 'reference', NAMES)
+  found = {
+    name: tuple(
+      float(json_values.number(one, name))
+      for one in json_values.entries(value[name], name)
+    )
+    for name in NAMES
+  }
+  lengths = {len(own) for own in found.values()}
+  if len(lengths) != 1 or lengths == {0}:
+    raise json_values.BadValue('reference has no or several numbers of images')
+  return found

@@ -21,9 +21,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from common_lib.errors import UserError
-from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
+from fsnet_jax.runtime.machine import memory
 
 _STOP_CHECK_STEPS = 10
 

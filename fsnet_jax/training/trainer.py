@@ -15,11 +15,11 @@ from common_lib.console import say
 from fsnet_jax.builders.data_sources import RunData
 from fsnet_jax.builders.training import TrainingOptions
 from fsnet_jax.models.fsnet import FSNet
-from fsnet_jax.runtime import memory
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints, kept
 from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import StopRequest
+from fsnet_jax.runtime.machine import memory
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer

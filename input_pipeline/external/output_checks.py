@@ -15,7 +15,7 @@ from input_pipeline.external.resizing import resize
 # Probabilities in 16 bits add up to 1 within that.
 _SUM_TOLERANCE = 0.01
 # The smallest probability whose logarithm is taken: float32's own.
-_LEAST = np.float32(1.2e-38)
+LEAST = np.float32(1.2e-38)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def checked_logits(
       f'{rules.network}: these are probabilities, not logits: their logarithm '
       'is taken; max_logit and energy say more of the logits before the softmax'
     )
-    logits = np.log(np.maximum(logits, _LEAST))
+    logits = np.log(np.maximum(logits, LEAST))
   logits = rules.channels.apply(logits)
   size = logits.shape[1:3]
   if size != sizes.image:
@@ -135,26 +135,8 @@ def checked_features(
   """
   parts = []
   for one in found:
-    shaped = one.ndim == 4 and len(one) == sizes.images and one.size
-    if one.dtype.kind != 'f' or not shaped:
-      raise UserError(
-        f'{where}: the features are {_shape(one)}, not numbers of the shape '
-        '[images channels height width]; name a tensor of that shape, like the '
-        'output of a convolution'
-      )
-    spatial = {True: one.shape[2:], False: one.shape[1:3]}
-    tried = (channels_first, not channels_first)
-    fits = [
-      first for first in tried if _has_aspect(spatial[first], sizes.input)
-    ]
-    exact = [f for f in fits if _deviation(spatial[f], sizes.input) == 0]
-    if not fits:
-      raise UserError(
-        f'{where}: the features are {_shape(one)}, which has not the aspect '
-        f'ratio of images of {sizes.input[0]}x{sizes.input[1]}; name a tensor '
-        'that covers the whole image'
-      )
-    one = one.transpose(0, 2, 3, 1) if (exact or fits)[0] else one
+    if is_features_first(one, sizes, where, channels_first):
+      one = one.transpose(0, 2, 3, 1)
     one = np.ascontiguousarray(one, np.float32)
     if not np.isfinite(one).all():
       raise UserError(
@@ -165,6 +147,30 @@ def checked_features(
   height, width = max((part.shape[1:3] for part in parts), key=np.prod)
   parts = [resize(part, (height, width)) for part in parts]
   return np.ascontiguousarray(np.concatenate(parts, -1))
+
+
+def is_features_first(
+  one: np.ndarray, sizes: Sizes, where: str, channels_first: bool
+) -> bool:
+  """Whether features are [b k h w], not [b h w k]; see `checked_features`."""
+  shaped = one.ndim == 4 and len(one) == sizes.images and one.size
+  if one.dtype.kind != 'f' or not shaped:
+    raise UserError(
+      f'{where}: the features are {_shape(one)}, not numbers of the shape '
+      '[images channels height width]; name a tensor of that shape, like the '
+      'output of a convolution'
+    )
+  spatial = {True: one.shape[2:], False: one.shape[1:3]}
+  tried = (channels_first, not channels_first)
+  fits = [first for first in tried if _has_aspect(spatial[first], sizes.input)]
+  exact = [f for f in fits if _deviation(spatial[f], sizes.input) == 0]
+  if not fits:
+    raise UserError(
+      f'{where}: the features are {_shape(one)}, which has not the aspect '
+      f'ratio of images of {sizes.input[0]}x{sizes.input[1]}; name a tensor '
+      'that covers the whole image'
+    )
+  return (exact or fits)[0]
 
 
 def _shape(found: np.ndarray) -> str:

@@ -40,7 +40,7 @@ def _along(
   arrays: np.ndarray, axis: int, length: int, antialias: bool
 ) -> np.ndarray:
   """One axis of `resize`."""
-  places, weights = _taps(arrays.shape[axis], length, antialias)
+  places, weights = taps(arrays.shape[axis], length, antialias)
   shape = [1] * arrays.ndim
   shape[axis] = length
   total = None
@@ -53,19 +53,19 @@ def _along(
 
 
 @functools.lru_cache(maxsize=64)
-def _taps(old: int, new: int, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
+def taps(old: int, new: int, antialias: bool) -> tuple[np.ndarray, np.ndarray]:
   """Which inputs an output is a mean of, and with what weights, [taps new]."""
   step = old / new
   reach = max(step, 1.0) if antialias else 1.0
   centers = (np.arange(new) + 0.5) * step
   # All whose middle is nearer than that.
   first = np.floor(centers - reach - 0.5).astype(int) + 1
-  taps = first + np.arange(math.ceil(2 * reach))[:, None]
-  weights = np.maximum(1 - abs(taps + 0.5 - centers) / reach, 0)
+  inputs = first + np.arange(math.ceil(2 * reach))[:, None]
+  weights = np.maximum(1 - abs(inputs + 0.5 - centers) / reach, 0)
   if antialias:
     # What lies outside does not count; the rest of the weights do.
-    weights = weights * ((taps >= 0) & (taps < old))
+    weights = weights * ((inputs >= 0) & (inputs < old))
   weights /= weights.sum(0)
   used = weights.any(1)
-  places = np.clip(taps, 0, old - 1)
+  places = np.clip(inputs, 0, old - 1)
   return places[used], weights[used].astype(np.float32)

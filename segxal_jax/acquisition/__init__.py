@@ -17,6 +17,7 @@ from segxal_jax.acquisition.base import (
 from segxal_jax.acquisition.by_score import ByScore
 from segxal_jax.acquisition.coreset import CoreSet
 from segxal_jax.acquisition.random import Random
+from segxal_jax.acquisition.shortlist import Shortlist
 from segxal_jax.acquisition.viewal import ViewAl
 
 ACQUISITIONS: dict[str, Acquisition] = {
@@ -27,6 +28,14 @@ ACQUISITIONS: dict[str, Acquisition] = {
     ByScore('margin', 'Margin'),
     ByScore('least_confidence', 'Least confidence'),
     ByScore('eem', 'SegXAL (EEM)'),
+    ByScore('balanced_entropy', 'Entropy by class'),
+    ByScore('entropy_per_click', 'Entropy per click'),
+    Shortlist('entropy_coreset', 'Entropy, then Core-set', 'entropy'),
+    ByScore(
+      'true_error',
+      'True error (not to be known)',
+      Requirements(granularity='true_error'),
+    ),
     CoreSet('coreset', 'Core-set', 'l2'),
     CoreSet('coreset_cosine', 'Core-set (cosine)', 'cosine'),
     ByScore('vote_entropy', 'QBC (vote entropy)'),

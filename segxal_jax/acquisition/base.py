@@ -55,7 +55,8 @@ class Requirements:
       `auxiliary_models.AUXILIARY_MODELS`; 'views': a pass of its own over the
       views of each scene (`auxiliary_models.views`); '' = neither.
     granularity: of its queries within an image: 'regions', 'pixels',
-      'windows' or 'cells', see `config.builders.region_selector`.
+      'windows' or 'cells', see `config.builders.region_selector`;
+      'true_error': regions by the ground truth, which it sees too.
   """
 
   embedding: str = 'features'

@@ -19,7 +19,7 @@ from segxal_jax.depth.cache import cached
 from segxal_jax.explanation import proximity
 from segxal_jax.explanation.gradcam import default_layers
 from segxal_jax.explanation.gradcam.core import CamOptions
-from segxal_jax.explanation.step import ExplainOptions
+from segxal_jax.explanation.step import TRUE_ERROR, ExplainOptions
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool import stratified_folds
 from segxal_jax.pool.sources import Subset
@@ -234,6 +234,8 @@ def region_selector(config: ConfigDict) -> region_selectors.RegionSelector:
   granularity = acquisition.create(options.strategy).requirements.granularity
   if granularity == 'regions':
     return region_selectors.RankedRegions(region_options(config))
+  if granularity == TRUE_ERROR:
+    return region_selectors.RankedRegions(region_options(config), TRUE_ERROR)
   if config.oracle.kind != 'simulated_human':
     raise UserError(
       f'config.acquisition.strategy={options.strategy} queries {granularity}, '
@@ -282,12 +284,14 @@ def usable(config: ConfigDict) -> np.ndarray:
 def pool_view(config: ConfigDict) -> View:
   """Scene -> image, proximity, attention and usable pixels.
 
-  Attention ('near') is what the depth-informed image is multiplied by.
+  Attention ('near') is what the depth-informed image is multiplied by. Whoever
+  selects by true errors sees the label, too.
   """
   options = config.depth
   folder = Path(data_sources.cache_dir(config)) / 'depth'
   provider = cached(depth.create(options), folder)
   mask = usable(config)
+  with_label = config.acquisition.strategy == TRUE_ERROR
 
   def view(scene: Mapping[str, Any]) -> dict[str, np.ndarray]:
     near = proximity.proximity(
@@ -296,7 +300,8 @@ def pool_view(config: ConfigDict) -> View:
       inverse=provider.inverse,
       percentiles=tuple(options.percentiles),
     )
-    return {
+    truth = {'label': np.asarray(scene['label'])} if with_label else {}
+    return truth | {
       'image': scene['image'],
       'proximity': near,
       'near': proximity.near_field(near, options.threshold),

@@ -38,6 +38,10 @@ STRATEGY = Name(
     'margin',
     'least_confidence',
     'eem',
+    'balanced_entropy',
+    'entropy_per_click',
+    'entropy_coreset',
+    'true_error',
     'coreset',
     'coreset_cosine',
     'vote_entropy',
@@ -198,6 +202,7 @@ FIELDS: Mapping[str, Field] = {
     COMMON['eval.datasets'], decides=EVALUATION | CYCLES
   ),
   'warm_start': Field(Flag(), CYCLES),
+  'steps_per_image': Field(COUNT_OR_0, PHASE1),
   **section('pool', _POOL),
   **section('learner', _LEARNER),
   **section('acquisition', _ACQUISITION),

@@ -23,6 +23,21 @@ def model(config: ConfigDict) -> FSNet:
   return for_training(networks.model(config), config.phase2_steps > 0)
 
 
+def of_length(config: ConfigDict, steps: int) -> ConfigDict:
+  """The config of a cycle whose phase 1 has so many steps.
+
+  The learning rate's schedule is stretched along.
+  """
+  if steps == config.phase1_steps:
+    return config
+  changed = config.copy_and_resolve_references()
+  with changed.unlocked():
+    longer = steps / config.phase1_steps
+    changed.phase1_steps = steps
+    changed.optimizer.poly_steps = round(config.optimizer.poly_steps * longer)
+  return changed
+
+
 def learner(config: ConfigDict) -> learners.Learner:
   """The learner that the config's strategy needs, or a user's own.
 

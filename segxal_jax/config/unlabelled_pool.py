@@ -7,6 +7,7 @@ from input_pipeline.datasets import folder, open_source
 from input_pipeline.datasets.base import DataRequest
 from segxal_jax import oracles
 from segxal_jax.config import own_learner
+from segxal_jax.explanation.step import TRUE_ERROR
 from segxal_jax.pool.sources import LabelledFirst
 
 
@@ -47,6 +48,11 @@ def _check(config: ConfigDict, unlabelled: int) -> None:
     raise UserError(
       f'config.oracle.kind is {config.oracle.kind!r}, which answers from label '
       f"files, {without}: set it to 'label_studio'."
+    )
+  if config.acquisition.strategy == TRUE_ERROR:
+    raise UserError(
+      f'config.acquisition.strategy is {TRUE_ERROR!r}, which is for '
+      f'comparisons on labelled data, {without}: choose another one.'
     )
   for name in ('holdout', 'folds'):
     if config.pool[name]:

@@ -92,6 +92,15 @@ def _check_beginning(config: ConfigDict) -> None:
     )
 
 
+def _check_lengths(config: ConfigDict) -> None:
+  if config.steps_per_image and not config.phase1_steps:
+    raise UserError(
+      f'config.steps_per_image is {config.steps_per_image}, but '
+      'config.phase1_steps is 0: a schedule of the learning rate is stretched '
+      'by their ratio; set it to 1 or more.'
+    )
+
+
 def _check_end(config: ConfigDict) -> None:
   stop = config.stop
   validated = config.data.validation_split or config.pool.holdout
@@ -129,6 +138,7 @@ def check(config: ConfigDict) -> None:
   _check_explanation(config)
   _check_auxiliary_models(config)
   _check_beginning(config)
+  _check_lengths(config)
   _check_end(config)
   strategy = acquisition.create(config.acquisition.strategy)
   builders.region_selector(config)

@@ -151,6 +151,7 @@ def _whole(config: ConfigDict) -> dict[str, Any]:
   longer = steps / max(1, config.phase1_steps)
   return changes | {
     'phase1_steps': steps,
+    'steps_per_image': 0,
     'optimizer.poly_steps': round(longer * config.optimizer.poly_steps),
   }
 

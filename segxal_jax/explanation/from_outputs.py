@@ -32,6 +32,7 @@ from segxal_jax.explanation.step import (
   weighted_mask,
 )
 from segxal_jax.uncertainty import pixelwise
+from segxal_jax.uncertainty.image_scores import IMAGE_SCORES
 from segxal_jax.uncertainty.ripu import ripu
 
 NEAR_LOGITS, NEAR_FEATURES = 'near_logits', 'near_features'
@@ -39,7 +40,7 @@ PROXIMITY = 'proximity'
 # Of the parameters: [k c], the weights of the convolution, where it is known.
 CLASSIFIER = 'classifier'
 # All that `make_score_step` can compute.
-SCORES = (*UNCERTAINTY, 'ripu', 'eem')
+SCORES = (*UNCERTAINTY, *IMAGE_SCORES, 'ripu', 'eem')
 
 Batch = Mapping[str, Array]
 
@@ -115,6 +116,8 @@ def make_score_step(
       maps['eem'] = _mask(params, options, batch)['eem']
     for name, value in maps.items():
       values[name] = image_score(value, batch['usable'], options.top_share)
+    for name in IMAGE_SCORES.keys() & set(scores):
+      values[name] = IMAGE_SCORES[name](logits, batch['usable'])
     return values
 
   return score_step

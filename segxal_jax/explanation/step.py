@@ -22,6 +22,7 @@ from segxal_jax.explanation.gradcam import core
 from segxal_jax.uncertainty import committee, gradient_embedding, pixelwise
 from segxal_jax.uncertainty.deal_difficulty import levels_entropy
 from segxal_jax.uncertainty.gradient_embedding import GradientOptions
+from segxal_jax.uncertainty.image_scores import IMAGE_SCORES, true_error
 from segxal_jax.uncertainty.ripu import ripu
 
 # Maps of the logits, by their names.
@@ -30,6 +31,8 @@ UNCERTAINTY = {
   'margin': pixelwise.margin,
   'least_confidence': pixelwise.least_confidence,
 }
+# The score, and the map, of who sees the ground truth.
+TRUE_ERROR = 'true_error'
 # What the error mask is a weighted mean of.
 PARTS = ('pae', 'entropy', 'failure')
 
@@ -162,6 +165,8 @@ def _score_maps(
   }
   if 'ripu' in scores:
     maps['ripu'] = ripu(logits, options.window)
+  if TRUE_ERROR in scores:
+    maps[TRUE_ERROR] = true_error(logits, batch['label'])
   if 'eem' in scores:
     mask = _mask(model, options, params, batch_stats, batch, logits)
     maps['eem'] = mask['eem']
@@ -193,16 +198,17 @@ def make_score_step(
     model: S and, for 'failure', F.
     options: see `ExplainOptions`.
     scores: what a strategy needs: 'entropy', 'margin', 'least_confidence',
-      of `committee.MEASURES`, 'ripu', 'eem', 'failure' or
-      'difficulty_entropy'.
+      of `committee.MEASURES`, of `IMAGE_SCORES`, 'ripu', 'eem', 'failure',
+      'difficulty_entropy' or 'true_error'.
     embedding: whether a vector an image is wanted (see `ExplainOptions`).
 
   Returns:
     `(params, batch_stats, batch, key) -> values`, to be compiled by the
     caller. The batch holds `image` uint8 [b h w 3], `near` float32 [b h w]
     (attention of the depth-informed image), `usable` bool [b h w] and, where
-    they are fitted, `weights` float32 [b k] of `PARTS`; values hold [b] for
-    each score, and [b k] under 'embedding'.
+    they are fitted, `weights` float32 [b k] of `PARTS`, for 'true_error'
+    `label` uint8 [b h w]; values hold [b] for each score, and [b k] under
+    'embedding'.
   """
 
   def score_step(params, batch_stats, batch, key):
@@ -230,6 +236,8 @@ def make_score_step(
       )
     for name, value in maps.items():
       values[name] = image_score(value, batch['usable'], options.top_share)
+    for name in IMAGE_SCORES.keys() & set(scores):
+      values[name] = IMAGE_SCORES[name](logits, batch['usable'])
     return values
 
   return score_step
@@ -244,7 +252,7 @@ def make_maps_step(
     model: S and, if it has a weight, F.
     options: see `ExplainOptions`.
     guide: the map that ranks regions: 'entropy', 'margin',
-      'least_confidence', 'ripu' or 'eem'.
+      'least_confidence', 'ripu', 'true_error' or 'eem'.
 
   Returns:
     `(params, batch_stats, batch) -> maps`, all [b h w]: `prediction` uint8,
@@ -265,6 +273,8 @@ def make_maps_step(
     logits = explained.logits
     maps = _mask(model, options, params, batch_stats, batch, logits)
     maps['cam'] = explained.cam
+    if guide == TRUE_ERROR:
+      maps['guide'] = true_error(logits, batch['label'])
     return maps | of_logits(logits, guide, options.window)
 
   return maps_step

@@ -26,7 +26,9 @@ from input_pipeline.loader import BatchIterator, train_loader
 from input_pipeline.sources import Source
 from segxal_jax.acquisition import view_requirements
 from segxal_jax.config import builders, own_learner, trainings
+from segxal_jax.learners import Learner
 from segxal_jax.loop import cycle_files, position
+from segxal_jax.loop.lengths import Lengths
 from segxal_jax.loop.predictor import Elsewhere, Inside, Predictor
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.ledger import Ledger
@@ -41,7 +43,8 @@ class Run:
     classes: that S tells apart.
     workdir: its folder.
     mesh: devices.
-    learner: how S is trained.
+    learner: how S is trained; `learner_of` a cycle's length.
+    lengths: training steps of each cycle.
     model: S and, if it is trained, F.
     predictor: where S runs.
     pool: images of D^L and D^U together; their labels are the ground truth,
@@ -69,12 +72,26 @@ class Run:
       read_only=jax.process_index() > 0,
       num_classes=self.classes.num_classes,
     )
+    self.lengths = self._lengths()
     self.oracle = builders.oracle(config, workdir / 'oracle')
     self.predictor = self._make_predictor()
     self.writer = create_writer(workdir)
     self._checkpoints = Checkpoints(workdir)
     self._steps: dict[str, Any] = {}
+    self._learners: dict[int, Learner] = {}
     self._iterator: tuple[int, BatchIterator] | None = None
+
+  def _lengths(self) -> Lengths:
+    config = self.config
+    if own_learner.is_command(config):
+      # A run of the command counts as one step.
+      return Lengths(self.ledger, 1, 0, 0)
+    return Lengths(
+      self.ledger,
+      config.phase1_steps,
+      config.steps_per_image,
+      config.phase2_steps,
+    )
 
   def _make_predictor(self) -> Predictor:
     if own_learner.is_command(self.config):
@@ -88,8 +105,18 @@ class Run:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
+  def learner_of(self, cycle: int) -> Learner:
+    """The learner of a cycle; those of one length are the same."""
+    if own_learner.is_command(self.config):
+      return self.learner
+    steps = self.lengths.phase1(cycle)
+    if steps not in self._learners:
+      config = trainings.of_length(self.config, steps)
+      self._learners[steps] = trainings.learner(config)
+    return self._learners[steps]
+
   def fresh_networks(
-    self, previous: TrainState | None, member: int = 0
+    self, previous: TrainState | None, cycle: int = 1, member: int = 0
   ) -> TrainState:
     """The state before a cycle's first training step.
 
@@ -100,16 +127,17 @@ class Run:
 
     Args:
       previous: networks of the cycle before.
+      cycle: that they are for.
       member: of a committee: each begins with other weights.
     """
-    config = self.config
+    config, learner = self.config, self.learner_of(cycle)
     numbers = (member,) if member else ()
     state = create_state(
       self.model,
-      self.learner.optimizer(),
+      learner.optimizer(),
       seed=random_streams.derived(config.seed, 'networks', *numbers),
       image_size=tuple(config.image_size),
-      phase2_start=self.learner.joint_start(),
+      phase2_start=learner.joint_start(),
     )
     if previous is not None and config.warm_start:
       state = dataclasses.replace(
@@ -128,13 +156,15 @@ class Run:
       self._steps[name] = make()
     return self._steps[name]
 
-  def train_step(self, phase: int) -> Any:
-    """The compiled training step of a phase."""
+  def train_step(self, cycle: int, step: int) -> Any:
+    """The compiled update number `step`, from 0, of a cycle."""
     replicated = mesh_lib.replicated(self.mesh)
+    learner = self.learner_of(cycle)
+    phase, steps = learner.phase(step), self.lengths.phase1(cycle)
     return self.compiled(
-      f'train{phase}',
+      f'train{phase} of {steps}',
       lambda: jax.jit(
-        self.learner.train_step(self.model, phase),
+        learner.train_step(self.model, phase),
         donate_argnums=0,
         out_shardings=(replicated, replicated),
       ),
@@ -172,13 +202,6 @@ class Run:
       num_workers=config.data.num_workers,
     )
 
-  @property
-  def steps_per_cycle(self) -> int:
-    """Training steps of a cycle; a run of a user's command counts as one."""
-    if own_learner.is_command(self.config):
-      return 1
-    return self.config.phase1_steps + self.config.phase2_steps
-
   def save(self, state: LoopState) -> None:
     """Makes `state` what a resumed run starts from.
 
@@ -192,7 +215,7 @@ class Run:
     if state.stage not in ('train', 'predict'):
       self._save_position(state)
       return
-    step = (state.cycle - 1) * self.steps_per_cycle + int(state.train.step)
+    step = self.lengths.before(state.cycle) + int(state.train.step)
     self._checkpoints.save(
       step,
       _as_dict(state.train),
@@ -228,7 +251,7 @@ class Run:
         found,
         pool_size=len(self.pool),
         furthest=checkpoint_folders.furthest(self.workdir),
-        steps_per_cycle=self.steps_per_cycle,
+        trained_before=self.lengths.before,
       )
     fresh = self.fresh_networks(None)
     restored = self._checkpoints.resume(_as_dict(fresh), self._batches_at)
@@ -236,22 +259,18 @@ class Run:
       return None if found is None else LoopState.restored(found, fresh)
     trained = TrainState(**restored.state)
     saved = LoopState.restored(restored.metadata, trained)
-    if found is None or not self._is_trained(restored.step):
+    if found is None or not self.lengths.is_end(restored.step):
       return saved
     later = LoopState.restored(found, trained)
     if later.progress <= saved.progress:
       return saved
     if later.cycle > saved.cycle:
       # Of the next cycle, however far the run once was.
-      networks = self.fresh_networks(trained)
+      networks = self.fresh_networks(trained, saved.cycle + 1)
       return later.then(
         'train', cycle=saved.cycle + 1, queried=(), reason='', train=networks
       )
     return later
-
-  def _is_trained(self, step: int) -> bool:
-    """Whether a checkpoint is at the end of a cycle's training."""
-    return step % self.steps_per_cycle == 0
 
   def _batches_at(self, step: int) -> BatchIterator | None:
     """The batches that training resumes with, before they are set there."""
@@ -259,9 +278,9 @@ class Run:
       # An attempt at a damaged checkpoint may have moved it.
       self._iterator[1].close()
       self._iterator = None
-    if self._is_trained(step):
+    if self.lengths.is_end(step):
       return None
-    return self.training_batches((step - 1) // self.steps_per_cycle + 1)
+    return self.training_batches(self.lengths.cycle_of(step))
 
   def share_ledger(self, name: str) -> None:
     """Lets every process know what process 0 has written; a collective."""

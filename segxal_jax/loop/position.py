@@ -1,5 +1,6 @@
 """`position.json`: the stage that comes next, checked before it is used."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def check_fits(
   *,
   pool_size: int,
   furthest: int | None,
-  steps_per_cycle: int,
+  trained_before: Callable[[int], int],
 ) -> None:
   """Raises UserError unless a run with such checkpoints can stand there.
 
@@ -89,7 +90,7 @@ def check_fits(
     position: of `read`.
     pool_size: images of the pool.
     furthest: step of the last checkpoint, damaged or not, or None.
-    steps_per_cycle: training steps of a cycle.
+    trained_before: training steps of all cycles before a number.
   """
   where = (
     f'{workdir / _FILE} stands at cycle {position["cycle"]}, stage '
@@ -101,7 +102,7 @@ def check_fits(
     )
   cycle, stage = position['cycle'], position['stage']
   # Steps that were trained before a run could stand there.
-  trained = (cycle - 1 if stage == 'train' else cycle) * steps_per_cycle
+  trained = trained_before(cycle if stage == 'train' else cycle + 1)
   if trained > (furthest or 0):
     have = (
       'there is no checkpoint'

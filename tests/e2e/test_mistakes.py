@@ -61,6 +61,7 @@ def _check(result, *words):
     ([CONFIG, '--mode=export'], ['--output is missing']),
     ([CONFIG, '--output=x.onnx'], ['predict and export', 'not --mode=train']),
     ([SEGXAL, *PREDICT], ["task 'segxal'", 'a run of FSNet instead']),
+    ([SEGXAL, '--mode=calibrate'], ["task 'segxal'", '--mode=calibrate']),
     ([CONFIG, '--num_processes=0'], ['--num_processes=0']),
     ([CONFIG, '--config.bach_size=4'], ['bach_size', 'batch_size']),
     ([CONFIG, '--config.eval.root.camvid=x'], ['eval.roots.camvid?']),

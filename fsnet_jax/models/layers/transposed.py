@@ -44,7 +44,7 @@ class UpConv(nn.Module):
     kernel = self.param('kernel', init, shape, jnp.float32)
     bias = self.param('bias', init, (self.features,), jnp.float32)
     x, kernel, bias = (jnp.asarray(a, self.dtype) for a in (x, kernel, bias))
-    form = _by_taps if conv_forms.rewriting() else _plain
+    form = _by_taps if conv_forms.rewriting_transposed() else _plain
     return form(x, kernel) + bias
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from ml_collections import ConfigDict
-from PIL import Image
 
 from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
@@ -25,6 +24,7 @@ from fsnet_jax.config import config_file, resolution, run_paths
 from fsnet_jax.detectors import fitted_name, uses_flip
 from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.models.segmentation import outputs
+from fsnet_jax.monitor.backends import other_sizes
 from fsnet_jax.monitor.calibration.digest import current_calibration
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import UNCALIBRATED
@@ -33,7 +33,6 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
 from fsnet_jax.steps.monitor_step import make_monitor_step
 from fsnet_jax.training.from_config import new_state
-from input_pipeline import resizing
 from input_pipeline.external.protocol import ExternalNetwork
 
 
@@ -146,20 +145,19 @@ class CheckpointBackend:
     """See `Backend`."""
     return self._calibration.statement if self._calibration else ''
 
+  @property
+  def reference(self) -> Mapping[str, Sequence[float]] | None:
+    """See `Backend`."""
+    return self._calibration.reference if self._calibration else None
+
   def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """See `Backend`."""
-    size = images.shape[1:3]
-    own = images
-    if size != self.image_size:
-      own = np.stack([self._fitted(image) for image in images])
-    said = self.scores(own)
-    failure = self.probability(said)
-    if size == self.image_size:
-      return said.labels, failure
-    return (
-      np.stack([_label_at(one, size) for one in said.labels]),
-      np.stack([_map_at(one, size) for one in failure]),
-    )
+    return other_sizes.call(self._networks, images, self.image_size)
+
+  def _networks(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As a call, of images at the run's size."""
+    said = self.scores(images)
+    return said.labels, self.probability(said)
 
   def probability(self, said: Scores) -> np.ndarray:
     """P(wrong): calibrated where the run is, else as the detector has it.
@@ -216,35 +214,58 @@ class CheckpointBackend:
     )
     return {name: mesh_lib.local_rows(one) for name, one in said.items()}
 
-  def _fitted(self, image: np.ndarray) -> np.ndarray:
-    """An image at the networks' size, as training has it."""
-    picture = Image.fromarray(image)
-    return resizing.resize_image(picture, self.image_size, 'squeeze')
+  @property
+  def external(self) -> ExternalNetwork | None:
+    """The segmentation network, where it is one from elsewhere."""
+    return self._external
 
-  def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
+  @property
+  def brings(self) -> tuple[str, ...]:
+    """What batches have of a network from elsewhere, by name."""
+    if self._external is None:
+      return ()
+    features = (outputs.FEATURES,) if self._external.feature_channels else ()
+    flip = (outputs.FLIP_LOGITS,) if self._flip else ()
+    return (outputs.LOGITS, *features, *flip)
+
+  def function(self) -> Callable[..., tuple[Array, Array, Array]]:
     """All that the monitor does, as one function of arrays, to be exported.
 
     Returns:
       `images uint8 [b h w 3] at image_size -> (labels uint8, P(wrong) float32,
-      flagged bool)`, each [b h w]; weights and threshold are in it.
+      flagged bool)`, each [b h w]; weights and threshold are in it. Of a
+      network from elsewhere its outputs follow the images, one argument each
+      of `brings`.
 
     Raises:
-      UserError: the networks are not all of this package, or the score is no
-        probability.
+      UserError: as `function_and_weights`.
     """
-    if self._external is not None:
-      raise UserError(
-        'An export holds networks of this package; the segmentation network '
-        'of this run is one from elsewhere, which is not merged yet.'
-      )
+    function, weights = self.function_and_weights()
+    return functools.partial(function, weights)
+
+  def function_and_weights(
+    self,
+  ) -> tuple[Callable[..., tuple[Array, Array, Array]], Any]:
+    """As `function`, which takes weights before the images, and the weights.
+
+    Returns:
+      The function, and a tree of NumPy arrays.
+
+    Raises:
+      UserError: the score is no probability.
+    """
     state = jax.device_get((self._state.params, self._state.batch_stats))
     variables = jax.device_get(self._variables)
     threshold = UNCALIBRATED if self.threshold is None else self.threshold
     own = self._calibration
 
-    def monitor(images: Array) -> tuple[Array, Array, Array]:
-      batch = {'image': images}
-      said = self._monitor_step(*state, batch, np.float32(1), variables)
+    def monitor(
+      weights: Any, images: Array, *others: Array
+    ) -> tuple[Array, Array, Array]:
+      brought = dict(zip(self.brings, others, strict=True))
+      batch = {'image': images, **brought}
+      own_state, own_variables = weights
+      said = self._monitor_step(*own_state, batch, np.float32(1), own_variables)
       if own is not None:
         odds = own.slope * said['score'] + own.offset
         failure = jax.nn.sigmoid(odds.astype(jnp.float32))
@@ -257,7 +278,7 @@ class CheckpointBackend:
         )
       return said['labels'], failure, failure > np.float32(threshold)
 
-    return monitor
+    return monitor, (state, variables)
 
   @functools.cached_property
   def parameter_count(self) -> int:
@@ -314,16 +335,3 @@ def _restored(config: ConfigDict, workdir: Path, model: Any, mesh: Any) -> Any:
     checkpoints.close()
   external.check_same(config, state.params['segmentation'])
   return state
-
-
-def _label_at(label: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-  """A label map at another size, nearest."""
-  picture = Image.fromarray(label)
-  return resizing.resize_map(picture, (size[0], size[1]), 'squeeze', 0)
-
-
-def _map_at(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-  """A float32 map at another size, bilinear."""
-  picture = Image.fromarray(values)
-  resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-  return np.clip(np.asarray(resized, np.float32), 0, 1)

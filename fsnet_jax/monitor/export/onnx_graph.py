@@ -7,7 +7,8 @@ is given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ BATCH = 1009
 OPSET, IR_VERSION = 18, 10
 
 _TYPES: Mapping[str, int] = {
+  'float16': onnx.TensorProto.FLOAT16,
   'float32': onnx.TensorProto.FLOAT,
+  'float64': onnx.TensorProto.DOUBLE,
   'int32': onnx.TensorProto.INT32,
   'int64': onnx.TensorProto.INT64,
   'uint8': onnx.TensorProto.UINT8,
@@ -39,21 +42,63 @@ class Graph:
     """
     self._images = images
     self._nodes: list[onnx.NodeProto] = []
+    self._count = 0
     self._constants: dict[str, np.ndarray] = {}
+    self._weights: dict[str, onnx.TensorProto] = {}
+    self._opsets: dict[str, int] = {'': OPSET}
+    self._ir_version = IR_VERSION
     self._known: dict[tuple[Any, ...], str] = {}
     self._batch = ''
 
   def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
     """Adds a node with one output; returns that."""
-    name = f'{kind.lower()}_{len(self._nodes)}'
+    name = f'{kind.lower()}_{self._count}'
+    self._count += 1
     self._nodes.append(
       helper.make_node(kind, list(inputs), [name], name=name, **attributes)
     )
     return name
 
+  def add(
+    self,
+    nodes: Iterable[onnx.NodeProto],
+    weights: Mapping[str, onnx.TensorProto],
+  ) -> None:
+    """Adds nodes of another graph, whose names are none of this one's.
+
+    Args:
+      nodes: in the order in which they can run.
+      weights: that they use, by name.
+    """
+    self._nodes.extend(nodes)
+    self._weights.update(weights)
+
+  def require(self, opsets: Mapping[str, int], ir_version: int) -> None:
+    """Makes the file one of at least these versions.
+
+    Args:
+      opsets: by domain, the version of its operators.
+      ir_version: of the file format.
+    """
+    for domain, version in opsets.items():
+      self._opsets[domain] = max(version, self._opsets.get(domain, 0))
+    self._ir_version = max(ir_version, self._ir_version)
+
+  @contextlib.contextmanager
+  def body(self) -> Generator[list[onnx.NodeProto]]:
+    """Collects the nodes that are added meanwhile, for a graph in a node.
+
+    They may use names from outside; `shape` of a batch belongs outside.
+    """
+    outside, self._nodes = self._nodes, []
+    try:
+      yield self._nodes
+    finally:
+      self._nodes = outside
+
   def constant(self, value: Any, dtype: Any = None) -> str:
     """The name of an array, the same for equal ones."""
-    array = np.ascontiguousarray(np.asarray(value, dtype))
+    array = np.array(value, dtype, order='C')
     key = (array.dtype.str, array.shape, array.tobytes())
     if key not in self._known:
       self._known[key] = f'constant_{len(self._known)}'
@@ -95,12 +140,13 @@ class Graph:
     for node in reversed([*self._nodes, *ends]):
       if needed.intersection(node.output):
         nodes.append(node)
-        needed.update(node.input)
+        needed.update(names_used(node))
     constants = [
       numpy_helper.from_array(value, name)
       for name, value in self._constants.items()
       if name in needed
     ]
+    constants += [w for name, w in self._weights.items() if name in needed]
     graph = helper.make_graph(
       nodes[::-1],
       'monitor',
@@ -116,13 +162,33 @@ class Graph:
     )
     model = helper.make_model(
       graph,
-      opset_imports=[helper.make_opsetid('', OPSET)],
-      ir_version=IR_VERSION,
+      opset_imports=[helper.make_opsetid(*one) for one in self._opsets.items()],
+      ir_version=self._ir_version,
       producer_name='fsnet',
     )
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     return model
+
+
+def graphs_of(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+  """The graphs inside a node: branches, bodies of loops."""
+  found = []
+  for attribute in node.attribute:
+    if attribute.type == onnx.AttributeProto.GRAPH:
+      found.append(attribute.g)
+    found += attribute.graphs
+  return found
+
+
+def names_used(node: onnx.NodeProto) -> set[str]:
+  """Names that a node takes, those that graphs inside it take included."""
+  names = set(node.input)
+  for graph in graphs_of(node):
+    names.update(one.name for one in graph.output)
+    for inner in graph.node:
+      names |= names_used(inner)
+  return names
 
 
 def type_of(dtype: Any) -> int:

@@ -21,17 +21,19 @@ from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import UNCALIBRATED, Monitor
 from fsnet_jax.monitor.predict import (
   batches,
-  gallery,
   inputs,
   journal,
   loader,
   tables,
   video,
 )
+from fsnet_jax.monitor.predict.bag import Bag
+from fsnet_jax.monitor.predict.gallery import page
 from fsnet_jax.monitor.predict.inputs import Files, Item
 from fsnet_jax.monitor.predict.journal import Journal
 from fsnet_jax.monitor.predict.rows import Entry, worst_first
 from fsnet_jax.monitor.predict.video import Video
+from fsnet_jax.monitor.stream import bags
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.storage import disk_errors
 
@@ -80,17 +82,17 @@ def predict(
     UserError: input or output cannot be used, or no image could be read.
     Interrupted: after Ctrl-C or SIGTERM; the same command goes on there.
   """
-  source = expanded(options.source)
+  bag = bags.parts(options.source)
+  source = bag[0] if bag else expanded(options.source)
   if source.absolute() == options.output.absolute():
     raise UserError(
       f'--output={options.output} is the input: name a folder of its own.'
     )
-  found = inputs.files_of(source, options.output, options.source)
-  images = Video(source) if found is None else found
+  images = _images(options, source)
   threshold = calibration.threshold if calibration else UNCALIBRATED
   state = {
     'input': str(source.absolute()),
-    **({'video': list(images.stamp)} if isinstance(images, Video) else {}),
+    **({} if isinstance(images, Files) else {'video': list(images.stamp)}),
     'threshold': threshold,
     'segment share': options.segment_share,
     **options.identity,
@@ -104,6 +106,15 @@ def predict(
       return work.finish(stop)
 
 
+def _images(options: Options, source: pathlib.Path) -> Files | Video | Bag:
+  """What is predicted on."""
+  bag = bags.parts(options.source)
+  if bag is not None:
+    return Bag(*bag)
+  found = inputs.files_of(source, options.output, options.source)
+  return Video(source) if found is None else found
+
+
 class _Work:
   """One command, from its images to its gallery."""
 
@@ -112,7 +123,7 @@ class _Work:
     monitor: Monitor,
     options: Options,
     calibration: CalibrationFile | None,
-    images: Files | Video,
+    images: Files | Video | Bag,
     log: Journal,
   ):
     self._monitor, self._options, self._log = monitor, options, log
@@ -198,20 +209,22 @@ class _Work:
       )
     about = self._about(order, len(problems))
     base = about.base
-    path = gallery.write(output, about, self._log.entries(order))
+    path = page.write(output, about, self._log.entries(order))
     loader.write(output, base, about.classes.names)
-    if isinstance(self._images, Video):
+    if not isinstance(self._images, Files):
       self._write_video(self._images, stop)
+    if isinstance(self._images, Bag):
+      self._write_bag(self._images, stop)
     self._say(about, path)
     return path
 
-  def _about(self, order: Sequence[str], problems: int) -> gallery.About:
+  def _about(self, order: Sequence[str], problems: int) -> page.About:
     found = self._statistics()
     said, has_shift = '', False
     if self._calibration is not None:
       said, has_shift = self._shift(self._calibration, found)
     images = self._images
-    return gallery.About(
+    return page.About(
       source=self._options.source,
       base=images.base if isinstance(images, Files) else None,
       classes=self._monitor.classes,
@@ -246,7 +259,7 @@ class _Work:
     """What tests for a shift say, and whether they found one."""
     reference = calibration.reference
     limit = f'{100 * calibration.limit:g} %'
-    if isinstance(self._images, Video):
+    if not isinstance(self._images, Files):
       return _stream(
         reference, found, self._readable(), self._images.fps, limit
       )
@@ -263,7 +276,16 @@ class _Work:
       'proof that there is none.'
     ), False
 
-  def _write_video(self, source: Video, stop: StopRequest) -> None:
+  def _write_bag(self, source: Bag, stop: StopRequest) -> None:
+    known = set(self._readable())
+    source.write(
+      self._options.output,
+      known,
+      {name: -self._keys[name][1] for name in known},
+      lambda: self._check(stop, 'while writing the bag'),
+    )
+
+  def _write_video(self, source: Video | Bag, stop: StopRequest) -> None:
     output = self._options.output
     frames = (
       output / batches.file_of(batches.OVERLAY, name)
@@ -278,7 +300,7 @@ class _Work:
     if not written:
       say(f'note: OpenCV has no encoder for {video.FILE}, which is left out')
 
-  def _say(self, about: gallery.About, path: pathlib.Path) -> None:
+  def _say(self, about: page.About, path: pathlib.Path) -> None:
     """The lines at the end."""
     if about.shift:
       say(about.shift)

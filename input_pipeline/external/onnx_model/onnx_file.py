@@ -30,6 +30,7 @@ from input_pipeline.external.output_checks import (
 )
 from input_pipeline.external.preprocessing import prepare
 from input_pipeline.external.protocol import ExternalOutput, Notes
+from input_pipeline.files import onnx_wire
 
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 INSTALL = 'pip install -r requirements-onnx.txt'
@@ -63,7 +64,7 @@ class OnnxNetwork:
         `model.json` is not what it should be.
     """
     content, self._graph = _read(path)
-    self._path = path
+    self.path = path
     self.described = described = description.read(path.parent)
     self.classes = classes
     self.notes = Notes()
@@ -75,7 +76,7 @@ class OnnxNetwork:
     )
     self._weights = hashlib.sha256(content)
     for name in self._graph.external:
-      self._weights.update(_weights(path, name))
+      self._weights.update(onnx_wire.external_digest(path, name))
     wanted = [name for name in (described.logits, *described.features) if name]
     self._check_names(wanted)
     self._kernel = classifier.weights_name(
@@ -89,8 +90,8 @@ class OnnxNetwork:
     self._session = _session(
       path, onnx_graph.with_outputs(content, inner), threads, provider
     )
-    self._shape: InputShape = input_shape(self._session, described, path)
-    self._logits = described.logits or self._only_logits()
+    self.takes: InputShape = input_shape(self._session, described, path)
+    self.logits = described.logits or self._only_logits()
     self.input = self._input()
     self._feature_sizes: dict[tuple[int, int], tuple[int, int]] = {}
     self.feature_channels = 0
@@ -116,9 +117,9 @@ class OnnxNetwork:
     if not self._kernel:
       return None
     size = self.input.size or _TRIAL_SIZE
-    shape = (3, *size) if self._shape.channels_first else (*size, 3)
-    images = np.zeros((self._shape.batch or 1, *shape), self._shape.dtype)
-    feed = {self._shape.name: images}
+    shape = (3, *size) if self.takes.channels_first else (*size, 3)
+    images = np.zeros((self.takes.batch or 1, *shape), self.takes.dtype)
+    feed = {self.takes.name: images}
     kernel = np.asarray(self._session.run([self._kernel], feed)[0])
     chosen = self.channels.channels
     plain = kernel.shape[1:] == (self.feature_channels, 1, 1)
@@ -143,7 +144,7 @@ class OnnxNetwork:
     digest = self._weights.copy()
     how = {
       'input': dataclasses.asdict(self.input),
-      'outputs': [self._logits, *self.described.features],
+      'outputs': [self.logits, *self.described.features],
       'channels': self.channels.channels,
     }
     digest.update(json.dumps(how, sort_keys=True).encode())
@@ -151,22 +152,23 @@ class OnnxNetwork:
 
   def __call__(self, images: np.ndarray) -> ExternalOutput:
     """Runs the network; see `ExternalNetwork`."""
-    sizes = self._sizes(images)
+    sizes = self.sizes(images)
     if sizes.input != sizes.image:
       self.notes.add(
-        f'{self._path}: images of {sizes.image[0]}x{sizes.image[1]} are resized'
+        f'{self.path}: images of {sizes.image[0]}x{sizes.image[1]} are resized'
         f' to {sizes.input[0]}x{sizes.input[1]}, which the network takes'
       )
-    names = [self._logits, *self.described.features]
-    found = self._run(images, list(dict.fromkeys(names)))
+    names = [self.logits, *self.described.features]
+    found = self.run(images, list(dict.fromkeys(names)))
     logits, first = checked_logits(
-      found[self._logits], sizes, self._rules(), self.notes
+      found[self.logits], sizes, self.rules(), self.notes
     )
     if not self.described.features:
       return ExternalOutput(logits, None)
     return ExternalOutput(logits, self._features(found, sizes, first))
 
-  def _sizes(self, images: np.ndarray) -> Sizes:
+  def sizes(self, images: np.ndarray) -> Sizes:
+    """What a call on images is about."""
     height, width = images.shape[1:3]
     size = self.input.size or (height, width)
     return Sizes(len(images), size, (height, width))
@@ -177,7 +179,7 @@ class OnnxNetwork:
     features = checked_features(
       [found[name] for name in self.described.features],
       sizes,
-      f'{self._path}: outputs.features',
+      f'{self.path}: outputs.features',
       channels_first,
     )
     height, width = features.shape[1:3]
@@ -187,18 +189,17 @@ class OnnxNetwork:
   def _trial(self, size: tuple[int, int]) -> np.ndarray:
     """Features of an image of noise."""
     noise = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
-    found = self._run(noise, list(self.described.features))
-    return self._features(found, self._sizes(noise), self._shape.channels_first)
+    found = self.run(noise, list(self.described.features))
+    return self._features(found, self.sizes(noise), self.takes.channels_first)
 
-  def _run(self, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+  def run(self, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Outputs by name, of any number of images."""
-    inputs = prepare(
-      images, self.input, channels_first=self._shape.channels_first
-    )
-    if self._shape.dtype == np.uint8:  # Of images that were resized.
+    first = self.takes.channels_first
+    inputs = prepare(images, self.input, channels_first=first)
+    if self.takes.dtype == np.uint8:  # Of images that were resized.
       inputs = np.rint(inputs)
-    inputs = inputs.astype(self._shape.dtype, copy=False)
-    piece = self._shape.batch or len(inputs)
+    inputs = inputs.astype(self.takes.dtype, copy=False)
+    piece = self.takes.batch or len(inputs)
     parts = [
       self._run_piece(inputs[start : start + piece], names)
       for start in range(0, len(inputs), piece)
@@ -213,15 +214,15 @@ class OnnxNetwork:
   ) -> list[np.ndarray]:
     """Outputs of at most as many images as the network takes at once."""
     count = len(inputs)
-    missing = max(self._shape.batch - count, 0)
+    missing = max(self.takes.batch - count, 0)
     if missing:
       inputs = np.concatenate([inputs, np.repeat(inputs[-1:], missing, 0)])
     try:
-      found = self._session.run(names, {self._shape.name: inputs})
+      found = self._session.run(names, {self.takes.name: inputs})
     except Exception as error:  # onnxruntime has a class for each reason.
       shape = ' '.join(str(side) for side in inputs.shape)
       raise UserError(
-        f'{self._path}: the network fails on an input of [{shape}] '
+        f'{self.path}: the network fails on an input of [{shape}] '
         f'({_last_line(error)}); give a size that it takes as input.size in '
         f'{self.described.path}'
       ) from error
@@ -242,7 +243,7 @@ class OnnxNetwork:
         fix = f'is an operation; its output is {operations[name].outputs[0]!r}'
       else:
         close = difflib.get_close_matches(name, known, n=1)
-        fix = f'is no tensor of {self._path.name}; '
+        fix = f'is no tensor of {self.path.name}; '
         fix += (
           f'did you mean {close[0]!r}?'
           if close
@@ -267,7 +268,7 @@ class OnnxNetwork:
     if len(outputs) != 1:
       names = ', '.join(quoted(one.name, 60) for one in outputs) or 'none'
       raise UserError(
-        f'{self._path}: any of several outputs can be the logits ({names}); '
+        f'{self.path}: any of several outputs can be the logits ({names}); '
         f'name one as outputs.logits in {self.described.path}'
       )
     return outputs[0].name
@@ -285,29 +286,30 @@ class OnnxNetwork:
       assumed = (
         "RGB, divided by 255, less ImageNet's mean, over its standard deviation"
       )
-      if self._shape.dtype == np.uint8:
+      if self.takes.dtype == np.uint8:
         how = PLAIN
         assumed = 'RGB as it is'
       self.notes.add(
         f'{self.described.path} gives no input: {assumed} is assumed; '
         '--mode=check shows whether that is right'
       )
-    return dataclasses.replace(how, size=how.size or self._shape.size)
+    return dataclasses.replace(how, size=how.size or self.takes.size)
 
-  def _rules(self) -> OutputRules:
-    maker = self._graph.maker(self._logits)
+  def rules(self) -> OutputRules:
+    """What its logits are compared with."""
+    maker = self._graph.maker(self.logits)
     export = 'export the network without its argmax'
     if maker is not None and maker.operator in ('ArgMax', 'TopK'):
       export += (
         f', or name what goes into it, outputs.logits = {maker.inputs[0]!r}, '
         f'in {self.described.path}'
       )
-    where = f'{self._path}: output {quoted(self._logits, 80)!r}'
+    where = f'{self.path}: output {quoted(self.logits, 80)!r}'
     return OutputRules(
       where=where,
       network=where,
       channels=self.channels,
-      channels_first=self._shape.channels_first,
+      channels_first=self.takes.channels_first,
       export=export,
       select=(
         f'give "outputs": {{"classes": CHANNELS}} in {self.described.path}'
@@ -323,24 +325,12 @@ def _read(path: pathlib.Path) -> tuple[bytes, onnx_graph.Graph]:
       'file'
     )
   try:
-    content = path.read_bytes()
+    content = onnx_wire.content_of(path)
     return content, onnx_graph.read(content)
   except (OSError, onnx_graph.NotOnnx) as error:
     raise UserError(
       f'{path}: it cannot be read as an ONNX file ({quoted(error, 120)}); '
       'export or copy it again'
-    ) from error
-
-
-def _weights(path: pathlib.Path, name: str) -> bytes:
-  """Digest of a further file of weights."""
-  try:
-    with (path.parent / name).open('rb') as file:
-      return hashlib.file_digest(file, 'sha256').digest()
-  except (OSError, ValueError) as error:
-    raise UserError(
-      f'{path}: its weights are in {quoted(name, 120)}, which cannot be read; '
-      'put that file beside it, or export with external_data=False'
     ) from error
 
 

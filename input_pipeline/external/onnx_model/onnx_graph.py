@@ -1,28 +1,27 @@
 """What an ONNX file says of its graph, read without the package `onnx`.
 
-The file is one protocol buffer (onnx.proto of the ONNX project; layout:
-https://protobuf.dev/programming-guides/encoding). Only names are read; weights
-are stepped over. A message that stands behind another one of its type is merged
-with it, which is how an output is added without touching the rest.
+Only names are read (`onnx_wire`); weights are stepped over. A message that
+stands behind another one of its type is merged with it, which is how an output
+is added without touching the rest.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+from input_pipeline.files.onnx_wire import (
+  NotOnnx,
+  external_files,
+  fields,
+  text_of,
+)
+
+_BYTES = 2
 # Numbers of fields in onnx.proto.
 _MODEL_GRAPH = 7
-_GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_OUTPUT = 1, 5, 12
+_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OPERATOR = 1, 2, 3, 4
-_TENSOR_EXTERNAL = 13
 _VALUE_NAME = 1
-_ENTRY_KEY, _ENTRY_VALUE = 1, 2
-
-
-class NotOnnx(ValueError):
-  """The bytes are no model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,22 +72,20 @@ def read(content: bytes) -> Graph:
     content: of the file.
 
   Raises:
-    NotOnnx: it is damaged, or something else.
+    NotOnnx: it is damaged, or something else; as `onnx_wire.external_files`.
   """
-  nodes, outputs, external = [], [], []
+  nodes, outputs = [], []
   model = memoryview(content)
-  graphs = [part for number, part in _fields(model) if number == _MODEL_GRAPH]
+  graphs = [part for number, part in fields(model) if number == _MODEL_GRAPH]
   for graph in graphs:
-    for number, part in _fields(graph):
+    for number, part in fields(graph):
       if number == _GRAPH_NODE:
         nodes.append(_node(part))
       elif number == _GRAPH_OUTPUT:
         outputs += _texts(part, _VALUE_NAME)
-      elif number == _GRAPH_TENSOR:
-        external += _locations(part)
   if not outputs:
     raise NotOnnx('it has no outputs')
-  return Graph(tuple(nodes), tuple(outputs), tuple(dict.fromkeys(external)))
+  return Graph(tuple(nodes), tuple(outputs), external_files(content))
 
 
 def with_outputs(content: bytes, names: tuple[str, ...]) -> bytes:
@@ -120,66 +117,17 @@ def _varint(value: int) -> bytes:
 
 def _node(content: memoryview) -> Node:
   inputs, outputs, name, operator = [], [], '', ''
-  for number, part in _fields(content):
+  for number, part in fields(content):
     if number == _NODE_INPUT:
-      inputs.append(_text(part))
+      inputs.append(text_of(part))
     elif number == _NODE_OUTPUT:
-      outputs.append(_text(part))
+      outputs.append(text_of(part))
     elif number == _NODE_NAME:
-      name = _text(part)
+      name = text_of(part)
     elif number == _NODE_OPERATOR:
-      operator = _text(part)
+      operator = text_of(part)
   return Node(name, operator, tuple(inputs), tuple(outputs))
 
 
-def _locations(tensor: memoryview) -> list[str]:
-  """The file that a tensor's values are in, if they are not here."""
-  found = []
-  for number, part in _fields(tensor):
-    if number == _TENSOR_EXTERNAL and _texts(part, _ENTRY_KEY) == ['location']:
-      found += _texts(part, _ENTRY_VALUE)
-  return found
-
-
 def _texts(content: memoryview, wanted: int) -> list[str]:
-  return [_text(part) for number, part in _fields(content) if number == wanted]
-
-
-def _text(part: memoryview) -> str:
-  try:
-    return bytes(part).decode()
-  except UnicodeDecodeError as error:
-    raise NotOnnx('a name in it is no text') from error
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
-  """Fields of a message: number and content, empty of what is a number."""
-  at = 0
-  while at < len(content):
-    key, at = _read_varint(content, at)
-    number, kind = key >> 3, key & 7
-    if kind == _VARINT:
-      _, at = _read_varint(content, at)
-      start = at
-    elif kind == _BYTES:
-      length, start = _read_varint(content, at)
-      at = start + length
-    elif kind in (_FIXED32, _FIXED64):
-      start = at = at + (4 if kind == _FIXED32 else 8)
-    else:
-      raise NotOnnx('it is no protocol buffer')
-    if at > len(content) or not number:
-      raise NotOnnx('it ends too early')
-    yield number, content[start:at]
-
-
-def _read_varint(content: memoryview, at: int) -> tuple[int, int]:
-  value = shift = 0
-  while at < len(content) and shift < 64:
-    byte = content[at]
-    at += 1
-    value |= (byte & 0x7F) << shift
-    if byte < 0x80:
-      return value, at
-    shift += 7
-  raise NotOnnx('it ends too early')
+  return [text_of(part) for number, part in fields(content) if number == wanted]

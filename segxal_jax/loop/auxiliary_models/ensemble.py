@@ -97,18 +97,19 @@ class _Member(loop.Training[Any]):
     self.title = f'member {number + 1}, '
     self.of = f' of member {number + 1}'
     self.within = f' of cycle {cycle}'
-    self.log_every = run.steps_per_cycle
+    self.log_every = run.lengths.of(cycle)
+    self._cycle = cycle
 
   def total(self, state: Any) -> int:
-    return self._run.steps_per_cycle
+    return self._run.lengths.of(self._cycle)
 
   def update(self, step: int, state: Any, batch: Any) -> loop.Update:
-    return self._run.train_step(self._run.learner.phase(step))
+    return self._run.train_step(self._cycle, step)
 
 
 def _train(run: Run, cycle: int, number: int) -> Any:
   """Variables of S after a training of its own."""
-  networks = run.fresh_networks(None, member=number)
+  networks = run.fresh_networks(None, cycle, number)
   batches = run.member_batches(cycle, number)
   members = run.config.acquisition.ensemble
   say(f'cycle {cycle}  explain  training member {number + 1} of {members}')

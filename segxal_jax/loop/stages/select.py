@@ -19,7 +19,7 @@ def select(run: Run, state: LoopState) -> LoopState:
     'train',
     cycle=following,
     queried=(),
-    train=run.fresh_networks(state.train),
+    train=run.fresh_networks(state.train, following),
   )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fsnet_jax.runtime import mesh as mesh_lib
 from segxal_jax.config import builders
-from segxal_jax.explanation.step import PARTS
+from segxal_jax.explanation.step import PARTS, TRUE_ERROR
 from segxal_jax.loop import cycle_files
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
@@ -59,7 +59,10 @@ def inputs(
     mask_weights: by the name of the map.
     with_mask: whether the error mask is made of it.
   """
-  taken = {name: batch[name] for name in ('image', 'near', 'usable')}
+  names = ['image', 'near', 'usable']
+  if run.config.acquisition.strategy == TRUE_ERROR:
+    names.append('label')
+  taken = {name: batch[name] for name in names}
   taken |= run.predictor.outputs(state, batch, with_mask)
   if run.config.eem.weights == 'fitted':
     row = np.array([mask_weights[name] for name in PARTS], np.float32)

@@ -43,12 +43,13 @@ class _Cycle(loop.Training[TrainState]):
     self._progress = Progress(run.config.batch_size)
     self.within = f' of cycle {state.cycle}'
     self.log_every = run.config.log_every_steps
+    self._total = run.lengths.of(state.cycle)
 
   def total(self, state: TrainState) -> int:
-    return self._run.steps_per_cycle
+    return self._total
 
   def update(self, step: int, state: TrainState, batch: Any) -> loop.Update:
-    return self._run.train_step(self._run.learner.phase(step))
+    return self._run.train_step(self._loop_state.cycle, step)
 
   def stepped(self, step: int, state: TrainState) -> None:
     self._run.check_saved()
@@ -57,20 +58,19 @@ class _Cycle(loop.Training[TrainState]):
     self, step: int, state: TrainState, values: Mapping[str, float]
   ) -> None:
     """A line for the terminal, and curves for TensorBoard."""
-    config, cycle = self._run.config, self._loop_state.cycle
-    total = self._run.steps_per_cycle
+    cycle, lengths = self._loop_state.cycle, self._run.lengths
     self._run.writer.write_scalars(
-      (cycle - 1) * total + step,
+      lengths.before(cycle) + step,
       {f'train/{name}': value for name, value in values.items()},
     )
-    phase = self._run.learner.phase(step - 1)
-    end = config.phase1_steps if phase == 1 else total
+    phase = self._run.learner_of(cycle).phase(step - 1)
+    end = lengths.phase1(cycle) if phase == 1 else self._total
     shown = {'loss': values['loss']}
     say(f'cycle {cycle}  train  {self._progress.line(step, end, phase, shown)}')
 
   def is_boundary(self, step: int, state: TrainState) -> bool:
     every = self._run.config.checkpoint_every_steps
-    return step % every == 0 and step < self._run.steps_per_cycle
+    return step % every == 0 and step < self._total
 
   def at_boundary(self, step: int, state: TrainState) -> TrainState:
     self.save(step, state)

@@ -21,7 +21,8 @@ from segxal_jax.config import own_learner
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.predictor import Elsewhere
 from segxal_jax.loop.state import LoopState
-from segxal_jax.loop.training_command import labelled_folder, process
+from segxal_jax.loop.training_command import process
+from segxal_jax.pool import labelled_folder
 from segxal_jax.pool.sources import labelled_source
 
 _DONE = 'trained.json'

@@ -133,10 +133,17 @@ def _border(numbers: UInt8[np.ndarray, 'h w']) -> Bool[np.ndarray, 'h w']:
 
 
 def reasons(question: Question) -> str:
-  """A line for each point: what share of its error mask comes from where."""
+  """A line for each point: what share of its error mask comes from where.
+
+  Where the mask is not made of parts, how high it is.
+  """
   lines = []
   if not question.parts:
-    return 'The points are those of the strategy.'
+    lines = [
+      f'{number}: {region.score:.2f} of 1 in the map above'
+      for number, region in enumerate(question.regions, 1)
+    ]
+    return '\n'.join(lines) or 'No region is selected.'
   for number, region in enumerate(question.regions, 1):
     inside = (question.segments == region.id) & question.usable
     amounts = {

@@ -26,11 +26,12 @@ def task(
   Its key is in `meta` too, which can be listed without the pictures.
   """
   name = key(run, question)
+  cycle = f'Cycle {question.cycle}: ' if question.cycle else ''
   return {
     'data': {
       'image': picture.data_url(question.image, lossless=True),
       'why': picture.data_url(picture.explanation(question), lossless=False),
-      'title': f'Cycle {question.cycle}: {question.id}',
+      'title': f'{cycle}{question.id}',
       'reasons': picture.reasons(question),
       'eem': round(score(question), 6),
       'cycle': question.cycle,

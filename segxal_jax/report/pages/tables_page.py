@@ -47,10 +47,13 @@ def page(
   """
   config, facts = content['config'], dict(content['environment'])
   network = config['segmentation']['name']
+  updates = f'{config["phase1_steps"]:,}'
+  if config.get('steps_per_image'):
+    updates += f' and {config["steps_per_image"]:,} for each labelled image'
   ours = {
     'Network': f'{network}, width {config["width"]:g}',
     'Data': str(config['data']['name']),
-    'Updates of a training': f'{config["phase1_steps"]:,}',
+    'Updates of a training': updates,
   }
   html = templates.template('tables_page.html', Path(__file__).parent)
   return html.render(

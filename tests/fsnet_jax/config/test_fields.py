@@ -75,9 +75,9 @@ def test_every_field_has_a_row_and_every_row_a_field():
 
 
 def _words_read() -> set[str]:
-  """Every attribute and every word of a text in the two packages' code."""
+  """Every attribute and every word of a text in the packages' code."""
   found = set()
-  for package in ('fsnet_jax', 'segxal_jax'):
+  for package in ('fsnet_jax', 'segxal_jax', 'launcher'):
     for path in (ROOT / package).rglob('*.py'):
       if path.parent.name == 'config' and path.name != 'builders.py':
         continue
@@ -146,6 +146,7 @@ _NOT_OF_A_RUN = (
   'eval.',
   'calibrate.',
   'predict.',
+  'export.',
   'segmentation.path',
   'segmentation.members',
   'segmentation.threads',

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from fsnet_jax.runtime import huge_pages
+from fsnet_jax.runtime.machine import huge_pages
 
 _PROGRAM = (
-  'import os, sys; from fsnet_jax.runtime import huge_pages; '
+  'import os, sys; from fsnet_jax.runtime.machine import huge_pages; '
   'print(os.getpid(), flush=True); huge_pages.restart_with_huge_pages(); '
   'print(os.environ.get("GLIBC_TUNABLES"), sys.argv[1:], "jax" in sys.modules)'
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from common_lib.errors import UserError
-from fsnet_jax.runtime import memory
+from fsnet_jax.runtime.machine import memory
 
 
 def test_describe_counts_donated_results_once():

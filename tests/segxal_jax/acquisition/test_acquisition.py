@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -72,6 +73,27 @@ def test_core_set_by_hand():
   batch = acquisition.create('coreset').select(candidates, 3, _rng())
   np.testing.assert_array_equal(batch.index, [2, 1, 0])
   np.testing.assert_allclose(batch.utility, [2, 6, 10])
+
+
+def test_diverse_among_the_uncertain():
+  # The two most uncertain are one frame twice; the third is another place; the
+  # last is farthest, but nothing to learn from.
+  points = np.array([[1.0], [1.1], [4.0], [2.0], [99.0]], np.float32)
+  scores = np.array([0.9, 0.8, 0.7, 0.6, 0.1])
+  candidates = dataclasses.replace(
+    _embedded(points, [[0.0]]), scores={'entropy': scores}
+  )
+  strategy = acquisition.create('entropy_coreset')
+  assert strategy.needs == ('entropy',) and strategy.needs_embedding
+  listed = dataclasses.replace(strategy, factor=2)
+  batch = listed.select(candidates, 2, _rng())
+  np.testing.assert_array_equal(batch.index, [2, 3])
+  np.testing.assert_array_equal(batch.utility, scores)
+  # Of all of them it is Core-set, of as many as are wanted it is Entropy.
+  batch = dataclasses.replace(strategy, factor=5).select(candidates, 1, _rng())
+  np.testing.assert_array_equal(batch.index, [4])
+  batch = dataclasses.replace(strategy, factor=1).select(candidates, 2, _rng())
+  np.testing.assert_array_equal(np.sort(batch.index), [0, 1])
 
 
 def test_core_set_of_equal_points_still_picks_each_once():

@@ -102,7 +102,11 @@ def test_it_must_have_the_checkpoints_it_needs(
 ):
   """Cycles of four training steps."""
   found = {'cycle': cycle, 'stage': stage, 'queried': [], 'reason': ''}
-  limits = {'pool_size': 9, 'furthest': furthest, 'steps_per_cycle': 4}
+  limits = {
+    'pool_size': 9,
+    'furthest': furthest,
+    'trained_before': lambda cycle: 4 * (cycle - 1),
+  }
   if fits:
     position.check_fits(tmp_path, found, **limits)
     return
@@ -111,7 +115,7 @@ def test_it_must_have_the_checkpoints_it_needs(
 
 
 def test_it_asks_about_images_of_the_pool(tmp_path):
-  limits = {'furthest': 8, 'steps_per_cycle': 4}
+  limits = {'furthest': 8, 'trained_before': lambda cycle: 4 * (cycle - 1)}
   position.check_fits(tmp_path, GOOD, pool_size=4, **limits)
   with pytest.raises(UserError, match='images beyond the 3 of the pool'):
     position.check_fits(tmp_path, GOOD, pool_size=3, **limits)

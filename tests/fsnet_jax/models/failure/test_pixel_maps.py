@@ -79,6 +79,24 @@ def test_appearance(found):
     np.testing.assert_allclose(scalars[name], values, atol=3e-6, err_msg=name)
 
 
+def test_an_even_area_deviates_by_nothing():
+  """A bright one, and one whose pixels differ by a grey level."""
+  images = np.full((1, 40, 60, 3), 255.0, np.float32)
+  images[:, :, 30:] = 3
+  faint = np.random.default_rng(0).integers(0, 2, (1, 40, 20, 1))
+  images[:, :, 40:] += faint
+  logits = jnp.zeros((1, 40, 60, 2))
+  scalars = jax.jit(pixel_maps.pixel_maps)(jnp.asarray(images), logits).scalars
+  local = np.asarray(scalars[0, ..., NAMES.index('local')], np.float64)
+  np.testing.assert_allclose(local[:, :26], 0, atol=1e-6)
+  luma = images[0].astype(np.float64) @ [0.299, 0.587, 0.114] / 255
+  padded = np.pad(luma, 4, 'edge')
+  windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9))
+  np.testing.assert_allclose(
+    local[:, 44:], windows.std((2, 3))[:, 44:], atol=1e-7
+  )
+
+
 def test_place(found):
   _, scalars = found
   row, column = np.mgrid[:11, :14]

@@ -113,17 +113,21 @@ def _flat(tree, prefix=''):
   return found
 
 
-def _images(count):
+def _images(count, size=_SIZE):
   rng = np.random.default_rng(count)
-  return rng.integers(0, 256, (count, *_SIZE, 3)).astype(np.uint8)
+  return rng.integers(0, 256, (count, *size, 3)).astype(np.uint8)
 
 
 def test_the_file_says_what_the_run_says(exported):
   workdir, path = exported
   run, file = Monitor.load(workdir), Monitor.load(path)
   assert file.classes == run.classes and not file.is_calibrated
-  for count in (1, 5):
-    mine, theirs = file(_images(count)), run(_images(count))
+  # Of the run's size; larger and smaller, which is resized inside.
+  sizes = [_SIZE, _SIZE, (90, 160), (20, 31)]
+  for count, size in zip((1, 5, 2, 3), sizes, strict=True):
+    images = _images(count, size)
+    mine, theirs = file(images), run(images)
+    assert mine.labels.shape == mine.failure.shape == (count, *size)
     same = mine.labels == theirs.labels
     assert same.mean() > 0.999
     np.testing.assert_allclose(
@@ -167,7 +171,13 @@ def test_what_is_in_the_file(exported):
 
 def test_what_is_no_monitor(exported, tmp_path):
   _, path = exported
-  monitor = Monitor.load(path)
+  fixed = onnx.load(path)
+  sides = fixed.graph.input[0].type.tensor_type.shape.dim[1:3]
+  for side, value in zip(sides, _SIZE, strict=True):
+    side.dim_value = value
+  onnx.save(fixed, tmp_path / 'fixed.onnx')
+  monitor = Monitor.load(tmp_path / 'fixed.onnx')
+  assert monitor(_images(1)).labels.shape == (1, *_SIZE)
   with pytest.raises(ValueError, match='32x64'):
     monitor(np.zeros((1, 8, 8, 3), np.uint8))
   damaged = tmp_path / 'damaged.onnx'

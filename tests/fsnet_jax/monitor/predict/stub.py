@@ -23,6 +23,7 @@ class Stub:
   threshold: float | None = None
   statement: str = ''
   classes: ClassTable = CLASSES
+  reference: dict | None = None
   calls: list = dataclasses.field(default_factory=list)
 
   def __call__(self, images):

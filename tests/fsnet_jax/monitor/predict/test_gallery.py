@@ -9,7 +9,8 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from fsnet_jax.monitor.predict import gallery, pictures
+from fsnet_jax.monitor.predict import pictures
+from fsnet_jax.monitor.predict.gallery import page as gallery
 from tests.fsnet_jax.monitor.predict import stub
 
 

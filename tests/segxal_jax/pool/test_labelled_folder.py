@@ -8,7 +8,7 @@ from PIL import Image
 
 from common_lib.class_table import CITYSCAPES, VOID, ClassTable
 from input_pipeline.datasets import DataRequest, open_source
-from segxal_jax.loop.training_command import labelled_folder
+from segxal_jax.pool import labelled_folder
 
 TABLE = ClassTable(
   names=('road', 'rest'),

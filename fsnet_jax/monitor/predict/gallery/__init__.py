@@ -1,0 +1,1 @@
+"""The page that shows a prediction: self-contained, worst image first."""

@@ -1,0 +1,1 @@
+"""The memory of the machine: how much is used, and in what pages."""

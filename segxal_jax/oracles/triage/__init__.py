@@ -1,0 +1,1 @@
+"""The worst images of a prediction, for people to label."""
