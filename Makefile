@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := requirements.txt constraints.txt
 
-.PHONY: demo test test-fast test-label-studio lint format benchmark clean
+.PHONY: demo test test-fast test-label-studio test-fleet lint format benchmark clean
 
 demo: $(VENV)/.installed-user
 	$(BIN)/python main.py --config=configs/fsnet_fcn8.py $(ARGS)
@@ -38,6 +38,12 @@ test-label-studio: $(VENV)/.installed-parity $(LS_VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/label_studio \
 	  $(if $(filter no,$(BROWSER)),--ignore=tests/label_studio/test_browser.py) $(ARGS)
 
+# An exported monitor in a pipeline of Apache Beam, in an environment of its own
+# that has no jax.
+FLEET_VENV := .venv-fleet
+test-fleet: $(VENV)/.installed-dev $(FLEET_VENV)/.installed
+	$(BIN)/python -m pytest tests/fsnet_jax/monitor/fleet $(ARGS)
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,7 +59,7 @@ benchmark: $(VENV)/.installed-parity
 	$(BIN)/python -m benchmarks.train_step
 
 clean:
-	rm -rf $(VENV) $(LS_VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LS_VENV) $(FLEET_VENV) .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -83,4 +89,10 @@ $(LS_VENV)/.installed: $(BIN)/python requirements-label-studio.txt
 	  $(LS_VENV)/bin/label-studio init -q --data-dir $(LS_VENV)/template \
 	  < /dev/null > $(LS_VENV)/init.log 2>&1 || { cat $(LS_VENV)/init.log >&2; exit 1; }
 	rm -f $(LS_VENV)/template/.env
+	touch $@
+
+$(FLEET_VENV)/.installed: requirements-fleet.txt
+	rm -rf $(FLEET_VENV)
+	$(PYTHON) -m venv $(FLEET_VENV)
+	$(FLEET_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) -r requirements-fleet.txt
 	touch $@

@@ -46,5 +46,14 @@ def of_run(
     sizes=sizes,
     weights=weights,
     parts={name: part_of(content) for name, content in parts.items()},
-    reference=backend.reference if is_exact else None,
+    reference=_reference(backend) if is_exact else None,
   )
+
+
+def _reference(
+  backend: CheckpointBackend,
+) -> Mapping[str, tuple[float, ...]] | None:
+  """Statistics of the calibration images, as a card has them."""
+  if backend.reference is None:
+    return None
+  return {name: tuple(own) for name, own in backend.reference.items()}
