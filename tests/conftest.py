@@ -8,7 +8,7 @@ of the time, in the processes that tests start too; what is compared bit by bit
 is compiled alike.
 """
 
-import fcntl
+import gc
 import importlib.metadata
 import os
 import pickle
@@ -17,7 +17,7 @@ import shutil
 
 import pytest
 
-from tests.e2e import tiny
+from tests.e2e import sharing, tiny
 from tests.paths import COMPILED
 
 _FLAGS = ['--xla_backend_optimization_level=1']
@@ -46,6 +46,12 @@ flags.FLAGS.mark_as_parsed()
 jax.config.update('jax_compilation_cache_dir', str(COMPILED))
 
 
+def pytest_collection_finish():
+  """The collector looks no more at what is imported, which stays anyway."""
+  gc.collect()
+  gc.freeze()
+
+
 @pytest.fixture(scope='session')
 def shared(tmp_path_factory, worker_id):
   """Folder that every test process of this session shares."""
@@ -61,13 +67,14 @@ def finished(shared):
 
   One process of the session runs it, the others wait; nobody changes it.
   """
-  workdir, said = shared / 'finished', shared / 'finished.pickle'
-  with (shared / 'finished.lock').open('w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if not said.exists():
-      result = tiny.run(tiny.command(shared, workdir))
-      assert result.returncode == 0, result.stderr
-      said.write_bytes(pickle.dumps(result))
+  said = shared / 'finished.pickle'
+
+  def run(workdir):
+    result = tiny.run_anew(tiny.command(shared, workdir))
+    assert result.returncode == 0, result.stderr
+    said.write_bytes(pickle.dumps(result))
+
+  workdir = sharing.made_once(shared / 'finished', run)
   return workdir, pickle.loads(said.read_bytes())
 
 

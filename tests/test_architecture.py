@@ -1,6 +1,7 @@
 """Imports between folders point one way, and the core stays light."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,8 @@ MOST_ENTRIES = 15
 CROWDED = {'configs': 18}
 
 
+# Several tests ask this of each file.
+@functools.cache
 def _imports(path: Path) -> set[str]:
   """Every module that a file imports, at its top or inside a function."""
   modules = set()
@@ -291,6 +294,7 @@ TAKE_CONFIGS = {
 READ_SECTIONS = ('segxal_jax/depth/', 'segxal_jax/oracles/')
 
 
+@functools.cache
 def _parameters(path: Path) -> dict[str, list[str]]:
   """The annotations of the parameters of a file's functions, by name."""
   found = {}

@@ -132,7 +132,7 @@ def test_from_the_command_line(copy_of_finished):
     '--mode=evaluate',
   ]
   fields = ['--config.eval.datasets=("streets/night",)', '--config.seed=0']
-  result = tiny.run([*argv, *fields])
+  result = tiny.run_anew([*argv, *fields])
   assert result.returncode == 0, result.stderr
   assert 'streets/night: 10 images' in result.stdout
   assert 'evaluations/streets_night-' in result.stderr

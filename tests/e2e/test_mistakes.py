@@ -7,14 +7,13 @@ Those that are found before anything is computed are made in this process;
 import importlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from common_lib.errors import UserError
 from launcher import command
-from tests.e2e import tiny
+from tests.e2e import forks, tiny
 from tests.paths import ROOT
 
 CONFIG = f'--config={ROOT}/configs/fsnet_fcn8.py'
@@ -59,6 +58,8 @@ def _check(result, *words):
     ([CONFIG, '--mode=predict', '--output=x'], ['--input is missing']),
     ([CONFIG, '--mode=predict', '--input=x'], ['--output is missing']),
     ([CONFIG, '--input=x'], ['--input is for --mode=predict']),
+    ([CONFIG, '--mode=export'], ['--output is missing']),
+    ([CONFIG, '--output=x.onnx'], ['predict and export', 'not --mode=train']),
     ([SEGXAL, *PREDICT], ["task 'segxal'", 'a run of FSNet instead']),
     ([SEGXAL, '--mode=calibrate'], ["task 'segxal'", '--mode=calibrate']),
     ([CONFIG, '--num_processes=0'], ['--num_processes=0']),
@@ -153,13 +154,13 @@ def test_a_mistake_is_one_sentence(arguments, words, shared, tmp_path):
 def test_a_command_ends_with_2_and_one_sentence(tmp_path):
   argv = tiny.command(tmp_path, tmp_path / 'run')[:2]
   argv += [f'--workdir={tmp_path / "run"}', CONFIG, '--process_id=1']
-  _check(tiny.run(argv), '--coordinator_address')
+  _check(tiny.run_anew(argv), '--coordinator_address')
   assert not (tmp_path / 'run').exists()
 
 
 def test_help_ends_with_0():
   argv = tiny.command(Path(), Path())[:2]
-  result = tiny.run([*argv, CONFIG, '--help'])
+  result = tiny.run_anew([*argv, CONFIG, '--help'])
   assert result.returncode == 0, result.stderr
   assert '--config.FIELD=' in result.stdout
   assert 'optimizer.learning_rate=0.001' in result.stdout
@@ -224,21 +225,15 @@ def test_a_folder_that_is_deleted_under_a_run_stays_deleted(shared, tmp_path):
   # A save that is going on fails in ways of its own, and says so.
   far = 100_000
   argv = tiny.command(shared, run, phase1_steps=far, checkpoint_every_steps=far)
-  with subprocess.Popen(
-    argv,
-    cwd=tiny.ROOT,
-    env=tiny.environment(),
-    stderr=subprocess.PIPE,
-    text=True,
-  ) as process:
-    said = []
-    for line in process.stderr:
-      said.append(line)
-      if 'phase 1  step 6' in line:
-        shutil.rmtree(run)
-        break
-    said.append(process.stderr.read())
-    assert process.wait() == 2, ''.join(said)
+  process = forks.start(argv, tiny.environment())
+  said = []
+  for line in process.stderr:
+    said.append(line)
+    if 'phase 1  step 6' in line:
+      shutil.rmtree(run)
+      break
+  said.append(process.communicate(900)[1])
+  assert process.returncode == 2, ''.join(said)
   assert 'Traceback' not in ''.join(said)
   last = said[-1].splitlines()[-1]
   assert last.startswith('error: --workdir=') and 'deleted or replaced' in last

@@ -192,7 +192,7 @@ def test_a_detector_of_the_guide_needs_no_edit(
     eval__datasets="('streets/day',)",
     eval__detectors="('msp','my_detectors:Margin')",
   )
-  result = tiny.run(argv)
+  result = tiny.run_anew(argv)
   assert result.returncode == 0, result.stderr
   folder = tiny.evaluation(copy_of_finished)
   text = (folder / 'metrics.json').read_text()
@@ -216,6 +216,8 @@ def test_plateau_switches_by_itself(shared, tmp_path):
     checkpoint_every_steps=2,
     phase2_steps=2,
     phase3_steps=0,
+    eval__datasets="('streets/day',)",
+    eval__detectors="('msp',)",
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr

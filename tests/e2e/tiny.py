@@ -1,4 +1,8 @@
-"""The shipped config, shrunk, run as a user runs it: in its own process."""
+"""The shipped config, shrunk, run as a user runs it: in its own process.
+
+Processes share their compiled programs with the tests' own, and with the next
+run of the suite.
+"""
 
 import json
 import os
@@ -8,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.paths import ROOT
+from tests.e2e import forks
+from tests.paths import COMPILED, ROOT
 
 # Far above what a run takes; it only ends a run that hangs.
 _PATIENCE_SECS = 900
@@ -47,7 +52,7 @@ def command(
   """argv of a shrunken demo; `a__b=1` in changes sets config.a.b."""
   fields = SHRUNK | {
     'data.cache_dir': str(shared / 'data'),
-    'compilation_cache_dir': str(shared / 'compiled'),
+    'compilation_cache_dir': str(COMPILED),
   }
   fields |= {key.replace('__', '.'): str(v) for key, v in changes.items()}
   return [
@@ -70,10 +75,17 @@ def environment(devices: int = 1) -> dict[str, str]:
 
 def run(argv: list[str], devices: int = 1) -> subprocess.CompletedProcess:
   """Runs to the end and returns output and exit code."""
+  process = forks.start(argv, environment(devices))
+  out, err = process.communicate(_PATIENCE_SECS)
+  return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+
+def run_anew(argv: list[str]) -> subprocess.CompletedProcess:
+  """The same in a process that imports all by itself, as a user starts it."""
   return subprocess.run(
     argv,
     cwd=ROOT,
-    env=environment(devices),
+    env=environment(),
     capture_output=True,
     text=True,
     timeout=_PATIENCE_SECS,
@@ -86,22 +98,15 @@ def run_and_signal(
   """Sends a signal once stderr has a line with `words`."""
   seen = []
   started = time.monotonic()
-  with subprocess.Popen(
-    argv,
-    cwd=ROOT,
-    env=environment(devices),
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-  ) as process:
-    for line in process.stderr:
-      seen.append(line)
-      if words in line:
-        process.send_signal(number)
-        break
-      assert time.monotonic() - started < _PATIENCE_SECS, ''.join(seen)
-    seen.append(process.stderr.read())
-    return process.wait(timeout=_PATIENCE_SECS), ''.join(seen)
+  process = forks.start(argv, environment(devices))
+  for line in process.stderr:
+    seen.append(line)
+    if words in line:
+      process.send_signal(number)
+      break
+    assert time.monotonic() - started < _PATIENCE_SECS, ''.join(seen)
+  seen.append(process.communicate(_PATIENCE_SECS)[1])
+  return process.returncode, ''.join(seen)
 
 
 def metrics(workdir: Path) -> dict:

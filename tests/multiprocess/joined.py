@@ -1,9 +1,8 @@
 """Two processes of one run, joined on loopback."""
 
 import socket
-import subprocess
 
-from tests.e2e import tiny
+from tests.e2e import forks, tiny
 
 
 def _free_port() -> int:
@@ -12,30 +11,26 @@ def _free_port() -> int:
     return probe.getsockname()[1]
 
 
-def start(argv: list[str]) -> list[subprocess.Popen]:
+def start(argv: list[str]) -> list[forks.Process]:
   """Starts a command on two processes of a device each."""
   port = _free_port()
   return [
-    subprocess.Popen(
+    forks.start(
       [
         *argv,
         f'--coordinator_address=127.0.0.1:{port}',
         '--num_processes=2',
         f'--process_id={index}',
       ],
-      cwd=tiny.ROOT,
-      env=tiny.environment(),
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
+      tiny.environment(),
     )
     for index in range(2)
   ]
 
 
-def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+def finish(processes: list[forks.Process]) -> list[tuple[int, str, str]]:
   """Exit code and output of each."""
-  outputs = [process.communicate(timeout=900) for process in processes]
+  outputs = [process.communicate(900) for process in processes]
   return [
     (process.returncode, out, err)
     for process, (out, err) in zip(processes, outputs)

@@ -3,6 +3,8 @@
 Who needs no other network than this shares its compiled programs.
 """
 
+from configs import segxal_unet
+from segxal_jax.config import validation
 from tests.paths import ROOT
 
 CACHE = ROOT / '.pytest_cache' / 'compiled'
@@ -24,3 +26,19 @@ FIELDS = {
   'selection.rule': 'all',
   'compilation_cache_dir': str(CACHE),
 }
+# Of the loop whose unbroken run several tests compare theirs with.
+EEM_FIELDS = FIELDS | {
+  'data.num_train': 20,
+  'eem.weights': 'fitted',
+  'data.validation_split': 'day:validation',
+}
+
+
+def config(data, **changes):
+  """The config of that loop; `a__b=1` in changes sets config.a.b."""
+  made = segxal_unet.get_config()
+  fields = EEM_FIELDS | {'data.cache_dir': str(data)}
+  fields |= {key.replace('__', '.'): value for key, value in changes.items()}
+  made.update_from_flattened_dict(fields)
+  validation.check(made)
+  return made

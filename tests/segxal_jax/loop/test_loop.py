@@ -23,35 +23,6 @@ from segxal_jax.report.write import report
 from tests.e2e import tiny
 from tests.segxal_jax.loop import killing, small_loop
 
-SHRUNK = small_loop.FIELDS | {
-  'data.num_train': 20,
-  'eem.weights': 'fitted',
-  'data.validation_split': 'day:validation',
-}
-
-
-def _config(data, **changes):
-  config = segxal_unet.get_config()
-  fields = SHRUNK | {'data.cache_dir': str(data)}
-  fields |= {key.replace('__', '.'): value for key, value in changes.items()}
-  config.update_from_flattened_dict(fields)
-  validation.check(config)
-  return config
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-  return tmp_path_factory.mktemp('data')
-
-
-@pytest.fixture(scope='module')
-def finished(data, tmp_path_factory):
-  """An unbroken run."""
-  workdir = tmp_path_factory.mktemp('unbroken')
-  done = run_loop(_config(data), workdir)
-  assert (done.cycles, done.reason) == (2, '1 cycle is done')
-  return workdir
-
 
 def test_a_run_leaves_a_ledger_that_adds_up(finished):
   metrics = [
@@ -82,7 +53,7 @@ def _half_a_line(ledger, entry):
 def test_killed_at_any_moment_it_ends_the_same(
   finished, data, tmp_path, monkeypatch
 ):
-  config = _config(data)
+  config = small_loop.config(data)
   kills = [
     (Ledger, '_append', 3, _half_a_line),  # in the seed set
     (storage, 'write', 2, None),  # between two questions
@@ -113,23 +84,23 @@ def test_damaged_checkpoints_end_the_same(
   workdir = shutil.copytree(finished, tmp_path / 'run')
   assert checkpoint_folders.steps(workdir) == [6, 8]
   _damaged(workdir, 8)
-  run_loop(_config(data), workdir)
+  run_loop(small_loop.config(data), workdir)
   killing.assert_same(finished, workdir)
   # Killed after it fell back to the end of the cycle before.
   first = tmp_path / 'first'
-  run_loop(_config(data), first, until=(2, 'train'))
+  run_loop(small_loop.config(data), first, until=(2, 'train'))
   shutil.rmtree(workdir / 'checkpoints' / '6')
   shutil.copytree(first / 'checkpoints' / '4', workdir / 'checkpoints' / '4')
   _damaged(workdir, 8)
   with monkeypatch.context() as patch:
     killing.killer(patch, Run, 'save', 1)
     with pytest.raises(killing.Killed):
-      run_loop(_config(data), workdir)
-  run_loop(_config(data), workdir)
+      run_loop(small_loop.config(data), workdir)
+  run_loop(small_loop.config(data), workdir)
   killing.assert_same(finished, workdir)
   _damaged(workdir, 6, 8)
   with pytest.raises(UserError, match='no intact checkpoint .8: '):
-    run_loop(_config(data), workdir)
+    run_loop(small_loop.config(data), workdir)
   assert checkpoint_folders.steps(workdir) == [6, 8]
 
 
@@ -141,16 +112,16 @@ def test_a_position_beyond_the_checkpoints_touches_nothing(
     workdir, {'cycle': 9, 'stage': 'train', 'queried': [], 'reason': ''}
   )
   with pytest.raises(UserError, match='cycle 9.* last checkpoint is of step 8'):
-    run_loop(_config(data), workdir)
+    run_loop(small_loop.config(data), workdir)
   assert checkpoint_folders.steps(workdir) == [6, 8]
   # Its advice is good.
   (workdir / 'position.json').unlink()
-  run_loop(_config(data), workdir)
+  run_loop(small_loop.config(data), workdir)
   killing.assert_same(finished, workdir)
 
 
 def _command(data, workdir):
-  fields = SHRUNK | {'data.cache_dir': data}
+  fields = small_loop.EEM_FIELDS | {'data.cache_dir': data}
   return [
     sys.executable,
     'main.py',
@@ -165,14 +136,15 @@ def test_the_program_is_killed_and_continued(finished, data, tmp_path):
   argv = _command(data, workdir)
   code, said = tiny.run_and_signal(argv, 'cycle 1  query', signal.SIGKILL)
   assert code == -signal.SIGKILL, said
-  run_loop(_config(data), workdir)
+  run_loop(small_loop.config(data), workdir)
   killing.assert_same(finished, workdir)
 
 
-def test_report(finished, data):
+def test_report(finished, data, tmp_path):
   origin = {'config_name': 'tiny', 'command': 'python main.py'}
-  report(_config(data), finished, origin)
-  folder = finished / 'report'
+  workdir = shutil.copytree(finished, tmp_path / 'run')
+  report(small_loop.config(data), workdir, origin)
+  folder = workdir / 'report'
   metrics = json.loads((folder / 'metrics.json').read_text())
   assert metrics['task'] == 'segxal' and len(metrics['cycles']) == 2
   assert metrics['stopped'] == '1 cycle is done'
@@ -187,7 +159,7 @@ def test_report(finished, data):
 def test_it_is_reported_from_its_folder_alone(finished, data, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(finished, workdir)
-  with open_workdir(workdir, _config(data)):
+  with open_workdir(workdir, small_loop.config(data)):
     before = (workdir / 'config.json').read_bytes()
   config = stored_run.get_config(str(workdir))
   # Of what training alone needs, nothing is here any more.
@@ -207,19 +179,20 @@ def test_it_is_reported_from_its_folder_alone(finished, data, tmp_path):
     cli.run(other, workdir, 'evaluate', {})
 
 
-def test_how_it_ended_is_said(finished, data, capsys):
-  run_loop(_config(data), finished)
+def test_how_it_ended_is_said(finished, data, tmp_path, capsys):
+  workdir = shutil.copytree(finished, tmp_path / 'run')
+  run_loop(small_loop.config(data), workdir)
   said = capsys.readouterr().err
   assert said.endswith('the loop ended with cycle 2: 1 cycle is done\n')
 
 
 def test_nothing_measured_yet_is_a_mistake(data, tmp_path):
   with pytest.raises(UserError, match='no measured cycle'):
-    report(_config(data), tmp_path, {})
+    report(small_loop.config(data), tmp_path, {})
 
 
 def test_budget_ends_the_run_and_rejected_answers_count(data, tmp_path):
-  config = _config(
+  config = small_loop.config(
     data,
     stop__cycles=9,
     stop__images=5,

@@ -20,11 +20,6 @@ FIELDS = small_loop.FIELDS | {
 }
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-  return tmp_path_factory.mktemp('data')
-
-
 @pytest.mark.parametrize(
   ('strategy', 'until', 'kills'),
   [
