@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -69,7 +70,7 @@ def _arguments() -> argparse.Namespace:
   return parser.parse_args()
 
 
-def _in_onnxruntime(monitor: RandomMonitor, images: np.ndarray) -> Call:
+def _in_onnxruntime(monitor: Any, images: np.ndarray) -> Call:
   """The exported file, by one thread."""
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, 'monitor.onnx')
@@ -82,7 +83,7 @@ def _in_onnxruntime(monitor: RandomMonitor, images: np.ndarray) -> Call:
   return lambda batch: session.run(None, {'images': batch})
 
 
-def _in_tflite(monitor: RandomMonitor, images: np.ndarray) -> Call:
+def _in_tflite(monitor: Any, images: np.ndarray) -> Call:
   """The exported file, which takes one image at a time."""
   with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, 'monitor.tflite')

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from common_lib.class_table import CITYSCAPES
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from input_pipeline import notes
@@ -105,6 +106,7 @@ def open_source(
   if count is not None:
     chosen = folders.spread(chosen, count)
   _note_shape(chosen, request)
+  _note_train_ids(chosen, request)
   name = '-'.join(part for part in (variant or 'labelled', split) if part)
   builder = Folder.create(
     re.sub(r'[^A-Za-z0-9_]', '-', name),
@@ -214,4 +216,23 @@ def _note_shape(chosen: Sequence[Picture], request: base.DataRequest) -> None:
     sizes = [images.header_size(one.image) for one in some]
     notes.squeezed(
       quoted(request.root, 80), [s for s in sizes if s], request.image_size
+    )
+
+
+def _note_train_ids(
+  chosen: Sequence[Picture], request: base.DataRequest
+) -> None:
+  """Says so if labels look like class indices where label ids are expected.
+
+  Every index of Cityscapes' classes is also one of its ids, of another class:
+  nothing is refused, and all that follows is wrong.
+  """
+  if request.classes.ids != CITYSCAPES.ids:
+    return
+  some = folders.spread([one for one in chosen if one.label], _SURVEYED_IMAGES)
+  if some and pixels.are_indices([one.label for one in some], CITYSCAPES):
+    notes.once(
+      f'labels of {quoted(request.root, 80)} hold 0 to 18 alone, which are'
+      " Cityscapes' class indices (trainIds), and are read as its ids (7 ="
+      ' road); if they are indices, write a classes.json whose ids are 0 to 18'
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,8 @@ from input_pipeline.datasets import base, readers
 
 _FIX = 'save it anew or remove it'
 _MOST_NAMED = 5
+# Values of no class that a few label files of ids have by chance: below that.
+_FEWEST_FOREIGN = 3
 _ID_MODES = ('L', 'P', 'I', 'I;16')
 _COLOR_MODES = ('RGB', 'RGBA')
 
@@ -129,6 +132,30 @@ def read_label(path: pathlib.Path, table: ClassTable) -> np.ndarray:
   if wrong.any():
     raise UserError(_unknown(path, values[wrong], mode in _COLOR_MODES))
   return indices
+
+
+def are_indices(paths: Sequence[pathlib.Path], table: ClassTable) -> bool:
+  """Whether label files hold indices of a table's classes, and not its ids.
+
+  Args:
+    paths: of some files; damaged ones say nothing here.
+    table: whose ids reach beyond its indices.
+
+  Returns:
+    True where no value is an index too large and several are ids of no class.
+  """
+  found: set[int] = set()
+  for path in paths:
+    try:
+      image = readers.label_file(path, fix=_FIX).image
+    except UserError:
+      continue  # Whoever reads it for good says what is wrong.
+    if image.mode in _ID_MODES:
+      found |= set(np.unique(np.asarray(image)).tolist())
+  found.discard(VOID)
+  ids = {one for own in table.ids for one in own}
+  small = bool(found) and max(found) < table.num_classes
+  return small and len(found - ids) >= _FEWEST_FOREIGN
 
 
 def _check_opaque(image: Image.Image, path: pathlib.Path) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common_lib.class_table import CITYSCAPES
 from common_lib.errors import UserError
+from input_pipeline import notes
 from input_pipeline.datasets import skipped_files
 from input_pipeline.datasets.folder import pixels
 from tests.input_pipeline.conftest import SIZE, random_image
@@ -231,3 +233,27 @@ def test_the_label_shows_how_a_turned_image_is_seen(own):
   np.testing.assert_array_equal(
     source[0]['image'], np.rot90(random_image(0), -1)
   )
+
+
+@pytest.mark.parametrize(
+  ('values', 'noted'),
+  [
+    ([[0, 2, 8], [0, 1, 13], [0, 10, 5]], True),
+    ([[7, 8, 11], [7, 23, 21], [0, 26, 3]], False),  # ids of streets
+    ([[7, 8, 11], [0, 7, 17], [1, 11, 13]], False),  # few, by chance
+  ],
+)
+def test_indices_in_place_of_ids_are_noticed(own, capsys, values, noted):
+  notes.once.cache_clear()
+  for index, row in enumerate(values):
+    own.image(f'test/{index}.png', index)
+    own.save(f'labels/test/{index}.png', np.resize(np.uint8(row), SIZE))
+  own.open(classes=CITYSCAPES)
+  assert ('class indices (trainIds)' in capsys.readouterr().err) == noted
+  # A table of one's own says what its ids are.
+  notes.once.cache_clear()
+  ids = tuple((index,) for index in range(19))
+  table = dataclasses.replace(CITYSCAPES, ids=ids, void_ids=(255,))
+  if noted:
+    own.open(classes=table)
+    assert 'trainIds' not in capsys.readouterr().err
