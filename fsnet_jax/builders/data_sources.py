@@ -45,6 +45,9 @@ def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
   }
   # The protocol's own: another data set is evaluated on all that it has.
   own = dataset_of(spec) == config.data.name
+  if not _names_split(spec):
+    # A sequence to test on may lie in the official training split.
+    del counts['train']
   request = DataRequest(
     image_size=tuple(config.image_size),
     root=root,
@@ -56,6 +59,11 @@ def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
     split=config.data.split,
   )
   return open_source(spec, request)
+
+
+def _names_split(spec: str) -> bool:
+  """Whether `<dataset>[/<variant>][:<split>][@<corruption>]` has a split."""
+  return ':' in spec.partition('@')[0]
 
 
 def _own(config: ConfigDict, split: str) -> Source:
