@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from benchmarks.random_monitor import RandomMonitor
+from benchmarks.subjects.random_monitor import RandomMonitor
 from configs import stored_run
 from fsnet_jax.config import resolution, run_paths
 from fsnet_jax.models.failure.failure_net import FailureNet

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Array
 
 from benchmarks.peers import torch_models
-from benchmarks.random_monitor import RandomMonitor
+from benchmarks.subjects.random_monitor import RandomMonitor
 from benchmarks.train_step import machine
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.failure.pixel_maps import pixel_maps

@@ -14,7 +14,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from benchmarks import steppers, train_step
+from benchmarks import train_step
+from benchmarks.subjects import steppers
 from fsnet_jax.models.layers.basic import scaled
 from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 

@@ -22,7 +22,7 @@ import platform
 import statistics
 import time
 
-from benchmarks import steppers
+from benchmarks.subjects import steppers
 from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 # On a GPU the chosen forms are the plain ones; on a CPU `torch.compile` needs

@@ -16,8 +16,8 @@ class Trainer:
   there is one.
 
   Args:
-    settings: as `benchmarks.steppers` describes it; with dtype bfloat16,
-      forward passes are under automatic mixed precision.
+    settings: as `benchmarks.subjects.steppers` describes it; with dtype
+      bfloat16, forward passes are under automatic mixed precision.
     channels_last: the memory format of images and weights.
     compiled: the forward pass and the losses through `torch.compile`, and
       their gradients with them.

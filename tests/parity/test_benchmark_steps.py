@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import steppers
+from benchmarks.subjects import steppers
 from tests.paths import ROOT
 
 SETTINGS = {

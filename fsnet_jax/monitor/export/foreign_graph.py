@@ -12,7 +12,11 @@ from onnx import inliner, version_converter
 
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
-from fsnet_jax.monitor.export.onnx_graph import OPSET, Graph, graphs_of
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import (
+  OPSET,
+  Graph,
+  graphs_of,
+)
 
 # What a protocol buffer holds at most.
 _LARGEST = 2_000_000_000

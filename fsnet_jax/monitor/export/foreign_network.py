@@ -15,7 +15,7 @@ import numpy as np
 from common_lib.errors import UserError
 from fsnet_jax.monitor.export import foreign_graph, resizing
 from fsnet_jax.monitor.export.foreign_graph import ForeignGraph
-from fsnet_jax.monitor.export.onnx_graph import Graph, type_of
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import Graph, type_of
 from input_pipeline.external import ExternalNetwork, OnnxNetwork
 from input_pipeline.external.channel_map import ChannelMap
 from input_pipeline.external.onnx_model import wiring

@@ -17,8 +17,9 @@ import onnx
 from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
-from fsnet_jax.monitor.export import foreign_network, jaxpr_to_onnx, resizing
-from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
+from fsnet_jax.monitor.export import foreign_network, resizing
+from fsnet_jax.monitor.export.onnx_writer import jaxpr_to_onnx
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import BATCH, Graph
 from fsnet_jax.monitor.monitor import UNCALIBRATED
 
 

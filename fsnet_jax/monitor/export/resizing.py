@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from fsnet_jax.monitor.export.onnx_graph import Graph, type_of
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import Graph, type_of
 from input_pipeline.external import resizing
 
 # Bits behind the point of the weights of bytes.

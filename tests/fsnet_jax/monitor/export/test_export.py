@@ -23,8 +23,8 @@ from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.models.segmentation.unet import UNet
 from fsnet_jax.monitor import Monitor
 from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
-from fsnet_jax.monitor.export import jaxpr_to_onnx
-from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
+from fsnet_jax.monitor.export.onnx_writer import jaxpr_to_onnx
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import BATCH, Graph
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow

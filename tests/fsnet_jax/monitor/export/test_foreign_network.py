@@ -9,7 +9,7 @@ from onnx import TensorProto
 from common_lib import class_table
 from common_lib.errors import UserError
 from fsnet_jax.monitor.export import foreign_graph, foreign_network
-from fsnet_jax.monitor.export.onnx_graph import Graph
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import Graph
 from input_pipeline.external import OnnxNetwork, PythonNetwork
 from input_pipeline.external.protocol import FEATURES, FLIP_LOGITS, LOGITS
 from tests.fsnet_jax.monitor import own_run

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 from jax import lax
 
-from fsnet_jax.monitor.export import jaxpr_to_onnx
-from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
+from fsnet_jax.monitor.export.onnx_writer import jaxpr_to_onnx
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import BATCH, Graph
 
 SHAPE = 4, 6, 5
 _KERNEL = np.random.default_rng(7).normal(size=(3, 2, 5, 4)).astype(np.float32)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fsnet_jax.monitor.export import resizing
-from fsnet_jax.monitor.export.onnx_graph import Graph
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import Graph
 from input_pipeline.external import resizing as external
 
 _SIZE = 32, 64

@@ -10,8 +10,8 @@ import numpy as np
 from jax.extend import core
 
 from fsnet_jax.models.cpu import conv_forms
-from fsnet_jax.monitor.export import primitives, windows
-from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph
+from fsnet_jax.monitor.export.onnx_writer import primitives, windows
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import BATCH, Graph
 
 RULES: Mapping[str, primitives.Rule] = {**primitives.RULES, **windows.RULES}
 # Calls of other jaxprs, by where their parameters keep them.

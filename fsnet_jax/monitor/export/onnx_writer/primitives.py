@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from fsnet_jax.monitor.export.onnx_graph import BATCH, Graph, type_of
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import (
+  BATCH,
+  Graph,
+  type_of,
+)
 
 # `(graph, names of the operands, avals of the operands, avals of the results,
 # parameters) -> name of the result`.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fsnet_jax.monitor.export.onnx_graph import Graph
+from fsnet_jax.monitor.export.onnx_writer.onnx_graph import Graph
 
 
 def _permuted(graph: Graph, name: str, permutation: Sequence[int]) -> str:

@@ -1,0 +1,1 @@
+"""A traced JAX function as a graph of ONNX operators."""
