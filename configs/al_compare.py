@@ -67,7 +67,7 @@ _IMAGES = (
 )
 # Regions within images, at equal clicks.
 _REGIONS = (
-  'Random-images strategy=random eem.alpha=0.0',
+  'Random strategy=random eem.alpha=0.0',
   'Entropy strategy=entropy eem.alpha=0.0',
   'Entropy-Core-set strategy=entropy_coreset eem.alpha=0.0',
   'SegXAL strategy=eem',

@@ -132,7 +132,7 @@ def main(path, picture):
   from PIL import Image
 
   monitor = Monitor(path)
-  image = Image.open(picture).convert('RGB')
+  image = Image.open(picture, formats=('PNG', 'JPEG')).convert('RGB')
   if monitor.size:
     image = image.resize(monitor.size[::-1], Image.Resampling.BICUBIC)
   result = monitor(np.asarray(image))

@@ -94,5 +94,5 @@ def _rate(stamps: np.ndarray) -> float:
 
 
 def _pixels(path: pathlib.Path) -> np.ndarray:
-  with Image.open(path) as picture:
+  with Image.open(path, formats=('PNG',)) as picture:
     return np.asarray(picture)

@@ -87,5 +87,5 @@ def _question(
 
 
 def _pixels(path: Path) -> np.ndarray:
-  with Image.open(path) as picture:
+  with Image.open(path, formats=('PNG',)) as picture:
     return np.asarray(picture)

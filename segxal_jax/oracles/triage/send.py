@@ -177,5 +177,5 @@ def _packed(pixels: np.ndarray) -> bytes:
 
 
 def _opened(content: bytes) -> np.ndarray:
-  with Image.open(io.BytesIO(content)) as picture:
+  with Image.open(io.BytesIO(content), formats=('PNG',)) as picture:
     return np.asarray(picture)

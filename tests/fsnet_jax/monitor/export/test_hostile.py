@@ -71,6 +71,7 @@ def _card(parts, **changes):
     sizes=(_SIZE,),
     weights=(('float32', ()),),
     parts={name: part_of(content) for name, content in parts.items()},
+    reference=None,
   )
   return dataclasses.replace(found, **changes)
 
@@ -133,6 +134,7 @@ _DAMAGED = {
   'nested': (lambda: _whole(b'[' * 100_000), 'recursion'),
   'digits': (lambda: _edited(threshold=10**400), 'threshold'),
   'no number': (lambda: _edited(threshold='high'), 'threshold'),
+  'statistics': (lambda: _edited(reference={'brightness': []}), 'reference'),
   'newer': (lambda: _edited(schema=99), 'newer version'),
   'classes': (lambda: _edited(classes=[]), 'not a JSON object'),
   'size': (lambda: _edited(sizes=[[1 << 15, 1 << 15]]), 'too large'),
@@ -236,7 +238,9 @@ def test_a_tflite_file(name, tmp_path):
   _one_sentence(error)
 
 
-def _onnx(initializer=None, classes=None, nodes=(), threshold='0.4'):
+def _onnx(
+  initializer=None, classes=None, nodes=(), threshold='0.4', reference=''
+):
   """A monitor that finds everything right, with more in it."""
   images = helper.make_tensor_value_info(
     'images', TensorProto.UINT8, [1, 4, 6, 3]
@@ -265,6 +269,7 @@ def _onnx(initializer=None, classes=None, nodes=(), threshold='0.4'):
     {
       'fsnet.classes': to_json(CITYSCAPES) if classes is None else classes,
       'fsnet.threshold': threshold,
+      'fsnet.reference': reference,
     },
   )
   return model.SerializeToString()
@@ -311,6 +316,11 @@ _ONNX = {
     'no exported monitor',
   ),
   'a threshold of words': (lambda: _onnx(threshold='nan'), 'no threshold'),
+  'statistics of nothing': (
+    lambda: _onnx(reference='{"brightness": [0.5]}'),
+    'damaged statistics',
+  ),
+  'nested statistics': (lambda: _onnx(reference='[' * 99_999), 'damaged'),
 }
 
 

@@ -94,6 +94,9 @@ def test_the_file_says_what_the_run_says(request, name):
   run, file = Monitor.load(workdir), Monitor.load(path)
   assert file.classes == run.classes
   assert file.is_calibrated == run.is_calibrated == (name == 'whole')
+  # What a robot needs to notice that its streets are others.
+  assert file.reference == run.reference
+  assert (file.reference is not None) == (name == 'whole')
   assert file.threshold == run.threshold and file.statement == run.statement
   for size in _SIZES:
     _assert_equal(file, run, _images(size))
