@@ -35,6 +35,16 @@ class MonitorResult:
   flagged: np.ndarray
   image_risk: np.ndarray
 
+  def of_image(self, index: int) -> MonitorResult:
+    """What it says of one image: a batch of one."""
+    one = np.s_[index : index + 1]
+    return MonitorResult(
+      self.labels[one],
+      self.failure[one],
+      self.flagged[one],
+      self.image_risk[one],
+    )
+
 
 @runtime_checkable
 class Backend(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import time
 from pathlib import Path
 
 import jax
@@ -16,6 +15,7 @@ from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
+from fsnet_jax.monitor.export import latency
 
 # What jit and onnxruntime may differ by, of P(wrong).
 _TOLERANCE = 1e-4
@@ -73,7 +73,11 @@ def export(
   path.parent.mkdir(parents=True, exist_ok=True)
   write_bytes(path, content)
   return Exported(
-    path, len(content), operations, difference, _milliseconds(session, images)
+    path,
+    len(content),
+    operations,
+    difference,
+    latency.milliseconds(session, images),
   )
 
 
@@ -135,14 +139,3 @@ def _checked(
         'jax.'
       )
   return largest
-
-
-def _milliseconds(session: OnnxBackend, images: np.ndarray) -> float:
-  """The median of an image, one by one."""
-  seconds = []
-  for index in range(8):
-    image = images[index % len(images)][None]
-    start = time.perf_counter()
-    session(image)
-    seconds.append(time.perf_counter() - start)
-  return 1e3 * float(np.median(seconds[1:]))

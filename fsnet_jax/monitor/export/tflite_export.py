@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.monitor.backends import archive
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.backends.tflite_file import MODEL, TfliteBackend
-from fsnet_jax.monitor.export import cards
+from fsnet_jax.monitor.export import cards, latency
 from fsnet_jax.runtime import tflite
 
 # What jit and LiteRT may differ by in float32, of P(wrong).
@@ -72,7 +71,7 @@ def export(
   write_bytes(path, whole)
   said = (
     f'{path}: {len(whole) / 1e6:.1f} MB, {dtype}, {said} on {len(images)} '
-    f'images, {_milliseconds(read_back, images):.1f} ms an image here'
+    f'images, {latency.milliseconds(read_back, images):.1f} ms an image here'
   )
   if backend.statement and not exact:
     said += '; what was calibrated is float32: nothing is guaranteed of this'
@@ -107,14 +106,3 @@ def _compared(
     f'P(wrong) as jit has it but for {difference:.1g}, the class at '
     f'{100 * (1 - other):.4g} % of the pixels'
   )
-
-
-def _milliseconds(read_back: TfliteBackend, images: np.ndarray) -> float:
-  """The median of an image, one by one."""
-  seconds = []
-  for index in range(8):
-    image = images[index % len(images)][None]
-    start = time.perf_counter()
-    read_back(image)
-    seconds.append(time.perf_counter() - start)
-  return 1e3 * float(np.median(seconds[1:]))

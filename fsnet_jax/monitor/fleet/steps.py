@@ -84,12 +84,7 @@ class Look(beam.DoFn):
     means = None if reference is None else reference['failure_mean']
     for index, (name, _) in enumerate(found):
       one = np.s_[index : index + 1]
-      own = MonitorResult(
-        result.labels[one],
-        result.failure[one],
-        result.flagged[one],
-        result.image_risk[one],
-      )
+      own = result.of_image(index)
       parent = pathlib.PurePosixPath(name).parent.as_posix()
       item = Item(name, name, '' if parent == '.' else parent)
       entry = rows.of_image(

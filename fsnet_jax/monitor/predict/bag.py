@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
-from PIL import Image
 
 from fsnet_jax.monitor.predict import batches
 from fsnet_jax.monitor.predict.inputs import Item, Pending
@@ -16,7 +15,6 @@ from fsnet_jax.monitor.stream import bags
 
 FOLDER = 'bag'
 _USUAL_FPS = 10.0
-_LARGEST_FAILURE = 65535
 
 
 class Bag:
@@ -79,10 +77,8 @@ class Bag:
         check()
         name = frame_item(index).name
         if name in known:
-          labels = _pixels(output / batches.file_of(batches.LABELS, name))
-          stored = _pixels(output / batches.file_of(batches.FAILURE, name))
-          failure = (stored / _LARGEST_FAILURE).astype(np.float32)
-          writer.write(stamp, labels.astype(np.uint8), failure, risks[name])
+          labels, failure = batches.maps_of(output, name)
+          writer.write(stamp, labels, failure, risks[name])
 
 
 def _rate(stamps: np.ndarray) -> float:
@@ -91,8 +87,3 @@ def _rate(stamps: np.ndarray) -> float:
     return _USUAL_FPS
   distance = float(np.median(np.diff(stamps)))
   return 1e9 / distance if distance > 0 else _USUAL_FPS
-
-
-def _pixels(path: pathlib.Path) -> np.ndarray:
-  with Image.open(path, formats=('PNG',)) as picture:
-    return np.asarray(picture)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from PIL import Image
 
 from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
@@ -34,6 +35,25 @@ def file_of(folder: str, name: str) -> str:
     name: of `Item`.
   """
   return f'{folder}/{name}{_SUFFIXES[folder]}'
+
+
+def maps_of(output: pathlib.Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+  """Labels uint8 and P(wrong) float32 [h w], as they were written.
+
+  Args:
+    output: folder of a prediction.
+    name: of `Item`.
+  """
+  labels, failure = (
+    _pixels(output / file_of(folder, name)) for folder in (LABELS, FAILURE)
+  )
+  scaled = failure / pictures.LARGEST_FAILURE
+  return labels.astype(np.uint8), scaled.astype(np.float32)
+
+
+def _pixels(path: pathlib.Path) -> np.ndarray:
+  with Image.open(path, formats=('PNG',)) as picture:
+    return np.asarray(picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,12 +166,7 @@ def _predicted(
 
   def finished(index: int) -> Entry:
     one = np.s_[index : index + 1]
-    own = MonitorResult(
-      result.labels[one],
-      result.failure[one],
-      result.flagged[one],
-      result.image_risk[one],
-    )
+    own = result.of_image(index)
     entry = rows.of_image(
       items[index],
       images[one],

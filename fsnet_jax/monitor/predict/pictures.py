@@ -17,6 +17,8 @@ _SMALL_WIDTH_PX = 256
 _BLOCK_PX = 8
 _MOST_BLOCKS = 128
 _JPEG_QUALITY, _SMALL_QUALITY = 90, 82
+# Of a map of P(wrong), for 1.
+LARGEST_FAILURE = 65535
 _TINT, _ERROR_TINT = 0.3, 0.5
 
 
@@ -35,10 +37,12 @@ def failure_png(failure: np.ndarray) -> bytes:
   Args:
     failure: float32 [h w] in [0, 1].
   """
-  scaled = np.rint(failure.astype(np.float64) * 65535).astype(np.uint16)
+  scaled = np.rint(failure.astype(np.float64) * LARGEST_FAILURE).astype(
+    np.uint16
+  )
   # Its lowest bits are noise: a tenth larger than at best, in half the time.
   options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-  return _encoded('.png', scaled, options)
+  return _encoded('.png', scaled.astype(np.uint16), options)
 
 
 def overlay_jpeg(picture: np.ndarray) -> bytes:

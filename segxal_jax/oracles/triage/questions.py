@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from common_lib.errors import UserError
 from fsnet_jax.monitor.predict import batches, tables
@@ -15,8 +14,6 @@ from fsnet_jax.monitor.predict.inputs import Files, Item, Pending
 from fsnet_jax.monitor.predict.video import Video
 from segxal_jax.queries import regions
 from segxal_jax.queries.types import Question
-
-_LARGEST_FAILURE = 65535
 
 
 def worst(output: Path, count: int) -> list[str]:
@@ -66,10 +63,7 @@ def _question(
     image = one.read()
   except UserError:
     return None  # Its row says what is wrong.
-  name = one.item.name
-  label = _pixels(output / batches.file_of(batches.LABELS, name))
-  stored = _pixels(output / batches.file_of(batches.FAILURE, name))
-  failure = (stored / _LARGEST_FAILURE).astype(np.float32)
+  label, failure = batches.maps_of(output, one.item.name)
   usable = np.ones(failure.shape, bool)
   segments = regions.segment(image, options)
   return Question(
@@ -77,15 +71,10 @@ def _question(
     index=index,
     id=one.item.image,
     image=image,
-    prediction=label.astype(np.uint8),
+    prediction=label,
     confidence=1 - failure,
     eem=failure,
     usable=usable,
     segments=segments,
     regions=regions.rank(failure, segments, usable, options.count),
   )
-
-
-def _pixels(path: Path) -> np.ndarray:
-  with Image.open(path, formats=('PNG',)) as picture:
-    return np.asarray(picture)
