@@ -23,7 +23,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from fsnet_jax.models.cpu import column_folding, depthwise
+from fsnet_jax.models.cpu import column_folding, depthwise, kernel_bands
 from fsnet_jax.models.cpu.conv_choice import Forms, Geometry, choose
 from fsnet_jax.models.sizes import grid_of
 
@@ -238,12 +238,8 @@ def _flipped_input_gradient(
 ) -> Array:
   """A unit-stride convolution of `g`; padding may be negative (cropping)."""
 
-  def pads(axis: int) -> tuple[int, int]:
-    reach = geometry.dilation[axis] * (kernel.shape[axis] - 1)
-    low = reach - geometry.pads[axis][0]
-    return low, x.shape[axis + 1] + reach - g.shape[axis + 1] - low
-
-  window = Geometry((1, 1), (pads(0), pads(1)), geometry.dilation)
+  pads = kernel_bands.pads_of_gradient(x, kernel, g, geometry)
+  window = Geometry((1, 1), pads, geometry.dilation)
   return _plain(g, _turned(kernel), window)
 
 
@@ -308,6 +304,10 @@ def _patches_kernel_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
   seen = _patches(x, kernel.shape[:2], geometry)
+  if kernel.shape[:2] == (1, 1) and kernel.shape[2] > kernel.shape[3]:
+    # The product with fewer rows than columns is up to 1.5 times faster.
+    turned = jnp.einsum('bhwo,bhwrci->orci', g, seen)
+    return jnp.moveaxis(turned, 0, -1)
   return jnp.einsum('bhwrci,bhwo->rcio', seen, g)
 
 
@@ -353,4 +353,5 @@ _KERNEL_GRADIENT = {
   'plain': _plain_kernel_gradient,
   'taps': _taps_kernel_gradient,
   'patches': _patches_kernel_gradient,
+  'bands': kernel_bands.kernel_gradient,
 }

@@ -62,7 +62,7 @@ def assert_same(function, other, x, kernel):
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('form', ['patches', 'taps', 'flipped'])
+@pytest.mark.parametrize('form', ['patches', 'taps', 'flipped', 'bands'])
 def test_every_form_is_the_convolution(case, form):
   size, window, strides, pads, dilation = case
   if form == 'patches':
@@ -71,7 +71,8 @@ def test_every_form_is_the_convolution(case, form):
     forms = conv_forms.Forms('plain', 'taps', 'taps')
   else:
     # Defined for unit strides; the case's other numbers stay.
-    forms, strides = conv_forms.Forms('plain', 'flipped', 'plain'), (1, 1)
+    gradient = 'bands' if form == 'bands' else 'plain'
+    forms, strides = conv_forms.Forms('plain', 'flipped', gradient), (1, 1)
   geometry = conv_forms.Geometry(strides, pads, dilation)
   x, kernel = values(0, 2, *size, 5), values(1, *window, 5, 6)
   assert_same(
@@ -163,6 +164,8 @@ def test_resnets_first_layer_is_folded(channels, width, columns):
     ((9, 8), 9, 24, 7, 1, 0),
     ((9, 8), 64, 24, 7, 1, 0),
     ((11, 14), 7, 16, 7, 2, 3),
+    ((21, 25), 64, 72, 3, 1, 1),
+    ((8, 16), 256, 24, 7, 1, 3),
   ],
 )
 def test_chosen_forms(size, inputs, outputs, window, stride, pad):
@@ -180,6 +183,28 @@ def test_chosen_forms(size, inputs, outputs, window, stride, pad):
     values(0, 2, *size, inputs),
     kernel,
   )
+
+
+@pytest.mark.parametrize(
+  ('channels', 'size', 'stride', 'kernel_gradient'),
+  [
+    ((64, 64), (16, 32), 1, 'bands'),
+    ((512, 512), (32, 64), 1, 'bands'),
+    ((63, 64), (16, 32), 1, 'plain'),
+    ((64, 64), (16, 31), 1, 'plain'),
+    ((64, 64), (32, 64), 2, 'plain'),
+    ((64, 129), (32, 64), 2, 'taps'),
+  ],
+)
+def test_wide_kernels_gradients_are_taken_by_bands(
+  channels, size, stride, kernel_gradient
+):
+  for dilation in (1, 4):
+    geometry = conv_forms.Geometry(
+      (stride, stride), ((dilation, dilation),) * 2, (dilation, dilation)
+    )
+    forms = conv_forms.choose((3, 3, *channels), geometry, size)
+    assert forms.kernel_gradient == kernel_gradient
 
 
 @pytest.mark.parametrize('padding', ['SAME', 'VALID'])
@@ -245,6 +270,32 @@ def test_what_is_never_rewritten():
   for function in (dilated, grouped, precise):
     assert not rewritten('cpu', function, x, kernel)
   assert dilated(x, kernel).shape == (1, 11, 11, 8)
+
+
+@pytest.mark.parametrize('kernel_gradient', ['bands', 'patches'])
+def test_half_precision_kernel_gradients(kernel_gradient):
+  # Many bands: rounded after each, their sum would err by percents.
+  x, kernel = values(0, 1, 203, 5, 8), values(1, 3, 3, 8, 4)
+  geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+  forms = conv_forms.Forms(kernel_gradient=kernel_gradient)
+  half = [a.astype(jnp.bfloat16) for a in (x, kernel)]
+
+  def gradient(convolve, x, kernel):
+    y, pull = jax.vjp(convolve, x, kernel)
+    return pull(jnp.ones_like(y))[1]
+
+  ours = quick.jit(
+    lambda x, kernel: gradient(
+      lambda x, k: conv_forms.convolve(x, k, geometry, forms), x, kernel
+    )
+  )(*half)
+  assert ours.dtype == jnp.bfloat16
+  exact = gradient(
+    lambda x, k: reference(x, k, geometry),
+    *[a.astype(jnp.float32) for a in half],
+  )
+  error = np.abs(ours.astype(jnp.float32) - exact).max()
+  assert error <= 2.0**-8 * np.abs(exact).max()
 
 
 def test_half_precision_is_summed_in_single():
