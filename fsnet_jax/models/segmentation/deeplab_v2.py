@@ -237,7 +237,7 @@ class DeepLabV2(nn.Module):
       Logits at image size, float32.
     """
     del encoded  # No skips here; FCN8 has some.
-    return resizing.resize_align_corners(coarse, tuple(image_size))
+    return resizing.resize_align_corners(coarse, tuple(image_size), planes=True)
 
   @nn.nowrap
   def check_image_size(self, image_size: tuple[int, int]) -> None:

@@ -153,7 +153,7 @@ class EfficientNetUNet(nn.Module):
       size: (height, width) of the images.
     """
     del encoded
-    return resizing.resize_bilinear(coarse, size)
+    return resizing.resize_bilinear(coarse, size, planes=True)
 
   def _run(self, images: Array, train: bool) -> tuple[Array, Array]:
     self.check_image_size(grid_of(images))

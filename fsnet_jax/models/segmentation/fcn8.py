@@ -233,10 +233,12 @@ class FCN8(nn.Module):
     if self.padding == 'pad99':
       x = resizing.bilinear_transposed(coarse, 2) + skip4
       x = resizing.bilinear_transposed(x, 2) + skip3
-      return resizing.bilinear_transposed(x, 8, 31, tuple(image_size))
+      return resizing.bilinear_transposed(
+        x, 8, 31, tuple(image_size), planes=True
+      )
     x = resizing.resize_bilinear(coarse, grid_of(skip4)) + skip4
     x = resizing.resize_bilinear(x, grid_of(skip3)) + skip3
-    return resizing.resize_bilinear(x, tuple(image_size))
+    return resizing.resize_bilinear(x, tuple(image_size), planes=True)
 
   @nn.nowrap
   def check_image_size(self, image_size: tuple[int, int]) -> None:

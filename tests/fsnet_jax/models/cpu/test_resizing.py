@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from fsnet_jax.models.cpu import resizing
+from fsnet_jax.models.cpu import conv_forms, resizing
 from tests.fsnet_jax.models import quick
 
 
@@ -82,6 +82,49 @@ def test_resize_bilinear(have, want):
   assert_same(
     lambda x: resizing.resize_bilinear(x, want), reference, x, weights
   )
+
+
+@pytest.mark.parametrize(
+  ('have', 'want'),
+  [((3, 5), (24, 40)), ((4, 6), (2, 3)), ((1, 7), (9, 20)), ((5, 7), (5, 7))],
+)
+@pytest.mark.parametrize(
+  'resize', [resizing.resize_bilinear, resizing.resize_align_corners]
+)
+def test_planes_hold_the_same_values(resize, have, want):
+  x, weights = values(2, *have, 3), values(2, *want, 3)
+  with conv_forms.use('cpu'):
+    assert_same(
+      lambda x: resize(x, want, planes=True),
+      lambda x: resize(x, want),
+      x,
+      weights,
+    )
+
+
+@pytest.mark.parametrize('size', [None, (20, 33), (1, 9)])
+@pytest.mark.parametrize('offset', [0, 7, 31])
+def test_planes_of_a_transposed_convolution(offset, size):
+  x = values(2, 6, 8, 3)
+
+  def upsample(x, planes):
+    return resizing.bilinear_transposed(x, 8, offset, size, planes)
+
+  weights = values(*jax.eval_shape(lambda x: upsample(x, False), x).shape)
+  assert_same(
+    lambda x: upsample(x, True), lambda x: upsample(x, False), x, weights
+  )
+
+
+def test_planes_are_a_form_of_the_cpu_alone():
+  def resize(x):
+    return resizing.resize_bilinear(x, (24, 24), planes=True)
+
+  x = values(1, 3, 3, 2)
+  for choice, products in (('cpu', 2), ('plain', 0)):
+    with conv_forms.use(choice):
+      program = str(jax.make_jaxpr(lambda x: resize(x))(x))
+    assert program.count('dot_general') == products
 
 
 def test_a_constant_stays_and_a_ramp_is_linear_inside():
