@@ -88,8 +88,11 @@ def choose(
     many = Forms('patches', 'taps', kernel_gradient)
     return many if inputs >= 64 else Forms(columns=fold)
   cells = input_size[0] * input_size[1]
-  if unit and min(inputs, outputs) >= 64 and cells >= 512:
-    # A third to two thirds of the plain form's time, most on large images.
+  wide = min(inputs, outputs) >= 48 and cells >= 512
+  # Or an image so large that the plain form falls out of the cache.
+  wide = wide or (inputs + outputs >= 64 and cells >= 32_768)
+  if unit and wide:
+    # A fifth to two thirds of the plain form's time, least on large images.
     kernel_gradient = 'bands'
   else:
     kernel_gradient = 'plain' if max(inputs, outputs) <= 128 else 'taps'
