@@ -1,5 +1,8 @@
 """Max pooling, with a gradient that a CPU runs fast."""
 
+import functools
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -42,6 +45,9 @@ def max_pool_3x3(
 ) -> Float[Array, 'b h2 w2 k']:
   """Max pooling over 3 x 3 cells, stride 2, padding 1, as in ResNet.
 
+  Ties are as in `max_pool_2x2`. The gradients of the up to four cells that
+  share a value are added in another order than XLA's.
+
   Args:
     x: [b h w k] values.
     ceil_mode: whether a last cell that only begins inside the padded input
@@ -53,6 +59,8 @@ def max_pool_3x3(
     rounded down and one more (64 -> 33, 65 -> 33).
   """
   pads = [(1, 2 - n % 2 if ceil_mode else 1) for n in x.shape[1:3]]
+  if conv_forms.rewriting():
+    return _pool_3x3(x, tuple(pads))
   return nn.max_pool(x, (3, 3), (2, 2), pads)
 
 
@@ -88,3 +96,75 @@ def _pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
 
 
 _pool.defvjp(_pool_forward, _pool_backward)
+
+
+def _padded(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
+  lowest = jnp.array(-jnp.inf, x.dtype)
+  config = [(0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)]
+  return lax.pad(x, lowest, config)
+
+
+def _cells(size: int, pad: tuple[int, int]) -> int:
+  """How many cells of three fit, two apart."""
+  return (size + sum(pad) - 3) // 2 + 1
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _pool_3x3(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
+  y = _padded(x, pads)
+  for axis in (1, 2):
+    last = 2 * _cells(x.shape[axis], pads[axis - 1]) - 1
+    seen = [lax.slice_in_dim(y, i, i + last, 2, axis=axis) for i in range(3)]
+    y = functools.reduce(jnp.maximum, seen)
+  return y
+
+
+def _pool_3x3_forward(
+  x: Array, pads: tuple[tuple[int, int], ...]
+) -> tuple[Array, tuple[Array, Array]]:
+  y = _pool_3x3(x, pads)
+  return y, (x, y)
+
+
+def _pool_3x3_backward(
+  pads: tuple[tuple[int, int], ...], saved: tuple[Array, Array], g: Array
+) -> tuple[Array]:
+  x, y = saved
+  padded = _padded(x, pads)
+  rows, columns = (2 * n - 1 for n in y.shape[1:3])
+  free = jnp.ones(y.shape, bool)
+  lines = []
+  for i in range(3):
+    parts = []
+    for j in range(3):
+      chosen = free & (padded[:, i : i + rows : 2, j : j + columns : 2] == y)
+      free = free & ~chosen
+      parts.append(jnp.where(chosen, g, 0))
+    lines.append(_woven(parts, 2, x.shape[2]))
+  return (_woven(lines, 1, x.shape[1]),)
+
+
+def _woven(parts: Sequence[Array], axis: int, size: int) -> Array:
+  """Gradients of the three places of all cells, laid over the input.
+
+  Place t of cell i is the input's row 2 i + t - 1: even rows belong to one
+  cell, odd rows to two.
+  """
+  pairs = -(-size // 2)
+  more = pairs - parts[0].shape[axis]
+
+  def cut(part: Array, low: int, high: int) -> Array:
+    config = [(0, 0, 0)] * part.ndim
+    config[axis] = (low, high, 0)
+    return lax.pad(part, jnp.zeros((), part.dtype), config)
+
+  first, middle, last = parts
+  even = cut(middle, 0, more)
+  odd = cut(first, -1, more + 1) + cut(last, 0, more)
+  shape = list(even.shape)
+  shape[axis] = 2 * pairs
+  both = jnp.stack([even, odd], axis + 1).reshape(shape)
+  return lax.slice_in_dim(both, 0, size, axis=axis)
+
+
+_pool_3x3.defvjp(_pool_3x3_forward, _pool_3x3_backward)

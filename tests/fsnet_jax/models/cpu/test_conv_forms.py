@@ -335,31 +335,3 @@ def test_vmap_of_a_rewritten_layer():
 
   expected = jnp.stack([reference(x, kernel, geometry) for x in xs])
   np.testing.assert_allclose(jax.vmap(convolve)(xs), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize('ceil_mode', [False, True])
-@pytest.mark.parametrize('size', [(6, 8), (7, 5)])
-def test_max_pool_is_bit_equal_with_ties(size, ceil_mode):
-  # Few distinct values, so that most cells have ties; -inf and zero too.
-  rng = np.random.default_rng(0)
-  x = rng.choice([-np.inf, -1.0, 0.0, 2.0], (3, *size, 4))
-  x = jnp.asarray(x, jnp.float32)
-
-  def run(choice, x):
-    with conv_forms.use(choice):
-      return pooling.max_pool_2x2(x, ceil_mode)
-
-  shape = run('plain', x).shape
-  halves = [-(-n // 2) if ceil_mode else n // 2 for n in size]
-  assert shape == (3, *halves, 4)
-  g = values(1, *shape)
-  for ours, expected in zip(
-    *(
-      (y, pull(g)[0])
-      for y, pull in (
-        jax.vjp(functools.partial(run, choice), x)
-        for choice in ('cpu', 'plain')
-      )
-    )
-  ):
-    np.testing.assert_array_equal(ours, expected)
