@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,6 +127,50 @@ def test_planes_are_a_form_of_the_cpu_alone():
     with conv_forms.use(choice):
       program = str(jax.make_jaxpr(lambda x: resize(x))(x))
     assert program.count('dot_general') == products
+
+
+@pytest.mark.parametrize(
+  ('have', 'want'), [((3, 5), (6, 10)), ((1, 4), (8, 32)), ((2, 1), (12, 2))]
+)
+def test_the_cpus_gradient_of_upsampling(have, want):
+  x, weights = values(2, *have, 3), values(2, *want, 3)
+
+  def resize(choice, x):
+    with conv_forms.use(choice):
+      return resizing.resize_bilinear(x, want)
+
+  programs = [
+    str(jax.make_jaxpr(functools.partial(resize, choice))(x))
+    for choice in ('cpu', 'plain')
+  ]
+  assert ['custom_vjp' in program for program in programs] == [True, False]
+  assert_same(
+    functools.partial(resize, 'cpu'),
+    functools.partial(resize, 'plain'),
+    x,
+    weights,
+  )
+
+
+@pytest.mark.parametrize('factor', [2, 8])
+@pytest.mark.parametrize(
+  ('offset', 'size'), [(0, (16, 10)), (3, (9, 7)), (9, (1, 2)), (8, (5, 3))]
+)
+def test_the_cpus_gradient_of_a_transposed_convolution(factor, offset, size):
+  x, weights = values(2, 8, 5, 3), values(2, *size, 3)
+
+  def upsample(choice, x):
+    with conv_forms.use(choice):
+      # Only what lies inside the output; factor 2 has few columns.
+      at = min(offset, 12 - size[1]) if factor == 2 else offset
+      return resizing.bilinear_transposed(x, factor, at, size)
+
+  assert_same(
+    functools.partial(upsample, 'cpu'),
+    functools.partial(upsample, 'plain'),
+    x,
+    weights,
+  )
 
 
 def test_a_constant_stays_and_a_ramp_is_linear_inside():
