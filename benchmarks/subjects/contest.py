@@ -1,0 +1,216 @@
+"""Training steps against each other: a process each, in interleaved rounds.
+
+What fails, ends or does not answer in time drops out with a sentence, and the
+others go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import statistics
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from benchmarks.subjects import steppers
+
+# These compile for a minute and hardly touch the device meanwhile.
+_SLOW = ('jax', 'jax-plain', 'torch-compile')
+
+
+@dataclasses.dataclass
+class Result:
+  """What a contender did.
+
+  Attributes:
+    milliseconds: of every step.
+    compile_seconds: before the first step; 0 for what compiles in it.
+    gib: see `steppers.gib`.
+    operations: floating-point operations of a step, if it knows.
+    failed: why it dropped out; empty if it did not.
+  """
+
+  milliseconds: list[float] = dataclasses.field(default_factory=list)
+  compile_seconds: float = 0.0
+  gib: float = 0.0
+  operations: float | None = None
+  failed: str = ''
+
+
+@dataclasses.dataclass
+class _Worker:
+  process: SpawnProcess
+  connection: Connection
+  result: Result
+
+  def answer(self, left: float | None, limit: float | None = None) -> Any:
+    """The next message; None, and the end of it, if none comes in time.
+
+    Args:
+      left: seconds to wait; None: any.
+      limit: what to call them, where others have used some.
+    """
+    try:
+      if not self.connection.poll(left):
+        return self._drop(f'no answer within {limit or left:.0f} s')
+      message = self.connection.recv()
+    except (EOFError, ConnectionResetError):
+      self.process.join()
+      return self._drop(f'its process ended with {self.process.exitcode}')
+    if isinstance(message, str):
+      return self._drop(message)
+    return message
+
+  def _drop(self, why: str) -> None:
+    self.result.failed = why
+    self.process.kill()
+    self.process.join()
+
+
+def compete(
+  settings: dict[str, Any],
+  phase: int,
+  contenders: Sequence[str],
+  rounds: int,
+  steps: int,
+  limit: float | None = None,
+  together: bool = False,
+) -> dict[str, Result]:
+  """Times the contenders.
+
+  Args:
+    settings: see `steppers`.
+    phase: 1 or 2.
+    contenders: names that `steppers` knows.
+    rounds: in each of them every contender takes its steps, one at a time.
+    steps: of a contender in a round.
+    limit: seconds until all must be ready, and that the steps of a round may
+      take; None: any.
+    together: whether those that compile for long do so at once. What they
+      say of their compiling then counts the others', too.
+
+  Returns:
+    What each did, by name.
+  """
+  context = multiprocessing.get_context('spawn')
+  workers: dict[str, _Worker] = {}
+
+  def start(name: str) -> None:
+    ours, theirs = context.Pipe()
+    process = context.Process(
+      target=_work, args=(theirs, name, settings, phase), daemon=True
+    )
+    process.start()
+    theirs.close()
+    workers[name] = _Worker(process, ours, Result())
+
+  def get_ready(name: str) -> None:
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    ready = workers[name].answer(left, limit)
+    if ready is not None:
+      result = workers[name].result
+      result.compile_seconds, result.operations = ready
+
+  deadline = None if limit is None else time.monotonic() + limit
+  for group in _groups(contenders, together):
+    for name in group:
+      start(name)
+    for name in group:
+      get_ready(name)
+  for index in range(rounds):
+    # Every round begins with another contender.
+    turn = index % len(contenders)
+    for name in (*contenders[turn:], *contenders[:turn]):
+      _take_steps(workers[name], steps, limit)
+  for worker in workers.values():
+    if not worker.result.failed:
+      worker.connection.send(0)
+      worker.result.gib = worker.answer(limit) or 0.0
+      worker.process.join()
+  return {name: workers[name].result for name in contenders}
+
+
+def _groups(contenders: Sequence[str], together: bool) -> list[list[str]]:
+  """Who gets ready at the same time, in order.
+
+  Otherwise one at a time: compiling beside another's compiling says nothing.
+  """
+  if not together:
+    return [[name] for name in contenders]
+  quick = [[name] for name in contenders if name not in _SLOW]
+  return [*quick, [name for name in contenders if name in _SLOW]]
+
+
+def _take_steps(worker: _Worker, steps: int, limit: float | None) -> None:
+  if worker.result.failed:
+    return
+  worker.connection.send(steps)
+  times = worker.answer(limit)
+  if times is not None:
+    worker.result.milliseconds += [1e3 * seconds for seconds in times]
+
+
+def _work(
+  connection: Connection, name: str, settings: dict[str, Any], phase: int
+) -> None:
+  """A contender's process: steps when told to, then says what it took."""
+  # Whatever goes wrong in a contender is a row of the table.
+  try:
+    own = name.startswith('jax')
+    build = steppers.jax_stepper if own else steppers.torch_stepper
+    stepper = build(name, settings, phase)
+    for _ in range(2):
+      stepper.run()
+    connection.send((stepper.compile_seconds, stepper.operations))
+    while (count := connection.recv()) > 0:
+      times = []
+      for _ in range(count):
+        started = time.perf_counter()
+        stepper.run()
+        times.append(time.perf_counter() - started)
+      connection.send(times)
+    connection.send(steppers.gib(name))
+  except Exception as error:
+    said = str(error).strip().splitlines() or ['']
+    connection.send(f'{type(error).__name__}: {said[0]}'[:200])
+
+
+def rows(
+  results: dict[str, Result], images: int, operations: float | None, peak: float
+) -> list[dict[str, Any]]:
+  """A table's rows: numbers by column, or `failed`.
+
+  Args:
+    results: of `compete`.
+    images: in a step.
+    operations: floating-point operations of a step, if known.
+    peak: operations a second that the device reaches in matrix products.
+  """
+  medians = {
+    name: statistics.median(result.milliseconds)
+    for name, result in results.items()
+    if not result.failed
+  }
+  peers = [m for name, m in medians.items() if name.startswith('torch')]
+  found: list[dict[str, Any]] = []
+  for name, result in results.items():
+    if result.failed:
+      found.append({'contender': name, 'failed': result.failed})
+      continue
+    seconds = medians[name] / 1e3
+    found.append(
+      {
+        'contender': name,
+        'median_ms': medians[name],
+        'fastest_ms': min(result.milliseconds),
+        'ratio': medians[name] / min(peers) if peers else None,
+        'images_per_s': images / seconds,
+        'peak_share': operations / seconds / peak if operations else None,
+        'gib': result.gib,
+        'compile_s': result.compile_seconds,
+      }
+    )
+  return found
