@@ -115,8 +115,7 @@ def _lerp(
   'edge', repeat the end.
   """
   first, last = offset // factor, (offset + size - 1) // factor
-  pads = [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)]
-  x = jnp.pad(x, pads, mode=mode)
+  x = _with_ends(x, axis, mode)
   before = jax.lax.slice_in_dim(x, first, last + 1, axis=axis)
   after = jax.lax.slice_in_dim(x, first + 1, last + 2, axis=axis)
   weight = (np.arange(factor) + 0.5) / factor
@@ -129,6 +128,20 @@ def _lerp(
   y = y.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
   start = offset - first * factor
   return jax.lax.slice_in_dim(y, start, start + size, axis=axis)
+
+
+def _with_ends(x: Array, axis: int, mode: str) -> Array:
+  """One more value at both ends of an axis: zero, or in mode 'edge' the end's.
+
+  Not by `jnp.pad`: with 'edge' it takes the first and the last of every axis,
+  the batch's too, whose gradient moves images between devices.
+  """
+  if mode != 'edge':
+    pads = [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)]
+    return jnp.pad(x, pads)
+  first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+  last = jax.lax.slice_in_dim(x, -1, None, axis=axis)
+  return jnp.concatenate([first, x, last], axis)
 
 
 def _halve(x: Array, axis: int) -> Array:
