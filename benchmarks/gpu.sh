@@ -42,6 +42,7 @@ if ! command -v "$PYTHON" > /dev/null; then
 fi
 
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+export GLIBC_TUNABLES=${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}
 # Several processes share the device.
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
 if [ "$tiny" = yes ]; then
@@ -67,7 +68,7 @@ part() {
   [ -n "$wanted" ] && [[ $wanted != *,$name,* ]] && return
   # The last ten seconds are the report's.
   local left=$((budget - SECONDS - 10)) started=$SECONDS code
-  if [ $left -lt 15 ]; then
+  if [ $left -lt 45 ]; then
     printf '%s\t%s\t%s\t%s\n' "$name" budget 0 "$limit" >> "$out/parts.tsv"
     return
   fi
@@ -105,7 +106,7 @@ if [ "$tiny" = yes ]; then
 else
   part correctness 110 benchmarks.gpu.correctness
   part latency 90 benchmarks.gpu.latency
-  part metrics 50 benchmarks.failure_metrics --pixels=10000000 --repeats=5 \
+  part metrics 60 benchmarks.failure_metrics --pixels=10000000 --repeats=3 \
     --peer_repeats=1
   # What matters most first: what the budget does not reach is told.
   train fcn8 2 bfloat16 90

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.subjects.tables import table
 
 # By GNU timeout: it stopped the command, or had to kill it.
 _STOPPED = (124, 137)
@@ -54,15 +56,6 @@ def read(folder: Path) -> dict[str, Any]:
       results[name] = json.loads(path.read_text())
   machine = json.loads((folder / 'machine.json').read_text())
   return {'machine': machine, 'parts': parts, 'results': results}
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-  """A Markdown table."""
-  lines = [columns, ['---'] * len(columns), *rows]
-  return '\n'.join(
-    f'| {" | ".join(str(cell).replace("|", "/") for cell in line)} |'
-    for line in lines
-  )
 
 
 def _number(value: float | None, form: str) -> str:
