@@ -6,6 +6,7 @@ others go on.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import statistics
@@ -46,16 +47,44 @@ class _Worker:
   connection: Connection
   result: Result
 
-  def answer(self, left: float | None, limit: float | None = None) -> Any:
-    """The next message; None, and the end of it, if none comes in time.
+  def get_ready(self, deadline: float | None, limit: float | None) -> None:
+    """Waits until it can take steps.
 
     Args:
-      left: seconds to wait; None: any.
-      limit: what to call them, where others have used some.
+      deadline: of `time.monotonic`; None: any.
+      limit: seconds from the start of all to that, to be named.
     """
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    ready = self._answer(left, limit)
+    if ready is not None:
+      self.result.compile_seconds, self.result.operations = ready
+
+  def take_steps(self, count: int, limit: float | None) -> None:
+    """Takes some and notes how long each took."""
+    times = self._ask(count, limit)
+    if times is not None:
+      self.result.milliseconds += [1e3 * seconds for seconds in times]
+
+  def finish(self, limit: float | None) -> None:
+    """Notes its memory, and ends it."""
+    memory = self._ask(0, limit)
+    if memory is not None:
+      self.result.gib = memory
+      self.process.join()
+
+  def _ask(self, count: int, limit: float | None) -> Any:
+    if self.result.failed:
+      return None
+    # If it has ended, its answer tells.
+    with contextlib.suppress(BrokenPipeError):
+      self.connection.send(count)
+    return self._answer(limit, limit)
+
+  def _answer(self, left: float | None, limit: float | None) -> Any:
+    """The next message; None, and the end of it, if none comes in time."""
     try:
       if not self.connection.poll(left):
-        return self._drop(f'no answer within {limit or left:.0f} s')
+        return self._drop(f'no answer within {limit:.0f} s')
       message = self.connection.recv()
     except (EOFError, ConnectionResetError):
       self.process.join()
@@ -95,42 +124,36 @@ def compete(
   Returns:
     What each did, by name.
   """
-  context = multiprocessing.get_context('spawn')
   workers: dict[str, _Worker] = {}
-
-  def start(name: str) -> None:
-    ours, theirs = context.Pipe()
-    process = context.Process(
-      target=_work, args=(theirs, name, settings, phase), daemon=True
-    )
-    process.start()
-    theirs.close()
-    workers[name] = _Worker(process, ours, Result())
-
-  def get_ready(name: str) -> None:
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    ready = workers[name].answer(left, limit)
-    if ready is not None:
-      result = workers[name].result
-      result.compile_seconds, result.operations = ready
-
-  deadline = None if limit is None else time.monotonic() + limit
-  for group in _groups(contenders, together):
-    for name in group:
-      start(name)
-    for name in group:
-      get_ready(name)
-  for index in range(rounds):
-    # Every round begins with another contender.
-    turn = index % len(contenders)
-    for name in (*contenders[turn:], *contenders[:turn]):
-      _take_steps(workers[name], steps, limit)
-  for worker in workers.values():
-    if not worker.result.failed:
-      worker.connection.send(0)
-      worker.result.gib = worker.answer(limit) or 0.0
-      worker.process.join()
+  try:
+    deadline = None if limit is None else time.monotonic() + limit
+    for group in _groups(contenders, together):
+      for name in group:
+        workers[name] = _start(name, settings, phase)
+      for name in group:
+        workers[name].get_ready(deadline, limit)
+    for index in range(rounds):
+      # Every round begins with another contender.
+      turn = index % len(contenders)
+      for name in (*contenders[turn:], *contenders[:turn]):
+        workers[name].take_steps(steps, limit)
+    for worker in workers.values():
+      worker.finish(limit)
+  finally:
+    # Not daemons, which may have no processes of their own; so none outlives
+    # an error here, or this process would wait for it.
+    for worker in workers.values():
+      worker.process.kill()
   return {name: workers[name].result for name in contenders}
+
+
+def _start(name: str, settings: dict[str, Any], phase: int) -> _Worker:
+  context = multiprocessing.get_context('spawn')
+  ours, theirs = context.Pipe()
+  process = context.Process(target=_work, args=(theirs, name, settings, phase))
+  process.start()
+  theirs.close()
+  return _Worker(process, ours, Result())
 
 
 def _groups(contenders: Sequence[str], together: bool) -> list[list[str]]:
@@ -142,15 +165,6 @@ def _groups(contenders: Sequence[str], together: bool) -> list[list[str]]:
     return [[name] for name in contenders]
   quick = [[name] for name in contenders if name not in _SLOW]
   return [*quick, [name for name in contenders if name in _SLOW]]
-
-
-def _take_steps(worker: _Worker, steps: int, limit: float | None) -> None:
-  if worker.result.failed:
-    return
-  worker.connection.send(steps)
-  times = worker.answer(limit)
-  if times is not None:
-    worker.result.milliseconds += [1e3 * seconds for seconds in times]
 
 
 def _work(

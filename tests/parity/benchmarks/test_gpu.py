@@ -118,11 +118,20 @@ def test_parts_that_do_not_end_well_are_rows(tmp_path, monkeypatch, capsys):
   assert row in text and '| torch | KeyError: x |' in text
 
 
+class Deadly:
+  """Ends the process that unpickles it."""
+
+  def __reduce__(self):
+    return os._exit, (3,)
+
+
 def test_a_contender_that_fails_or_hangs_drops_out():
   results = contest.compete({}, 1, ['torch'], rounds=1, steps=1)
   assert results['torch'].failed == "KeyError: 'width'"
   late = contest.compete({}, 1, ['torch'], rounds=1, steps=1, limit=0.01)
   assert late['torch'].failed == 'no answer within 0 s'
+  dead = contest.compete({'x': Deadly()}, 1, ['torch'], rounds=1, steps=1)
+  assert dead['torch'].failed == 'its process ended with 3'
 
 
 def test_a_difference_is_told_from_other_variables():
