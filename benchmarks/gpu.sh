@@ -90,7 +90,7 @@ train() {
     # torch.compile needs minutes on a CPU, and a C++ compiler.
     sizes=(--image_size=32,64 --width=0.05 --head_width=16 --batch_size=2
       --rounds=1 --steps=1 --peak_side=128
-      --contenders=jax,torch,torch-channels_last)
+      --contenders=jax,torch,torch-channels_last --left_out=torch-compile)
   fi
   part "train-$1-$3" "$4" benchmarks.train_step --network="$1" --phases="$2" \
     --dtype="$3" --together --limit=READY "${sizes[@]}"

@@ -104,6 +104,7 @@ def parse_arguments():
   parser.add_argument('--decoder', default='skips')
   parser.add_argument('--phases', default='1,2', help='1: S alone, 2: joint')
   parser.add_argument('--contenders', default='', help='default: see above')
+  parser.add_argument('--left_out', default='', help='to be named as such')
   parser.add_argument('--rounds', type=int, default=8)
   parser.add_argument('--steps', type=int, default=3, help='in each round')
   parser.add_argument(
@@ -165,6 +166,8 @@ def main():
       else steppers.floating_point_operations(settings, phase)
     )
     rows = contest.rows(results, settings['batch_size'], operations, peak)
+    for name in filter(None, arguments.left_out.split(',')):
+      rows.append({'contender': name, 'failed': 'left out'})
     title = TITLES[arguments.network]
     title = title if phase == 1 else f'FSNet on {title}'
     report(f'{title}, phase {phase}: milliseconds a step', rows)

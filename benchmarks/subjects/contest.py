@@ -28,7 +28,8 @@ class Result:
 
   Attributes:
     milliseconds: of every step.
-    compile_seconds: before the first step; 0 for what compiles in it.
+    compile_seconds: before the first step or, of torch.compile, in it; 0 for
+      what does not compile.
     gib: see `steppers.gib`.
     operations: floating-point operations of a step, if it knows.
     failed: why it dropped out; empty if it did not.
@@ -70,7 +71,8 @@ class _Worker:
     memory = self._ask(0, limit)
     if memory is not None:
       self.result.gib = memory
-      self.process.join()
+      # A while: what it started itself may keep it.
+      self.process.join(10)
 
   def _ask(self, count: int, limit: float | None) -> Any:
     if self.result.failed:
@@ -176,9 +178,12 @@ def _work(
     own = name.startswith('jax')
     build = steppers.jax_stepper if own else steppers.torch_stepper
     stepper = build(name, settings, phase)
-    for _ in range(2):
-      stepper.run()
-    connection.send((stepper.compile_seconds, stepper.operations))
+    started = time.perf_counter()
+    stepper.run()
+    first = time.perf_counter() - started
+    stepper.run()
+    seconds = first if name == 'torch-compile' else stepper.compile_seconds
+    connection.send((seconds, stepper.operations))
     while (count := connection.recv()) > 0:
       times = []
       for _ in range(count):
