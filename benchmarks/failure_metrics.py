@@ -17,14 +17,17 @@ is all from the first pixel to the last metric.
 
 import argparse
 import importlib.util
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from benchmarks.subjects import steppers
 from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
 from fsnet_jax.metrics.ranking import FPR95_PERCENT, ExactFailure
 
@@ -103,7 +106,11 @@ def main() -> None:
   parser.add_argument('--pixels', type=int, default=2_000_000)
   parser.add_argument('--batch', type=int, default=1_000_000)
   parser.add_argument('--repeats', type=int, default=15)
+  parser.add_argument(
+    '--peer_repeats', type=int, default=2, help='of the others'
+  )
   parser.add_argument('--seed', type=int, default=0)
+  parser.add_argument('--json', default='', help='file for the rates')
   args = parser.parse_args()
   pixels = draw_pixels(args.pixels, args.seed)
   batches = [
@@ -114,13 +121,17 @@ def main() -> None:
   print(f'{args.pixels} pixels in {len(batches)} batches, {jax.devices()[0]}')
 
   seconds, reference = timed(
-    lambda: reference_metrics(score[valid], wrong[valid]), 2
+    lambda: reference_metrics(score[valid], wrong[valid]), args.peer_repeats
   )
   peer_rate = args.pixels / seconds
+  rows = [_row('scikit-learn', seconds, args.pixels, peer_rate)]
   print(f'scikit-learn: {seconds:.3f} s, {peer_rate / 1e6:.2f} Mpx/s')
 
   if importlib.util.find_spec('torch'):
-    seconds, found = timed(lambda: torch_metrics(score[valid], wrong[valid]), 2)
+    seconds, found = timed(
+      lambda: torch_metrics(score[valid], wrong[valid]), args.peer_repeats
+    )
+    rows.append(_row('PyTorch, one sort', seconds, args.pixels, peer_rate))
     print(f'PyTorch: {seconds:.3f} s, {args.pixels / seconds / peer_rate:.1f}x')
     errors = (f'{found[m] - reference[m]:+.1e}' for m in METRICS)
     print(f'  error {dict(zip(METRICS, errors))}')
@@ -138,6 +149,25 @@ def main() -> None:
         best[title] = run
   for title, run in best.items():
     report(title, *run, args.pixels, reference, peer_rate)
+    rows.append(_row(title, sum(run[:2]), args.pixels, peer_rate))
+    errors = (run[2]['pooled'][m] - reference[m] for m in METRICS)
+    rows[-1]['largest_error'] = max(map(abs, errors))
+  if args.json:
+    found = {'pixels': args.pixels, 'gib': steppers.gib('jax'), 'rows': rows}
+    Path(args.json).write_text(json.dumps(found, indent=1))
+
+
+def _row(
+  title: str, seconds: float, pixels: int, peer_rate: float
+) -> dict[str, Any]:
+  """Of the table that is written."""
+  rate = pixels / seconds
+  return {
+    'way': title,
+    'seconds': seconds,
+    'pixels_per_s': rate,
+    'ratio': rate / peer_rate,
+  }
 
 
 _count = jax.jit(failure_counts, static_argnums=(4, 6))

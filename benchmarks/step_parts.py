@@ -129,7 +129,7 @@ def theirs(settings, steps):
   from torch.profiler import ProfilerActivity, profile
 
   torch.set_num_threads(1)
-  run, _ = steppers.torch_stepper('torch-channels_last', settings, 1)
+  run = steppers.torch_stepper('torch-channels_last', settings, 1).run
   for _ in range(2):
     run()
   with profile(

@@ -18,18 +18,16 @@ processor time of all threads of a process: with one core for the command
 """
 
 import argparse
-import multiprocessing
+import importlib.util
+import json
 import os
 import platform
-import statistics
-import time
 
-from benchmarks.subjects import steppers
+from benchmarks.subjects import contest, steppers
 from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 # Threads of PyTorch that wait do not count as work.
 os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
-CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 # On a GPU the chosen forms are the plain ones; on a CPU `torch.compile` needs
 # minutes and a C++ compiler, so it joins when it is named.
 CONTENDERS = {
@@ -40,63 +38,14 @@ CONTENDERS = {
 TITLES = {
   'fcn8': 'FCN8',
   'deeplab_v2': 'DeepLabV2',
+  'unet': 'U-Net',
   'efficientnet_unet': 'EfficientNet U-Net',
 }
-
-
-def work(connection, name, settings, phase, clock):
-  """A contender's process: steps when told to, then says what it took."""
-  now = CLOCKS[clock]
-  own = name.startswith('jax')
-  build = steppers.jax_stepper if own else steppers.torch_stepper
-  run, compile_seconds = build(name, settings, phase)
-  for _ in range(2):
-    run()
-  connection.send(compile_seconds)
-  while (count := connection.recv()) > 0:
-    times = []
-    for _ in range(count):
-      started = now()
-      run()
-      times.append(now() - started)
-    connection.send(times)
-  connection.send(steppers.gib(name))
-
-
-def compete(settings, phase, contenders, rounds, steps, clock='wall'):
-  """Milliseconds of every step, compile seconds and GiB, by contender."""
-  context = multiprocessing.get_context('spawn')
-  workers = {}
-  results = {name: {'ms': []} for name in contenders}
-  for name in contenders:
-    ours, theirs = context.Pipe()
-    process = context.Process(
-      target=work, args=(theirs, name, settings, phase, clock)
-    )
-    process.start()
-    theirs.close()
-    workers[name] = process, ours
-    # One at a time: compiling beside another's compiling says nothing.
-    results[name]['compile_secs'] = ours.recv()
-  for index in range(rounds):
-    # Every round begins with another contender.
-    order = contenders[index % len(contenders) :]
-    order += contenders[: index % len(contenders)]
-    for name in order:
-      workers[name][1].send(steps)
-      times = workers[name][1].recv()
-      results[name]['ms'] += [1e3 * seconds for seconds in times]
-  for name, (process, ours) in workers.items():
-    ours.send(0)
-    results[name]['gib'] = ours.recv()
-    process.join()
-  return results
 
 
 def machine():
   """One line on what this ran on."""
   import jax
-  import torch
 
   model = platform.processor() or platform.machine()
   if os.path.exists('/proc/cpuinfo'):
@@ -104,44 +53,36 @@ def machine():
       names = [line for line in file if line.startswith('model name')]
     model = names[0].split(':')[1].strip() if names else model
   device = '' if jax.default_backend() == 'cpu' else f'{jax.devices()[0]}, '
-  return (
+  said = (
     f'{device}{model}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, '
-    f'jax {jax.__version__} ({jax.default_backend()}), '
-    f'torch {torch.__version__}'
+    f'jax {jax.__version__} ({jax.default_backend()})'
   )
+  if importlib.util.find_spec('torch'):
+    import torch
+
+    said += f', torch {torch.__version__}'
+  return said
 
 
-def report(title, results, images, operations, peak):
-  """Prints one table.
-
-  Args:
-    title: above it.
-    results: of `compete`.
-    images: in a step.
-    operations: floating-point operations of a step.
-    peak: operations a second that the device reaches in matrix products.
-  """
-  medians = {n: statistics.median(r['ms']) for n, r in results.items()}
-  fastest = {n: min(r['ms']) for n, r in results.items()}
-  peers = [name for name in results if name.startswith('torch')]
+def report(title, rows):
+  """Prints one table; rows are of `contest.rows`."""
   print(f'\n{title}')
   print(
     f'{"":22}{"median":>9}{"fastest":>9}{"ratio":>8}{"fastest":>8}{"images/s":>10}'
     f'{"peak":>7}{"GiB":>7}{"compile":>9}'
   )
-  for name, result in results.items():
-    ratios = ['-', '-']
-    if peers:
-      ratios = [
-        f'{each[name] / min(each[peer] for peer in peers):.2f}'
-        for each in (medians, fastest)
-      ]
-    seconds = medians[name] / 1e3
+  for row in rows:
+    if 'failed' in row:
+      print(f'{row["contender"]:22}  {row["failed"]}')
+      continue
+    ratios = [row['ratio'], row['fastest_ratio']]
+    ratios = ['-' if one is None else f'{one:.2f}' for one in ratios]
+    share = row['peak_share']
+    share = '-' if share is None else f'{share:.1%}'
     print(
-      f'{name:22}{medians[name]:9.1f}{fastest[name]:9.1f}{ratios[0]:>8}'
-      f'{ratios[1]:>8}'
-      f'{images / seconds:10.1f}{operations / seconds / peak:7.1%}'
-      f'{result["gib"]:7.2f}{result["compile_secs"]:8.1f}s'
+      f'{row["contender"]:22}{row["median_ms"]:9.1f}{row["fastest_ms"]:9.1f}'
+      f'{ratios[0]:>8}{ratios[1]:>8}{row["images_per_s"]:10.1f}{share:>7}'
+      f'{row["gib"]:7.2f}{row["compile_s"]:8.1f}s'
     )
 
 
@@ -168,9 +109,20 @@ def parse_arguments():
   parser.add_argument('--decoder', default='skips')
   parser.add_argument('--phases', default='1,2', help='1: S alone, 2: joint')
   parser.add_argument('--contenders', default='', help='default: see above')
-  parser.add_argument('--clock', default='wall', choices=sorted(CLOCKS))
+  parser.add_argument('--clock', default='wall', choices=sorted(contest.CLOCKS))
+  parser.add_argument('--left_out', default='', help='to be named as such')
   parser.add_argument('--rounds', type=int, default=8)
   parser.add_argument('--steps', type=int, default=3, help='in each round')
+  parser.add_argument(
+    '--limit', type=float, help='seconds until all must be ready'
+  )
+  parser.add_argument(
+    '--together',
+    action='store_true',
+    help='those that compile for long do so at the same time',
+  )
+  parser.add_argument('--peak_side', type=int, help="of the peak's matrices")
+  parser.add_argument('--json', default='', help='file for the tables')
   return parser.parse_args()
 
 
@@ -193,33 +145,43 @@ def main():
     'padding': arguments.padding,
     'blocks': _numbers(arguments.blocks),
     'decoder': arguments.decoder,
+    'clock': arguments.clock,
   }
   chosen = arguments.contenders.split(',') if arguments.contenders else ()
   contenders = tuple(chosen) or CONTENDERS[jax.default_backend()]
-  peak, side = steppers.matmul_peak(arguments.dtype)
+  peak, side = steppers.matmul_peak(arguments.dtype, arguments.peak_side)
   print(f'{machine()}, {arguments.clock} clock')
   print(
     f'peak: {peak / 1e12:.3g} Tflop/s, {arguments.dtype} matrices of {side}'
   )
   print(settings)
-  title = TITLES[arguments.network]
+  tables = []
   for phase in _numbers(arguments.phases):
-    results = compete(
+    results = contest.compete(
       settings,
       phase,
       contenders,
       arguments.rounds,
       arguments.steps,
-      arguments.clock,
+      arguments.limit,
+      arguments.together,
     )
-    report(
-      f'{title if phase == 1 else f"FSNet on {title}"}, phase {phase}: '
-      'milliseconds a step',
-      results,
-      settings['batch_size'],
-      steppers.floating_point_operations(settings, phase),
-      peak,
+    counted = [r.operations for r in results.values() if r.operations]
+    operations = (
+      counted[0]
+      if counted
+      else steppers.floating_point_operations(settings, phase)
     )
+    rows = contest.rows(results, settings['batch_size'], operations, peak)
+    for name in filter(None, arguments.left_out.split(',')):
+      rows.append({'contender': name, 'failed': 'left out'})
+    title = TITLES[arguments.network]
+    title = title if phase == 1 else f'FSNet on {title}'
+    report(f'{title}, phase {phase}: milliseconds a step', rows)
+    tables.append({'title': title, 'phase': phase, 'peak': peak, 'rows': rows})
+    if arguments.json:
+      with open(arguments.json, 'w') as file:
+        json.dump({'settings': settings, 'tables': tables}, file, indent=1)
 
 
 if __name__ == '__main__':

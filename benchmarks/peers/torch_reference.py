@@ -1,10 +1,9 @@
 """FSNet's two training steps in PyTorch, as a user of PyTorch writes them."""
 
-import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.peers import torch_deeplab, torch_efficientnet, torch_models
+from benchmarks.peers import torch_deeplab, torch_models, torch_unet
 
 VOID = 255
 
@@ -84,7 +83,13 @@ def _segmentation(settings):
     network = torch_deeplab.DeepLabV2(width=width, blocks=settings['blocks'])
     return network, 4 * torch_models.scaled(512, width), 8
   if settings['network'] == 'efficientnet_unet':
+    # Its encoder is of a package that few have.
+    from benchmarks.peers import torch_efficientnet
+
     return torch_efficientnet.EfficientNetUNet(), 320, 32
+  if settings['network'] == 'unet':
+    channels = torch_models.scaled(torch_unet.CHANNELS[-1], width)
+    return torch_unet.UNet(width=width), channels, 16
   network = torch_models.FCN8(
     width=width,
     head_width=settings['head_width'],
@@ -105,11 +110,3 @@ def balanced_loss(failure_logits, logits, target):
     failure_logits, wrong.float(), weight=weight, reduction='sum'
   )
   return losses / count
-
-
-def batch_of(settings):
-  """A random batch: uint8 images [b h w 3] and labels [b h w]."""
-  rng = np.random.default_rng(0)
-  shape = (settings['batch_size'], *settings['image_size'])
-  images = rng.integers(0, 256, (*shape, 3), np.uint8)
-  return images, rng.integers(0, 19, shape, np.uint8)

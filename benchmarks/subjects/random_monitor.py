@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,29 @@ from jaxtyping import Array
 from common_lib import class_table
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.monitor.backends import other_sizes
+
+
+def monitored(
+  network: Any, failure: Any, s: Any, f: Any, images: Array
+) -> tuple[Array, Array, Array]:
+  """Labels, P(wrong) and what is flagged.
+
+  Args:
+    network: S.
+    failure: F; None for S alone, whose highest logit takes F's place.
+    s: variables of S.
+    f: variables of F.
+    images: uint8 [b h w 3].
+  """
+  pixels = images.astype(jnp.float32)
+  said = network.apply(s, pixels)
+  labels = jnp.argmax(said.logits, -1).astype(jnp.uint8)
+  if failure is None:
+    wrong = jnp.max(said.logits, -1)
+  else:
+    score = failure.apply(f, pixels, said.logits, said.features)
+    wrong = jax.nn.sigmoid(jnp.asarray(score))
+  return labels, wrong, wrong > 0.5
 
 
 class RandomMonitor:
@@ -52,20 +76,13 @@ class RandomMonitor:
   def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
     """See `CheckpointBackend`."""
 
-    def monitor(images: Array) -> tuple[Array, Array, Array]:
-      pixels = images.astype(jnp.float32)
-      said = self._network.apply(self.segmentation_variables, pixels)
-      labels = jnp.argmax(said.logits, -1).astype(jnp.uint8)
-      if self._failure is None:
-        failure = jnp.max(said.logits, -1)
-      else:
-        score = self._failure.apply(
-          self.failure_variables, pixels, said.logits, said.features
-        )
-        failure = jax.nn.sigmoid(jnp.asarray(score))
-      return labels, failure, failure > 0.5
-
-    return monitor
+    return functools.partial(
+      monitored,
+      self._network,
+      self._failure,
+      self.segmentation_variables,
+      self.failure_variables,
+    )
 
   def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """See `CheckpointBackend`."""

@@ -1,6 +1,6 @@
 """One training step of FSNet, by ours or by PyTorch, ready to be timed.
 
-`settings` is a dictionary with `network` (fcn8, deeplab_v2 or
+`settings` is a dictionary with `network` (fcn8, deeplab_v2, unet or
 efficientnet_unet, which is at full width alone), `image_size`, `batch_size`,
 `width`, `head_width`, `padding`, `blocks`, `decoder` and `dtype` (float32, or
 bfloat16 for compute in it with float32 parameters). Phase 1 trains S alone,
@@ -10,9 +10,27 @@ phase 2 both. Steps wait for their loss.
 import os
 import resource
 import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
 
 # Side of the matrices whose product is called the device's peak.
 _PEAK_SIZE = {'cpu': 2048, 'gpu': 8192, 'tpu': 8192}
+
+
+class Stepper(NamedTuple):
+  """A training step, ready to be timed.
+
+  Attributes:
+    run: takes one step and returns its loss.
+    compile_seconds: what it took; 0 for what compiles in its first step.
+    operations: floating-point operations of a step; None if not known.
+  """
+
+  run: Callable[[], float]
+  compile_seconds: float
+  operations: float | None
 
 
 def own_model(settings):
@@ -25,6 +43,7 @@ def own_model(settings):
     deeplab_v2,
     efficientnet_unet,
     fcn8,
+    unet,
   )
 
   common = {'width': settings['width'], 'dtype': jnp.dtype(settings['dtype'])}
@@ -34,6 +53,8 @@ def own_model(settings):
     )
   elif settings['network'] == 'efficientnet_unet':
     segmentation = efficientnet_unet.EfficientNetUNet(dtype=common['dtype'])
+  elif settings['network'] == 'unet':
+    segmentation = unet.UNet(**common)
   else:
     segmentation = fcn8.FCN8(
       head_width=settings['head_width'],
@@ -45,6 +66,28 @@ def own_model(settings):
   return fsnet.FSNet(segmentation, failure)
 
 
+def own_optimizer():
+  """Of the paper's protocol, with constant rates."""
+  import jax.numpy as jnp
+
+  from fsnet_jax.steps import optimizers
+
+  return optimizers.make_optimizer(
+    segmentation_lr=lambda step: jnp.float32(2e-4),
+    momentum=0.99,
+    weight_decay=5e-4,
+    failure_lr=2e-4,
+  )
+
+
+def batch_of(settings):
+  """A random batch: uint8 images [b h w 3] and labels [b h w]."""
+  rng = np.random.default_rng(0)
+  shape = (settings['batch_size'], *settings['image_size'])
+  images = rng.integers(0, 256, (*shape, 3), np.uint8)
+  return images, rng.integers(0, 19, shape, np.uint8)
+
+
 def lower(name, settings, phase):
   """Our step, not compiled: (lowered, state, batch).
 
@@ -54,19 +97,12 @@ def lower(name, settings, phase):
     phase: 1 or 2.
   """
   import jax
-  import jax.numpy as jnp
 
-  from benchmarks.peers import torch_reference
   from fsnet_jax.models.cpu import conv_forms
-  from fsnet_jax.steps import optimizers, train_step
+  from fsnet_jax.steps import train_step
 
   model = own_model(settings)
-  optimizer = optimizers.make_optimizer(
-    segmentation_lr=lambda step: jnp.float32(2e-4),
-    momentum=0.99,
-    weight_decay=5e-4,
-    failure_lr=2e-4,
-  )
+  optimizer = own_optimizer()
   state = train_step.create_state(
     model,
     optimizer,
@@ -74,7 +110,7 @@ def lower(name, settings, phase):
     image_size=settings['image_size'],
     phase2_start=0,
   )
-  images, labels = torch_reference.batch_of(settings)
+  images, labels = batch_of(settings)
   batch = jax.device_put({'image': images, 'label': labels})
   step = train_step.make_train_step(
     model, optimizer, phase=phase, options=train_step.LossOptions()
@@ -85,22 +121,27 @@ def lower(name, settings, phase):
 
 
 def jax_stepper(name, settings, phase):
-  """A function that takes one step of ours, and the seconds to compile."""
+  """A step of ours; arguments as those of `lower`."""
+  from fsnet_jax.models.cpu import conv_forms
+
   started = time.perf_counter()
   lowered, state, batch = lower(name, settings, phase)
   compiled = lowered.compile()
   seconds = time.perf_counter() - started
+  # Rewritten convolutions count other operations than plain ones.
+  plain = name == 'jax-plain' or not conv_forms.rewriting()
+  operations = _operations(lowered) if plain else None
   holder = [state]
 
   def run():
     holder[0], scalars = compiled(holder[0], batch)
     return float(scalars['loss'])
 
-  return run, seconds
+  return Stepper(run, seconds, operations)
 
 
 def torch_stepper(name, settings, phase):
-  """A function that takes one step of PyTorch's, and 0 s to compile.
+  """A step of PyTorch's.
 
   Args:
     name: `torch`, `torch-channels_last`, or `torch-compile`: channels last
@@ -120,8 +161,8 @@ def torch_stepper(name, settings, phase):
   trainer = torch_reference.Trainer(
     settings, name != 'torch', compiled=name == 'torch-compile'
   )
-  batch = trainer.on_device(*torch_reference.batch_of(settings))
-  return lambda: trainer.step(phase, *batch), 0.0
+  batch = trainer.on_device(*batch_of(settings))
+  return Stepper(lambda: trainer.step(phase, *batch), 0.0, None)
 
 
 def gib(name):
@@ -143,20 +184,27 @@ def gib(name):
 
 
 def floating_point_operations(settings, phase):
-  """Of one step with plain convolutions, as XLA counts them."""
+  """Of one step with plain convolutions, as XLA counts them; None if not."""
   lowered, _, _ = lower('jax-plain', settings, phase)
-  cost = lowered.cost_analysis()
-  assert cost is not None  # CPUs and GPUs have one.
-  return cost['flops']
+  return _operations(lowered)
 
 
-def matmul_peak(dtype):
+def _operations(lowered: Any) -> float | None:
+  try:
+    cost = lowered.cost_analysis()
+  except (NotImplementedError, RuntimeError):
+    return None  # Not every back end counts.
+  return cost['flops'] if cost else None
+
+
+def matmul_peak(dtype, side=None):
   """Operations a second of a large matrix product: (rate, side)."""
   import jax
   import jax.numpy as jnp
 
-  side = _PEAK_SIZE[jax.default_backend()]
-  matrix = jnp.ones((side, side), dtype)
+  side = side or _PEAK_SIZE[jax.default_backend()]
+  # Random: a chip that multiplies ones draws less power, and runs faster.
+  matrix = jax.random.normal(jax.random.key(0), (side, side), dtype)
   multiply = jax.jit(jnp.matmul)
   multiply(matrix, matrix).block_until_ready()
   best = float('inf')

@@ -207,8 +207,7 @@ class _Lerp(NamedTuple):
 
 def _lerp_forward(x: Array, lerp: _Lerp) -> Array:
   axis, first, groups = lerp.axis, lerp.first, lerp.groups
-  pads = [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)]
-  padded = jnp.pad(x, pads, mode=lerp.mode)
+  padded = _with_ends(x, axis, lerp.mode)
   before = jax.lax.slice_in_dim(padded, first, first + groups, axis=axis)
   after = jax.lax.slice_in_dim(padded, first + 1, first + 1 + groups, axis=axis)
   shape = [1] * (x.ndim + 1)
@@ -219,6 +218,20 @@ def _lerp_forward(x: Array, lerp: _Lerp) -> Array:
   y = before * (1 - weight) + after * weight
   y = y.reshape(*x.shape[:axis], -1, *x.shape[axis + 1 :])
   return jax.lax.slice_in_dim(y, lerp.start, lerp.start + lerp.size, axis=axis)
+
+
+def _with_ends(x: Array, axis: int, mode: str) -> Array:
+  """One more value at both ends of an axis: zero, or in mode 'edge' the end's.
+
+  Not by `jnp.pad`: with 'edge' it takes the first and the last of every axis,
+  the batch's too, whose gradient moves images between devices.
+  """
+  if mode != 'edge':
+    pads = [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)]
+    return jnp.pad(x, pads)
+  first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+  last = jax.lax.slice_in_dim(x, -1, None, axis=axis)
+  return jnp.concatenate([first, x, last], axis)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -1,7 +1,7 @@
 """What a monitor costs beside its segmentation network, one thread each.
 
-    taskset -c 0 python -m benchmarks.monitor_latency
-    taskset -c 0 python -m benchmarks.monitor_latency --batch_size=8
+    taskset -c 0 python -m benchmarks.monitor.latency
+    taskset -c 0 python -m benchmarks.monitor.latency --batch_size=8
 
 S alone and S with F (the joint phase's, at full width, or `light`, the pixel
 network of phase 3), as jit, in onnxruntime, in TFLite and in PyTorch (eager,
@@ -20,41 +20,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
-import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 import torch
-from jaxtyping import Array
 
-from benchmarks.peers import torch_models
+from benchmarks.peers import torch_monitor
+from benchmarks.subjects import monitor_forms
 from benchmarks.subjects.random_monitor import RandomMonitor
 from benchmarks.train_step import machine
-from fsnet_jax.models.failure.failure_net import FailureNet
-from fsnet_jax.models.failure.pixel_maps import pixel_maps
-from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
-from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.monitor.backends.tflite_file import TfliteBackend
 from fsnet_jax.monitor.export import onnx_export, tflite_export
 from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 Call = Callable[[np.ndarray], object]
-_CLASSES = 19
-_CENTRING = 0.5
-
-
-class _Light(nn.Module):
-  """`failure.preset='light'` with `fit.pixel.flip=False`: one pass of S."""
-
-  @nn.compact
-  def __call__(self, images: Array, logits: Array, features: Array) -> Array:
-    """Log-odds [b h w] that a class is wrong."""
-    del features
-    maps = pixel_maps(images, logits)
-    found = PixelFailureNet(_CLASSES)(maps)
-    valid = jnp.ones(maps.first.shape)
-    own = centred(found, maps.first, valid, _CLASSES, _CENTRING)
-    return maps.miss_logit + own
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,36 +70,9 @@ def _in_tflite(monitor: Any, images: np.ndarray) -> Call:
 
 
 def _in_torch(monitor: RandomMonitor, width: float) -> Call:
-  """The same networks, with the same weights."""
+  """The same networks, by one thread."""
   torch.set_num_threads(1)
-  s = torch_models.FCN8(
-    width=width,
-    head_width=None,
-    padding='same',
-    input_scale=1 / 64,
-  )
-  f = None
-  if monitor.failure_variables is not None:
-    channels = torch_models.scaled(512, width)
-    f = torch_models.FailureNet(channels, width=width)
-  for network in (s, f):
-    if network is not None:
-      network.eval().to(memory_format=torch.channels_last)
-
-  def call(batch: np.ndarray) -> object:
-    with torch.inference_mode():
-      x = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
-      x = x.contiguous(memory_format=torch.channels_last)
-      logits, features = s(x)[:2]
-      labels = logits.argmax(1).to(torch.uint8)
-      if f is None:
-        return labels, logits.amax(1)
-      if isinstance(features, (list, tuple)):
-        features = features[-1]
-      failure = torch.sigmoid(f(x, logits, features))
-      return labels, failure, failure > 0.5
-
-  return call
+  return torch_monitor.call(width, monitor.failure_variables is not None)
 
 
 def _measured(
@@ -148,12 +99,7 @@ def main() -> None:
   rng = np.random.default_rng(0)
   shape = (options.batch_size, height, width, 3)
   batch = rng.integers(0, 256, shape).astype(np.uint8)
-  s = FCN8(width=options.width, padding='same', input_scale=1 / 64)
-  forms = {
-    'S': None,
-    'S + F': FailureNet(width=options.width, decoder='skips'),
-    'S + light F': _Light(),
-  }
+  s, forms = monitor_forms.networks(options.width)
   calls: dict[str, Call] = {}
   for form, failure in forms.items():
     monitor = RandomMonitor(s, failure, (height, width))
@@ -161,7 +107,7 @@ def main() -> None:
     calls[f'onnxruntime: {form}'] = _in_onnxruntime(monitor, batch)
     if 'tflite' not in left_out and options.batch_size == 1:
       calls[f'tflite: {form}'] = _in_tflite(monitor, batch)
-    if 'torch' not in left_out and not isinstance(failure, _Light):
+    if 'torch' not in left_out and not isinstance(failure, monitor_forms.Light):
       calls[f'PyTorch: {form}'] = _in_torch(monitor, options.width)
   found = _measured(calls, batch, options.repeats, options.clock)
   print(f'{machine()}, pid {os.getpid()}, {options.clock} clock')

@@ -21,13 +21,15 @@ SETTINGS = {
 
 
 def losses(build, name, phase, **settings):
-  run, _ = build(name, SETTINGS | settings, phase)
-  found = [run() for _ in range(3)]
+  stepper = build(name, SETTINGS | settings, phase)
+  found = [stepper.run() for _ in range(3)]
   assert np.isfinite(found).all()
   return found
 
 
-@pytest.mark.parametrize('network', ['fcn8', 'deeplab_v2', 'efficientnet_unet'])
+@pytest.mark.parametrize(
+  'network', ['fcn8', 'deeplab_v2', 'unet', 'efficientnet_unet']
+)
 @pytest.mark.parametrize('phase', [1, 2])
 def test_pytorch_trains_alike_in_every_form(network, phase):
   forms = {

@@ -1,6 +1,6 @@
 """Monitors as ONNX files: size, operations, difference to jit, latency.
 
-    taskset -c 0 python -m benchmarks.export_table --workdirs=runs/own
+    taskset -c 0 python -m benchmarks.monitor.export_table --workdirs=runs/own
 
 Networks of this package have random weights here, whose values change neither
 size nor latency: S at `--width`, and the joint phase's F. Of a finished run all

@@ -1,6 +1,6 @@
 """Promised against realised risk: many calibrations of one run.
 
-    python -m benchmarks.calibration_promise --workdir=runs/fsnet_fcn8 \
+    python -m benchmarks.monitor.calibration_promise --workdir=runs/fsnet_fcn8 \
         --pool=streets/day --shifted=streets/fog,streets/night \
         --images=600 --calibrations=20
 

@@ -1,7 +1,7 @@
 """The fleet pipeline against a bare loop over the same images.
 
-    .venv-fleet/bin/python -m benchmarks.fleet_rate --monitor=monitor.onnx \
-        --input='frames/**.png' --workers=2
+    .venv-fleet/bin/python -m benchmarks.monitor.fleet_rate \
+        --monitor=monitor.onnx --input='frames/**.png' --workers=2
 
 The loop reads each image and asks the monitor, in one process, and writes
 nothing; the pipeline leaves all that it leaves. Both in turns, by the wall

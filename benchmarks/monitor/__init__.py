@@ -1,0 +1,1 @@
+"""A trained pair at work: its promise, files, latency and rate."""

@@ -1,0 +1,1 @@
+"""What data parallelism costs on pods: counted, and computed from it."""

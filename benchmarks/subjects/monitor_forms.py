@@ -1,0 +1,49 @@
+"""Monitors whose latencies are compared: FCN8 without F, with it, or light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from fsnet_jax.models.failure.failure_net import FailureNet
+from fsnet_jax.models.failure.pixel_maps import pixel_maps
+from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
+from fsnet_jax.models.segmentation.fcn8 import FCN8
+
+_CLASSES = 19
+_CENTRING = 0.5
+
+
+class Light(nn.Module):
+  """`failure.preset='light'` with `fit.pixel.flip=False`: one pass of S."""
+
+  @nn.compact
+  def __call__(self, images: Array, logits: Array, features: Array) -> Array:
+    """Log-odds [b h w] that a class is wrong."""
+    del features
+    maps = pixel_maps(images, logits)
+    found = PixelFailureNet(_CLASSES)(maps)
+    valid = jnp.ones(maps.first.shape)
+    own = centred(found, maps.first, valid, _CLASSES, _CENTRING)
+    return maps.miss_logit + own
+
+
+def networks(
+  width: float, dtype: Any = jnp.float32
+) -> tuple[FCN8, dict[str, Any]]:
+  """S, and F by the name of the monitor; None for S alone.
+
+  Args:
+    width: of both networks.
+    dtype: of the computation.
+  """
+  s = FCN8(width=width, padding='same', input_scale=1 / 64, dtype=dtype)
+  forms = {
+    'S': None,
+    'S + F': FailureNet(width=width, decoder='skips', dtype=dtype),
+    'S + light F': Light(),
+  }
+  return s, forms
