@@ -65,8 +65,9 @@ def test_the_command_times_both_sides():
   lines = [line.split() for line in result.stdout.splitlines() if line]
   rows = {words[0]: words for words in lines}
   for name in ('jax', 'torch'):
-    median, _, ratio, images, share, gib, _ = rows[name][1:]
-    assert float(median) > 0 and float(ratio) > 0 and float(gib) > 0
+    median, fastest, ratio, of_fastest, images, share, gib, _ = rows[name][1:]
+    assert float(median) >= float(fastest) > 0
+    assert float(ratio) > 0 and float(of_fastest) > 0 and float(gib) > 0
     # The median is printed to a tenth of a millisecond.
     assert float(images) == pytest.approx(2e3 / float(median), rel=0.02)
     assert 0 < float(share.rstrip('%')) < 100
