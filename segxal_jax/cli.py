@@ -80,7 +80,7 @@ def run(
   )
   from segxal_jax.loop.driver import run_loop
   from segxal_jax.report import baselines as baselines_report
-  from segxal_jax.report import comparison
+  from segxal_jax.report import comparison, error_shares
   from segxal_jax.report.write import report
 
   if config.reference.seeds:
@@ -97,7 +97,9 @@ def run(
       if mode == 'train':
         strategy_comparison.run_cells(cells, workdir)
       found = loop_cells.results(cells, workdir)
-      comparison.write(config, workdir, found, origin)
+      pool = builders.pool_source(config)
+      counts = error_shares.by_title(cells, found, workdir, pool)
+      comparison.write(config, workdir, found, counts, origin)
     return
   with opened:
     if mode == 'train':

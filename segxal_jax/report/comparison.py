@@ -16,6 +16,7 @@ from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
 from segxal_jax.report import across_runs, comparison_tables, curves, paired
 from segxal_jax.report.across_runs import Cycles, Results
+from segxal_jax.report.error_shares import Counts
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:
@@ -95,9 +96,21 @@ def _lead(
 
 
 def write(
-  config: ConfigDict, workdir: Path, results: Results, origin: Mapping[str, str]
+  config: ConfigDict,
+  workdir: Path,
+  results: Results,
+  counts: Mapping[str, Counts],
+  origin: Mapping[str, str],
 ) -> None:
-  """Writes report.html, comparison.json, .md and curves; process 0 alone."""
+  """Writes report.html, comparison.json, .md and curves; process 0 alone.
+
+  Args:
+    config: of the comparison.
+    workdir: its folder.
+    results: of the cells that are done.
+    counts: by title of the method: where its predictions' errors lay.
+    origin: `config_name` and `command`.
+  """
   if jax.process_index() > 0:
     return
   folder = workdir / 'report'
@@ -111,6 +124,7 @@ def write(
     'config': config.to_dict(),
     'environment': environment.describe() | dict(origin),
     'datasets': {},
+    'error_shares': {name: of.shares() for name, of in counts.items()},
   }
   tables: list[Table] = []
   figures: dict[str, bytes] = {}
@@ -125,6 +139,7 @@ def write(
       for title, runs in results.items()
     ]
     figures[dataset] = plots.to_png(curves.figure(drawn, None))
+  tables += comparison_tables.error_shares(counts)
   shown = [*tables, *comparison_tables.published()]
   files = {
     'comparison.md': '\n'.join(map(as_markdown, shown)).encode(),

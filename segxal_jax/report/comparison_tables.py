@@ -5,6 +5,7 @@ from typing import Any
 
 from fsnet_jax.report.pages.table import Cell, Table
 from segxal_jax.report import across_runs, curves, paper_numbers
+from segxal_jax.report import error_shares as shares
 from segxal_jax.report.pages import tables_page
 
 Rows = Sequence[Mapping[str, Any]]
@@ -109,6 +110,48 @@ def _classes(rows: Rows, dataset: str) -> Table:
   )
   title = f'Table 1. IoU of each class, {dataset}'
   return Table(title, ['method', *heads], [('', cells)], notes)
+
+
+def error_shares(counts: Mapping[str, shares.Counts]) -> list[Table]:
+  """Where errors lay in the images that each method asked about.
+
+  Args:
+    counts: by title of the method.
+
+  Returns:
+    One table; none if no method had errors that are known.
+  """
+  known = {name: found for name, of in counts.items() if (found := of.shares())}
+  names = [
+    name
+    for name in shares.TITLES
+    if any(name in found['maps'] for found in known.values())
+  ]
+  cells = [
+    [
+      title,
+      str(found['images']),
+      *(across_runs.percent(found['maps'].get(name)) for name in names),
+      across_runs.percent(found['asked']['errors']),
+      across_runs.percent(found['asked']['area']),
+    ]
+    for title, found in known.items()
+  ]
+  area = across_runs.percent(shares.AREA, 0)
+  notes = (
+    f'Errors of the prediction within the {area} % of an image where a map is '
+    f'highest, in % of all errors: {area} is chance. Of the images that each '
+    'method asked about, all cycles and seeds together; the method decides '
+    'which images these are. Beside them the asked regions with their area.',
+  )
+  heads = [shares.TITLES[name] for name in names]
+  table = Table(
+    'What the maps know of the errors',
+    ['method', 'images', *heads, shares.ASKED, 'their area'],
+    [('', _cells(cells))],
+    notes,
+  )
+  return [table] if known else []
 
 
 def published() -> list[Table]:

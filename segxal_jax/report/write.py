@@ -26,7 +26,7 @@ from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import Ledger
 from segxal_jax.pool.sources import has_truth
 from segxal_jax.queries import storage, watched
-from segxal_jax.report import curves, metrics_json, strips
+from segxal_jax.report import curves, error_shares, metrics_json, strips
 from segxal_jax.report.pages import run_page
 
 
@@ -57,6 +57,9 @@ def report(
   )
   ledger.require(entries[-1]['cycle'])
   entries = metrics_json.with_answers(entries, ledger)
+  for entry in entries:
+    counts = error_shares.of_cycle(workdir, entry['cycle'], pool)
+    entry['error_shares'] = counts and counts.shares()
   metrics = metrics_json.metrics(
     entries,
     config.to_dict(),

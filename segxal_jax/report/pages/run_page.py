@@ -1,11 +1,11 @@
 """The report as one HTML file that needs nothing beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fsnet_jax.report.pages import templates
-from segxal_jax.report import paper_numbers
+from segxal_jax.report import error_shares, paper_numbers
 
 _UNDEFINED = '\N{EM DASH}'
 
@@ -40,6 +40,7 @@ def render(
     datasets=list(metrics['datasets']),
     cycles=[_cycle_row(entry) for entry in metrics['cycles']],
     areas=_areas(metrics),
+    error_shares=_error_shares(metrics['cycles']),
     class_tables=[_class_table(metrics, name) for name in metrics['datasets']],
     curves=templates.data_url(pictures.pop('curves')),
     pictures=templates.data_urls(pictures, 'webp'),
@@ -81,6 +82,35 @@ def _cycle_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     'dice': percent(entry['dice'], 1),
     'answer_errors': percent(_ratio(answers['wrong'], answers['pixels'])),
   }
+
+
+def _error_shares(
+  cycles: Sequence[Mapping[str, Any]],
+) -> dict[str, Any] | None:
+  """Columns and rows of the table; None where nothing is known."""
+  known = [entry for entry in cycles if entry['error_shares']]
+  if not known:
+    return None
+  names = [
+    name
+    for name in error_shares.TITLES
+    if all(name in entry['error_shares']['maps'] for entry in known)
+  ]
+  rows = []
+  for entry in known:
+    shares = entry['error_shares']
+    asked = shares['asked']
+    rows.append(
+      {
+        'cycle': entry['cycle'],
+        'images': shares['images'],
+        'values': [percent(shares['maps'][name], 1) for name in names],
+        'asked': percent(asked['errors'], 1),
+        'area': percent(asked['area'], 1),
+      }
+    )
+  titles = [error_shares.TITLES[name] for name in names]
+  return {'maps': titles, 'rows': rows, 'area': percent(error_shares.AREA, 0)}
 
 
 def _ratio(part: int, whole: int) -> float | None:

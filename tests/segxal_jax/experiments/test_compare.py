@@ -16,7 +16,13 @@ from segxal_jax.experiments import (
   strategy_comparison,
 )
 from segxal_jax.loop import stage_timings
-from segxal_jax.report import comparison, comparison_tables, curves, paired
+from segxal_jax.report import (
+  comparison,
+  comparison_tables,
+  curves,
+  error_shares,
+  paired,
+)
 
 
 def _cycle(cost, miou, iou=(0.2, 0.4)):
@@ -285,3 +291,48 @@ def test_a_question_is_the_same_on_each_data_set():
     assert (config.selection.rule, config.oracle.rest) == ('dice', 'prediction')
   with pytest.raises(ValueError, match='camvid_ablation'):
     al_compare.get_config('camvid_views')
+
+
+def test_where_errors_lay_is_a_table():
+  def counts(errors, **inside):
+    return error_shares.Counts(3, 100, errors, 20, errors // 2, inside)
+
+  found = {
+    'Random': counts(40, cam=4.0, entropy=20.0),
+    'Right': counts(0, entropy=0.0),
+    'SegXAL': counts(10, entropy=2.5),
+  }
+  (table,) = comparison_tables.error_shares(found)
+  text = as_markdown(table)
+  assert '| Random | 3 | 10.0 | 50.0 | 50.0 | 20.0 |' in text
+  assert '| SegXAL | 3 | — | 25.0 | 50.0 | 20.0 |' in text
+  assert 'Right' not in text
+  assert comparison_tables.error_shares({'Right': found['Right']}) == []
+
+
+def test_errors_of_a_methods_seeds_are_counted_together(tmp_path, monkeypatch):
+  config = al_compare.get_config('ablation')
+  config.compare.seeds = (0, 1)
+  cells = strategy_comparison.cells_of(config)
+  read = []
+
+  def of_cycle(workdir, cycle, pool):
+    read.append((workdir.name, cycle))
+    counts = error_shares.Counts(1, 10, 2, 5, 1, {'eem': 1.0})
+    # Of the last cycle nothing was asked.
+    return counts if cycle == 1 else None
+
+  monkeypatch.setattr(error_shares, 'of_cycle', of_cycle)
+  cycles = [{'cycle': 1}, {'cycle': 2}]
+  results = {'Random': {0: cycles, 1: cycles}, 'EEM': {1: cycles}}
+  found = error_shares.by_title(cells, results, tmp_path, [])
+  assert {title: one.images for title, one in found.items()} == {
+    'Random': 2,
+    'EEM': 1,
+  }
+  assert found['Random'].shares()['maps'] == {'eem': 0.5}
+  assert set(read) == {
+    (name, cycle)
+    for name in ('random-0', 'random-1', 'eem-1')
+    for cycle in (1, 2)
+  }

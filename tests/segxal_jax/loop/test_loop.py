@@ -152,6 +152,14 @@ def test_report(finished, data, tmp_path):
   assert metrics['curves']['streets/day']['area_by_pixels'] > 0
   page = (folder / 'report.html').read_text()
   assert 'src="http' not in page and 'SegXAL (EEM)' in page
+  asked, last = (entry['error_shares'] for entry in metrics['cycles'])
+  # Nobody was asked after the last training.
+  assert last is None and asked['images'] == 2
+  assert set(asked['maps']) == {'cam', 'proximity', 'pae', 'entropy', 'eem'}
+  assert 0 < asked['asked']['area'] < 1
+  for value in (*asked['maps'].values(), asked['asked']['errors']):
+    assert 0 <= value <= 1
+  assert f'<td class="number">{100 * asked["maps"]["entropy"]:.1f}</td>' in page
   names = {path.name for path in folder.glob('*.png')}
   assert 'curves.png' in names and len(names) == 1 + 1 + 2
 
