@@ -2,7 +2,8 @@
 
 Of every map the tenth of an image's pixels with the highest values is taken,
 and counted how many of the prediction's errors lie in it, by the ground truth.
-A map that knows nothing has a tenth of the errors there. Equal areas make maps
+A map that knows nothing has a tenth of the errors there; one that knows all has
+them all, unless more than a tenth of the image is wrong. Equal areas make maps
 of different scales comparable; what the oracle was asked about is counted
 beside them, with its own area.
 """
@@ -35,6 +36,7 @@ TITLES = {
   'failure': "FSNet's map",
   'eem': 'EEM',
   'guide': 'what guided',
+  'perfect': 'a perfect map',
 }
 ASKED = 'asked regions'
 # Images of a cycle that are read; a share of errors needs no more.
@@ -52,8 +54,9 @@ class Counts:
     errors: of them, whose prediction is wrong.
     asked_pixels: of them, in the regions that the oracle was asked about.
     asked_errors: errors among these.
-    inside: errors in the highest tenth of each map, by its name; a fraction
-      where equal values had to be divided.
+    inside: errors in the highest tenth of each map, by its name, the errors
+      themselves as a map (`perfect`) among them; a fraction where equal values
+      had to be divided.
   """
 
   images: int
@@ -122,6 +125,7 @@ def of_image(maps: storage.Maps, truth: np.ndarray) -> Counts | None:
   found = dict(maps.maps)
   if maps.guide is not None:
     found['guide'] = maps.guide
+  found['perfect'] = maps.prediction != truth
   return Counts(
     images=1,
     pixels=int(counted.sum()),

@@ -155,7 +155,9 @@ def test_report(finished, data, tmp_path):
   asked, last = (entry['error_shares'] for entry in metrics['cycles'])
   # Nobody was asked after the last training.
   assert last is None and asked['images'] == 2
-  assert set(asked['maps']) == {'cam', 'proximity', 'pae', 'entropy', 'eem'}
+  expected = {'cam', 'proximity', 'pae', 'entropy', 'eem', 'perfect'}
+  assert set(asked['maps']) == expected
+  assert max(asked['maps'].values()) == asked['maps']['perfect']
   assert 0 < asked['asked']['area'] < 1
   for value in (*asked['maps'].values(), asked['asked']['errors']):
     assert 0 <= value <= 1

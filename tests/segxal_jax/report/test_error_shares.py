@@ -68,11 +68,11 @@ def test_void_and_the_ego_vehicle_count_nowhere():
   entropy[0, 0] = 2.0
   counts = error_shares.of_image(question(prediction, entropy, usable), truth)
   assert (counts.pixels, counts.errors) == (10, 8)
-  assert counts.inside == {'entropy': 1.0}
+  assert counts.inside == {'entropy': 1.0, 'perfect': 1.0}
   # The asked region is the first five pixels, of which three count.
   assert (counts.asked_pixels, counts.asked_errors) == (3, 1)
   shares = counts.shares()
-  assert shares['maps'] == {'entropy': 1 / 8}
+  assert shares['maps'] == {'entropy': 1 / 8, 'perfect': 1 / 8}
   assert shares['asked'] == {'area': 0.3, 'errors': 1 / 8}
 
 
@@ -88,10 +88,13 @@ def test_images_are_added_by_their_errors():
     for errors in (one, many)
   )
   assert (total.images, total.errors) == (2, 11)
-  assert total.inside == {'entropy': 2.0, 'guide': 1.0}
+  assert total.inside == {'entropy': 2.0, 'guide': 1.0, 'perfect': 2.0}
   # What one of them lacks says nothing of all.
   without = error_shares.of_image(question(one, entropy), truth)
-  assert set(error_shares.added([total, without]).inside) == {'entropy'}
+  assert set(error_shares.added([total, without]).inside) == {
+    'entropy',
+    'perfect',
+  }
 
 
 def test_nothing_to_know():
