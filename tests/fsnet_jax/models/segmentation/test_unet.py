@@ -5,7 +5,6 @@ import pytest
 
 from common_lib.errors import UserError
 from fsnet_jax.models.cpu import conv_forms
-from fsnet_jax.models.layers import transposed
 from fsnet_jax.models.segmentation import unet
 from tests.fsnet_jax.models import contract, quick
 
@@ -71,28 +70,3 @@ def test_parts_make_the_whole_and_dropout_is_in_the_decoder_alone():
   assert last_block.shape == (1, *SIZE, 8)
   np.testing.assert_allclose(whole, logits, rtol=1e-5, atol=1e-6)
   assert not np.allclose(block, other)
-
-
-def test_both_forms_of_the_transposed_convolution_agree():
-  rng = np.random.default_rng(0)
-  layer = transposed.UpConv(4)
-  inputs, weights = (
-    [
-      jnp.asarray(rng.standard_normal((2, f * h, f * w, k)), jnp.float32)
-      for h, w in ((1, 1), (3, 5))
-    ]
-    for f, k in ((1, 3), (2, 4))
-  )
-  params = layer.init(jax.random.key(0), inputs[0])
-
-  def run(choice):
-    def loss(params, inputs):
-      with conv_forms.use(choice):
-        results = [layer.apply(params, x) for x in inputs]
-      return sum((y * w).sum() for y, w in zip(results, weights)), results
-
-    return quick.jit(jax.grad(loss, (0, 1), has_aux=True))(params, inputs)
-
-  ours, expected = run('cpu'), run('plain')
-  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected)):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
