@@ -233,6 +233,19 @@ def _plain_kernel_gradient(
   return pull(g)[0]
 
 
+def _swapped_kernel_gradient(
+  x: Array, kernel: Array, g: Array, geometry: Geometry
+) -> Array:
+  """With `x` and `g` exchanged, for unit strides: the kernel comes out turned.
+
+  The plain form is fast or slow by the channels of what stands for the output.
+  """
+  pads = kernel_bands.pads_of_gradient(x, kernel, g, geometry)
+  window = Geometry((1, 1), pads, geometry.dilation)
+  turned = _plain_kernel_gradient(g, _turned(kernel), x, window)
+  return _turned(turned)
+
+
 def _flipped_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
@@ -354,4 +367,5 @@ _KERNEL_GRADIENT = {
   'taps': _taps_kernel_gradient,
   'patches': _patches_kernel_gradient,
   'bands': kernel_bands.kernel_gradient,
+  'swapped': _swapped_kernel_gradient,
 }

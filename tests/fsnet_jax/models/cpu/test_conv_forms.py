@@ -62,7 +62,9 @@ def assert_same(function, other, x, kernel):
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('form', ['patches', 'taps', 'flipped', 'bands'])
+@pytest.mark.parametrize(
+  'form', ['patches', 'taps', 'flipped', 'bands', 'swapped']
+)
 def test_every_form_is_the_convolution(case, form):
   size, window, strides, pads, dilation = case
   if form == 'patches':
@@ -71,7 +73,7 @@ def test_every_form_is_the_convolution(case, form):
     forms = conv_forms.Forms('plain', 'taps', 'taps')
   else:
     # Defined for unit strides; the case's other numbers stay.
-    gradient = 'bands' if form == 'bands' else 'plain'
+    gradient = form if form in ('bands', 'swapped') else 'plain'
     forms, strides = conv_forms.Forms('plain', 'flipped', gradient), (1, 1)
   geometry = conv_forms.Geometry(strides, pads, dilation)
   x, kernel = values(0, 2, *size, 5), values(1, *window, 5, 6)
@@ -194,13 +196,18 @@ def test_chosen_forms(size, inputs, outputs, window, stride, pad):
     ((48, 16), (256, 128), 1, 'bands'),
     ((47, 64), (16, 32), 1, 'plain'),
     ((64, 64), (16, 31), 1, 'plain'),
-    ((48, 15), (256, 128), 1, 'plain'),
-    ((48, 16), (256, 127), 1, 'plain'),
+    ((48, 15), (256, 128), 1, 'swapped'),
+    ((48, 16), (256, 127), 1, 'swapped'),
+    ((16, 19), (96, 128), 1, 'swapped'),
+    ((24, 16), (96, 128), 1, 'plain'),
+    ((16, 8), (96, 128), 1, 'swapped'),
+    ((8, 15), (96, 128), 1, 'plain'),
+    ((16, 19), (96, 128), 2, 'plain'),
     ((64, 64), (32, 64), 2, 'plain'),
     ((64, 129), (32, 64), 2, 'taps'),
   ],
 )
-def test_wide_kernels_gradients_are_taken_by_bands(
+def test_which_form_a_kernels_gradient_takes(
   channels, size, stride, kernel_gradient
 ):
   for dilation in (1, 4):
@@ -276,7 +283,7 @@ def test_what_is_never_rewritten():
   assert dilated(x, kernel).shape == (1, 11, 11, 8)
 
 
-@pytest.mark.parametrize('kernel_gradient', ['bands', 'patches'])
+@pytest.mark.parametrize('kernel_gradient', ['bands', 'patches', 'swapped'])
 def test_half_precision_kernel_gradients(kernel_gradient):
   # Many bands: rounded after each, their sum would err by percents.
   x, kernel = values(0, 1, 203, 5, 8), values(1, 3, 3, 8, 4)
