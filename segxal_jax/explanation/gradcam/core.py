@@ -212,7 +212,7 @@ def classifier_cam(
   maps = last_layer.class_maps(
     activation, kernel[..., chosen], hits[..., chosen]
   )
-  maps = [_to_image(maps[..., i], 0, size) for i in range(len(classes))]
+  maps = [_to_image(maps[:, i], 0, size) for i in range(len(classes))]
   return jnp.max(unit_range(jnp.stack(maps)), axis=0)
 
 

@@ -31,10 +31,10 @@ def pooled_gradients(
   rows, columns = kernel.shape[:2]
   counted = hits.astype(jnp.float32)
   total = jnp.zeros((hits.shape[0], *kernel.shape[2:]), jnp.float32)
-  for i in range(rows):
-    for j in range(columns):
-      inside = _reaching(counted, i - rows // 2, j - columns // 2)
-      count = jnp.sum(inside, axis=(1, 2))
+  for j in range(columns):
+    lines = jnp.sum(_reaching(counted, j - columns // 2, 2), axis=2)
+    for i in range(rows):
+      count = jnp.sum(_reaching(lines, i - rows // 2, 1), axis=1)
       total += kernel[i, j].astype(jnp.float32) * count[:, None, :]
   return total
 
@@ -43,7 +43,7 @@ def class_maps(
   activation: Float[Array, 'b ah aw k'],
   kernel: Float[Array, 'kh kw k c'],
   hits: Bool[Array, 'b h w c'],
-) -> Float[Array, 'b ah aw c']:
+) -> Float[Array, 'b c ah aw']:
   """Grad-CAM of every class (Z = number of cells), before scaling.
 
   Args:
@@ -58,7 +58,7 @@ def class_maps(
   cells = activation.shape[1] * activation.shape[2]
   alpha = pooled_gradients(kernel, hits) / cells
   wide = activation.astype(jnp.float32)
-  return nn.relu(jnp.einsum('bhwk,bkc->bhwc', wide, alpha))
+  return nn.relu(jnp.einsum('bhwk,bkc->bchw', wide, alpha))
 
 
 def summed_map(
@@ -83,11 +83,8 @@ def summed_map(
   return nn.relu(jnp.einsum('bhwk,bk->bhw', wide, alpha))
 
 
-def _reaching(hits: Array, down: int, right: int) -> Array:
-  """Rows and columns of those pixels whose neighbour there is in the image."""
-  height, width = hits.shape[1:3]
-  return hits[
-    :,
-    max(0, -down) : height - max(0, down),
-    max(0, -right) : width - max(0, right),
-  ]
+def _reaching(values: Array, offset: int, axis: int) -> Array:
+  """Those rows or columns whose neighbour at an offset is in the image."""
+  chosen = [slice(None)] * values.ndim
+  chosen[axis] = slice(max(0, -offset), values.shape[axis] - max(0, offset))
+  return values[tuple(chosen)]
