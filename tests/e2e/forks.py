@@ -168,6 +168,7 @@ def _become(ends: list[int], argv: list[str], environ: dict[str, str]) -> None:
 
 
 if __name__ == '__main__':
+  gc.set_threshold(20_000, 10, 10)  # As tests/conftest.py does.
   for module in _IMPORTED:
     importlib.import_module(module)
   # What is imported stays: no fork's collector looks at it, which would also

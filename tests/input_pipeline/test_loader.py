@@ -172,6 +172,7 @@ def test_workers_give_the_same_batches_and_states():
   assert_equal(take(none, 3), expected[11:])
 
 
+@pytest.mark.slow
 def test_workers_leave_signals_to_their_parent():
   # Ctrl-C in a terminal reaches all of them.
   iterator = train(count=20, batch_size=2, num_workers=1)
@@ -276,6 +277,7 @@ def test_evaluation_sees_each_scene_once(count, batch_size, process_count):
   assert sorted(seen) == list(range(count))
 
 
+@pytest.mark.slow
 def test_evaluation_goes_in_order_also_with_workers():
   for num_workers in (0, 2):
     batches = loader.eval_loader(
@@ -293,6 +295,7 @@ class InDrives(Numbered):
     return {**super().__getitem__(index), 'sequence': f'drive {index // 3}'}
 
 
+@pytest.mark.slow
 def test_evaluation_tells_sequences_apart():
   for num_workers in (0, 2):
     batches = loader.eval_loader(

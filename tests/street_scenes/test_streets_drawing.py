@@ -80,6 +80,7 @@ def test_global_random_state_is_neither_used_nor_changed():
   assert digest(draw('rain', 'train', 0, SIZE)) == first
 
 
+@pytest.mark.slow
 def test_every_argument_changes_the_scene():
   seen = {
     digest(draw(domain, split, index, SIZE, seed))
@@ -106,6 +107,7 @@ def test_weather_changes_the_image_alone(domain):
   assert difference.mean() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('domain', ['day', 'other_city'])
 def test_all_classes_occur_often(pictures, domain):
   counts = np.array(

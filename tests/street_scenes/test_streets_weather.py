@@ -75,6 +75,7 @@ def test_sun_is_above_the_horizon(domain):
     assert weather.to_sun[1] > 0.2
 
 
+@pytest.mark.slow
 def test_domains_differ_as_their_names_say():
   drawn = {
     domain: [draw(domain, 'test', i, SIZE) for i in range(8)]

@@ -11,6 +11,7 @@ to array, with kernels laid out height, width, in, out.
 
 import contextvars
 import dataclasses
+import functools
 import math
 import zlib
 from collections.abc import Callable, Sequence
@@ -180,6 +181,54 @@ def host_init(
   Raises:
     TypeError: a variable has an initialiser from elsewhere; it is named.
   """
+  if getattr(module, 'remat', False):
+    module = module.clone(remat=False)  # Same tree; placeholders stay.
+  leaves, structure = jax.tree.flatten((inputs, kwargs))
+  # Whether there are floats of 64 bits decides on types.
+  key = module, structure, tuple(leaves), jax.dtypes.canonicalize_dtype(float)
+  try:
+    hash(key)
+  except TypeError:  # A module whose fields may change, or arrays.
+    variables = _traced.__wrapped__(*key)
+  else:
+    variables = _traced(*key)
+  return jax.tree.map(lambda variable: variable.draw(seed), variables)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Variable:
+  """One of a module: where it is in the tree, and how it begins."""
+
+  names: tuple[str, ...]
+  shape: tuple[int, ...]
+  dtype: Any
+  initializer: Initializer | None
+
+  def draw(self, seed: int) -> np.ndarray:
+    """Its first value; TypeError if its initialiser is from elsewhere."""
+    if self.names[0] == 'batch_stats' and self.names[-1] in _STATISTICS:
+      return np.full(self.shape, _STATISTICS[self.names[-1]], self.dtype)
+    if self.initializer is None:
+      raise TypeError(
+        f'Variable {"/".join(self.names)} has an initialiser that cannot draw '
+        'on the host; use one of fsnet_jax.models.layers.initializers.'
+      )
+    place = zlib.crc32('/'.join(self.names).encode())
+    generator = np.random.default_rng([seed, place])
+    return self.initializer.draw(generator, self.shape).astype(self.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(
+  module: Network, structure: Any, leaves: tuple[Any, ...], floats: Any
+) -> dict[str, Any]:
+  """The variables of a module, a `_Variable` in the place of each.
+
+  A command makes the same network several times: a fresh state, what a
+  checkpoint is read into, what fits stand on. Tracing takes a second each.
+  """
+  del floats
+  inputs, kwargs = jax.tree.unflatten(structure, leaves)
   record: list[tuple[Any, Initializer]] = []
   captured: list[Any] = []
 
@@ -187,8 +236,6 @@ def host_init(
     captured.append(module.init({'params': key}, *arguments, **kwargs))
     return captured[-1]
 
-  if getattr(module, 'remat', False):
-    module = module.clone(remat=False)  # Same tree; placeholders stay.
   token = _RECORD.set(record)
   try:
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -198,18 +245,9 @@ def host_init(
   # `record` keeps the placeholders alive, so that an id names only one.
   initializers = {id(value): initializer for value, initializer in record}
 
-  def draw(path: Any, traced: Any, shape: Any) -> np.ndarray:
-    names = [str(entry.key) for entry in path]
-    if names[0] == 'batch_stats' and names[-1] in _STATISTICS:
-      return np.full(shape.shape, _STATISTICS[names[-1]], shape.dtype)
-    initializer = initializers.get(id(traced))
-    if initializer is None:
-      raise TypeError(
-        f'Variable {"/".join(names)} has an initialiser that cannot draw on '
-        'the host; use one of fsnet_jax.models.layers.initializers.'
-      )
-    place = zlib.crc32('/'.join(names).encode())
-    generator = np.random.default_rng([seed, place])
-    return initializer.draw(generator, shape.shape).astype(shape.dtype)
+  def described(path: Any, traced: Any, shape: Any) -> _Variable:
+    names = tuple(str(entry.key) for entry in path)
+    found = initializers.get(id(traced))
+    return _Variable(names, shape.shape, shape.dtype, found)
 
-  return jax.tree_util.tree_map_with_path(draw, captured[0], shapes)
+  return jax.tree_util.tree_map_with_path(described, captured[0], shapes)

@@ -83,6 +83,7 @@ def _run(name):
   return run(variables, images, index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NETWORKS)
 def test_mean_is_that_of_whole_passes(name):
   found = _run(name)

@@ -116,6 +116,7 @@ def intervals(entry, name='fsnet'):
   return entry['failure'][name]['difference_to_msp']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('count', 'each', 'unit', 'units'),
   [(22, 30, 'image', 22), (22, 2, 'sequence', 11), (22, 4, 'image', 22)],

@@ -109,10 +109,16 @@ def _forward(network, s):
 def test_parts_are_trained_once_and_correct_msp(trained):
   config, workdir = trained
   network, s = _s(config, workdir)
-  forward = _forward(network, s)
   parts = phase3.load(workdir, ('pixel', 'conv'))
-  for part in parts.values():
-    found = part.outputs(part.variables, s, forward)
+
+  @jax.jit
+  def outputs(variables, s):
+    forward = _forward(network, s)
+    return [
+      part.outputs(variables[name], s, forward) for name, part in parts.items()
+    ]
+
+  for found in outputs({n: part.variables for n, part in parts.items()}, s):
     assert found.shape == (2, 32, 64) and np.isfinite(found).all()
     assert np.any(found)  # It has learnt something.
   assert parts['pixel'].uses_flip and not parts['conv'].uses_flip

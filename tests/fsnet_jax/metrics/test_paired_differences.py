@@ -225,6 +225,7 @@ def test_equal_detectors_are_level(case):
     assert entry['low'] == entry['high'] == entry['difference'] == 0
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_as_often_as_it_says():
   # Of two equally good detectors the difference is 0 in the long run.
   covered, levels, images = 0, 8, 20

@@ -42,6 +42,7 @@ def num_blocks(network):
   return sum('remat' in name or 'checkpoint' in name for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('network', 'blocks'),
   [

@@ -79,6 +79,7 @@ def test_bets_are_fair():
     assert gain.mean() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_long_streams_seldom_alarm():
   """200 streams of 400 values at 10 %: above 40 has a chance below 1e-4."""
   rng = np.random.default_rng(2)

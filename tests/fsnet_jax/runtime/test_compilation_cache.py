@@ -41,6 +41,7 @@ def _entry_of_a_new_program(folder):
   return entry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'damage',
   [

@@ -31,6 +31,7 @@ def _optimizer():
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('phase', [1, 2])
 def test_a_step_records_the_batch_in_the_networks_that_train(phase):
   state = train_step.create_state(

@@ -47,6 +47,7 @@ def _problem(void_images=()):
   return params, state, batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('void_images', [(), (0, 3), range(6)])
 @pytest.mark.parametrize('parts', [2, 3, 6])
 def test_pieces_add_up_to_the_whole(parts, void_images):

@@ -80,6 +80,7 @@ def test_phase_1_trains_s_and_leaves_f_and_its_moments_alone():
   assert after.step == 1 and np.isfinite(scalars['loss'])
 
 
+@pytest.mark.slow
 def test_phase_2_trains_both():
   before = _state()
   after, scalars = _step(2)(before, _batch())

@@ -188,6 +188,7 @@ def test_resnet101_moves_the_mean_into_batch_norm():
   assert report.missing == []
 
 
+@pytest.mark.slow
 def test_deeplab_with_each_head():
   backbone = {
     f'Scale.{name}': a for name, a in state_dicts.bottlenecks().items()

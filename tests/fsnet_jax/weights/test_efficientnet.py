@@ -103,6 +103,7 @@ def efficientnet(**changes):
   )
 
 
+@pytest.mark.slow
 def test_efficientnet_takes_its_encoder(tmp_path):
   folder, tree = write(
     tmp_path / 'lite0', 'efficientnet_lite0', state_dicts.efficientnet()

@@ -328,6 +328,7 @@ def test_half_of_a_network_is_refused(made):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_half_of_an_earlier_run_is_refused(tmp_path):
   write_run(tmp_path / 'run', deeplab((1, 2, 1, 1)))
   ours = deeplab((1, 1, 1, 1), init__segmentation=str(tmp_path / 'run'))

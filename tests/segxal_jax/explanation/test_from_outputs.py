@@ -61,6 +61,7 @@ def batch(network):
   return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('classes', [(), (0, 2, 3)])
 @pytest.mark.parametrize('near_target', [False, True])
 def test_maps_are_those_of_the_backward_pass(

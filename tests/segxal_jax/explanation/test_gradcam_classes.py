@@ -41,6 +41,7 @@ def maps():
     return jax.device_get(run(variables, images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('form', ['unrolled', 'sequential'])
 def test_forms_agree(maps, form):
   assert np.ptp(maps['batched']) > 0.5

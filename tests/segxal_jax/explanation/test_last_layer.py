@@ -71,6 +71,7 @@ def test_pooled_gradients_equal_autodiff(wide):
   assert not got[1, :, 2].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'features'),
   [('fcn8', 'pool5'), ('deeplab_v2', 'layer4'), ('unet', 'bottleneck')],

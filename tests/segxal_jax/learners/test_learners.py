@@ -143,6 +143,7 @@ def _config(network, strategy):
   return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('network', 'strategy'),
   [('unet', 's4al'), ('fcn8', 'deal_ds'), ('deeplab_v2', 'deal_ds')],

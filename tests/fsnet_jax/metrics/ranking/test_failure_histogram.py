@@ -70,6 +70,7 @@ def negative_confidence(size, rng):
   return complement - 1, wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'draw', [logits, softmax_complement, negative_confidence]
 )

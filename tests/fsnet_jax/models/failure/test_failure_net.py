@@ -154,6 +154,7 @@ def test_miss_logit_is_the_softmaxs_log_odds():
   np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_msp_residual_adds_the_softmaxs_log_odds():
   size = (32, 64)
   values = values_of(size, 32)
@@ -170,6 +171,7 @@ def test_msp_residual_adds_the_softmaxs_log_odds():
   np.testing.assert_allclose(with_it - without_it, own, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bfloat16_compute_returns_float32():
   size = (32, 64)
   outputs = []

@@ -10,6 +10,7 @@ import scipy.special
 
 from fsnet_jax.models.failure import pixel_maps
 
+_MAPS = jax.jit(pixel_maps.pixel_maps)
 NAMES = (
   *('miss_logit', 'entropy', 'largest', 'total', 'margin'),
   *('luma', 'red', 'blue', 'sobel', 'local', 'mean', 'deviation'),
@@ -28,7 +29,7 @@ def _batch(seed=0, classes=7, size=(11, 14)):
 @pytest.fixture(scope='module')
 def found():
   images, logits, flipped = _batch()
-  maps = jax.jit(pixel_maps.pixel_maps)(images, logits, flipped)
+  maps = _MAPS(images, logits, flipped)
   return maps, dict(zip(NAMES, np.moveaxis(np.asarray(maps.scalars), -1, 0)))
 
 
@@ -86,7 +87,7 @@ def test_an_even_area_deviates_by_nothing():
   faint = np.random.default_rng(0).integers(0, 2, (1, 40, 20, 1))
   images[:, :, 40:] += faint
   logits = jnp.zeros((1, 40, 60, 2))
-  scalars = jax.jit(pixel_maps.pixel_maps)(jnp.asarray(images), logits).scalars
+  scalars = _MAPS(jnp.asarray(images), logits).scalars
   local = np.asarray(scalars[0, ..., NAMES.index('local')], np.float64)
   np.testing.assert_allclose(local[:, :26], 0, atol=1e-6)
   luma = images[0].astype(np.float64) @ [0.299, 0.587, 0.114] / 255
@@ -120,7 +121,7 @@ def test_disagreement_of_the_mirrored_image(found):
 
 def test_without_the_second_pass_the_rest_is_the_same(found):
   images, logits, _ = _batch()
-  maps = pixel_maps.pixel_maps(images, logits)
+  maps = _MAPS(images, logits)
   assert maps.scalars.shape[-1] == pixel_maps.NUM_SCALARS
   assert len(NAMES) == pixel_maps.NUM_SCALARS + pixel_maps.NUM_FLIP
   np.testing.assert_allclose(
@@ -134,7 +135,7 @@ def test_degenerate_images_give_finite_maps(size):
   for logits in (jnp.zeros((1, *size, 2)), 1e4 * jnp.ones((1, *size, 2))):
     sure = logits.at[..., 0].add(200.0)
     for one in (logits, sure):
-      maps = pixel_maps.pixel_maps(zeros, one, sure)
+      maps = _MAPS(zeros, one, sure)
       assert np.isfinite(maps.scalars).all()
       assert (maps.first == 0).all() and (maps.second == 1).all()
 
@@ -158,5 +159,5 @@ def test_no_gradient_reaches_s():
   def total(logits, flipped):
     return jnp.sum(pixel_maps.pixel_maps(images, logits, flipped).scalars)
 
-  for gradient in jax.grad(total, (0, 1))(logits, flipped):
+  for gradient in jax.jit(jax.grad(total, (0, 1)))(logits, flipped):
     assert not np.any(gradient)

@@ -90,6 +90,43 @@ def test_host_init_is_concrete_and_follows_the_seed():
   np.testing.assert_array_equal(first['params']['norm']['bias'], 0)
 
 
+CALLS: list = []
+
+
+class Counted(Small):
+  sizes: tuple[int, ...] | list[int] = ()
+
+  def __call__(self, x, train=False):
+    CALLS.append(self.sizes)
+    return super().__call__(x, train)
+
+
+@pytest.mark.parametrize(
+  ('sizes', 'traces'),
+  # A list may change, so that nothing is known of a module that has one.
+  [((1,), 1), ([1], 2)],
+)
+def test_equal_modules_are_traced_once(sizes, traces):
+  CALLS.clear()
+  first, again = (
+    initializers.host_init(Counted(sizes=sizes), 3, SHAPE) for _ in range(2)
+  )
+  assert len(CALLS) == traces
+  jax.tree.map(np.testing.assert_array_equal, first, again)
+  # What was drawn is the caller's own.
+  first['params']['first']['kernel'][:] = 0
+  assert again['params']['first']['kernel'].any()
+
+
+def test_another_input_is_another_tree():
+  wide = jax.ShapeDtypeStruct((2, 8, 8, 5), jnp.float32)
+  shapes = [
+    initializers.host_init(Small(), 3, x)['params']['first']['kernel'].shape
+    for x in (SHAPE, wide)
+  ]
+  assert shapes == [(3, 3, 3, 8), (3, 3, 5, 8)]
+
+
 def test_variants_share_what_they_have_in_common():
   narrow = initializers.host_init(Small(), 3, SHAPE)['params']
   wide = initializers.host_init(Small(wide=True), 3, SHAPE)['params']

@@ -52,6 +52,7 @@ def test_sizes_that_do_not_halve_five_times_are_refused():
     network.check_image_size((65, 90))
 
 
+@pytest.mark.slow
 def test_its_parts_make_the_whole_and_dropout_is_in_the_last(shallow):
   network = EfficientNetUNet(**TINY, dropout_rate=0.5)
   assert mc_dropout.problem(network) is None

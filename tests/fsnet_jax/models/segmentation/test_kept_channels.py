@@ -28,6 +28,7 @@ def variables(rng):
   return {'params': {'fc7': layer(HEAD, HEAD), 'score_fr': layer(HEAD, 19)}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('rate', [0.2, 0.5, 0.9])
 def test_sample_is_score_with_the_same_masks(rate):
   rng = np.random.default_rng(0)

@@ -25,6 +25,7 @@ def test_shapes():
   assert output.features.shape == (1, 16, 32, 128)
 
 
+@pytest.mark.slow
 def test_compute_types_and_remat(monkeypatch):
   # Three levels compile in half the time of five.
   monkeypatch.setattr(unet, 'CHANNELS', (64, 128, 256))

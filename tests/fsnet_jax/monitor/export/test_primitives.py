@@ -109,6 +109,7 @@ FLOATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', FLOATS)
 @pytest.mark.parametrize('count', [1, 3])
 def test_floats(name, count):

@@ -148,6 +148,7 @@ def test_large_images_come_alone(tmp_path, monkeypatch):
   assert [shape[0] for shape in found.calls] == [1] * 4
 
 
+@pytest.mark.slow
 def test_no_more_than_a_batch_is_held(tmp_path, monkeypatch):
   stub.folder(tmp_path / 'in', 12)
   alive, most = weakref.WeakSet(), []
