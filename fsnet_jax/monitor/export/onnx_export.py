@@ -15,12 +15,8 @@ from common_lib.errors import UserError
 from common_lib.files import write_bytes
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.backends.onnx_file import OnnxBackend
-from fsnet_jax.monitor.export import latency
+from fsnet_jax.monitor.export import agreement, latency
 
-# What jit and onnxruntime may differ by, of P(wrong).
-_TOLERANCE = 1e-4
-# Share of the pixels whose class may differ: where two are level.
-_OTHER_CLASS = 1e-3
 _IMAGES = 3
 
 
@@ -125,17 +121,12 @@ def _checked(
   cutting = images[:1, : -(-2 * height // 3), : -(-3 * width // 4)]
   largest = 0.0
   for part in (images, np.ascontiguousarray(cutting)):
-    labels, failure = backend(part)
-    mine, theirs = session(part)
-    other = float((mine != labels).mean())
-    difference = float(np.abs(theirs - failure)[mine == labels].max(initial=0))
-    largest = max(largest, difference)
-    if difference > _TOLERANCE or other > _OTHER_CLASS:
+    found = agreement.compare(backend(part), session(part))
+    largest = max(largest, found.difference)
+    if not found.is_rounding:
       raise UserError(
         f'{path} was not written: on {len(part)} images of {part.shape[1]}x'
-        f'{part.shape[2]} onnxruntime says another class at '
-        f'{100 * other:.3g} % of the pixels, and P(wrong) differs by up to '
-        f'{difference:.2g}; report this with your versions of onnxruntime and '
-        'jax.'
+        f'{part.shape[2]} onnxruntime says {found}; report this with your '
+        'versions of onnxruntime and jax.'
       )
   return largest

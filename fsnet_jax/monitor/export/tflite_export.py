@@ -14,13 +14,8 @@ from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.monitor.backends import archive
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.backends.tflite_file import MODEL, TfliteBackend
-from fsnet_jax.monitor.export import cards, latency
+from fsnet_jax.monitor.export import agreement, cards, latency
 from fsnet_jax.runtime import tflite
-
-# What jit and LiteRT may differ by in float32, of P(wrong).
-_TOLERANCE = 1e-4
-# Share of the pixels whose class may differ: where two are level.
-_OTHER_CLASS = 1e-3
 
 
 def export(
@@ -90,19 +85,13 @@ def _compared(
   Raises:
     UserError: too little, of a file that is to be exact.
   """
-  labels, failure = backend(images)
-  theirs, own = read_back(images)
-  same = theirs == labels
-  difference = float(np.abs(own - failure)[same].max(initial=0))
-  other = 1 - float(same.mean())
-  if exact and (difference > _TOLERANCE or other > _OTHER_CLASS):
+  found = agreement.compare(backend(images), read_back(images))
+  if exact and not found.is_rounding:
     raise UserError(
-      f'{path} was not written: on {len(images)} images LiteRT says another '
-      f'class at {100 * other:.3g} % of the pixels, and P(wrong) differs by up '
-      f'to {difference:.2g}; report this with your versions of tensorflow and '
-      'jax.'
+      f'{path} was not written: on {len(images)} images LiteRT says {found}; '
+      'report this with your versions of tensorflow and jax.'
     )
   return (
-    f'P(wrong) as jit has it but for {difference:.1g}, the class at '
-    f'{100 * (1 - other):.4g} % of the pixels'
+    f'P(wrong) as jit has it but for {found.difference:.1g}, the class at '
+    f'{100 * (1 - found.other_class):.4g} % of the pixels'
   )
