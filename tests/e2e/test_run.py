@@ -238,9 +238,13 @@ def test_eight_devices_train_like_one(finished, shared, tmp_path):
   assert result.returncode == 0, result.stderr
   one = _losses(finished[1].stderr)
   eight = _losses(result.stderr)
-  assert one.keys() == eight.keys() and len(one) >= 6
-  for step, values in one.items():
-    np.testing.assert_allclose(values, eight[step], rtol=2e-3, atol=2e-4)
+  # Sums are taken in another order; what that changes grows tenfold in two
+  # steps, so that the first ones are held to what is printed, the last to more.
+  assert one.keys() == eight.keys() and len(one) == 6
+  for values, others, rtol in zip(
+    one.values(), eight.values(), [1e-4] * 4 + [2e-3, 1e-2]
+  ):
+    np.testing.assert_allclose(values, others, rtol=rtol, atol=1e-4)
   assert tiny.metrics(tmp_path / 'run')['environment']['devices'] == 8
 
 
