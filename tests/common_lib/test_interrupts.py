@@ -127,8 +127,16 @@ def _run(program):
     def send(number=signal.SIGINT):
       os.kill(os.getpid(), number)
     """
+  whole = textwrap.dedent(head) + textwrap.dedent(program)
+  # Python 3.12 warns of every fork beside a thread, and one watches.
   result = subprocess.run(
-    [sys.executable, '-c', textwrap.dedent(head) + textwrap.dedent(program)],
+    [
+      sys.executable,
+      '-W',
+      'ignore:This process:DeprecationWarning',
+      '-c',
+      whole,
+    ],
     cwd=ROOT,
     capture_output=True,
     text=True,
