@@ -97,8 +97,7 @@ def run(
       if mode == 'train':
         strategy_comparison.run_cells(cells, workdir)
       found = loop_cells.results(cells, workdir)
-      pool = builders.pool_source(config)
-      counts = error_shares.by_title(cells, found, workdir, pool)
+      counts = error_shares.by_title(cells, found, workdir, config)
       comparison.write(config, workdir, found, counts, origin)
     return
   with opened:

@@ -84,10 +84,10 @@ def choose(
   if inputs <= 4:
     return Forms(columns=fold)
   if max(rows, columns) >= 5:
+    if inputs < 64:
+      return Forms(columns=fold)
     # FCN8's fc6 and its like; with fewer channels the plain form wins.
-    kernel_gradient = 'patches' if inputs >= 256 else 'plain'
-    many = Forms('patches', 'taps', kernel_gradient)
-    return many if inputs >= 64 else Forms(columns=fold)
+    return Forms('patches', 'taps', 'patches' if inputs >= 256 else 'plain')
   cells = input_size[0] * input_size[1]
   wide = min(inputs, outputs) >= 48 and cells >= 512
   # Or an image so large that the plain form falls out of the cache.

@@ -37,9 +37,7 @@ def failure_png(failure: np.ndarray) -> bytes:
   Args:
     failure: float32 [h w] in [0, 1].
   """
-  scaled = np.rint(failure.astype(np.float64) * LARGEST_FAILURE).astype(
-    np.uint16
-  )
+  scaled = np.rint(failure.astype(np.float64) * LARGEST_FAILURE)
   # Its lowest bits are noise: a tenth larger than at best, in half the time.
   options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
   return _encoded('.png', scaled.astype(np.uint16), options)
