@@ -80,7 +80,7 @@ def run(
   )
   from segxal_jax.loop.driver import run_loop
   from segxal_jax.report import baselines as baselines_report
-  from segxal_jax.report import comparison, error_shares
+  from segxal_jax.report import comparison
   from segxal_jax.report.write import report
 
   if config.reference.seeds:
@@ -97,8 +97,7 @@ def run(
       if mode == 'train':
         strategy_comparison.run_cells(cells, workdir)
       found = loop_cells.results(cells, workdir)
-      counts = error_shares.by_title(cells, found, workdir, config)
-      comparison.write(config, workdir, found, counts, origin)
+      comparison.write(config, workdir, cells, found, origin)
     return
   with opened:
     if mode == 'train':

@@ -10,11 +10,20 @@ import jax
 from ml_collections import ConfigDict
 
 from common_lib.console import say, show
+from common_lib.errors import UserError
 from common_lib.files import write_bytes
+from fsnet_jax.experiments.grid import Cell
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
-from segxal_jax.report import across_runs, comparison_tables, curves, paired
+from segxal_jax.config import builders
+from segxal_jax.report import (
+  across_runs,
+  comparison_tables,
+  curves,
+  error_shares,
+  paired,
+)
 from segxal_jax.report.across_runs import Cycles, Results
 from segxal_jax.report.error_shares import Counts
 
@@ -98,8 +107,8 @@ def _lead(
 def write(
   config: ConfigDict,
   workdir: Path,
+  cells: Sequence[Cell],
   results: Results,
-  counts: Mapping[str, Counts],
   origin: Mapping[str, str],
 ) -> None:
   """Writes report.html, comparison.json, .md and curves; process 0 alone.
@@ -107,8 +116,8 @@ def write(
   Args:
     config: of the comparison.
     workdir: its folder.
-    results: of the cells that are done.
-    counts: by title of the method: where its predictions' errors lay.
+    cells: of the comparison.
+    results: of those that are done.
     origin: `config_name` and `command`.
   """
   if jax.process_index() > 0:
@@ -118,6 +127,7 @@ def write(
   if not results:
     say('no cell is done yet')
     return
+  counts = _errors(config, workdir, cells, results)
   content: dict[str, Any] = {
     'schema': 1,
     'task': 'segxal_compare',
@@ -151,3 +161,19 @@ def write(
     write_bytes(folder / name, file)
   show('\n\n'.join(map(as_text, tables)))
   say(f'report: {folder / "report.html"}')
+
+
+def _errors(
+  config: ConfigDict, workdir: Path, cells: Sequence[Cell], results: Results
+) -> dict[str, Counts]:
+  """By title of the method, where its predictions' errors lay.
+
+  Nothing else of a report needs the images: where they are gone it is written
+  without this, with a note.
+  """
+  try:
+    pool = builders.pool_source(config)
+  except UserError as error:
+    say(f'note: {error} The report is without what the maps know of the errors')
+    return {}
+  return error_shares.by_title(cells, results, workdir, pool)

@@ -17,14 +17,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from ml_collections import ConfigDict
 
 from common_lib.class_table import VOID
-from common_lib.console import say
-from common_lib.errors import UserError
 from fsnet_jax.experiments.grid import Cell
 from input_pipeline.sources import Source
-from segxal_jax.config import builders
 from segxal_jax.loop import cycle_files
 from segxal_jax.pool.sources import has_truth
 from segxal_jax.queries import storage
@@ -195,24 +191,16 @@ def of_run(
 
 
 def by_title(
-  cells: Sequence[Cell], results: Results, workdir: Path, config: ConfigDict
+  cells: Sequence[Cell], results: Results, workdir: Path, pool: Source
 ) -> dict[str, Counts]:
   """Of all seeds of a method, for each that asked where there is a truth.
-
-  A comparison is reported from what its cells measured: where the images are
-  gone it has everything but this, with a note.
 
   Args:
     cells: of a comparison.
     results: of those that are done.
     workdir: of the comparison.
-    config: of the comparison, whose pool every cell has.
+    pool: of every cell.
   """
-  try:
-    pool = builders.pool_source(config)
-  except UserError as error:
-    say(f'note: {error} The report is without what the maps know of the errors')
-    return {}
   found: dict[str, list[Counts]] = {}
   for cell in cells:
     cycles = results.get(cell.title, {}).get(cell.number)

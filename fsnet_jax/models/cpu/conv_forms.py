@@ -23,7 +23,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from fsnet_jax.models.cpu import column_folding, depthwise, kernel_bands
+from fsnet_jax.models.cpu import (
+  column_folding,
+  depthwise,
+  kernel_bands,
+  padding,
+)
 from fsnet_jax.models.cpu.conv_choice import Forms, Geometry, choose
 from fsnet_jax.models.sizes import grid_of
 
@@ -261,12 +266,6 @@ def _turned(kernel: Array) -> Array:
   return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _padded(x: Array, geometry: Geometry) -> Array:
-  zero = jnp.zeros((), x.dtype)
-  config = [(low, high, 0) for low, high in geometry.pads]
-  return lax.pad(x, zero, [(0, 0, 0), *config, (0, 0, 0)])
-
-
 def _taps(kernel: Array) -> list[tuple[int, int]]:
   rows, columns = kernel.shape[:2]
   return [(i, j) for i in range(rows) for j in range(columns)]
@@ -290,7 +289,7 @@ def _product(subscripts: str, a: Array, b: Array) -> Array:
 
 def _patches(x: Array, window: Sequence[int], geometry: Geometry) -> Array:
   """[b h2 w2 rows columns k]: the padded input under each output's kernel."""
-  patches = _padded(x, geometry)
+  patches = padding.around(x, geometry.pads)
   for axis, size in enumerate(window):
     # Rows are at axis 1, and stand before the columns once gathered.
     stride, dilation = geometry.strides[axis], geometry.dilation[axis]
@@ -347,7 +346,7 @@ def _taps_input_gradient(
 def _taps_kernel_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
-  padded = _padded(x, geometry)
+  padded = padding.around(x, geometry.pads)
   size = grid_of(g)
   parts = [
     jnp.einsum('bhwi,bhwo->io', _shifted(padded, tap, size, geometry), g)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from fsnet_jax.models.cpu import padding
 from fsnet_jax.models.cpu.conv_choice import Geometry
 from fsnet_jax.models.sizes import grid_of
 
@@ -57,9 +58,7 @@ def kernel_gradient(
   height, width = grid_of(x)
   down, across = geometry.dilation
   wide = jnp.promote_types(g.dtype, jnp.float32)
-  config = [(*pads, 0) for pads in pads_of_gradient(x, kernel, g, geometry)]
-  zero = jnp.zeros((), g.dtype)
-  padded = lax.pad(g, zero, [(0, 0, 0), *config, (0, 0, 0)])
+  padded = padding.around(g, pads_of_gradient(x, kernel, g, geometry))
 
   def add(top: int | Array, length: int, total: Array) -> Array:
     band = lax.dynamic_slice_in_dim(x, top, length, 1)

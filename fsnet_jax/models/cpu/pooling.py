@@ -9,7 +9,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.cpu import conv_forms, padding
 
 
 def max_pool_2x2(
@@ -32,12 +32,9 @@ def max_pool_2x2(
   pads = ((0, h % 2), (0, w % 2)) if ceil_mode else ((0, 0), (0, 0))
   if not conv_forms.rewriting():
     return nn.max_pool(x, (2, 2), (2, 2), pads)
-  config = [(0, 0, 0)]
-  for n, (_, high) in zip((h, w), pads):
-    # A negative padding drops the odd row or column.
-    config.append((0, high if high else -(n % 2), 0))
-  lowest = jnp.array(-jnp.inf, x.dtype)
-  return _pool(lax.pad(x, lowest, [*config, (0, 0, 0)]))
+  # A negative padding drops the odd row or column.
+  even = [(0, high or -(n % 2)) for n, (_, high) in zip((h, w), pads)]
+  return _pool(padding.around(x, even, -jnp.inf))
 
 
 def max_pool_3x3(
@@ -98,12 +95,6 @@ def _pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
 _pool.defvjp(_pool_forward, _pool_backward)
 
 
-def _padded(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
-  lowest = jnp.array(-jnp.inf, x.dtype)
-  config = [(0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)]
-  return lax.pad(x, lowest, config)
-
-
 def _cells(size: int, pad: tuple[int, int]) -> int:
   """How many cells of three fit, two apart."""
   return (size + sum(pad) - 3) // 2 + 1
@@ -111,7 +102,7 @@ def _cells(size: int, pad: tuple[int, int]) -> int:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _pool_3x3(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
-  y = _padded(x, pads)
+  y = padding.around(x, pads, -jnp.inf)
   for axis in (1, 2):
     last = 2 * _cells(x.shape[axis], pads[axis - 1]) - 1
     seen = [lax.slice_in_dim(y, i, i + last, 2, axis=axis) for i in range(3)]
@@ -130,7 +121,7 @@ def _pool_3x3_backward(
   pads: tuple[tuple[int, int], ...], saved: tuple[Array, Array], g: Array
 ) -> tuple[Array]:
   x, y = saved
-  padded = _padded(x, pads)
+  padded = padding.around(x, pads, -jnp.inf)
   rows, columns = (2 * n - 1 for n in y.shape[1:3])
   free = jnp.ones(y.shape, bool)
   lines = []
@@ -153,14 +144,10 @@ def _woven(parts: Sequence[Array], axis: int, size: int) -> Array:
   pairs = -(-size // 2)
   more = pairs - parts[0].shape[axis]
 
-  def cut(part: Array, low: int, high: int) -> Array:
-    config = [(0, 0, 0)] * part.ndim
-    config[axis] = (low, high, 0)
-    return lax.pad(part, jnp.zeros((), part.dtype), config)
-
   first, middle, last = parts
-  even = cut(middle, 0, more)
-  odd = cut(first, -1, more + 1) + cut(last, 0, more)
+  even = padding.along(middle, axis, 0, more)
+  odd = padding.along(first, axis, -1, more + 1)
+  odd += padding.along(last, axis, 0, more)
   shape = list(even.shape)
   shape[axis] = 2 * pairs
   both = jnp.stack([even, odd], axis + 1).reshape(shape)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.cpu import conv_forms, padding
 from fsnet_jax.models.sizes import grid_of
 
 
@@ -198,12 +198,6 @@ class _Lerp(NamedTuple):
     """[factor] of the later neighbour."""
     return (np.arange(self.factor) + 0.5) / self.factor
 
-  def cut(self, x: Array, low: int, high: int) -> Array:
-    """Along the axis, with zeros before and after, or less where negative."""
-    config = [(0, 0, 0)] * x.ndim
-    config[self.axis] = (low, high, 0)
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
-
 
 def _lerp_forward(x: Array, lerp: _Lerp) -> Array:
   axis, first, groups = lerp.axis, lerp.first, lerp.groups
@@ -248,7 +242,9 @@ def _lerp_gradient(lerp: _Lerp, _: None, g: Array) -> tuple[Array]:
   """Every output gives its two neighbours their shares back."""
   axis, have, groups, first = lerp.axis, lerp.have, lerp.groups, lerp.first
   factor = lerp.factor
-  g = lerp.cut(g, lerp.start, groups * factor - lerp.start - lerp.size)
+  g = padding.along(
+    g, axis, lerp.start, groups * factor - lerp.start - lerp.size
+  )
   stop = (groups - 1) * factor + 1
   seen = [
     jax.lax.slice_in_dim(g, r, r + stop, factor, axis=axis)
@@ -262,16 +258,16 @@ def _lerp_gradient(lerp: _Lerp, _: None, g: Array) -> tuple[Array]:
     operator.add, [w * part for w, part in zip(weights, seen)]
   )
   last = first + groups
-  total = lerp.cut(before, first - 1, have + 1 - last)
-  total += lerp.cut(after, first, have - last)
+  total = padding.along(before, axis, first - 1, have + 1 - last)
+  total += padding.along(after, axis, first, have - last)
   if lerp.mode == 'edge':
     # What lies beyond the ends repeats them.
     if first == 0:
       end = jax.lax.slice_in_dim(before, 0, 1, axis=axis)
-      total += lerp.cut(end, 0, have - 1)
+      total += padding.along(end, axis, 0, have - 1)
     if last == have + 1:
       end = jax.lax.slice_in_dim(after, groups - 1, groups, axis=axis)
-      total += lerp.cut(end, have - 1, 0)
+      total += padding.along(end, axis, have - 1, 0)
   return (total,)
 
 

@@ -323,10 +323,9 @@ def test_errors_of_a_methods_seeds_are_counted_together(tmp_path, monkeypatch):
     return counts if cycle == 1 else None
 
   monkeypatch.setattr(error_shares, 'of_cycle', of_cycle)
-  monkeypatch.setattr(error_shares.builders, 'pool_source', lambda config: [])
   cycles = [{'cycle': 1}, {'cycle': 2}]
   results = {'Random': {0: cycles, 1: cycles}, 'EEM': {1: cycles}}
-  found = error_shares.by_title(cells, results, tmp_path, config)
+  found = error_shares.by_title(cells, results, tmp_path, [])
   assert {title: one.images for title, one in found.items()} == {
     'Random': 2,
     'EEM': 1,
@@ -343,5 +342,9 @@ def test_a_comparison_whose_images_are_gone_lacks_no_more(tmp_path, capsys):
   config = al_compare.get_config('camvid_ablation')
   config.data.root = str(tmp_path / 'gone')
   config.data.cache_dir = str(tmp_path)
-  assert error_shares.by_title([], {}, tmp_path, config) == {}
+  results = {'Random': {0: _run((1, 0.2), (2, 0.3))}}
+  config.eval.datasets = ('streets',)
+  comparison.write(config, tmp_path, [], results, {})
+  report = json.loads((tmp_path / 'report/comparison.json').read_text())
+  assert report['error_shares'] == {}
   assert 'gone' in capsys.readouterr().err
