@@ -41,6 +41,7 @@ def shorten(config: ml_collections.ConfigDict) -> None:
   fit.synthcp.gan_batch_size = 4
   fit.synthcp.gan_width = 0.0625
   fit.ensemble.members = 3
+  fit.obsnet.steps = 300
 
 
 def get_config(arg: str = 'fcn8') -> ml_collections.ConfigDict:
