@@ -234,6 +234,18 @@ def _tcp(fit: ml_collections.ConfigDict) -> None:
   fit.tcp.alignment = 'aligned'
 
 
+def _obsnet(fit: ml_collections.ConfigDict) -> None:
+  fit.obsnet = ml_collections.ConfigDict()
+  # 50 epochs of Cityscapes.
+  fit.obsnet.steps = 18_550
+  fit.obsnet.batch_size = 8
+  fit.obsnet.learning_rate = 1e-3
+  # Step of the attacks on S, for images of 0..1, and the share of the images
+  # that are attacked; 0 for an S from elsewhere, which has no gradient.
+  fit.obsnet.attack_size = 0.02
+  fit.obsnet.attack_share = 1.0
+
+
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # Phase 3's networks: per pixel (so many of each image; the share of the mean
   # of each predicted class that is taken away; whether S also sees the image
@@ -338,16 +350,7 @@ def _fit() -> ml_collections.ConfigDict:
   # a comparison at full size takes twice as long as TCP alone, and more.
   fit.ensemble.members = 4
 
-  fit.obsnet = ml_collections.ConfigDict()
-  # 50 epochs of Cityscapes.
-  fit.obsnet.steps = 18_550
-  fit.obsnet.batch_size = 8
-  fit.obsnet.learning_rate = 1e-3
-  # Step of the attacks on S, for images of 0..1, and the share of the images
-  # that are attacked; 0 for an S from elsewhere, which has no gradient.
-  fit.obsnet.attack_size = 0.02
-  fit.obsnet.attack_share = 1.0
-
+  _obsnet(fit)
   # Batches of images, and pixels of each, that the regression is solved on.
   fit.class_logistic = ml_collections.ConfigDict()
   fit.class_logistic.steps = 50
