@@ -204,6 +204,7 @@ def _evaluation() -> ml_collections.ConfigDict:
       'tcp_shift': '',
       'direct_shift': '',
       'synthcp_shift': '',
+      'obsnet': '',
     }
   )
   evaluation.checkpoint = 'last'  # or 'best'
@@ -231,6 +232,18 @@ def _tcp(fit: ml_collections.ConfigDict) -> None:
   # fcn8 with padding 'pad99': maps laid 'aligned' over the image, or
   # 'stretched' to its size with their padding, as SynthCP's.
   fit.tcp.alignment = 'aligned'
+
+
+def _obsnet(fit: ml_collections.ConfigDict) -> None:
+  fit.obsnet = ml_collections.ConfigDict()
+  # 50 epochs of Cityscapes.
+  fit.obsnet.steps = 18_550
+  fit.obsnet.batch_size = 8
+  fit.obsnet.learning_rate = 1e-3
+  # Step of the attacks on S, for images of 0..1, and the share of the images
+  # that are attacked; 0 for an S from elsewhere, which has no gradient.
+  fit.obsnet.attack_size = 0.02
+  fit.obsnet.attack_share = 1.0
 
 
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
@@ -296,8 +309,8 @@ def _export() -> ml_collections.ConfigDict:
 def _fit() -> ml_collections.ConfigDict:
   fit = ml_collections.ConfigDict()
   # Which one `configs/fit_detector.py` fits: tcp, tcp_synthcp, direct, synthcp,
-  # ensemble or class_logistic; with _shift after the name (not ensemble), on
-  # the images that phase 3 learns from.
+  # ensemble, obsnet or class_logistic; with _shift after the name (not ensemble
+  # or obsnet), on the images that phase 3 learns from.
   fit.detector = 'tcp'
   # Of the detector's networks; 0: as `failure.width`, and then as `width`.
   fit.width = 0.0
@@ -337,6 +350,7 @@ def _fit() -> ml_collections.ConfigDict:
   # a comparison at full size takes twice as long as TCP alone, and more.
   fit.ensemble.members = 4
 
+  _obsnet(fit)
   # Batches of images, and pixels of each, that the regression is solved on.
   fit.class_logistic = ml_collections.ConfigDict()
   fit.class_logistic.steps = 50

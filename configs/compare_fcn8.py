@@ -78,7 +78,7 @@ def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
   compare.seeds = (0, 1, 2)
   # Detectors that learn, fitted over the S that FSNet ends with: keys of
   # fsnet_jax.learned_detectors.FITTED; `config.fit` says how. 'tcp_synthcp'
-  # adds TCP as SynthCP feeds it.
+  # adds TCP as SynthCP feeds it, 'obsnet' an observer of S under attack.
   compare.fitted = (
     'class_logistic',
     'class_logistic_shift',

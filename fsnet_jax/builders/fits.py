@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
@@ -114,6 +115,27 @@ class EnsembleOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class ObsNetOptions:
+  """`config.fit.obsnet`.
+
+  Attributes:
+    attack_size: of an attack's step, for images of 0..1.
+    attack_share: of the images, how many are attacked.
+    augment: names of the transforms of its images: the run's, but none where
+      S is stored logits, which are of the images as they are.
+    network: the observer.
+  """
+
+  steps: int
+  batch_size: int
+  learning_rate: float
+  attack_size: float
+  attack_share: float
+  augment: tuple[str, ...]
+  network: FailureNet
+
+
+@dataclasses.dataclass(frozen=True)
 class PixelOptions:
   """`config.fit.pixel`, with the steps and the mix of images of phase 3."""
 
@@ -181,6 +203,21 @@ def _ensemble(config: ConfigDict) -> EnsembleOptions:
   return _of(EnsembleOptions, config.fit.ensemble)
 
 
+def _obsnet(config: ConfigDict) -> ObsNetOptions:
+  as_they_are = config.segmentation.name == 'logits'
+  return _of(
+    ObsNetOptions,
+    config.fit.obsnet,
+    augment=() if as_they_are else tuple(config.data.augment),
+    network=FailureNet(
+      width=_width(config),
+      branches='single',
+      remat=config.remat,
+      dtype=jnp.dtype(config.compute_dtype),
+    ),
+  )
+
+
 def _pixel(config: ConfigDict) -> PixelOptions:
   return _of(
     PixelOptions,
@@ -217,6 +254,7 @@ _OWN: Mapping[str, Callable[[ConfigDict], Any]] = {
   'direct': _direct,
   'synthcp': _synthcp,
   'ensemble': _ensemble,
+  'obsnet': _obsnet,
   'pixel': _pixel,
   'conv': _conv,
   'class_logistic': _class_logistic,

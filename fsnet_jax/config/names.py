@@ -40,6 +40,7 @@ DETECTOR = Name(
     'tcp_shift',
     'direct_shift',
     'synthcp_shift',
+    'obsnet',
   ),
   own=True,
 )
@@ -58,6 +59,7 @@ LEARNED = Name(
     'tcp_shift',
     'direct_shift',
     'synthcp_shift',
+    'obsnet',
   ),
 )
 # Networks that run outside of the compiled programs (`builders.external`).

@@ -31,6 +31,7 @@ from fsnet_jax.detectors.mc_dropout import (
   MonteCarloDropoutAsSynthCp,
 )
 from fsnet_jax.detectors.msp import MaxSoftmaxProbability
+from fsnet_jax.detectors.obsnet import ObsNet
 from fsnet_jax.detectors.synthcp import SynthCp, SynthCpPlusMsp, SynthCpShift
 from fsnet_jax.detectors.tcp import (
   TrueClassProbability,
@@ -74,6 +75,7 @@ DETECTORS: Mapping[str, FailureDetector] = {
     ClassLogistic(),
     ClassLogisticShift(),
     FlipEntropy(),
+    ObsNet(),
   )
 }
 

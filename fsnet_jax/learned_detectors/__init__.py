@@ -34,6 +34,7 @@ from fsnet_jax.learned_detectors.corrections.class_logistic import (
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.learned_detectors.direct import Direct, DirectShift
 from fsnet_jax.learned_detectors.ensemble import Ensemble
+from fsnet_jax.learned_detectors.obsnet.observer import ObsNet
 from fsnet_jax.learned_detectors.synthcp import SynthCp, SynthCpShift
 from fsnet_jax.learned_detectors.tcp import Tcp, TcpAsSynthCp, TcpShift
 from fsnet_jax.runtime import mesh
@@ -52,6 +53,7 @@ FITTED: Mapping[str, FittedDetector] = {
     TcpShift(),
     DirectShift(),
     SynthCpShift(),
+    ObsNet(),
   )
 }
 

@@ -207,6 +207,7 @@ _DETECTOR_TITLES: dict[str, str] = {
   'tcp_shift': 'TCP (shift)',
   'direct_shift': 'Direct (shift)',
   'synthcp_shift': 'SynthCP (shift)',
+  'obsnet': 'ObsNet',
 }
 
 

@@ -17,6 +17,7 @@ from fsnet_jax.learned_detectors.base import (
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure.failure_features import miss_logit
+from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.network import output_of
 from fsnet_jax.steps.losses import failure_loss, failure_target
@@ -34,7 +35,8 @@ class ConvCorrection:
 
   def train(self, setting: Setting[ConvOptions], folder: Path) -> Cost:
     """Trains the network; see `FittedDetector`."""
-    initial = initial_variables(setting.options)
+    options = setting.options
+    initial = initial_variables(options, options.own.network)
     return update.train(
       setting, 'convolutional failure network', initial, _loss(setting), folder
     )
@@ -43,8 +45,8 @@ class ConvCorrection:
     """Reads the network; its outputs are corrections to MSP's log-odds."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    params, stats = initial_variables(options)
     network = options.own.network
+    params, stats = initial_variables(options, network)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
@@ -59,10 +61,16 @@ class ConvCorrection:
     return Loaded(fit_loop.load(folder, like), outputs)
 
 
-def initial_variables(options: FitOptions[ConvOptions]) -> tuple[Any, Any]:
+def initial_variables(
+  options: FitOptions[Any], network: FailureNet
+) -> tuple[Any, Any]:
   """Parameters and statistics before the first step, NumPy arrays.
 
   Encoders begin with `init.failure_encoder`, as those of the joint F do.
+
+  Args:
+    options: of the fit.
+    network: which sees what the joint F sees.
   """
   from fsnet_jax.weights import initial
 
@@ -72,10 +80,10 @@ def initial_variables(options: FitOptions[ConvOptions]) -> tuple[Any, Any]:
     lambda x: segmentation.init_with_output(jax.random.key(0), x)[0], images
   )
   fresh = host_init(
-    options.own.network, options.seed, images, output.logits, output.features
+    network, options.seed, images, output.logits, output.features
   )
   params, stats, _ = initial.load(
-    options.init.failure_encoder_alone(),
+    options.init.failure_encoder_alone(network.width),
     {'failure': fresh['params']},
     {'failure': fresh['batch_stats']},
   )

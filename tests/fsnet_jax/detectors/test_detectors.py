@@ -93,6 +93,7 @@ def test_formulas():
     'tcp_shift': logits[..., 1],
     'direct_shift': logits[..., 1],
     'synthcp_shift': logits[..., 1],
+    'obsnet': logits[..., 1],
     'class_logistic': logits[..., 1],
     'class_logistic_shift': logits[..., 1],
     'fsnet_joint': logits[..., 1],

@@ -85,6 +85,16 @@ def test_both_ways_to_feed_tcp_in_one_comparison():
   assert 'tcp_synthcp' not in compare_fcn8.get_config().compare.fitted
 
 
+def test_an_observer_is_compared_where_it_is_asked_for():
+  config = compare_fcn8.get_config()
+  assert 'obsnet' not in config.compare.fitted
+  config.compare.fitted = ('obsnet',)
+  comparison.check(config)
+  joint = cells.joint_config(config, 0)
+  assert joint.eval.detectors[-1] == 'obsnet'
+  assert joint.eval.fitted.obsnet == '{workdir}/../fitted/obsnet'
+
+
 def test_seeds_and_methods_may_be_added_to_a_comparison(tmp_path):
   config = compare_fcn8.get_config()
   with open_workdir(tmp_path, config):

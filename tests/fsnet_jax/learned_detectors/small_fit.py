@@ -103,6 +103,8 @@ def config_of(cache):
   fit.synthcp.gan_steps = 2
   fit.synthcp.gan_batch_size = 2
   fit.ensemble.members = 2
+  fit.obsnet.steps = 3
+  fit.obsnet.batch_size = 2
   fit.pixel.batch_size = fit.conv.batch_size = 2
   fit.pixel.pixels = 50
   fit.class_logistic.steps = 3

@@ -70,6 +70,7 @@ def test_costs(fits):
     'tcp_shift': (0, 6),
     'direct_shift': (0, 6),
     'synthcp_shift': (0, 4 + 6),
+    'obsnet': (0, 6),
   }
   for name, (folder, cost) in fits.items():
     assert (cost.trainings_of_s, cost.images) == expected[name]

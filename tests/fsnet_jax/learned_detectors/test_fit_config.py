@@ -30,6 +30,8 @@ def test_cityscapes_is_synthcps_protocol():
   assert (tcp.steps, tcp.batch_size, tcp.learning_rate) == (40_000, 4, 5e-5)
   for one in (direct, synthcp):
     assert (one.steps, one.batch_size, one.learning_rate) == (20_000, 4, 2e-4)
+  obsnet = fit.obsnet  # 50 epochs, too.
+  assert obsnet.steps == 50 * (2975 // obsnet.batch_size)
   deeplab = fit_detector.get_config('deeplab_v2_cityscapes').fit
   assert deeplab.tcp.steps == 30_000 and deeplab.direct == direct
   # 50 epochs of 2975 images, whole batches of 12.

@@ -206,7 +206,8 @@ def test_baselines_are_fitted_over_it(shared, tmp_path):
   own_run.run(config, tmp_path / 'run')
   fit = config.copy_and_resolve_references()
   fit.init.phase1 = str(tmp_path / 'run')
-  names = ('class_logistic', 'tcp', 'direct')
+  names = ('class_logistic', 'tcp', 'direct', 'obsnet')
+  fit.fit.obsnet.attack_share = 0.0
   for name in names:
     fit.fit[name].steps, fit.fit[name].batch_size = 2, 4
     one = resolution.resolved(fit)
@@ -218,7 +219,7 @@ def test_baselines_are_fitted_over_it(shared, tmp_path):
   found = json.loads(report.read_text())['datasets']['streets/day']['failure']
   assert set(found) == {'msp', *names}
   aurocs = [found[name]['pooled']['auroc'] for name in found]
-  assert len(set(aurocs)) == 4 and all(0 < one < 1 for one in aurocs)
+  assert len(set(aurocs)) == 5 and all(0 < one < 1 for one in aurocs)
 
 
 def test_tcp_needs_features(shared, function, tmp_path):
@@ -226,3 +227,14 @@ def test_tcp_needs_features(shared, function, tmp_path):
   config.init.phase1 = str(function)
   with pytest.raises(UserError, match='tcp stands on inner features'):
     learned_detectors.check_options('tcp', resolution.resolved(config))
+
+
+def test_obsnet_needs_a_gradient_to_attack_by(shared, function, tmp_path):
+  config = own_run.config_of(shared, own_run.function(tmp_path))
+  config.init.phase1 = str(function)
+  words = 'config.fit.obsnet.attack_share is 1.0.*set it to 0'
+  with pytest.raises(UserError, match=words) as error:
+    learned_detectors.check_options('obsnet', resolution.resolved(config))
+  assert '\n' not in str(error.value)
+  config.fit.obsnet.attack_share = 0.0
+  learned_detectors.check_options('obsnet', resolution.resolved(config))
