@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import cv2
 import matplotlib
@@ -13,7 +14,7 @@ from fsnet_jax.report import palette
 
 # Of a small picture's parts. Both sides are whole blocks of a JPEG, so that
 # no part bleeds into the one below.
-_SMALL_WIDTH_PX = 256
+_SMALL_WIDTH_PX, _LEAST_WIDTH_PX = 256, 128
 _BLOCK_PX = 8
 _MOST_BLOCKS = 128
 _JPEG_QUALITY, _SMALL_QUALITY = 90, 82
@@ -130,10 +131,12 @@ def small_jpeg(
 
 
 def small_size(height: int, width: int) -> tuple[int, int]:
-  """(h, w) of a part of a small picture."""
-  scaled = _SMALL_WIDTH_PX * height / width
+  """(h, w) of a part of a small picture, which is not blown up to be one."""
+  own = math.ceil(width / _BLOCK_PX) * _BLOCK_PX
+  small = min(max(own, _LEAST_WIDTH_PX), _SMALL_WIDTH_PX)
+  scaled = small * height / width
   blocks = min(max(1, round(scaled / _BLOCK_PX)), _MOST_BLOCKS)
-  return blocks * _BLOCK_PX, _SMALL_WIDTH_PX
+  return blocks * _BLOCK_PX, small
 
 
 @functools.cache
