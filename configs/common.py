@@ -290,6 +290,12 @@ def _prediction() -> ml_collections.ConfigDict:
   # Of --mode=predict (docs/guide/predict.md): share of an image's pixels that
   # a flagged region has at least to be a row of segments.csv.
   prediction.segment_share = 0.0005
+  # Folder of depth maps, grey PNG of 16 bits called as the images, for the
+  # column depth_m of segments.csv; 0 = no measurement. Empty: none but those
+  # beside Cityscapes' images.
+  prediction.depth = ''
+  # What a pixel of them has for a metre: 1000 = millimetres, 256 as KITTI.
+  prediction.depth_per_metre = 1000.0
   # So many of the worst images are sent to the Label Studio that
   # LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY name.
   prediction.send_to_label_studio = 0

@@ -9,12 +9,16 @@ again: some calibrate a threshold as `--mode=calibrate` does, the others say
 what it gives. Shifted images are judged by the same thresholds. Per detector:
 how often the risk on images like those of the calibration was above the limit,
 and mean risk and coverage (share of the pixels that pass).
+
+Frames of one drive are like their neighbours. `--blocks` calibrates on frames
+that follow each other, each time from another place of the pool on, and judges
+by those of the rest of the drive: what a promise on frames is worth there.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +48,14 @@ def _arguments() -> argparse.Namespace:
   parser.add_argument('--calibrations', type=int, default=20)
   parser.add_argument('--limit', type=float, default=0.05)
   parser.add_argument('--risk', default='passing', choices=losses.RISKS)
+  parser.add_argument(
+    '--fitted',
+    action='append',
+    default=[],
+    metavar='DETECTOR=DIR',
+    help='fit of a detector that learns (docs/guide/detectors.md)',
+  )
+  parser.add_argument('--blocks', action='store_true')
   return parser.parse_args()
 
 
@@ -52,6 +64,9 @@ def _config(options: argparse.Namespace) -> ConfigDict:
   stored = stored_run.get_config(options.workdir)
   config = resolution.resolved(stored).unlock()
   config.data.num_test = options.images
+  for one in options.fitted:
+    name, _, folder = one.partition('=')
+    config.eval.fitted[name] = folder
   return run_paths.located(config.lock(), Path(options.workdir))
 
 
@@ -92,21 +107,38 @@ def _counted(
   )
 
 
+def _shares(
+  options: argparse.Namespace, count: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Indices of the images that calibrate, and of those that judge."""
+  rng = np.random.default_rng(1)
+  for index in range(options.calibrations):
+    if options.blocks:
+      start = index * count // options.calibrations
+      order = np.roll(np.arange(count), -start)
+    else:
+      order = rng.permutation(count)
+    yield order[: options.calibrate], order[options.calibrate :]
+
+
 def _row(options: argparse.Namespace, config: ConfigDict, name: str) -> None:
   """Prints what one detector's calibrations gave."""
   backend = CheckpointBackend(config, Path(options.workdir), name)
   pool = _images(config, backend, options.pool)
-  model, grid = _fitted(pool[: options.fit])
-  loss, coverage = _counted(pool[options.fit :], model, grid, options.risk)
+  # Of frames in their order, every so many-th: the rest stays a drive.
+  fit = np.zeros(len(pool), bool)
+  step = len(pool) // options.fit if options.blocks else 1
+  fit[: step * options.fit : step] = True
+  model, grid = _fitted([pool[i] for i in np.flatnonzero(fit)])
+  others = [pool[i] for i in np.flatnonzero(~fit)]
+  loss, coverage = _counted(others, model, grid, options.risk)
   shifted = {
     spec: _counted(_images(config, backend, spec), model, grid, options.risk)
     for spec in options.shifted.split(',')
     if spec
   }
-  rng, found = np.random.default_rng(1), []
-  for _ in range(options.calibrations):
-    order = rng.permutation(len(loss))
-    mine, other = order[: options.calibrate], order[options.calibrate :]
+  found = []
+  for mine, other in _shares(options, len(loss)):
     chosen = risk_control.choose_threshold(
       loss[mine], grid.astype(np.float64), options.limit
     )
@@ -134,7 +166,8 @@ def main() -> None:
   config = _config(options)
   print(
     f'limit {100 * options.limit:g} % ({options.risk}), '
-    f'{options.calibrate} images calibrate; columns: '
+    f'{options.calibrate} images calibrate'
+    f'{", one after the other" * options.blocks}; columns: '
     f'{", ".join([options.pool, *filter(None, options.shifted.split(","))])}'
   )
   for name in options.detectors.split(','):

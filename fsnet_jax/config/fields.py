@@ -284,6 +284,8 @@ _CALIBRATE = {
 _PREDICT = {
   'segment_share': Field(SHARE),
   'send_to_label_studio': Field(COUNT_OR_0),
+  'depth': Field(PathText()),
+  'depth_per_metre': Field(POSITIVE),
 }
 _EXPORT = {
   'sizes': Field(Many(Many(Whole(1, 2**15), 2, 2), once=True)),

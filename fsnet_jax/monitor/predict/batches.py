@@ -17,6 +17,7 @@ from common_lib.class_table import ClassTable
 from common_lib.errors import UserError
 from fsnet_jax.monitor.monitor import Monitor, MonitorResult
 from fsnet_jax.monitor.predict import pictures, rows
+from fsnet_jax.monitor.predict.depth import Depths
 from fsnet_jax.monitor.predict.inputs import Item, Pending
 from fsnet_jax.monitor.predict.rows import Entry
 
@@ -65,12 +66,14 @@ class Settings:
     batch_size: most images at a time.
     segment_share: of an image's pixels, that a segment has at least.
     reference: `failure_mean` of calibration images; None without any.
+    depths: of the images; None without any.
   """
 
   output: pathlib.Path
   batch_size: int
   segment_share: float
   reference: Sequence[float] | None
+  depths: Depths | None = None
 
 
 def entries(
@@ -167,6 +170,9 @@ def _predicted(
   def finished(index: int) -> Entry:
     one = np.s_[index : index + 1]
     own = result.of_image(index)
+    depth = None
+    if settings.depths is not None:
+      depth = settings.depths.of(items[index], own.labels.shape[1:])
     entry = rows.of_image(
       items[index],
       images[one],
@@ -174,6 +180,7 @@ def _predicted(
       monitor.classes,
       settings.segment_share,
       settings.reference,
+      depth,
     )
     sizes = _write(
       settings.output, items[index].name, images[index], own, monitor.classes

@@ -62,6 +62,8 @@ def predict(
       'detector': detector,
       'calibration': _digest(calibration),
     },
+    depth=config.predict.depth,
+    depth_per_metre=config.predict.depth_per_metre,
     command=origin.get('command', ''),
   )
 

@@ -8,8 +8,8 @@ import glob
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -62,12 +62,19 @@ class Pending:
   pixels: int
 
 
+@runtime_checkable
 class Input(Protocol):
   """What is predicted on.
 
   Attributes:
-    total: number of images; of a video, as many as it says it has.
+    items: the images, in their order; of a video, those it says it has.
+    total: their number.
   """
+
+  @property
+  def items(self) -> Iterable[Item]:
+    """See above."""
+    ...
 
   @property
   def total(self) -> int:
@@ -118,7 +125,10 @@ class Files:
 
 
 def files_of(
-  source: pathlib.Path, output: pathlib.Path, text: str
+  source: pathlib.Path,
+  output: pathlib.Path,
+  text: str,
+  others: Sequence[pathlib.Path] = (),
 ) -> Files | None:
   """The images of a folder, a glob or a file; None where it is a video.
 
@@ -126,14 +136,17 @@ def files_of(
     source: as the user wrote it, `~` resolved.
     output: folder whose files are not taken.
     text: as the user wrote it, for messages.
+    others: more such folders.
 
   Raises:
     UserError: there is no such thing, or no image in it.
   """
-  output = output.absolute()
+  left_out = {folder.absolute() for folder in (output, *others)}
   if source.is_dir():
     base = source.absolute()
-    found = [path for path in _walked(base) if output not in path.parents]
+    found = [
+      path for path in _walked(base) if left_out.isdisjoint(path.parents)
+    ]
     where = f'--input={text} holds no PNG or JPEG image'
   elif source.is_file():
     if source.suffix.lower() in VIDEOS:
@@ -142,7 +155,7 @@ def files_of(
     where = ''
   elif _MAGIC.search(str(source)):
     base, found = _globbed(source.absolute())
-    found = [path for path in found if output not in path.parents]
+    found = [path for path in found if left_out.isdisjoint(path.parents)]
     where = f'--input={text} matches no file'
   else:
     raise UserError(

@@ -87,7 +87,7 @@ class Journal:
 
   def append(self, entry: Entry) -> None:
     """Adds an image, all of whose files are written."""
-    value = dataclasses.asdict(entry)
+    value = dict(vars(entry))  # `asdict` copies each number of each region.
     line = json.dumps({**value, checksums.FIELD: checksums.of_value(value)})
     place = self._file.seek(0, os.SEEK_END)
     self._file.write(line.encode('ascii') + b'\n')

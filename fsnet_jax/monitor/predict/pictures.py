@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import cv2
 import matplotlib
@@ -13,7 +14,7 @@ from fsnet_jax.report import palette
 
 # Of a small picture's parts. Both sides are whole blocks of a JPEG, so that
 # no part bleeds into the one below.
-_SMALL_WIDTH_PX = 256
+_SMALL_WIDTH_PX, _LEAST_WIDTH_PX = 256, 128
 _BLOCK_PX = 8
 _MOST_BLOCKS = 128
 _JPEG_QUALITY, _SMALL_QUALITY = 90, 82
@@ -28,7 +29,12 @@ def labels_png(labels: np.ndarray) -> bytes:
   Args:
     labels: uint8 [h w].
   """
-  return _encoded('.png', labels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+  # Even areas, mostly as the row above: smaller, in a third of the time.
+  options = [
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+  ]
+  return _encoded('.png', labels, options)
 
 
 def failure_png(failure: np.ndarray) -> bytes:
@@ -69,13 +75,18 @@ def overlay(
   drawn = cv2.addWeighted(image, 1 - _TINT, colors, _TINT, 0)
   grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
   grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-  error = np.broadcast_to(np.array(palette.ERROR, np.uint8), image.shape)
-  red = cv2.addWeighted(
-    grey, 1 - _ERROR_TINT, np.ascontiguousarray(error), _ERROR_TINT, 0
-  )
+  red = cv2.LUT(grey, _reds())
   drawn = cv2.copyTo(red, flagged.astype(np.uint8), drawn)
   drawn[_edge(flagged)] = palette.WHITE
   return drawn
+
+
+@functools.cache
+def _reds() -> np.ndarray:
+  """What each grey becomes where it is flagged, uint8 [1 256 3]."""
+  greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+  error = np.full_like(greys, palette.ERROR)
+  return cv2.addWeighted(greys, 1 - _ERROR_TINT, error, _ERROR_TINT, 0)
 
 
 def _edge(flagged: np.ndarray) -> np.ndarray:
@@ -113,17 +124,19 @@ def small_jpeg(
   parts = [
     _resized(image, size, cv2.INTER_AREA),
     classes.colorize(nearest),
-    failure_colors()[np.rint(level * 255).astype(np.uint8)],
+    failure_colors().take(np.rint(level * 255).astype(np.uint8), axis=0),
     _resized(drawn, size, cv2.INTER_AREA),
   ]
   return _jpeg(np.concatenate(parts), _SMALL_QUALITY)
 
 
 def small_size(height: int, width: int) -> tuple[int, int]:
-  """(h, w) of a part of a small picture."""
-  scaled = _SMALL_WIDTH_PX * height / width
+  """(h, w) of a part of a small picture, which is not blown up to be one."""
+  own = math.ceil(width / _BLOCK_PX) * _BLOCK_PX
+  small = min(max(own, _LEAST_WIDTH_PX), _SMALL_WIDTH_PX)
+  scaled = small * height / width
   blocks = min(max(1, round(scaled / _BLOCK_PX)), _MOST_BLOCKS)
-  return blocks * _BLOCK_PX, _SMALL_WIDTH_PX
+  return blocks * _BLOCK_PX, small
 
 
 @functools.cache

@@ -28,7 +28,14 @@ COLUMNS = (
   'milliseconds',
   'problem',
 )
-SEGMENT_COLUMNS = ('image', 'class', 'box', 'area', 'failure_mean')
+SEGMENT_COLUMNS = (
+  'image',
+  'class',
+  'box',
+  'area',
+  'failure_mean',
+  'depth_m',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +80,7 @@ def of_image(
   classes: ClassTable,
   segment_share: float,
   reference: Sequence[float] | None,
+  depth: np.ndarray | None = None,
 ) -> Entry:
   """Of what a monitor says of one image; times and files come later.
 
@@ -83,6 +91,7 @@ def of_image(
     classes: of the labels.
     segment_share: of an image's pixels, that a segment has at least.
     reference: `failure_mean` of calibration images; None without any.
+    depth: float32 [h w], metres, NaN = no measurement; None without any.
   """
   labels, failure = result.labels[0], result.failure[0]
   flagged = result.flagged[0]
@@ -92,7 +101,9 @@ def of_image(
       image, result, classes.num_classes
     ).items()
   }
-  largest, listed = segments.find(labels, failure, flagged, segment_share)
+  largest, listed = segments.find(
+    labels, failure, flagged, segment_share, depth
+  )
   passing = failure[~flagged]
   row: dict[str, Any] = dict.fromkeys(COLUMNS)
   row |= {
@@ -124,6 +135,7 @@ def _segment_row(
     list(segment.box),
     segment.area,
     segment.failure_mean,
+    segment.depth_m,
   )
   return dict(zip(SEGMENT_COLUMNS, values))
 

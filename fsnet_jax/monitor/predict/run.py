@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import UNCALIBRATED, Monitor
 from fsnet_jax.monitor.predict import (
   batches,
+  depth,
   inputs,
   journal,
   loader,
@@ -28,8 +29,9 @@ from fsnet_jax.monitor.predict import (
   video,
 )
 from fsnet_jax.monitor.predict.bag import Bag
+from fsnet_jax.monitor.predict.depth import Depths
 from fsnet_jax.monitor.predict.gallery import page
-from fsnet_jax.monitor.predict.inputs import Files, Item
+from fsnet_jax.monitor.predict.inputs import Files, Item, Pending
 from fsnet_jax.monitor.predict.journal import Journal
 from fsnet_jax.monitor.predict.rows import Entry, worst_first
 from fsnet_jax.monitor.predict.video import Video
@@ -52,6 +54,8 @@ class Options:
     identity: what tells this monitor from others, in JSON's types; each name
       is one that a sentence can have.
     command: that this is, for the page; '' where it is not known.
+    depth: folder of depth maps, as the user named it; '' for none.
+    depth_per_metre: what a pixel of such a map has for a metre.
   """
 
   source: str
@@ -60,6 +64,8 @@ class Options:
   segment_share: float
   identity: Mapping[str, Any]
   command: str = ''
+  depth: str = ''
+  depth_per_metre: float = 1000.0
 
 
 def predict(
@@ -88,30 +94,37 @@ def predict(
     raise UserError(
       f'--output={options.output} is the input: name a folder of its own.'
     )
-  images = _images(options, source)
+  maps = depth.folder_of(options.depth, source)
+  images = _images(options, source, maps)
+  depths = depth.opened(maps, options.depth_per_metre, images)
   threshold = calibration.threshold if calibration else UNCALIBRATED
   state = {
     'input': str(source.absolute()),
     **({} if isinstance(images, Files) else {'video': list(images.stamp)}),
     'threshold': threshold,
     'segment share': options.segment_share,
+    'depth': None if maps is None else str(maps),
+    'depth per metre': None if maps is None else options.depth_per_metre,
     **options.identity,
   }
   with contextlib.ExitStack() as stack:
     log = stack.enter_context(journal.opened(options.output, state))
     stack.enter_context(disk_errors.explained(options.output))
-    work = _Work(load(), options, calibration, images, log)
+    work = _Work(load(), options, calibration, images, depths, log)
     with StopRequest('while predicting') as stop:
       work.predict(stop)
       return work.finish(stop)
 
 
-def _images(options: Options, source: pathlib.Path) -> Files | Video | Bag:
-  """What is predicted on."""
+def _images(
+  options: Options, source: pathlib.Path, maps: pathlib.Path | None
+) -> Files | Video | Bag:
+  """What is predicted on; depth maps may lie below it."""
   bag = bags.parts(options.source)
   if bag is not None:
     return Bag(*bag)
-  found = inputs.files_of(source, options.output, options.source)
+  others = [] if maps is None else [maps]
+  found = inputs.files_of(source, options.output, options.source, others)
   return Video(source) if found is None else found
 
 
@@ -124,10 +137,12 @@ class _Work:
     options: Options,
     calibration: CalibrationFile | None,
     images: Files | Video | Bag,
+    depths: Depths | None,
     log: Journal,
   ):
     self._monitor, self._options, self._log = monitor, options, log
     self._calibration, self._images = calibration, images
+    self._depths = depths
     # By name of the image, in its order, what it is sorted by.
     self._keys: dict[str, tuple[bool, float, str]] = {}
     self._summary = ''
@@ -142,6 +157,7 @@ class _Work:
       self._options.batch_size,
       self._options.segment_share,
       reference,
+      self._depths,
     )
     known = sum(map(self._done, self._images.items))
     if known:
@@ -150,7 +166,7 @@ class _Work:
     total = self._images.total - known
     bar = ProgressBar(total, kind, timed=True, log_secs=_LOG_SECS)
     done, start = 0, time.monotonic()
-    pending = self._images.pending(self._done)
+    pending = self._pending()
     try:
       for found in batches.entries(self._monitor, pending, settings):
         for entry in found:
@@ -166,10 +182,18 @@ class _Work:
       rate = done / max(time.monotonic() - start, 1e-9)
       self._summary = f' ({rate:.3g} {kind}/s)'
 
+  def _pending(self) -> Iterator[Pending]:
+    for one in self._images.pending(self._done):
+      yield dataclasses.replace(one, item=self._stamped(one.item))
+      del one  # So that no frame is held beside the batch.
+
+  def _stamped(self, item: Item) -> Item:
+    return self._depths.stamped(item) if self._depths else item
+
   def _done(self, item: Item) -> bool:
     if item.image in self._keys and not self._keys[item.image][0]:
       return True
-    entry = self._log.get(item)
+    entry = self._log.get(self._stamped(item))
     if entry is not None:
       self._note(entry)
     return entry is not None

@@ -18,16 +18,23 @@ class Segment:
     box: left, top, width and height, in pixels.
     area: number of its pixels.
     failure_mean: mean P(wrong) in it.
+    depth_m: median depth of its pixels that have one, metres; None where
+      none has.
   """
 
   label: int
   box: tuple[int, int, int, int]
   area: int
   failure_mean: float
+  depth_m: float | None = None
 
 
 def find(
-  labels: np.ndarray, failure: np.ndarray, flagged: np.ndarray, share: float
+  labels: np.ndarray,
+  failure: np.ndarray,
+  flagged: np.ndarray,
+  share: float,
+  depth: np.ndarray | None = None,
 ) -> tuple[Segment | None, list[Segment]]:
   """The largest component, and all that are not too small.
 
@@ -36,6 +43,7 @@ def find(
     failure: float32 [h w].
     flagged: bool [h w].
     share: of the image's pixels, that a component has at least.
+    depth: float32 [h w], metres, NaN = no measurement; None without any.
 
   Returns:
     The one of the most pixels, whatever their number, or None where nothing
@@ -52,7 +60,7 @@ def find(
   large = [int(i) for i in order if areas[i] >= fewest]
   wanted = large or [int(order[0])]
   found = [
-    _segment(number + 1, numbers[number + 1], regions, labels, failure)
+    _segment(number + 1, numbers[number + 1], regions, labels, failure, depth)
     for number in wanted
   ]
   return found[0], found if large else []
@@ -64,6 +72,7 @@ def _segment(
   regions: np.ndarray,
   labels: np.ndarray,
   failure: np.ndarray,
+  depth: np.ndarray | None,
 ) -> Segment:
   left, top = int(row[cv2.CC_STAT_LEFT]), int(row[cv2.CC_STAT_TOP])
   width, height = int(row[cv2.CC_STAT_WIDTH]), int(row[cv2.CC_STAT_HEIGHT])
@@ -74,4 +83,11 @@ def _segment(
     box=(left, top, width, height),
     area=int(row[cv2.CC_STAT_AREA]),
     failure_mean=float(failure[part][inside].mean(dtype=np.float64)),
+    depth_m=None if depth is None else _median(depth[part][inside]),
   )
+
+
+def _median(depth: np.ndarray) -> float | None:
+  """Of what is measured, to a millimetre; None where nothing is."""
+  measured = depth[np.isfinite(depth)]
+  return round(float(np.median(measured)), 3) if measured.size else None

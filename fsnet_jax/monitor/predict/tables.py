@@ -45,7 +45,8 @@ class _Table:
     self._csv.writerow(columns)
 
   def add(self, row) -> None:
-    values = [row[name] for name in self._columns]
+    # Columns that are newer than an entry of the journal are empty.
+    values = [row.get(name) for name in self._columns]
     self._csv.writerow([as_text(value) for value in values])
     pairs = dict(zip(self._columns, values))
     self._lines.write(json.dumps(pairs, allow_nan=False) + '\n')

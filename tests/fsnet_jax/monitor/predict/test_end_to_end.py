@@ -74,6 +74,21 @@ def test_a_run_predicts_what_its_monitor_says(finished, tmp_path):
   assert len(state['networks']) == 64 and state['calibration'] == 'none'
 
 
+def test_its_config_says_where_depth_is(finished, tmp_path):
+  config, workdir = finished
+  image = stub.picture(np.random.default_rng(0), 32, 64)
+  stub.save(tmp_path / 'in' / 'x.png', image)
+  stub.save(tmp_path / 'maps' / 'x.png', np.full((32, 64), 512, np.uint16))
+  asked = config.copy_and_resolve_references().unlock()
+  asked.predict.update(
+    depth=str(tmp_path / 'maps'), depth_per_metre=256.0, segment_share=0.0
+  )
+  output = tmp_path / 'out'
+  cli.predict(asked, workdir, str(tmp_path / 'in'), output, _ORIGIN)
+  lines = (output / 'segments.jsonl').read_text().splitlines()
+  assert lines and {json.loads(line)['depth_m'] for line in lines} == {2.0}
+
+
 def test_a_guarantee_of_other_networks_is_refused(finished, tmp_path):
   config, workdir = finished
   calibration_file.write(workdir, stub.calibration())

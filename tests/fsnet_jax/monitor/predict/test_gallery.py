@@ -138,7 +138,7 @@ def test_parts_of_a_small_picture_are_apart(tmp_path):
   content = pictures.small_jpeg(image, labels, failure, drawn, stub.CLASSES)
   found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
   height, width = pictures.small_size(90, 200)
-  assert (height, width) == (112, 256) and found.shape == (448, 256, 3)
+  assert (height, width) == (88, 200) and found.shape == (352, 200, 3)
   expected = ((100,) * 3, (70, 130, 180), (252, 254, 164), (214, 40, 40))
   for part, color in enumerate(expected):
     own = found[part * height : (part + 1) * height, :, ::-1].astype(int)
@@ -149,6 +149,7 @@ def test_small_pictures_of_any_shape_are_whole_blocks():
   for shape in ((1, 1), (1, 9000), (9000, 1), (720, 1280), (7, 3)):
     height, width = pictures.small_size(*shape)
     assert height % 8 == 0 and width % 8 == 0 and 8 <= height <= 1024
+    assert width == min(max(128, shape[1] + -shape[1] % 8), 256)
 
 
 def test_an_overlay_is_red_where_flagged_and_tinted_elsewhere():
