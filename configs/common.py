@@ -249,7 +249,8 @@ def _obsnet(fit: ml_collections.ConfigDict) -> None:
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # Phase 3's networks: per pixel (so many of each image; the share of the mean
   # of each predicted class that is taken away; whether S also sees the image
-  # mirrored, which costs a second pass), and convolutional.
+  # mirrored, which costs a second pass; whether a second network, which sees
+  # no colour, is half of it), and convolutional.
   fit.pixel = ml_collections.ConfigDict()
   fit.pixel.batch_size = 16
   fit.pixel.pixels = 1500
@@ -257,6 +258,7 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   fit.pixel.weight_decay = 1e-3
   fit.pixel.centering = 0.5
   fit.pixel.flip = True
+  fit.pixel.colorless = True
   fit.conv = ml_collections.ConfigDict()
   fit.conv.batch_size = 8
   fit.conv.learning_rate = 1e-3

@@ -19,12 +19,15 @@ from configs import common, segxal_common
 
 # Every version of the program has stored these.
 _ALWAYS = {'task', 'seed', 'image_size', 'data', 'eval'}
+# What runs were before there was such a field, where that is not its default.
+_BEFORE = {'fit.pixel.colorless': False}
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:
   """The config as the run had it, with the types that configs have.
 
-  Fields that the program has learnt since have their default.
+  Fields that the program has learnt since have their default, or what stands
+  for how such a run was.
 
   Args:
     workdir: of the run.
@@ -56,7 +59,10 @@ def _joined(
   """What is stored, in the types of the defaults, and what is missing."""
   joined = {}
   for key in (*stored, *(key for key in default if key not in stored)):
-    value = default[key] if key not in stored else _tuples(stored[key])
+    if key in stored:
+      value = _tuples(stored[key])
+    else:
+      value = _BEFORE.get(prefix + key, default[key])
     if key in default:
       _check_type(path, prefix + key, value, default[key])
       if isinstance(value, dict):

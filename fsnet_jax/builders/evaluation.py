@@ -19,12 +19,15 @@ class FailureOptions:
     has_phase3: whether there is a phase 3.
     beta_range: that the share of correct pixels is clipped to in the joint
       phase's loss.
+    has_colorless: whether phase 3 trains two per-pixel networks, one of which
+      sees no colour.
   """
 
   preset: str
   has_joint: bool
   has_phase3: bool
   beta_range: tuple[float, float]
+  has_colorless: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,7 @@ def failure_options(config: ConfigDict) -> FailureOptions:
     has_joint=config.phase2_steps > 0,
     has_phase3=config.phase3_steps > 0,
     beta_range=(low, high),
+    has_colorless=config.fit.pixel.colorless,
   )
 
 

@@ -137,7 +137,11 @@ class ObsNetOptions:
 
 @dataclasses.dataclass(frozen=True)
 class PixelOptions:
-  """`config.fit.pixel`, with the steps and the mix of images of phase 3."""
+  """`config.fit.pixel`, with the steps and the mix of images of phase 3.
+
+  Attributes:
+    colorless: whether there is a second network, which sees no colour.
+  """
 
   steps: int
   mix: str
@@ -147,6 +151,7 @@ class PixelOptions:
   weight_decay: float
   centering: float
   flip: bool
+  colorless: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,6 +229,8 @@ def _pixel(config: ConfigDict) -> PixelOptions:
     config.fit.pixel,
     steps=config.phase3_steps,
     mix=config.failure.mix,
+    # Fits of before there was one have none.
+    colorless=config.fit.pixel.get('colorless', False),
   )
 
 

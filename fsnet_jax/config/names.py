@@ -97,6 +97,7 @@ VARIANT = Name(
     'light',
     'light_no_flip',
     'light_no_centering',
+    'light_no_colorless',
     'robust_clean',
     'robust_near',
     'robust_far',

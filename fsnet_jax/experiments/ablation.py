@@ -93,6 +93,9 @@ VARIANTS: Mapping[str, Variant] = {
   'light_no_centering': _robust(
     failure__preset='light', fit__pixel__centering=0.0
   ),
+  'light_no_colorless': _robust(
+    failure__preset='light', fit__pixel__colorless=False
+  ),
   'robust_clean': _robust(failure__mix='clean'),
   'robust_near': _robust(failure__mix='near'),
   'robust_far': _robust(failure__mix='far'),

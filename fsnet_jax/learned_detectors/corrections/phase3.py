@@ -27,9 +27,10 @@ PARTS: Mapping[str, FittedDetector] = {
   part.name: part for part in (PixelCorrection(), ConvCorrection())
 }
 # By `config.failure.preset`: the parts of F and what each counts, those that
-# were not trained being left out.
+# were not trained being left out. Both convolutional ones are of one form and
+# count as one network together.
 _PRESETS: Mapping[str, Mapping[str, float]] = {
-  'robust': {'pixel': 2.0, 'joint': 1.0, 'conv': 1.0},
+  'robust': {'pixel': 1.0, 'joint': 0.5, 'conv': 0.5},
   'light': {'pixel': 1.0},
   'paper': {'joint': 1.0},
 }
@@ -56,6 +57,8 @@ def weights_of(options: FailureOptions) -> dict[str, float]:
   # Without the joint F, one network each.
   if 'joint' in wanted and 'joint' not in found:
     found = dict.fromkeys(found, 1.0)
+  if 'pixel' in found and options.has_colorless:
+    found['pixel'] *= 2
   total = sum(found.values())
   return {name: weight / total for name, weight in found.items()}
 

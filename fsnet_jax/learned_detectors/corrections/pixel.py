@@ -49,7 +49,7 @@ class PixelCorrection:
     classes = options.num_classes
     params, stats = initial_variables(options, classes)
     like = {'params': params, 'stats': stats}
-    network, share = PixelFailureNet(classes), options.own.centering
+    network, share = _network(options, classes), options.own.centering
     flip = options.own.flip
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
@@ -70,6 +70,12 @@ class PixelCorrection:
     return Loaded(fit_loop.load(folder, like), outputs, uses_flip=flip)
 
 
+def _network(
+  options: FitOptions[PixelOptions], num_classes: int
+) -> PixelFailureNet:
+  return PixelFailureNet(num_classes, colorless=options.own.colorless)
+
+
 def initial_variables(
   options: FitOptions[PixelOptions], num_classes: int
 ) -> tuple[Any, Any]:
@@ -79,7 +85,7 @@ def initial_variables(
     count += pixel_maps.NUM_FLIP
   pixel = jnp.zeros((1,), jnp.int32)
   maps = pixel_maps.PixelMaps(jnp.zeros((1, count)), pixel, pixel, pixel * 0.0)
-  network = PixelFailureNet(num_classes)
+  network = _network(options, num_classes)
   fresh = jax.jit(network.init)(jax.random.key(options.seed), maps)
   fresh = jax.tree.map(np.asarray, fresh)
   # How many of the pixels it learns from are misclassified.
@@ -115,7 +121,7 @@ def balance_offset(stats: Any, beta_range: tuple[float, float]) -> Array:
 
 def _loss(setting: Setting[PixelOptions]) -> update.Loss:
   s, options = setting.network, setting.options.own
-  network = PixelFailureNet(s.num_classes)
+  network = _network(setting.options, s.num_classes)
 
   def loss_fn(params, stats, variables, batch, key):
     images = batch['image'].astype(jnp.float32)
@@ -142,12 +148,27 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
       train=True,
       rngs={'dropout': dropped},
       mutable=['batch_stats'],
-    )
-    corrections = centred(
-      corrections, maps.first, valid, s.num_classes, options.centering
+      method='members',
     )
     wrong = maps.first != labels
-    loss = failure_loss(maps.miss_logit + corrections, wrong, known, 'bce')
+    # Each learns for itself: trained as one, both would lean on the colour.
+    losses = [
+      failure_loss(
+        maps.miss_logit
+        + centred(
+          corrections[..., member],
+          maps.first,
+          valid,
+          s.num_classes,
+          options.centering,
+        ),
+        wrong,
+        known,
+        'bce',
+      )
+      for member in range(corrections.shape[-1])
+    ]
+    loss = jnp.mean(jnp.stack(losses))
     count = jnp.sum(valid)
     rate = jnp.sum(wrong * valid) / jnp.maximum(count, 1.0)
     errors = _running_rate(stats['errors'], rate, count)

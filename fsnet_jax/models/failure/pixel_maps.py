@@ -19,6 +19,8 @@ _LUMA = (0.299, 0.587, 0.114)
 _WINDOW = 9
 # Scalars of each pixel without and with the second pass of S.
 NUM_SCALARS, NUM_FLIP = 14, 2
+# Of the scalars, those of a pixel's own colour and contrast.
+COLORS = range(5, 10)
 
 
 @struct.dataclass

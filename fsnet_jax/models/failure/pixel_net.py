@@ -3,10 +3,11 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from fsnet_jax.models.cpu import conv_forms
-from fsnet_jax.models.failure.pixel_maps import PixelMaps
+from fsnet_jax.models.failure.pixel_maps import COLORS, PixelMaps
 
 # Share of the newest batch in the running statistics, at the least.
 _NEWEST = 0.01
@@ -51,28 +52,44 @@ class RunningStandardization(nn.Module):
 
 
 class PixelFailureNet(nn.Module):
-  """Three dense layers over the maps of a pixel.
+  """Three dense layers over the maps of a pixel, or twice three.
 
-  Begins as MSP: the last layer is zero. Not in the paper.
+  Begins as MSP: the last layers are zero. Not in the paper.
+
+  What a class looks like is most of what can be learnt near the training
+  images, and what misleads where surfaces have other colours. So a second
+  network sees all but the pixel's colour and contrast, and the mean of both is
+  wrong in neither place.
 
   Attributes:
     num_classes: of S.
     hidden: units of the inner layers.
     dropout_rate: after each of them.
+    colorless: whether there is the second network.
   """
 
   num_classes: int
   hidden: tuple[int, ...] = (64, 64)
   dropout_rate: float = 0.1
+  colorless: bool = True
 
-  @nn.compact
   def __call__(
     self,
     maps: PixelMaps,
     valid: Float[Array, '*b'] | None = None,
     train: bool = False,
   ) -> Float[Array, '*b']:
-    """Corrections to `maps.miss_logit`, before `centred`.
+    """Mean of `members`."""
+    return jnp.mean(self.members(maps, valid, train), axis=-1)
+
+  @nn.compact
+  def members(
+    self,
+    maps: PixelMaps,
+    valid: Float[Array, '*b'] | None = None,
+    train: bool = False,
+  ) -> Float[Array, '*b m']:
+    """Corrections to `maps.miss_logit` of each network, before `centred`.
 
     Args:
       maps: of any pixels.
@@ -90,11 +107,19 @@ class PixelFailureNet(nn.Module):
       axis=-1,
     )
     x = RunningStandardization(name='standardization')(x, valid, train)
+    found = [self._network(x, train, '')]
+    if self.colorless:
+      rest = np.delete(np.arange(x.shape[-1]), COLORS)
+      found.append(self._network(x[..., rest], train, 'colorless_'))
+    return jnp.concatenate(found, axis=-1)
+
+  def _network(self, x: Array, train: bool, prefix: str) -> Array:
+    """[*b 1]; `prefix` is that of its layers' names."""
     for number, units in enumerate(self.hidden):
-      x = nn.relu(nn.Dense(units, name=f'hidden{number}')(x))
+      x = nn.relu(nn.Dense(units, name=f'{prefix}hidden{number}')(x))
       x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
     zero = nn.initializers.zeros
-    return nn.Dense(1, kernel_init=zero, name='correction')(x)[..., 0]
+    return nn.Dense(1, kernel_init=zero, name=f'{prefix}correction')(x)
 
 
 def centred(

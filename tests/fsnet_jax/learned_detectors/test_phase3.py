@@ -36,8 +36,8 @@ def _config(cache='', **changes):
 @pytest.mark.parametrize(
   ('preset', 'phase2', 'phase3_steps', 'expected'),
   [
-    ('robust', 5, 5, {'pixel': 0.5, 'joint': 0.25, 'conv': 0.25}),
-    ('robust', 0, 5, {'pixel': 0.5, 'conv': 0.5}),
+    ('robust', 5, 5, {'pixel': 2 / 3, 'joint': 1 / 6, 'conv': 1 / 6}),
+    ('robust', 0, 5, {'pixel': 2 / 3, 'conv': 1 / 3}),
     ('robust', 5, 0, {'joint': 1.0}),
     ('robust', 0, 0, {}),
     ('light', 5, 5, {'pixel': 1.0}),
@@ -50,7 +50,18 @@ def test_what_f_is(preset, phase2, phase3_steps, expected):
   config = _config(
     preset=preset, phase2_steps=phase2, phase3_steps=phase3_steps
   )
-  assert phase3.weights_of(failure_options(config)) == expected
+  found = phase3.weights_of(failure_options(config))
+  assert found == pytest.approx(expected)
+
+
+def test_a_single_per_pixel_network_counts_once():
+  config = _config(phase2_steps=5)
+  config.fit.pixel.colorless = False
+  found = phase3.weights_of(failure_options(config))
+  assert found == {'pixel': 0.5, 'joint': 0.25, 'conv': 0.25}
+  config.phase2_steps = 0
+  found = phase3.weights_of(failure_options(config))
+  assert found == {'pixel': 0.5, 'conv': 0.5}
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,13 @@ def types(config):
   return {key: type(value) for key, value in flat.items()}
 
 
+def test_an_older_run_has_one_per_pixel_network(tmp_path):
+  config = stored_config.as_plain(fsnet_fcn8.get_config())
+  assert config['fit']['pixel'].pop('colorless') is True
+  found = stored_run.get_config(str(store(tmp_path, config)))
+  assert found.fit.pixel.colorless is False
+
+
 def test_fields_of_newer_versions_have_their_default(tmp_path):
   config = stored_config.as_plain(fsnet_fcn8.get_config())
   del config['eval']['name'], config['fit'], config['eval']['roots']['camvid']

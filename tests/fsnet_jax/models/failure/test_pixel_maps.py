@@ -98,6 +98,12 @@ def test_an_even_area_deviates_by_nothing():
   )
 
 
+def test_which_scalars_are_color():
+  assert [NAMES[i] for i in pixel_maps.COLORS] == [
+    *('luma', 'red', 'blue', 'sobel', 'local')
+  ]
+
+
 def test_place(found):
   _, scalars = found
   row, column = np.mgrid[:11, :14]

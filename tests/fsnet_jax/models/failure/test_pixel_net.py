@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from fsnet_jax.models.cpu import conv_forms
-from fsnet_jax.models.failure.pixel_maps import PixelMaps
+from fsnet_jax.models.failure.pixel_maps import (
+  COLORS,
+  NUM_SCALARS,
+  PixelMaps,
+)
 from fsnet_jax.models.failure.pixel_net import (
   PixelFailureNet,
   RunningStandardization,
@@ -17,7 +21,7 @@ from fsnet_jax.models.failure.pixel_net import (
 def _maps(seed=0, shape=(2, 50), classes=4):
   rng = np.random.default_rng(seed)
   return PixelMaps(
-    jnp.asarray(rng.normal(3, 5, (*shape, 6)), jnp.float32),
+    jnp.asarray(rng.normal(3, 5, (*shape, NUM_SCALARS)), jnp.float32),
     jnp.asarray(rng.integers(classes, size=shape), jnp.int32),
     jnp.asarray(rng.integers(classes, size=shape), jnp.int32),
     jnp.asarray(rng.normal(size=shape), jnp.float32),
@@ -100,6 +104,47 @@ def test_dropout_and_statistics_in_training_alone():
   np.testing.assert_array_equal(train(0), train(0))
   once = network.apply(variables, maps)
   np.testing.assert_array_equal(once, network.apply(variables, maps))
+
+
+def _trained(network, maps):
+  """Variables whose last layers are not zero."""
+  variables = network.init(jax.random.key(0), maps)
+  params = jax.tree.map(lambda leaf: leaf + 0.1, variables['params'])
+  return {**variables, 'params': params}
+
+
+def test_the_second_network_sees_no_color():
+  maps = _maps()
+  network = PixelFailureNet(num_classes=4)
+  variables = _trained(network, maps)
+
+  def members(maps):
+    return network.apply(variables, maps, method='members')
+
+  other = maps.scalars.at[..., jnp.asarray(COLORS)].add(3.0)
+  before, after = members(maps), members(maps.replace(scalars=other))
+  assert before.shape == (2, 50, 2)
+  assert (before[..., 0] != after[..., 0]).mean() > 0.9
+  np.testing.assert_array_equal(before[..., 1], after[..., 1])
+  np.testing.assert_allclose(
+    network.apply(variables, maps), before.mean(-1), rtol=1e-6
+  )
+  # But all the rest.
+  for place in set(range(NUM_SCALARS)) - set(COLORS):
+    changed = members(
+      maps.replace(scalars=maps.scalars.at[..., place].add(3.0))
+    )
+    assert (before[..., 1] != changed[..., 1]).mean() > 0.9
+
+
+def test_without_it_there_is_the_first_alone():
+  maps = _maps()
+  network = PixelFailureNet(num_classes=4, colorless=False)
+  variables = _trained(network, maps)
+  assert not [name for name in variables['params'] if 'colorless' in name]
+  found = network.apply(variables, maps, method='members')
+  assert found.shape == (2, 50, 1)
+  np.testing.assert_array_equal(found[..., 0], network.apply(variables, maps))
 
 
 @pytest.mark.parametrize('form', ['cpu', 'plain'])
