@@ -90,7 +90,7 @@ def _networks(config: ml_collections.ConfigDict) -> None:
 
   failure = ml_collections.ConfigDict()
   # What detector 'fsnet' is: 'paper', the joint phase's F; 'light', phase 3's
-  # per-pixel network; 'robust', the mean of both and of a convolutional one.
+  # per-pixel networks; 'robust', the mean of both and of a convolutional one.
   failure.preset = 'robust'
   # Images that phase 3 learns from: 'near' (clean and augmented), 'balanced'
   # (a third of them mildly shifted), 'far' (half of them shifted) or 'clean'.

@@ -82,7 +82,7 @@ def segmentation_program(name: str) -> Program:
 
 
 def failure_program() -> Program:
-  """Failure logits of F's forms, and of the robust preset's mean of three."""
+  """Failure logits of F's forms, and of the robust preset's mean."""
   arrays = _drawn()
 
   def init(
@@ -114,7 +114,7 @@ def failure_program() -> Program:
     found['pixel'] = maps.miss_logit + own
     # As `learned_detectors.corrections.phase3` weighs them.
     joint, conv = found['joint'], found['conv'] - miss_logit(logits)
-    found['robust'] = maps.miss_logit + (2 * own + joint + conv) / 4
+    found['robust'] = maps.miss_logit + (4 * own + joint + conv) / 6
     return found
 
   return Program(run, variables, arrays)

@@ -81,7 +81,7 @@ class JointFailureNetwork(_Part):
 
 
 class PixelFailureNetwork(_Part):
-  """Phase 3's per-pixel network (`preset='light'`)."""
+  """Phase 3's per-pixel networks (`preset='light'`)."""
 
   name = 'fsnet_pixel'
   title = 'FSNet (pixel)'

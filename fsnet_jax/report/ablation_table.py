@@ -32,14 +32,15 @@ _TITLES = {
   'four_scale_residual': 'four scales, correcting MSP',
   'skips_residual_pos_weight': 'skips, correcting MSP, one-sided beta',
   'skips_residual_unweighted': 'skips, correcting MSP, beta 1/2',
-  'robust': 'mean of three (phase 3)',
-  'robust_no_joint': 'mean of three without the joint F',
-  'light': 'per-pixel network alone',
+  'robust': 'mean of networks (phase 3)',
+  'robust_no_joint': 'the mean without the joint F',
+  'light': 'per-pixel networks alone',
   'light_no_flip': 'the same without the flip',
   'light_no_centering': 'the same without centring',
-  'robust_clean': 'mean of three, clean images alone',
-  'robust_near': 'mean of three, mix near',
-  'robust_far': 'mean of three, mix far',
+  'light_no_colorless': 'the same without the colorless one',
+  'robust_clean': 'the mean, clean images alone',
+  'robust_near': 'the mean, mix near',
+  'robust_far': 'the mean, mix far',
 }
 _NOTES = (
   'Mean ± sample standard deviation over seeds. The joint phase trains S too, '

@@ -3,7 +3,6 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from fsnet_jax.models.cpu import conv_forms
@@ -109,8 +108,9 @@ class PixelFailureNet(nn.Module):
     x = RunningStandardization(name='standardization')(x, valid, train)
     found = [self._network(x, train, '')]
     if self.colorless:
-      rest = np.delete(np.arange(x.shape[-1]), COLORS)
-      found.append(self._network(x[..., rest], train, 'colorless_'))
+      parts = [x[..., : COLORS.start], x[..., COLORS.stop :]]
+      rest = jnp.concatenate(parts, axis=-1)
+      found.append(self._network(rest, train, 'colorless_'))
     return jnp.concatenate(found, axis=-1)
 
   def _network(self, x: Array, train: bool, prefix: str) -> Array:
