@@ -10,15 +10,20 @@ report/ablation.md holds the table of the cells that are done. Some of them
 only: --config.ablation.variants="('full','no_w4')"; forms of F that the paper
 leaves open: "('literal','skips','four_scale','skips_residual',
 'four_scale_residual')"; parts of phase 3: "('full','robust','robust_no_joint',
-'light','light_no_flip','robust_clean','robust_near','robust_far')".
+'light','light_no_flip','light_no_centering','light_no_colorless',
+'robust_clean','robust_near','robust_far')".
 Results: docs/results/ablation.md.
 """
 
 import ml_collections
 
-from configs import fsnet_deeplabv2, fsnet_fcn8
+from configs import fsnet_deeplabv2, fsnet_efficientnet, fsnet_fcn8
 
-_BASES = {'fcn8': fsnet_fcn8, 'deeplab_v2': fsnet_deeplabv2}
+_BASES = {
+  'fcn8': fsnet_fcn8,
+  'deeplab_v2': fsnet_deeplabv2,
+  'efficientnet': fsnet_efficientnet,
+}
 
 VARIANTS = (
   'full',
@@ -38,8 +43,8 @@ def get_config(arg: str = 'fcn8') -> ml_collections.ConfigDict:
   """The base config of a network and protocol, with what to vary.
 
   Args:
-    arg: `fcn8` or `deeplab_v2`, and after an underscore `camvid` or
-      `cityscapes` if not on streets.
+    arg: `fcn8`, `deeplab_v2` or `efficientnet`, and after an underscore
+      `camvid` or `cityscapes` if not on streets.
   """
   for network, base in _BASES.items():
     protocol = arg.removeprefix(network).removeprefix('_') or 'streets'
@@ -52,7 +57,7 @@ def get_config(arg: str = 'fcn8') -> ml_collections.ConfigDict:
       break
   else:
     raise ValueError(
-      f'unknown argument {arg!r}: choose fcn8 or deeplab_v2, or one of them '
+      f'unknown argument {arg!r}: choose {", ".join(_BASES)}, or one of them '
       'with _camvid or _cityscapes'
     )
   config.task = 'ablation'
