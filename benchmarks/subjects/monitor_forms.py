@@ -10,11 +10,16 @@ from jaxtyping import Array
 
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.failure.pixel_maps import pixel_maps
-from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
+from fsnet_jax.models.failure.pixel_net import (
+  PixelFailureNet,
+  centred,
+  corrections,
+)
 from fsnet_jax.models.segmentation.fcn8 import FCN8
 
 _CLASSES = 19
 _CENTRING = 0.5
+_PIXEL = 'pixel'
 
 
 class Light(nn.Module):
@@ -25,7 +30,12 @@ class Light(nn.Module):
     """Log-odds [b h w] that a class is wrong."""
     del features
     maps = pixel_maps(images, logits)
-    found = PixelFailureNet(_CLASSES)(maps)
+    if self.is_initializing():
+      found = PixelFailureNet(_CLASSES, name=_PIXEL)(maps)
+    else:
+      own = {kind: tree[_PIXEL] for kind, tree in self.variables.items()}
+      # As a monitor runs it.
+      found = corrections(PixelFailureNet(_CLASSES, parent=None), own, maps)
     valid = jnp.ones(maps.first.shape)
     own = centred(found, maps.first, valid, _CLASSES, _CENTRING)
     return maps.miss_logit + own

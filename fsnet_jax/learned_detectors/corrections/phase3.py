@@ -54,11 +54,11 @@ def weights_of(options: FailureOptions) -> dict[str, float]:
   found = {n: weight for n, weight in wanted.items() if n in trained}
   if wanted.keys() & PARTS.keys() and not found.keys() & PARTS.keys():
     found = dict.fromkeys(joint, 1.0)
-  # Without the joint F, one network each.
-  if 'joint' in wanted and 'joint' not in found:
-    found = dict.fromkeys(found, 1.0)
   if 'pixel' in found and options.has_colorless:
     found['pixel'] *= 2
+  # Without the joint F, one of each kind.
+  if 'joint' in wanted and 'joint' not in found:
+    found = dict.fromkeys(found, 1.0)
   total = sum(found.values())
   return {name: weight / total for name, weight in found.items()}
 

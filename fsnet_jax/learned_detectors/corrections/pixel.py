@@ -15,8 +15,11 @@ from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure import pixel_maps
-from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
-from fsnet_jax.models.network import output_of
+from fsnet_jax.models.failure.pixel_net import (
+  PixelFailureNet,
+  centred,
+  corrections,
+)
 from fsnet_jax.steps.losses import failure_loss
 
 
@@ -63,7 +66,7 @@ class PixelCorrection:
         'params': variables['params'],
         'batch_stats': variables['stats']['batch_stats'],
       }
-      found = output_of(network, own, maps)
+      found = corrections(network, own, maps)
       valid = jnp.ones(maps.first.shape)
       return centred(found, maps.first, valid, classes, share)
 
@@ -141,7 +144,7 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
     known = labels != VOID
     valid = known.astype(jnp.float32)
     own = {'params': params, 'batch_stats': stats['batch_stats']}
-    corrections, updated = network.apply(
+    found, updated = network.apply(
       own,
       maps,
       valid,
@@ -156,7 +159,7 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
       failure_loss(
         maps.miss_logit
         + centred(
-          corrections[..., member],
+          found[..., member],
           maps.first,
           valid,
           s.num_classes,
@@ -166,7 +169,7 @@ def _loss(setting: Setting[PixelOptions]) -> update.Loss:
         known,
         'bce',
       )
-      for member in range(corrections.shape[-1])
+      for member in range(found.shape[-1])
     ]
     loss = jnp.mean(jnp.stack(losses))
     count = jnp.sum(valid)

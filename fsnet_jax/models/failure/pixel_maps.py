@@ -11,8 +11,6 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Integer
 
-from fsnet_jax.models.failure.failure_features import miss_logit
-
 # ITU-R BT.601, as `input_pipeline.transforms` weighs colours.
 _LUMA = (0.299, 0.587, 0.114)
 # Side of the window that local contrast is measured in, pixels.
@@ -32,7 +30,8 @@ class PixelMaps:
       flip.
     first: int32 [*b], the predicted class.
     second: int32 [*b], the class with the second largest logit.
-    miss_logit: float32 [*b], MSP's log-odds that `first` is wrong.
+    miss_logit: float32 [*b], MSP's log-odds that `first` is wrong
+      (`failure_features.miss_logit`).
   """
 
   scalars: Float[Array, '*b k']
@@ -88,32 +87,40 @@ def pixel_maps(
   is_first = jnp.arange(logits.shape[-1]) == first[..., None]
   rest = jnp.where(is_first, -jnp.inf, logits)
   second = jnp.argmax(rest, axis=-1)
-  own = miss_logit(logits)
-  probs = jax.nn.softmax(logits, axis=-1)
+  confidence = _confidence(logits, rest, is_first)
   scalars = [
-    *_confidence(logits, rest, probs, own),
+    *confidence,
     *_appearance(images.astype(jnp.float32) / 255.0),
     *_place(first.shape),
   ]
   if flip_logits is not None:
     flipped = jax.lax.stop_gradient(flip_logits).astype(jnp.float32)
-    scalars += _disagreement(probs, jax.nn.softmax(flipped, axis=-1), is_first)
+    probs = jax.nn.softmax(logits, axis=-1), jax.nn.softmax(flipped, axis=-1)
+    scalars += _disagreement(*probs, is_first)
   return PixelMaps(
     jnp.stack(scalars, axis=-1),
     first.astype(jnp.int32),
     second.astype(jnp.int32),
-    own,
+    confidence[0],
   )
 
 
-def _confidence(
-  logits: Array, rest: Array, probs: Array, own: Array
-) -> list[Array]:
-  largest = jnp.max(logits, axis=-1)
-  total = jax.nn.logsumexp(logits, axis=-1)
-  # H = ln sum exp(l) - sum p l, without the logarithm of a probability.
-  entropy = total - jnp.sum(probs * logits, axis=-1)
-  return [own, entropy, largest, total, largest - jnp.max(rest, axis=-1)]
+def _confidence(logits: Array, rest: Array, is_first: Array) -> list[Array]:
+  """All five of one exponential a class: they are most of what maps take.
+
+  Relative to the second largest logit, so that the sum over the other classes
+  is never lost, however sure S is.
+  """
+  largest, next_one = jnp.max(logits, axis=-1), jnp.max(rest, axis=-1)
+  others = jnp.exp(rest - next_one[..., None])
+  # `miss_logit`.
+  own = next_one + jnp.log(jnp.sum(others, axis=-1)) - largest
+  excess = jax.nn.softplus(own)
+  # H = ln sum exp(l) - sum p l, both less the largest l.
+  below = jnp.where(is_first, 0.0, logits - largest[..., None])
+  share = jnp.exp(next_one - largest - excess)
+  entropy = excess - share * jnp.sum(others * below, axis=-1)
+  return [own, entropy, largest, largest + excess, largest - next_one]
 
 
 def _appearance(images: Array) -> list[Array]:

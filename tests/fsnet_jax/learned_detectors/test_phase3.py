@@ -37,7 +37,7 @@ def _config(cache='', **changes):
   ('preset', 'phase2', 'phase3_steps', 'expected'),
   [
     ('robust', 5, 5, {'pixel': 2 / 3, 'joint': 1 / 6, 'conv': 1 / 6}),
-    ('robust', 0, 5, {'pixel': 2 / 3, 'conv': 1 / 3}),
+    ('robust', 0, 5, {'pixel': 0.5, 'conv': 0.5}),
     ('robust', 5, 0, {'joint': 1.0}),
     ('robust', 0, 0, {}),
     ('light', 5, 5, {'pixel': 1.0}),

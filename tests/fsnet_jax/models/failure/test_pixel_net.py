@@ -15,6 +15,7 @@ from fsnet_jax.models.failure.pixel_net import (
   PixelFailureNet,
   RunningStandardization,
   centred,
+  corrections,
 )
 
 
@@ -145,6 +146,20 @@ def test_without_it_there_is_the_first_alone():
   found = network.apply(variables, maps, method='members')
   assert found.shape == (2, 50, 1)
   np.testing.assert_array_equal(found[..., 0], network.apply(variables, maps))
+
+
+@pytest.mark.parametrize('shape', [(1, 67, 61), (3, 31, 47), (2500, 1, 3)])
+def test_pixels_a_few_at_a_time_are_all_of_them(shape):
+  maps = _maps(shape=shape)
+  network = PixelFailureNet(num_classes=4)
+  variables = _trained(network, maps)
+  found = {}
+  for form in ('cpu', 'plain'):
+    with conv_forms.use(form):
+      found[form] = corrections(network, variables, maps)
+  assert found['cpu'].shape == shape
+  np.testing.assert_allclose(found['cpu'], found['plain'], rtol=1e-5, atol=1e-5)
+  np.testing.assert_array_equal(found['plain'], network.apply(variables, maps))
 
 
 @pytest.mark.parametrize('form', ['cpu', 'plain'])
