@@ -186,6 +186,9 @@ def get_config() -> ml_collections.ConfigDict:
   # What each labelled image adds to phase1_steps (and poly_steps, in their
   # ratio); 0: cycles are of equal length.
   config.steps_per_image = 0
+  # Where a test set has depth, pixels nearer than so many metres are measured
+  # by themselves too: what proximity is for. 0: not.
+  config.eval.near_m = 15.0
   config.pool = _pool()
   config.learner = _learner()
   config.acquisition = _acquisition()

@@ -201,6 +201,8 @@ FIELDS: Mapping[str, Field] = {
   'eval.datasets': dataclasses.replace(
     COMMON['eval.datasets'], decides=EVALUATION | CYCLES
   ),
+  # What a cycle does depends on none of it.
+  'eval.near_m': Field(NOT_NEGATIVE, EVALUATION),
   'warm_start': Field(Flag(), CYCLES),
   'steps_per_image': Field(COUNT_OR_0, PHASE1),
   **section('pool', _POOL),

@@ -19,6 +19,8 @@ from common_lib.json_values import BadValue, fields, number, whole_number
 from common_lib.npz import read_npz
 from segxal_jax.explanation.step import PARTS
 
+# Of a data set's measurement: the pixels near the camera, where it has depth.
+NEAR = 'near'
 _METRICS = 'metrics.json'
 _WEIGHTS = 'weights.json'
 _SCORES = 'scores.npz'
@@ -127,7 +129,7 @@ def _check_counts(value: Any, what: str, names: Sequence[str]) -> None:
 
 
 def _check_dataset(entry: Any, what: str) -> None:
-  fields(entry, what, ('images', 'pixels', 'segmentation'))
+  fields(entry, what, ('images', 'pixels', 'segmentation'), (NEAR,))
   whole_number(entry['images'], 'images')
   whole_number(entry['pixels'], 'pixels')
   values = entry['segmentation']
@@ -138,6 +140,16 @@ def _check_dataset(entry: Any, what: str) -> None:
   for name, value in {'miou': values['miou'], **values['iou']}.items():
     if value is not None:
       number(value, json_values.shown(name), 0, 1)
+  if NEAR in entry:
+    _check_near(entry[NEAR])
+
+
+def _check_near(entry: Any) -> None:
+  fields(entry, NEAR, ('meters', 'pixels', 'miou'))
+  number(entry['meters'], 'meters')
+  whole_number(entry['pixels'], 'pixels')
+  if entry['miou'] is not None:
+    number(entry['miou'], 'miou', 0, 1)
 
 
 def write_weights(workdir: Path, cycle: int, value: Mapping[str, Any]) -> None:

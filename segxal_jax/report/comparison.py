@@ -39,14 +39,16 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
     For each method `title`, `seeds`, `miou` and `area_by_<unit>`, the labelled
     pool among them, which grows even where an oracle costs nothing (each mean
     and sample deviation over seeds, None where not defined), `class_std` (the
-    deviation over classes, the paper's "STD"), `iou` (by class, mean over the
-    seeds where it is defined), `cost` (means), `seconds` (medians of a
-    cycle's training and query), and `lead`: by unit of cost, the paired
-    difference of the areas to the first method (see `paired.compare`), over the
-    budget that both have spent.
+    deviation over classes, the paper's "STD"), `near` (see `_near`), `iou` (by
+    class, mean over the seeds where it is defined), `cost` (means), `seconds`
+    (medians of a cycle's training and query), and `lead`: by unit of cost, the
+    paired difference of the areas to the first method (see `paired.compare`),
+    over the budget that both have spent.
   """
   rows = []
   baseline = next(iter(results), None)
+  every = [run for by_seed in results.values() for run in by_seed.values()]
+  meters = across_runs.near_meters(every, dataset)
   for title, by_seed in results.items():
     runs = list(by_seed.values())
     row: dict[str, Any] = {'title': title, 'seeds': sorted(by_seed)}
@@ -59,6 +61,8 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
     row['class_std'] = across_runs.spread(
       [across_runs.class_std(run, dataset) for run in runs]
     )
+    first = {} if title == baseline else results.get(baseline or '', {})
+    row['near'] = _near(by_seed, first, dataset, meters)
     row['cost'] = {
       unit: statistics.fmean(run[-1]['cost'][unit] for run in runs)
       for unit in curves.UNITS
@@ -70,6 +74,44 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
       row['lead'] = _lead(by_seed, results[baseline], dataset)
     rows.append(row)
   return rows
+
+
+def _near(
+  mine: Mapping[int, Cycles],
+  other: Mapping[int, Cycles],
+  dataset: str,
+  meters: float | None,
+) -> dict[str, Any]:
+  """The pixels near the camera after the last cycle.
+
+  Args:
+    mine: runs of the method, by seed.
+    other: those of the first method; none for that itself.
+    dataset: a test set.
+    meters: of `across_runs.near_meters`.
+
+  Returns:
+    `meters`, `miou` (mean and sample deviation) and `lead`, the paired
+    difference to the first method; None where not defined.
+  """
+
+  def values(runs: Mapping[int, Cycles]) -> dict[int, float | None]:
+    return {
+      seed: across_runs.near_miou(run[-1]['datasets'][dataset], meters)
+      for seed, run in runs.items()
+    }
+
+  ours, theirs = values(mine), values(other)
+  gaps = [
+    (ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())
+  ]
+  return {
+    'meters': meters,
+    'miou': across_runs.spread(list(ours.values())),
+    'lead': paired.compare(
+      [a - b for a, b in gaps if a is not None and b is not None]
+    ),
+  }
 
 
 def _seconds(runs: Sequence[Cycles]) -> dict[str, float | None]:

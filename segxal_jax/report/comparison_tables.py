@@ -34,6 +34,7 @@ def of_dataset(rows: Rows, dataset: str) -> list[Table]:
   return [
     _budgets(rows, dataset),
     _leads(rows, dataset),
+    _near(rows, dataset),
     _classes(rows, dataset),
   ]
 
@@ -81,6 +82,36 @@ def _leads(rows: Rows, dataset: str) -> Table:
   return Table(
     f'Lead over {rows[0]["title"]}, {dataset}',
     ['method', *(f'by {axis}' for axis in curves.AXES)],
+    [('', _cells(cells))],
+    notes,
+  )
+
+
+def _near(rows: Rows, dataset: str) -> Table:
+  """What proximity is for."""
+  cells = [
+    [
+      row['title'],
+      across_runs.cell(row['near']['miou']),
+      across_runs.cell(row['miou']),
+      _lead(row['near']['lead']),
+    ]
+    for row in rows
+  ]
+  near = across_runs.near_title(rows[0]['near']['meters'])
+  notes = (
+    'mIoU in % after the last cycle, mean ± sample deviation over seeds; the '
+    'difference is paired by seed: mean ± 95 % interval, seeds ahead, '
+    "two-sided p of Student's test. A dash: the data set has no depth.",
+  )
+  return Table(
+    f'Pixels {near}, {dataset}',
+    [
+      'method',
+      f'mIoU {near}',
+      'of all pixels',
+      f'lead over {rows[0]["title"]}',
+    ],
     [('', _cells(cells))],
     notes,
   )

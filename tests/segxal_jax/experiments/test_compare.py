@@ -97,6 +97,49 @@ def test_table_by_hand():
   json.dumps([random, ours])
 
 
+def _with_near(run, miou, meters=15.0):
+  run[-1]['datasets']['streets']['near'] = {
+    'meters': meters,
+    'pixels': 9,
+    'miou': miou,
+  }
+  return run
+
+
+def test_near_pixels_are_compared_by_seed():
+  def seeds(*values):
+    run = [_with_near(_run((0, 0.2), (10, 0.4)), value) for value in values]
+    return dict(enumerate(run))
+
+  results = {'Random': seeds(0.3, 0.5, None), 'SegXAL': seeds(0.4, 0.8, 0.9)}
+  random, ours = comparison.table(results, 'streets')
+  assert random['near']['lead'] is None
+  # Not of a seed that has no value.
+  assert random['near']['miou'] == {'mean': None, 'std': None}
+  np.testing.assert_allclose(ours['near']['miou']['mean'], 0.7)
+  lead = ours['near']['lead']
+  np.testing.assert_allclose(lead['mean'], 0.2)
+  test = stats.ttest_1samp([0.1, 0.3], 0)
+  np.testing.assert_allclose(lead['p_value'], test.pvalue, rtol=1e-4)
+  text = as_markdown(comparison_tables.of_dataset([random, ours], 'streets')[2])
+  assert 'nearer than 15 m' in text and '+20.00 ± ' in text
+  assert '| Random | \N{EM DASH} | 40.00 ± 0.00 | \N{EM DASH} |' in text
+
+
+def test_what_is_near_is_the_same_for_all_or_not_known():
+  # Measured at another distance, or before there was depth.
+  results = {
+    'a': {0: _with_near(_run((0, 0.2), (10, 0.4)), 0.3)},
+    'b': {0: _with_near(_run((0, 0.2), (10, 0.4)), 0.4, meters=20.0)},
+    'c': {0: _run((0, 0.2), (10, 0.4))},
+  }
+  rows = comparison.table(results, 'streets')
+  assert [row['near']['miou']['mean'] for row in rows] == [0.3, None, None]
+  assert [row['near']['lead'] for row in rows] == [None, None, None]
+  text = as_markdown(comparison_tables.of_dataset(rows[2:], 'streets')[2])
+  assert '0.00' not in text.replace('40.00', '')
+
+
 def test_a_free_oracle_is_measured_by_the_pool():
   """Nothing is paid after the seed set; what is learnt from still grows."""
 

@@ -38,6 +38,17 @@ def test_metrics_come_back(tmp_path):
   assert [entry['cycle'] for entry in metrics_json.cycles(tmp_path)] == [1, 2]
 
 
+NEAR = {'meters': 15.0, 'pixels': 9, 'miou': 0.25}
+
+
+@pytest.mark.parametrize('miou', [0.25, None])
+def test_near_pixels_come_back(tmp_path, miou):
+  entry = _dataset() | {'near': NEAR | {'miou': miou}}
+  metrics = _metrics(datasets={'streets/day': entry})
+  cycle_files.write_metrics(tmp_path, 1, metrics)
+  assert cycle_files.read_metrics(tmp_path, 1) == metrics
+
+
 @pytest.mark.parametrize(
   'changes',
   [
@@ -59,6 +70,12 @@ def test_metrics_come_back(tmp_path):
     {'datasets': {'a': _dataset(iou=[1.0])}},
     {'datasets': {'a': _dataset(iou={'road': -0.1})}},
     {'datasets': {'a': _dataset(iou={'road': True})}},
+    {'datasets': {'a': _dataset() | {'near': None}}},
+    {'datasets': {'a': _dataset() | {'near': {'meters': 15.0, 'pixels': 9}}}},
+    {'datasets': {'a': _dataset() | {'near': NEAR | {'miou': 1.5}}}},
+    {'datasets': {'a': _dataset() | {'near': NEAR | {'pixels': 0.5}}}},
+    {'datasets': {'a': _dataset() | {'near': NEAR | {'meters': -1.0}}}},
+    {'datasets': {'a': _dataset() | {'far': NEAR}}},
     {'validation': {}},
     {'more': 1},
   ],
