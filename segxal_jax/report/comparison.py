@@ -1,5 +1,6 @@
 """Methods against each other: means over seeds, paired differences, curves."""
 
+import functools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,9 @@ from fsnet_jax.experiments.grid import Cell
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
+from input_pipeline.sources import Source
 from segxal_jax.config import builders
+from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import (
   across_runs,
   comparison_tables,
@@ -25,7 +28,6 @@ from segxal_jax.report import (
   paired,
 )
 from segxal_jax.report.across_runs import Cycles, Results
-from segxal_jax.report.error_shares import Counts
 
 
 def table(results: Results, dataset: str) -> list[dict[str, Any]]:
@@ -210,12 +212,20 @@ def _errors(
 ) -> dict[str, Counts]:
   """By title of the method, where its predictions' errors lay.
 
-  Nothing else of a report needs the images: where they are gone it is written
-  without this, with a note.
+  Nothing else of a report needs the images, and this only for cells that asked
+  before they wrote it down: where the images are gone it is without those, with
+  a note.
   """
-  try:
-    pool = builders.pool_source(config)
-  except UserError as error:
-    say(f'note: {error} The report is without what the maps know of the errors')
-    return {}
+
+  @functools.cache
+  def pool() -> Source | None:
+    try:
+      return builders.pool_source(config)
+    except UserError as error:
+      say(
+        f'note: {error} The report is without what the maps of older cells '
+        'know of the errors'
+      )
+      return None
+
   return error_shares.by_title(cells, results, workdir, pool)

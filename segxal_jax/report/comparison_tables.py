@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsnet_jax.report.pages.table import Cell, Table
+from segxal_jax.queries.error_counts import AREA, Counts
 from segxal_jax.report import across_runs, curves, paper_numbers
 from segxal_jax.report import error_shares as shares
 from segxal_jax.report.pages import tables_page
@@ -143,7 +144,7 @@ def _classes(rows: Rows, dataset: str) -> Table:
   return Table(title, ['method', *heads], [('', cells)], notes)
 
 
-def error_shares(counts: Mapping[str, shares.Counts]) -> list[Table]:
+def error_shares(counts: Mapping[str, Counts]) -> list[Table]:
   """Where errors lay in the images that each method asked about.
 
   Args:
@@ -168,7 +169,7 @@ def error_shares(counts: Mapping[str, shares.Counts]) -> list[Table]:
     ]
     for title, found in known.items()
   ]
-  area = across_runs.percent(shares.AREA, 0)
+  area = across_runs.percent(AREA, 0)
   notes = (
     f'Errors of the prediction within the {area} % of an image where a map is '
     f'highest, in % of all errors: {area} is chance. Of the images that each '

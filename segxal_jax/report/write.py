@@ -58,7 +58,7 @@ def report(
   ledger.require(entries[-1]['cycle'])
   entries = metrics_json.with_answers(entries, ledger)
   for entry in entries:
-    counts = error_shares.of_cycle(workdir, entry['cycle'], pool)
+    counts = error_shares.of_cycle(workdir, entry['cycle'], lambda: pool)
     entry['error_shares'] = counts and counts.shares()
   metrics = metrics_json.metrics(
     entries,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fsnet_jax.report.pages import templates
+from segxal_jax.queries.error_counts import AREA
 from segxal_jax.report import across_runs, error_shares, paper_numbers
 
 _UNDEFINED = '\N{EM DASH}'
@@ -131,7 +132,7 @@ def _error_shares(
       }
     )
   titles = [error_shares.TITLES[name] for name in names]
-  return {'maps': titles, 'rows': rows, 'area': percent(error_shares.AREA, 0)}
+  return {'maps': titles, 'rows': rows, 'area': percent(AREA, 0)}
 
 
 def _ratio(part: int, whole: int) -> float | None:

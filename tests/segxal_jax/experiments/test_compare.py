@@ -15,7 +15,8 @@ from segxal_jax.experiments import (
   methods,
   strategy_comparison,
 )
-from segxal_jax.loop import stage_timings
+from segxal_jax.loop import cycle_files, stage_timings
+from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import (
   comparison,
   comparison_tables,
@@ -338,7 +339,7 @@ def test_a_question_is_the_same_on_each_data_set():
 
 def test_where_errors_lay_is_a_table():
   def counts(errors, **inside):
-    return error_shares.Counts(3, 100, errors, 20, errors // 2, inside)
+    return Counts(3, 100, errors, 20, errors // 2, inside)
 
   found = {
     'Random': counts(40, cam=4.0, entropy=20.0),
@@ -361,14 +362,14 @@ def test_errors_of_a_methods_seeds_are_counted_together(tmp_path, monkeypatch):
 
   def of_cycle(workdir, cycle, pool):
     read.append((workdir.name, cycle))
-    counts = error_shares.Counts(1, 10, 2, 5, 1, {'eem': 1.0})
+    counts = Counts(1, 10, 2, 5, 1, {'eem': 1.0})
     # Of the last cycle nothing was asked.
     return counts if cycle == 1 else None
 
   monkeypatch.setattr(error_shares, 'of_cycle', of_cycle)
   cycles = [{'cycle': 1}, {'cycle': 2}]
   results = {'Random': {0: cycles, 1: cycles}, 'EEM': {1: cycles}}
-  found = error_shares.by_title(cells, results, tmp_path, [])
+  found = error_shares.by_title(cells, results, tmp_path, lambda: None)
   assert {title: one.images for title, one in found.items()} == {
     'Random': 2,
     'EEM': 1,
@@ -385,9 +386,26 @@ def test_a_comparison_whose_images_are_gone_lacks_no_more(tmp_path, capsys):
   config = al_compare.get_config('camvid_ablation')
   config.data.root = str(tmp_path / 'gone')
   config.data.cache_dir = str(tmp_path)
-  results = {'Random': {0: _run((1, 0.2), (2, 0.3))}}
+  cycles = _run((1, 0.2), (2, 0.3))
+  for number, cycle in enumerate(cycles, 1):
+    cycle['cycle'] = number
+  results = {'Random': {0: cycles}}
   config.eval.datasets = ('streets',)
-  comparison.write(config, tmp_path, [], results, {})
-  report = json.loads((tmp_path / 'report/comparison.json').read_text())
-  assert report['error_shares'] == {}
+  cell = strategy_comparison.cells_of(config)[0]
+  folder = cell.place(tmp_path)
+
+  def shares():
+    comparison.write(config, tmp_path, [cell], results, {})
+    report = json.loads((tmp_path / 'report/comparison.json').read_text())
+    return report['error_shares']
+
+  # It asked before cycles wrote down where errors lay.
+  questions = cycle_files.folder_of(folder, 1) / 'questions'
+  questions.mkdir(parents=True)
+  (questions / '0000003.npz').touch()
+  assert shares() == {}
   assert 'gone' in capsys.readouterr().err
+  counts = Counts(1, 10, 2, 5, 1, {'eem': 1.0})
+  cycle_files.write_errors(folder, 1, counts)
+  assert shares() == {'Random': counts.shares()}
+  assert 'gone' not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What stages leave for each other: whole and sensible, or refused."""
 
+import dataclasses
 import json
 import math
 
@@ -9,6 +10,7 @@ import pytest
 from common_lib import checksums, files
 from common_lib.errors import UserError
 from segxal_jax.loop import cycle_files, stage_timings
+from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import metrics_json
 
 HUGE = 10**400
@@ -133,6 +135,37 @@ def test_weights_come_back_and_damage_says_what_to_do(tmp_path):
   path.unlink()
   with pytest.raises(UserError, match='No such file.*delete .*position.json'):
     cycle_files.read_weights(tmp_path, 1)
+
+
+COUNTS = Counts(2, 90, 10, 20, 5, {'cam': 1.5, 'perfect': 9.0})
+
+
+def test_where_errors_lie_comes_back_and_damage_says_what_to_do(tmp_path):
+  assert not cycle_files.has_errors(tmp_path, 1)
+  for counts in (None, COUNTS):
+    cycle_files.write_errors(tmp_path, 1, counts)
+    assert cycle_files.has_errors(tmp_path, 1)
+    assert cycle_files.read_errors(tmp_path, 1) == counts
+  value = dataclasses.asdict(COUNTS)
+  path = tmp_path / 'cycles' / '001' / 'errors.json'
+  for damage in (
+    {'images': -1},
+    {'errors': 91},
+    {'asked_errors': 11},
+    {'asked_pixels': 91},
+    {'asked_pixels': 4},
+    {'inside': {'cam': 10.5}},
+    {'inside': {'cam': math.nan}},
+    {'inside': {'thermal': 1.0}},
+    {'inside': [1.0]},
+    {'more': 1},
+  ):
+    path.write_text(json.dumps({'counts': value | damage}))
+    with pytest.raises(UserError, match='errors.json.*is damaged.*delete it'):
+      cycle_files.read_errors(tmp_path, 1)
+  path.write_text(json.dumps({'counts': value, 'checksum': '0' * 64}))
+  with pytest.raises(UserError, match='checksum.*delete it'):
+    cycle_files.read_errors(tmp_path, 1)
 
 
 INDEX = np.array([1, 4, 9])
