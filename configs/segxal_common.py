@@ -144,6 +144,10 @@ def _question(config: ml_collections.ConfigDict) -> None:
   # annotations are missing, or wait and look again every so often.
   config.oracle.wait = False
   config.oracle.poll_secs = 15.0
+  # For reports alone: what a click is estimated to take where nobody measured
+  # the time. 7 s for the four clicks on an object's extreme points, by crowd
+  # workers (Papadopoulos et al., ICCV 2017); 0: no estimate.
+  config.oracle.secs_a_click = 1.75
   # replay: --workdir of the run whose answers are repeated.
   config.oracle.recorded = ''
 

@@ -163,6 +163,8 @@ _ORACLE = {
   'wrong_class': Field(SHARE, CYCLES),
   'wait': Field(Flag()),
   'poll_secs': Field(Number(above=0.0, high=86_400.0)),
+  # For reports alone.
+  'secs_a_click': Field(NOT_NEGATIVE),
   'recorded': Field(PathText(), CYCLES, movable=True),
 }
 _SELECTION = {

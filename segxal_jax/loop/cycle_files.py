@@ -20,6 +20,7 @@ from common_lib.errors import UserError
 from common_lib.json_values import BadValue, fields, number, whole_number
 from common_lib.npz import read_npz
 from segxal_jax.explanation.step import PARTS
+from segxal_jax.pool import entries
 from segxal_jax.queries import error_counts
 from segxal_jax.queries.error_counts import Counts
 
@@ -30,7 +31,6 @@ _WEIGHTS = 'weights.json'
 _SCORES = 'scores.npz'
 _ERRORS = 'errors.json'
 _RESTORE = 'restore it from a backup or choose another --workdir'
-_UNITS = ('images', 'pixels', 'clicks')
 
 
 def folder_of(workdir: Path, cycle: int) -> Path:
@@ -114,7 +114,7 @@ def _check_metrics(measured: Mapping[str, Any], cycle: int) -> None:
   whole_number(measured['cycle'], 'cycle', cycle, cycle)
   images = whole_number(measured['pool_images'], 'pool_images')
   whole_number(measured['labelled_images'], 'labelled_images', 0, images)
-  _check_counts(measured['cost'], 'cost', _UNITS)
+  entries.cost(measured['cost'])
   _check_counts(
     measured['training_labels'], 'training_labels', ('pixels', 'wrong')
   )

@@ -26,26 +26,31 @@ from segxal_jax.report import (
   curves,
   error_shares,
   paired,
+  person_time,
 )
 from segxal_jax.report.across_runs import Cycles, Results
 
 
-def table(results: Results, dataset: str) -> list[dict[str, Any]]:
+def table(
+  results: Results, dataset: str, secs_a_click: float = 0.0
+) -> list[dict[str, Any]]:
   """One row a method: end point, area under the curve, lead over the first.
 
   Args:
     results: of the cells that are done.
     dataset: a test set.
+    secs_a_click: what a click is estimated to take; 0 estimates nothing.
 
   Returns:
     For each method `title`, `seeds`, `miou` and `area_by_<unit>`, the labelled
     pool among them, which grows even where an oracle costs nothing (each mean
     and sample deviation over seeds, None where not defined), `class_std` (the
     deviation over classes, the paper's "STD"), `near` (see `_near`), `iou` (by
-    class, mean over the seeds where it is defined), `cost` (means), `seconds`
-    (medians of a cycle's training and query), and `lead`: by unit of cost, the
-    paired difference of the areas to the first method (see `paired.compare`),
-    over the budget that both have spent.
+    class, mean over the seeds where it is defined), `cost` (means), `time`
+    (means of `person_time.of_cost`), `seconds` (medians of a cycle's training
+    and query), and `lead`: by unit of cost, the paired difference of the areas
+    to the first method (see `paired.compare`), over the budget that both have
+    spent.
   """
   rows = []
   baseline = next(iter(results), None)
@@ -69,6 +74,7 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
       unit: statistics.fmean(run[-1]['cost'][unit] for run in runs)
       for unit in curves.UNITS
     }
+    row['time'] = _time(runs, secs_a_click)
     row['iou'] = across_runs.class_iou(runs, dataset)
     row['seconds'] = _seconds(runs)
     row['lead'] = None
@@ -113,6 +119,17 @@ def _near(
     'lead': paired.compare(
       [a - b for a, b in gaps if a is not None and b is not None]
     ),
+  }
+
+
+def _time(
+  runs: Sequence[Cycles], secs_a_click: float
+) -> dict[str, float | None]:
+  """Of people, after the last cycle; means, None where one run has none."""
+  times = [person_time.of_cost(run[-1]['cost'], secs_a_click) for run in runs]
+  return {
+    name: across_runs.spread([time[name] for time in times])['mean']
+    for name in ('measured', 'estimated')
   }
 
 
@@ -180,10 +197,11 @@ def write(
     'datasets': {},
     'error_shares': {name: of.shares() for name, of in counts.items()},
   }
+  secs_a_click = config.oracle.secs_a_click
   tables: list[Table] = []
   figures: dict[str, bytes] = {}
   for dataset in config.eval.datasets:
-    rows = table(results, dataset)
+    rows = table(results, dataset, secs_a_click)
     content['datasets'][dataset] = rows
     tables += comparison_tables.of_dataset(rows, dataset)
     drawn = [
@@ -192,7 +210,7 @@ def write(
       )
       for title, runs in results.items()
     ]
-    figures[dataset] = plots.to_png(curves.figure(drawn, None))
+    figures[dataset] = plots.to_png(curves.figure(drawn, None, secs_a_click))
   tables += comparison_tables.error_shares(counts)
   shown = [*tables, *comparison_tables.published()]
   files = {

@@ -5,7 +5,12 @@ from typing import Any
 
 from fsnet_jax.report.pages.table import Cell, Table
 from segxal_jax.queries.error_counts import AREA, Counts
-from segxal_jax.report import across_runs, curves, paper_numbers
+from segxal_jax.report import (
+  across_runs,
+  curves,
+  paper_numbers,
+  person_time,
+)
 from segxal_jax.report import error_shares as shares
 from segxal_jax.report.pages import tables_page
 
@@ -47,6 +52,8 @@ def _budgets(rows: Rows, dataset: str) -> Table:
     'mIoU at the end',
     *(f'area by {axis}' for axis in curves.AXES),
     *curves.UNITS,
+    'time measured',
+    'time estimated',
     's a training',
     's a query',
   ]
@@ -57,6 +64,7 @@ def _budgets(rows: Rows, dataset: str) -> Table:
       across_runs.cell(row['miou']),
       *(across_runs.cell(row[f'area_by_{axis}']) for axis in curves.AXES),
       *(f'{row["cost"][unit]:,.0f}' for unit in curves.UNITS),
+      *(person_time.shown(row['time'][n]) for n in ('measured', 'estimated')),
       *(_seconds(row['seconds'][name]) for name in ('train', 'query')),
     ]
     for row in rows
@@ -64,7 +72,9 @@ def _budgets(rows: Rows, dataset: str) -> Table:
   notes = (
     'mIoU in %: mean ± sample deviation over seeds. Area: mean mIoU over the '
     'budget, by what was paid or by the size of the labelled pool, which '
-    'grows even where an oracle costs nothing.',
+    'grows even where an oracle costs nothing. Time: of people, as Label '
+    'Studio measured it, and an estimate of the clicks that nobody measured, '
+    'at config.oracle.secs_a_click.',
   )
   title = f'What was learnt for what was paid, {dataset}'
   return Table(title, columns, [('', _cells(cells))], notes)

@@ -18,7 +18,7 @@ from segxal_jax.loop import cycle_files, stopping
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.predictor import DEPTH
 from segxal_jax.loop.state import DONE, LoopState
-from segxal_jax.pool import stratified_folds
+from segxal_jax.pool import entries, stratified_folds
 
 # All pixels of a data set, and those of them that are near.
 _WHOLE, _NEAR = 'whole', 'near'
@@ -122,11 +122,7 @@ def predict(run: Run, state: LoopState) -> LoopState:
     'cycle': cycle,
     'labelled_images': len(pool),
     'pool_images': len(run.pool),
-    'cost': {
-      'images': spent.images,
-      'pixels': spent.pixels,
-      'clicks': spent.clicks,
-    },
+    'cost': spent.entry(),
     'training_labels': {
       'pixels': sum(audit['pixels'] for audit in audits),
       'wrong': sum(audit['wrong'] for audit in audits),
@@ -183,7 +179,8 @@ def _tell(run: Run, measured: dict[str, Any]) -> None:
       near_title = f'nearer than {near["meters"]:g} m'
       parts[-1] += f' ({near_title} {100 * near["miou"]:.2f}%)'
       curves['near_miou'] = near['miou']
-    for unit, paid in measured['cost'].items():
+    for unit in entries.UNITS:
+      paid = measured['cost'][unit]
       tags = {f'{name}/{curve}_by_{unit}': v for curve, v in curves.items()}
       run.writer.write_scalars(int(paid), tags)
   cost = measured['cost']

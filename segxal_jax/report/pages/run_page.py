@@ -6,7 +6,12 @@ from typing import Any
 
 from fsnet_jax.report.pages import templates
 from segxal_jax.queries.error_counts import AREA
-from segxal_jax.report import across_runs, error_shares, paper_numbers
+from segxal_jax.report import (
+  across_runs,
+  error_shares,
+  paper_numbers,
+  person_time,
+)
 
 _UNDEFINED = '\N{EM DASH}'
 
@@ -40,6 +45,7 @@ def render(
     facts=facts,
     stopped=metrics['stopped'],
     datasets=list(metrics['datasets']),
+    rate=person_time.rate(metrics['config']['oracle']['secs_a_click']),
     near=[across_runs.near_title(meters) for meters in near.values()],
     cycles=[_cycle_row(entry, near) for entry in metrics['cycles']],
     areas=_areas(metrics),
@@ -86,6 +92,10 @@ def _cycle_row(
     'images': f'{cost["images"]:,}',
     'pixels': f'{cost["pixels"]:,}',
     'clicks': f'{cost["clicks"]:,}',
+    'time': [
+      person_time.shown(entry['time'][name])
+      for name in ('measured', 'estimated')
+    ],
     'label_errors': percent(_ratio(labelled['wrong'], labelled['pixels'])),
     'mious': [
       (

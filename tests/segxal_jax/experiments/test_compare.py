@@ -8,6 +8,7 @@ from scipy import stats
 
 from common_lib.errors import UserError
 from configs import al_compare
+from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import as_markdown
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.experiments import (
@@ -23,6 +24,7 @@ from segxal_jax.report import (
   curves,
   error_shares,
   paired,
+  person_time,
 )
 
 
@@ -96,6 +98,50 @@ def test_table_by_hand():
   assert [cell.text for cell in last[1]][-2:] == ['63.56', '20.12']
   assert last[0][-1].theirs and not last[0][1].theirs
   json.dumps([random, ours])
+
+
+def test_measured_and_estimated_time_are_never_one_number():
+  timed = _run((0, 0.2), (10, 0.4))
+  timed[-1]['cost'] |= {'seconds': 90.0, 'timed_clicks': 40}
+  results = {'machine': {0: _run((0, 0.2), (10, 0.4))}, 'people': {0: timed}}
+  machine, people = comparison.table(results, 'streets', secs_a_click=1.5)
+  # Of a hundred clicks; of those of people forty were timed.
+  assert machine['time'] == {'measured': None, 'estimated': 150.0}
+  assert people['time'] == {'measured': 90.0, 'estimated': 90.0}
+  text = as_markdown(
+    comparison_tables.of_dataset([machine, people], 'streets')[0]
+  )
+  assert '| 100 | \N{EM DASH} | 2 min | 3.0 |' in text
+  assert '| 100 | 90 s | 90 s | 3.0 |' in text
+  unknown = comparison.table(results, 'streets')[0]['time']
+  assert unknown == {'measured': None, 'estimated': None}
+
+
+@pytest.mark.parametrize(
+  ('seconds', 'text'),
+  [
+    (None, '\N{EM DASH}'),
+    (0.0, '0 s'),
+    (99.4, '99 s'),
+    (150.0, '2 min'),
+    (6000.0, '1.7 h'),
+    (5.4e6, '1,500.0 h'),
+  ],
+)
+def test_time_as_a_person_says_it(seconds, text):
+  assert person_time.shown(seconds) == text
+
+
+def test_hours_over_the_clicks_say_that_they_are_estimated():
+  run = curves.by_axis(_run((1, 0.2), (2, 0.3)), 'streets')
+  figure = curves.figure([curves.Curve('a', [run])], None, secs_a_click=1.75)
+  (hours,) = figure.axes[curves.UNITS.index('clicks')].child_axes
+  assert hours.get_xlabel() == 'hours, estimated at 1.75 s a click'
+  plots.to_png(figure)
+  clicks = np.array(figure.axes[2].get_xlim())
+  np.testing.assert_allclose(hours.get_xlim(), clicks * 1.75 / 3600)
+  for axes in curves.figure([curves.Curve('a', [run])], None).axes:
+    assert axes.child_axes == []
 
 
 def _with_near(run, miou, meters=15.0):

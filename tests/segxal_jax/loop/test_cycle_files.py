@@ -40,6 +40,15 @@ def test_metrics_come_back(tmp_path):
   assert [entry['cycle'] for entry in metrics_json.cycles(tmp_path)] == [1, 2]
 
 
+TIMED = {'images': 4, 'pixels': 90, 'clicks': 12}
+TIMED |= {'seconds': 31.5, 'timed_clicks': 8}
+
+
+def test_measured_time_comes_back(tmp_path):
+  cycle_files.write_metrics(tmp_path, 1, _metrics(cost=TIMED))
+  assert cycle_files.read_metrics(tmp_path, 1)['cost'] == TIMED
+
+
 NEAR = {'meters': 15.0, 'pixels': 9, 'miou': 0.25}
 
 
@@ -63,6 +72,9 @@ def test_near_pixels_come_back(tmp_path, miou):
     {'cost': []},
     {'cost': {'images': 4, 'pixels': 90}},
     {'cost': {'images': 4, 'pixels': 90, 'clicks': -1}},
+    {'cost': TIMED | {'seconds': '31'}},
+    {'cost': TIMED | {'timed_clicks': 13}},
+    {'cost': {'images': 4, 'pixels': 90, 'clicks': 12, 'seconds': 31.5}},
     {'training_labels': {'pixels': 90, 'wrong': None}},
     {'datasets': ['streets/day']},
     {'datasets': {'a': None}},

@@ -163,6 +163,11 @@ def test_report(finished, data, tmp_path):
   for value in (*asked['maps'].values(), asked['asked']['errors']):
     assert 0 <= value <= 1
   assert f'<td class="number">{100 * asked["maps"]["entropy"]:.1f}</td>' in page
+  # Nobody measured the simulated person.
+  for entry in metrics['cycles']:
+    estimated = 1.75 * entry['cost']['clicks']
+    assert entry['time'] == {'measured': None, 'estimated': estimated}
+  assert 'estimate from 1.75 s a click' in page
   names = {path.name for path in folder.glob('*.png')}
   assert 'curves.png' in names and len(names) == 1 + 1 + 2
 
