@@ -144,6 +144,10 @@ def _question(config: ml_collections.ConfigDict) -> None:
   # annotations are missing, or wait and look again every so often.
   config.oracle.wait = False
   config.oracle.poll_secs = 15.0
+  # For reports alone: what a click is estimated to take where nobody measured
+  # the time. 7 s for the four clicks on an object's extreme points, by crowd
+  # workers (Papadopoulos et al., ICCV 2017); 0: no estimate.
+  config.oracle.secs_a_click = 1.75
   # replay: --workdir of the run whose answers are repeated.
   config.oracle.recorded = ''
 
@@ -186,6 +190,9 @@ def get_config() -> ml_collections.ConfigDict:
   # What each labelled image adds to phase1_steps (and poly_steps, in their
   # ratio); 0: cycles are of equal length.
   config.steps_per_image = 0
+  # Where a test set has depth, pixels nearer than so many metres are measured
+  # by themselves too: what proximity is for. 0: not.
+  config.eval.near_m = 15.0
   config.pool = _pool()
   config.learner = _learner()
   config.acquisition = _acquisition()

@@ -7,7 +7,6 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from fsnet_jax import cli as fsnet_cli
-from fsnet_jax.builders import data_sources
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
@@ -39,7 +38,7 @@ def _check(config: ConfigDict, mode: str) -> None:
     transforms.resolve(config.data.augment)
     builders.validation_source(config)
     for spec in config.eval.datasets:
-      data_sources.source(config, spec)
+      builders.test_source(config, spec)
   # Each cell of the baselines has a pool of its own.
   if not config.reference.seeds and (
     mode == 'train' or not config.compare.arms

@@ -1,5 +1,7 @@
 """From a config to the data that it describes."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,14 +12,14 @@ from fsnet_jax.builders.cache_folder import cache_dir
 from fsnet_jax.builders.classes import class_table
 from fsnet_jax.detectors import use_temperature
 from input_pipeline import transforms
-from input_pipeline.datasets import dataset_of, open_source
+from input_pipeline.datasets import dataset_of, has_depth, open_source
 from input_pipeline.datasets.base import DataRequest, Source
 from input_pipeline.datasets.contiguous_folds import WithoutFold
 from input_pipeline.datasets.subset import EvenSubset
 from input_pipeline.loader import eval_loader, train_loader
 
 
-def source(config: ConfigDict, spec: str) -> Source:
+def source(config: ConfigDict, spec: str, depth: bool = False) -> Source:
   """Opens (and, the first time, prepares) a data set that is evaluated.
 
   Args:
@@ -25,6 +27,7 @@ def source(config: ConfigDict, spec: str) -> Source:
       of the run itself lies in `data.root` where it names none for it.
       `eval.resize` says how images reach its size.
     spec: `<dataset>[/<variant>][:<split>][@<corruption>]`.
+    depth: whether scenes are to carry depth, where the data set has it.
 
   Raises:
     UserError: for an unknown name, a missing folder or a damaged file.
@@ -32,11 +35,13 @@ def source(config: ConfigDict, spec: str) -> Source:
   name = dataset_of(spec)
   own = config.data.root if name == config.data.name else ''
   root = config.eval.roots.get(name, '') or own
-  found = _open(config, spec, root, config.eval.resize)
+  found = _open(config, spec, root, config.eval.resize, depth)
   return external.scenes(config, found, spec)
 
 
-def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
+def _open(
+  config: ConfigDict, spec: str, root: str, resize: str, depth: bool = False
+) -> Source:
   counts = {
     'train': config.data.num_train,
     'validation': config.data.num_validation,
@@ -58,6 +63,8 @@ def _open(config: ConfigDict, spec: str, root: str, resize: str) -> Source:
     classes=class_table(config),
     split=config.data.split,
   )
+  if depth and has_depth(spec, request):
+    request = dataclasses.replace(request, depth=True)
   return open_source(spec, request)
 
 
@@ -129,7 +136,12 @@ def images_in_common(config: ConfigDict, spec: str) -> int:
   return sum(scene['id'] in known for scene in evaluated)
 
 
-def evaluation_batches(config: ConfigDict, data: Source, flip: bool = False):
+def evaluation_batches(
+  config: ConfigDict,
+  data: Source,
+  flip: bool = False,
+  arrays: Sequence[str] = (),
+):
   """One padded pass over `data`, the same number of batches everywhere.
 
   Args:
@@ -137,6 +149,7 @@ def evaluation_batches(config: ConfigDict, data: Source, flip: bool = False):
     data: the images.
     flip: whether S is to see the mirrored images too; of a network of this
       package that is part of the compiled program.
+    arrays: further ones of a scene that batches are to have.
   """
   batches = eval_loader(
     data,
@@ -144,7 +157,7 @@ def evaluation_batches(config: ConfigDict, data: Source, flip: bool = False):
     process_index=jax.process_index(),
     process_count=jax.process_count(),
     num_workers=config.data.num_workers,
-    also=external.also(config),
+    also=(*external.also(config), *arrays),
   )
   return external.evaluation_batches(config, batches, flip)
 

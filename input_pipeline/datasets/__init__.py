@@ -19,6 +19,7 @@ __all__ = [
   'DataRequest',
   'Source',
   'dataset_of',
+  'has_depth',
   'open_source',
   'skipped_files',
 ]
@@ -41,6 +42,21 @@ _SPEC = re.compile(r'\w+(/(?P<variant>[\w+.-]+))?(:(?P<split>\w+))?')
 def dataset_of(spec: str) -> str:
   """The name of the data set that a spec begins with."""
   return re.split('[/:@]', spec)[0]
+
+
+def has_depth(spec: str, request: DataRequest) -> bool:
+  """Whether a data set's scenes carry depth where a request asks for it.
+
+  Args:
+    spec: as `open_source` takes it; False for one that it refuses.
+    request: folders.
+  """
+  name = dataset_of(spec)
+  if name not in DATASETS:
+    return False
+  module = importlib.import_module(DATASETS[name])
+  known = getattr(module, 'has_depth', None)
+  return known is not None and known(request)
 
 
 def open_source(spec: str, request: DataRequest) -> Source:

@@ -19,6 +19,10 @@ in the table of `datasets/__init__.py`. The module holds
   READS_CLASS_TABLE = True
     Only where labels are indices of `request.classes` instead of trainIds.
 
+  has_depth(request: DataRequest) -> bool
+    Only where scenes can carry depth: whether they do, by the folders that
+    there are.
+
 Most modules do that in three steps: list the scenes (`Scene`), subclass
 `SceneBuilder` with a `load(scene)` that returns the arrays of one scene, and
 return `open_prepared(builder)`:

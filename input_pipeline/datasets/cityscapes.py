@@ -48,6 +48,12 @@ class Cityscapes(base.SceneBuilder):
     return arrays
 
 
+def has_depth(request: base.DataRequest) -> bool:
+  """Whether the two packages that hold it are there; see `base`."""
+  folder = request.folder
+  return all((folder / kind).is_dir() for kind in ('disparity', 'camera'))
+
+
 def open_source(
   variant: str, split: str, request: base.DataRequest
 ) -> base.Source:

@@ -101,6 +101,12 @@ def _moved(camera: Camera, metres: float) -> Camera:
   )
 
 
+def has_depth(request: base.DataRequest) -> bool:
+  """They are drawn with it; see `base`."""
+  del request
+  return True
+
+
 def open_source(
   variant: str, split: str, request: base.DataRequest
 ) -> base.Source:

@@ -44,6 +44,12 @@ class Streets(base.SceneBuilder):
     return arrays
 
 
+def has_depth(request: base.DataRequest) -> bool:
+  """They are drawn with it; see `base`."""
+  del request
+  return True
+
+
 def open_source(
   variant: str, split: str, request: base.DataRequest
 ) -> base.Source:

@@ -128,6 +128,15 @@ def _divided(
   )
 
 
+def test_source(config: ConfigDict, spec: str) -> Source:
+  """A data set of `eval.datasets`, with depth if it has that to be measured by.
+
+  Raises:
+    UserError: as `fsnet_jax.builders.data_sources.source`.
+  """
+  return data_sources.source(config, spec, depth=config.eval.near_m > 0)
+
+
 def validation_source(config: ConfigDict) -> Source | None:
   """What is set aside of the training split, or `data.validation_split`."""
   if config.pool.holdout:

@@ -163,6 +163,8 @@ _ORACLE = {
   'wrong_class': Field(SHARE, CYCLES),
   'wait': Field(Flag()),
   'poll_secs': Field(Number(above=0.0, high=86_400.0)),
+  # For reports alone.
+  'secs_a_click': Field(NOT_NEGATIVE),
   'recorded': Field(PathText(), CYCLES, movable=True),
 }
 _SELECTION = {
@@ -201,6 +203,8 @@ FIELDS: Mapping[str, Field] = {
   'eval.datasets': dataclasses.replace(
     COMMON['eval.datasets'], decides=EVALUATION | CYCLES
   ),
+  # What a cycle does depends on none of it.
+  'eval.near_m': Field(NOT_NEGATIVE, EVALUATION),
   'warm_start': Field(Flag(), CYCLES),
   'steps_per_image': Field(COUNT_OR_0, PHASE1),
   **section('pool', _POOL),

@@ -2,10 +2,12 @@
 
 Everything is compared with its checksum and checked before it is used:
 `metrics.json` of each measured cycle, `weights.json` (the fitted weights of
-the error mask) and `scores.npz` (what is known of the images scored). Maps
-and regions of single images are in `queries.storage`.
+the error mask), `scores.npz` (what is known of the images scored) and
+`errors.json` (where the errors of the images asked about lie). Maps and regions
+of single images are in `queries.storage`.
 """
 
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +20,17 @@ from common_lib.errors import UserError
 from common_lib.json_values import BadValue, fields, number, whole_number
 from common_lib.npz import read_npz
 from segxal_jax.explanation.step import PARTS
+from segxal_jax.pool import entries
+from segxal_jax.queries import error_counts
+from segxal_jax.queries.error_counts import Counts
 
+# Of a data set's measurement: the pixels near the camera, where it has depth.
+NEAR = 'near'
 _METRICS = 'metrics.json'
 _WEIGHTS = 'weights.json'
 _SCORES = 'scores.npz'
+_ERRORS = 'errors.json'
 _RESTORE = 'restore it from a backup or choose another --workdir'
-_UNITS = ('images', 'pixels', 'clicks')
 
 
 def folder_of(workdir: Path, cycle: int) -> Path:
@@ -107,7 +114,7 @@ def _check_metrics(measured: Mapping[str, Any], cycle: int) -> None:
   whole_number(measured['cycle'], 'cycle', cycle, cycle)
   images = whole_number(measured['pool_images'], 'pool_images')
   whole_number(measured['labelled_images'], 'labelled_images', 0, images)
-  _check_counts(measured['cost'], 'cost', _UNITS)
+  entries.cost(measured['cost'])
   _check_counts(
     measured['training_labels'], 'training_labels', ('pixels', 'wrong')
   )
@@ -127,7 +134,7 @@ def _check_counts(value: Any, what: str, names: Sequence[str]) -> None:
 
 
 def _check_dataset(entry: Any, what: str) -> None:
-  fields(entry, what, ('images', 'pixels', 'segmentation'))
+  fields(entry, what, ('images', 'pixels', 'segmentation'), (NEAR,))
   whole_number(entry['images'], 'images')
   whole_number(entry['pixels'], 'pixels')
   values = entry['segmentation']
@@ -138,6 +145,16 @@ def _check_dataset(entry: Any, what: str) -> None:
   for name, value in {'miou': values['miou'], **values['iou']}.items():
     if value is not None:
       number(value, json_values.shown(name), 0, 1)
+  if NEAR in entry:
+    _check_near(entry[NEAR])
+
+
+def _check_near(entry: Any) -> None:
+  fields(entry, NEAR, ('meters', 'pixels', 'miou'))
+  number(entry['meters'], 'meters')
+  whole_number(entry['pixels'], 'pixels')
+  if entry['miou'] is not None:
+    number(entry['miou'], 'miou', 0, 1)
 
 
 def write_weights(workdir: Path, cycle: int, value: Mapping[str, Any]) -> None:
@@ -158,6 +175,41 @@ def read_weights(workdir: Path, cycle: int) -> dict[str, float]:
     fields(value, 'it', ('weights', 'pixels', 'images'))
     weights = fields(value['weights'], 'weights', PARTS)
     return {name: float(number(weights[name], name)) for name in weights}
+  except BadValue as error:
+    problem = error
+  raise UserError(f'{path}, {what}, is damaged ({problem}): {fix}.')
+
+
+def write_errors(workdir: Path, cycle: int, counts: Counts | None) -> None:
+  """Writes where the errors of the images asked about lie.
+
+  Args:
+    workdir: of the run.
+    cycle: of the loop.
+    counts: of all of them; None where none has a ground truth.
+  """
+  value = None if counts is None else dataclasses.asdict(counts)
+  checksums.write_json(_made(workdir, cycle) / _ERRORS, {'counts': value})
+
+
+def has_errors(workdir: Path, cycle: int) -> bool:
+  """Whether `write_errors` was there; older cycles have none."""
+  return (folder_of(workdir, cycle) / _ERRORS).exists()
+
+
+def read_errors(workdir: Path, cycle: int) -> Counts | None:
+  """What `write_errors` wrote.
+
+  Raises:
+    UserError: it is missing or damaged.
+  """
+  path = folder_of(workdir, cycle) / _ERRORS
+  what = f'where the errors of cycle {cycle} lie'
+  fix = 'restore it from a backup, or delete it: they are then counted again'
+  value = checksums.read_json(path, what=what, fix=fix)
+  try:
+    counts = fields(value, 'it', ('counts',))['counts']
+    return None if counts is None else error_counts.parsed(counts)
   except BadValue as error:
     problem = error
   raise UserError(f'{path}, {what}, is damaged ({problem}): {fix}.')

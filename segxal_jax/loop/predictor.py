@@ -23,6 +23,8 @@ from segxal_jax.learners import Learner
 from segxal_jax.loop.state import LoopState
 
 Batch = dict[str, np.ndarray]
+# Of scenes and batches.
+DEPTH = 'depth'
 
 
 @runtime_checkable
@@ -46,7 +48,10 @@ class Predictor(Protocol):
     ...
 
   def evaluation_batches(self, state: LoopState, source: Source) -> Any:
-    """Each image of a data set once, with what it must bring of S."""
+    """Each image of a data set once, with what it must bring of S.
+
+    Its depth comes along where the scenes carry it.
+    """
     ...
 
   def make_score_step(
@@ -58,6 +63,11 @@ class Predictor(Protocol):
   def make_maps_step(self, options: ExplainOptions, guide: str) -> Any:
     """See `explanation.step.make_maps_step`."""
     ...
+
+
+def _depth(source: Source) -> tuple[str, ...]:
+  """The array's name where scenes carry depth; all of a source do, or none."""
+  return (DEPTH,) if DEPTH in source[0] else ()
 
 
 class Inside:
@@ -81,7 +91,9 @@ class Inside:
   def evaluation_batches(self, state: LoopState, source: Source) -> Any:
     """See `Predictor`."""
     del state
-    return data_sources.evaluation_batches(self._config, source)
+    return data_sources.evaluation_batches(
+      self._config, source, arrays=_depth(source)
+    )
 
   def make_score_step(
     self, options: ExplainOptions, scores: tuple[str, ...], embedding: bool
@@ -193,7 +205,9 @@ class Elsewhere:
     """See `Predictor`."""
     self._network(state)
     config = self._of_cycle(state.cycle)
-    return data_sources.evaluation_batches(config, source)
+    return data_sources.evaluation_batches(
+      config, source, arrays=_depth(source)
+    )
 
   def make_score_step(
     self, options: ExplainOptions, scores: tuple[str, ...], embedding: bool

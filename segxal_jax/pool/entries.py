@@ -18,7 +18,9 @@ from common_lib.json_values import (
 _MOST_CYCLES = 1_000_000
 _LONGEST_ID = 4096
 _SHA256 = re.compile(r'[0-9a-f]{64}')
-_UNITS = ('images', 'pixels', 'clicks')
+# What every cost is counted in.
+UNITS = ('images', 'pixels', 'clicks')
+_TIME = ('seconds', 'timed_clicks')
 _AUDIT = ('pixels', 'wrong')
 
 
@@ -30,18 +32,39 @@ class Cost:
     images: images that a person had to open.
     pixels: pixels that got a label from the oracle; void ones are free.
     clicks: corners of the outlines drawn (see `oracles.costs`).
+    seconds: measured while people annotated; 0 where nobody measured.
+    timed_clicks: those of `clicks` that these seconds are the time of.
   """
 
   images: int = 0
   pixels: int = 0
   clicks: int = 0
+  seconds: float = 0.0
+  timed_clicks: int = 0
 
   def __add__(self, other: 'Cost') -> 'Cost':
     return Cost(
       self.images + other.images,
       self.pixels + other.pixels,
       self.clicks + other.clicks,
+      self.seconds + other.seconds,
+      self.timed_clicks + other.timed_clicks,
     )
+
+  def timed(self, seconds: int | float | None) -> 'Cost':
+    """With the time that it took; as it is where that is not known."""
+    if not seconds:
+      return self
+    return dataclasses.replace(
+      self, seconds=float(seconds), timed_clicks=self.clicks
+    )
+
+  def entry(self) -> dict[str, Any]:
+    """For JSON; without time where none was measured."""
+    found = dataclasses.asdict(self)
+    if not self.seconds:
+      found = {name: found[name] for name in UNITS}
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +168,25 @@ def annotation(entry: Any, of: Pool) -> Annotation:
     text(entry['oracle'], 'oracle', 100),
     entry['file'],
     _sha256(entry),
-    Cost(**_counts(entry['cost'], 'cost', _UNITS)),
+    cost(entry['cost']),
     _audit(entry['audit']),
   )
+
+
+def cost(value: Any) -> Cost:
+  """What `Cost.entry` made.
+
+  Raises:
+    BadValue: it is none.
+  """
+  fields(value, 'cost', UNITS, _TIME)
+  for name in UNITS:
+    whole_number(value[name], name)
+  if _TIME[0] in value or _TIME[1] in value:
+    fields(value, 'cost', (*UNITS, *_TIME))
+    number(value['seconds'], 'seconds')
+    whole_number(value['timed_clicks'], 'timed_clicks', 0, value['clicks'])
+  return Cost(**value | {'seconds': float(value.get('seconds', 0))})
 
 
 def selection(

@@ -150,6 +150,7 @@ class Ledger:
       cycle, index, id, oracle, name, digest, cost, dict(audit)
     )
     entry = {'kind': 'annotation', **dataclasses.asdict(annotation)}
+    entry['cost'] = cost.entry()
     entries.annotation(entry, self._pool)
     write_bytes(self._folder / name, content)
     self._append(entry)

@@ -1,8 +1,10 @@
 """One row of a table from several runs: what they measured at their end."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from segxal_jax.loop.cycle_files import NEAR
 
 # Measured cycles of one run.
 Cycles = Sequence[Mapping[str, Any]]
@@ -14,6 +16,31 @@ UNDEFINED = '\N{EM DASH}'
 def miou(run: Cycles, dataset: str) -> float | None:
   """Of the last cycle, 0 to 1."""
   return run[-1]['datasets'][dataset]['segmentation']['miou']
+
+
+def near_meters(runs: Iterable[Cycles], dataset: str) -> float | None:
+  """What is nearer counts as near; None where nobody measured that.
+
+  The same for all: a value of another distance is as good as none.
+  """
+  found = (run[-1]['datasets'][dataset].get(NEAR) for run in runs if run)
+  return next((near['meters'] for near in found if near), None)
+
+
+def near_miou(entry: Mapping[str, Any], meters: float | None) -> float | None:
+  """Of the pixels nearer than that, 0 to 1.
+
+  Args:
+    entry: of a cycle's `datasets`.
+    meters: of `near_meters`.
+  """
+  near = entry.get(NEAR)
+  return near['miou'] if near and near['meters'] == meters else None
+
+
+def near_title(meters: float | None) -> str:
+  """Of a column; without depth nothing is known as near."""
+  return 'near' if meters is None else f'nearer than {meters:g} m'
 
 
 def class_std(run: Cycles, dataset: str) -> float | None:

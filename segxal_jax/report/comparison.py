@@ -1,5 +1,6 @@
 """Methods against each other: means over seeds, paired differences, curves."""
 
+import functools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,37 +17,45 @@ from fsnet_jax.experiments.grid import Cell
 from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
+from input_pipeline.sources import Source
 from segxal_jax.config import builders
+from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import (
   across_runs,
   comparison_tables,
   curves,
   error_shares,
   paired,
+  person_time,
 )
 from segxal_jax.report.across_runs import Cycles, Results
-from segxal_jax.report.error_shares import Counts
 
 
-def table(results: Results, dataset: str) -> list[dict[str, Any]]:
+def table(
+  results: Results, dataset: str, secs_a_click: float = 0.0
+) -> list[dict[str, Any]]:
   """One row a method: end point, area under the curve, lead over the first.
 
   Args:
     results: of the cells that are done.
     dataset: a test set.
+    secs_a_click: what a click is estimated to take; 0 estimates nothing.
 
   Returns:
     For each method `title`, `seeds`, `miou` and `area_by_<unit>`, the labelled
     pool among them, which grows even where an oracle costs nothing (each mean
     and sample deviation over seeds, None where not defined), `class_std` (the
-    deviation over classes, the paper's "STD"), `iou` (by class, mean over the
-    seeds where it is defined), `cost` (means), `seconds` (medians of a
-    cycle's training and query), and `lead`: by unit of cost, the paired
-    difference of the areas to the first method (see `paired.compare`), over the
-    budget that both have spent.
+    deviation over classes, the paper's "STD"), `near` (see `_near`), `iou` (by
+    class, mean over the seeds where it is defined), `cost` (means), `time`
+    (means of `person_time.of_cost`), `seconds` (medians of a cycle's training
+    and query), and `lead`: by unit of cost, the paired difference of the areas
+    to the first method (see `paired.compare`), over the budget that both have
+    spent.
   """
   rows = []
   baseline = next(iter(results), None)
+  every = [run for by_seed in results.values() for run in by_seed.values()]
+  meters = across_runs.near_meters(every, dataset)
   for title, by_seed in results.items():
     runs = list(by_seed.values())
     row: dict[str, Any] = {'title': title, 'seeds': sorted(by_seed)}
@@ -59,10 +68,13 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
     row['class_std'] = across_runs.spread(
       [across_runs.class_std(run, dataset) for run in runs]
     )
+    first = {} if title == baseline else results.get(baseline or '', {})
+    row['near'] = _near(by_seed, first, dataset, meters)
     row['cost'] = {
       unit: statistics.fmean(run[-1]['cost'][unit] for run in runs)
       for unit in curves.UNITS
     }
+    row['time'] = _time(runs, secs_a_click)
     row['iou'] = across_runs.class_iou(runs, dataset)
     row['seconds'] = _seconds(runs)
     row['lead'] = None
@@ -70,6 +82,55 @@ def table(results: Results, dataset: str) -> list[dict[str, Any]]:
       row['lead'] = _lead(by_seed, results[baseline], dataset)
     rows.append(row)
   return rows
+
+
+def _near(
+  mine: Mapping[int, Cycles],
+  other: Mapping[int, Cycles],
+  dataset: str,
+  meters: float | None,
+) -> dict[str, Any]:
+  """The pixels near the camera after the last cycle.
+
+  Args:
+    mine: runs of the method, by seed.
+    other: those of the first method; none for that itself.
+    dataset: a test set.
+    meters: of `across_runs.near_meters`.
+
+  Returns:
+    `meters`, `miou` (mean and sample deviation) and `lead`, the paired
+    difference to the first method; None where not defined.
+  """
+
+  def values(runs: Mapping[int, Cycles]) -> dict[int, float | None]:
+    return {
+      seed: across_runs.near_miou(run[-1]['datasets'][dataset], meters)
+      for seed, run in runs.items()
+    }
+
+  ours, theirs = values(mine), values(other)
+  gaps = [
+    (ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())
+  ]
+  return {
+    'meters': meters,
+    'miou': across_runs.spread(list(ours.values())),
+    'lead': paired.compare(
+      [a - b for a, b in gaps if a is not None and b is not None]
+    ),
+  }
+
+
+def _time(
+  runs: Sequence[Cycles], secs_a_click: float
+) -> dict[str, float | None]:
+  """Of people, after the last cycle; means, None where one run has none."""
+  times = [person_time.of_cost(run[-1]['cost'], secs_a_click) for run in runs]
+  return {
+    name: across_runs.spread([time[name] for time in times])['mean']
+    for name in ('measured', 'estimated')
+  }
 
 
 def _seconds(runs: Sequence[Cycles]) -> dict[str, float | None]:
@@ -136,10 +197,11 @@ def write(
     'datasets': {},
     'error_shares': {name: of.shares() for name, of in counts.items()},
   }
+  secs_a_click = config.oracle.secs_a_click
   tables: list[Table] = []
   figures: dict[str, bytes] = {}
   for dataset in config.eval.datasets:
-    rows = table(results, dataset)
+    rows = table(results, dataset, secs_a_click)
     content['datasets'][dataset] = rows
     tables += comparison_tables.of_dataset(rows, dataset)
     drawn = [
@@ -148,7 +210,7 @@ def write(
       )
       for title, runs in results.items()
     ]
-    figures[dataset] = plots.to_png(curves.figure(drawn, None))
+    figures[dataset] = plots.to_png(curves.figure(drawn, None, secs_a_click))
   tables += comparison_tables.error_shares(counts)
   shown = [*tables, *comparison_tables.published()]
   files = {
@@ -168,12 +230,20 @@ def _errors(
 ) -> dict[str, Counts]:
   """By title of the method, where its predictions' errors lay.
 
-  Nothing else of a report needs the images: where they are gone it is written
-  without this, with a note.
+  Nothing else of a report needs the images, and this only for cells that asked
+  before they wrote it down: where the images are gone it is without those, with
+  a note.
   """
-  try:
-    pool = builders.pool_source(config)
-  except UserError as error:
-    say(f'note: {error} The report is without what the maps know of the errors')
-    return {}
+
+  @functools.cache
+  def pool() -> Source | None:
+    try:
+      return builders.pool_source(config)
+    except UserError as error:
+      say(
+        f'note: {error} The report is without what the maps of older cells '
+        'know of the errors'
+      )
+      return None
+
   return error_shares.by_title(cells, results, workdir, pool)

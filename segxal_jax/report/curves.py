@@ -105,7 +105,9 @@ def _until(
   return [*kept, (end, float(np.interp(end, x, y)))]
 
 
-def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
+def figure(
+  curves: Sequence[Curve], pool_pixels: int | None, secs_a_click: float = 0.0
+) -> Figure:
   """One panel a unit of cost; bands are the deviation over seeds.
 
   More than a few bands would cover each other: they are bars then. Where
@@ -116,6 +118,7 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
     curves: at least one.
     pool_pixels: labelled pixels of the whole pool, which scales that panel;
       None shows the pixels themselves.
+    secs_a_click: of the estimated hours over the clicks; 0 shows none.
   """
   with matplotlib.rc_context(figure_style.STYLE):
     units = UNITS if _anything_paid(curves) else (POOL,)
@@ -134,6 +137,8 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
       axes.xaxis.set_major_formatter('{x:g}%' if share else '{x:,.0f}')
       axes.xaxis.set_major_locator(MaxNLocator(4))
       axes.margins(x=0.06, y=0.12)
+      if unit == 'clicks' and secs_a_click:
+        _add_hours(axes, secs_a_click / 3600)
     panels[0].set_ylabel('mIoU')
     panels[0].yaxis.set_major_formatter('{x:g}%')
     handles, names = panels[0].get_legend_handles_labels()
@@ -144,6 +149,16 @@ def figure(curves: Sequence[Curve], pool_pixels: int | None) -> Figure:
       ncols=min(4, len(curves)),
     )
     return result
+
+
+def _add_hours(axes: Any, hours_a_click: float) -> None:
+  """A second axis over the clicks, which says what it rests on."""
+  hours = axes.secondary_xaxis(
+    'top',
+    functions=(lambda x: x * hours_a_click, lambda x: x / hours_a_click),
+  )
+  hours.set_xlabel(f'hours, estimated at {3600 * hours_a_click:g} s a click')
+  hours.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _anything_paid(curves: Sequence[Curve]) -> bool:

@@ -1,32 +1,23 @@
-"""What the maps behind a question are worth: how much of the error they name.
+"""Where errors lay, of a cycle, a run and a method; see `queries.error_counts`.
 
-Of every map the tenth of an image's pixels with the highest values is taken,
-and counted how many of the prediction's errors lie in it, by the ground truth.
-A map that knows nothing has a tenth of the errors there; one that knows all has
-them all, unless more than a tenth of the image is wrong. Equal areas make maps
-of different scales comparable; what the oracle was asked about is counted
-beside them, with its own area.
+A cycle writes its counts when it asks. Of one that asked before there were
+such, its questions are read again, with the ground truth of the pool.
 """
 
-from __future__ import annotations
-
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from common_lib.class_table import VOID
 from fsnet_jax.experiments.grid import Cell
 from input_pipeline.sources import Source
 from segxal_jax.loop import cycle_files
 from segxal_jax.pool.sources import has_truth
 from segxal_jax.queries import storage
+from segxal_jax.queries.error_counts import Counts, added, of_image
 from segxal_jax.report.across_runs import Results
 
-AREA = 0.1
 # Their names in tables, in order.
 TITLES = {
   'cam': 'Grad-CAM',
@@ -39,151 +30,50 @@ TITLES = {
   'perfect': 'a perfect map',
 }
 ASKED = 'asked regions'
-# Images of a cycle that are read; a share of errors needs no more.
+# Images of a cycle that are read again; a share of errors needs no more.
 _MOST = 100
 _FIX = 'restore it from a backup, or delete it: the report counts without it'
+# Opens the pool with the ground truth; None where its images are gone.
+OpenPool = Callable[[], Source | None]
 
 
-@dataclasses.dataclass(frozen=True)
-class Counts:
-  """Errors of the predictions of some images, and where they lie.
-
-  Attributes:
-    images: how many.
-    pixels: with a label, on no ego vehicle.
-    errors: of them, whose prediction is wrong.
-    asked_pixels: of them, in the regions that the oracle was asked about.
-    asked_errors: errors among these.
-    inside: errors in the highest tenth of each map, by its name, the errors
-      themselves as a map (`perfect`) among them; a fraction where equal values
-      had to be divided.
-  """
-
-  images: int
-  pixels: int
-  errors: int
-  asked_pixels: int
-  asked_errors: int
-  inside: Mapping[str, float]
-
-  def shares(self) -> dict[str, Any] | None:
-    """Of all errors, by the name of the map; None where there is no error.
-
-    Returns:
-      `images`, `area` (of the pixels, taken of every map), `maps` (by name),
-      and `asked`: `area` and `errors` of the asked regions. Shares are 0 to 1.
-    """
-    if not self.errors:
-      return None
-    return {
-      'images': self.images,
-      'area': AREA,
-      'maps': {name: n / self.errors for name, n in self.inside.items()},
-      'asked': {
-        'area': self.asked_pixels / self.pixels,
-        'errors': self.asked_errors / self.errors,
-      },
-    }
-
-
-def errors_inside(
-  values: Float[np.ndarray, ' n'],
-  wrong: Bool[np.ndarray, ' n'],
-  area: float = AREA,
-) -> float:
-  """Errors among the pixels with the highest values.
-
-  Args:
-    values: of a map, finite.
-    wrong: whether the prediction is.
-    area: share of the pixels to take, 0 to 1.
-
-  Returns:
-    Their number. Where the border runs through equal values, these give as
-    large a share of their errors as is taken of them.
-  """
-  wanted = area * len(values)
-  order = np.argsort(-values, kind='stable')
-  border = values[order[min(int(wanted), len(values) - 1)]]
-  above, level = values > border, values == border
-  taken = (wanted - above.sum()) / level.sum()
-  return float(wrong[above].sum() + taken * wrong[level].sum())
-
-
-def of_image(maps: storage.Maps, truth: np.ndarray) -> Counts | None:
-  """Of one question; None where nothing of the image is labelled.
-
-  Args:
-    maps: of the question.
-    truth: [h w] its ground truth.
-  """
-  counted = maps.usable & (truth != VOID)
-  if not counted.any():
-    return None
-  wrong = (maps.prediction != truth)[counted]
-  asked = np.isin(maps.segments, [region.id for region in maps.regions])
-  found = dict(maps.maps)
-  if maps.guide is not None:
-    found['guide'] = maps.guide
-  found['perfect'] = maps.prediction != truth
-  return Counts(
-    images=1,
-    pixels=int(counted.sum()),
-    errors=int(wrong.sum()),
-    asked_pixels=int(asked[counted].sum()),
-    asked_errors=int(wrong[asked[counted]].sum()),
-    inside={
-      name: errors_inside(np.asarray(found[name], np.float32)[counted], wrong)
-      for name in TITLES
-      if name in found
-    },
-  )
-
-
-def added(counts: Iterable[Counts]) -> Counts | None:
-  """Of all of them together, with the maps that every one has; None of none."""
-  counts = list(counts)
-  if not counts:
-    return None
-  names = [
-    name for name in counts[0].inside if all(name in c.inside for c in counts)
-  ]
-  return Counts(
-    images=sum(c.images for c in counts),
-    pixels=sum(c.pixels for c in counts),
-    errors=sum(c.errors for c in counts),
-    asked_pixels=sum(c.asked_pixels for c in counts),
-    asked_errors=sum(c.asked_errors for c in counts),
-    inside={name: sum(c.inside[name] for c in counts) for name in names},
-  )
-
-
-def of_cycle(workdir: Path, cycle: int, pool: Source) -> Counts | None:
-  """Of the first questions of a cycle, a hundred at most.
+def of_cycle(workdir: Path, cycle: int, pool: OpenPool) -> Counts | None:
+  """Of the questions of a cycle.
 
   Args:
     workdir: of the run.
     cycle: from 1.
-    pool: of the run, with the ground truth.
+    pool: of the run; not opened where the cycle has written its counts.
 
   Returns:
     None where nothing was asked, or no image of it has a ground truth.
 
   Raises:
-    UserError: a question is damaged.
+    UserError: the counts, or a question of a cycle without them, are damaged.
   """
+  if cycle_files.has_errors(workdir, cycle):
+    return cycle_files.read_errors(workdir, cycle)
+  return _counted(workdir, cycle, pool)
+
+
+def _counted(workdir: Path, cycle: int, pool: OpenPool) -> Counts | None:
+  """Of the first questions of an older cycle, a hundred at most."""
   folder = cycle_files.folder_of(workdir, cycle) / 'questions'
+  files = sorted(folder.glob('*.npz'))[:_MOST]
+  source = pool() if files else None
+  if source is None:
+    return None
   counts = []
-  for file in sorted(folder.glob('*.npz'))[:_MOST]:
+  for file in files:
     index = int(file.stem)
-    if has_truth(pool, index):
-      truth = np.asarray(pool[index]['label'])
+    if has_truth(source, index):
+      truth = np.asarray(source[index]['label'])
       counts.append(of_image(storage.read(file, _FIX), truth))
   return added(one for one in counts if one is not None)
 
 
 def of_run(
-  workdir: Path, cycles: Sequence[Mapping[str, Any]], pool: Source
+  workdir: Path, cycles: Sequence[Mapping[str, Any]], pool: OpenPool
 ) -> Counts | None:
   """Of the questions of all its cycles; see `of_cycle`."""
   found = [of_cycle(workdir, entry['cycle'], pool) for entry in cycles]
@@ -191,7 +81,7 @@ def of_run(
 
 
 def by_title(
-  cells: Sequence[Cell], results: Results, workdir: Path, pool: Source
+  cells: Sequence[Cell], results: Results, workdir: Path, pool: OpenPool
 ) -> dict[str, Counts]:
   """Of all seeds of a method, for each that asked where there is a truth.
 

@@ -26,7 +26,13 @@ from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import Ledger
 from segxal_jax.pool.sources import has_truth
 from segxal_jax.queries import storage, watched
-from segxal_jax.report import curves, error_shares, metrics_json, strips
+from segxal_jax.report import (
+  curves,
+  error_shares,
+  metrics_json,
+  person_time,
+  strips,
+)
 from segxal_jax.report.pages import run_page
 
 
@@ -58,7 +64,10 @@ def report(
   ledger.require(entries[-1]['cycle'])
   entries = metrics_json.with_answers(entries, ledger)
   for entry in entries:
-    counts = error_shares.of_cycle(workdir, entry['cycle'], pool)
+    entry['time'] = person_time.of_cost(
+      entry['cost'], config.oracle.secs_a_click
+    )
+    counts = error_shares.of_cycle(workdir, entry['cycle'], lambda: pool)
     entry['error_shares'] = counts and counts.shares()
   metrics = metrics_json.metrics(
     entries,
@@ -87,7 +96,8 @@ def _write(
   sheets = _through_cycles(workdir, metrics, pool, followed)
   num_examples = config.report.num_examples
   sheets |= _questions(num_examples, workdir, metrics, pool, ledger)
-  files = {'curves.png': _curves(metrics, pool)}
+  rate = config.oracle.secs_a_click
+  files = {'curves.png': _curves(metrics, pool, rate)}
   for name, (_, sheet) in sheets.items():
     files[f'{name}.png'] = _encoded(sheet, 'png')
   pictures = {'curves': files['curves.png']} | {
@@ -139,7 +149,9 @@ def _selection(config: ConfigDict) -> str:
   return f'macro Dice of at least {config.selection.theta:g}'
 
 
-def _curves(metrics: Mapping[str, Any], pool: Source) -> bytes:
+def _curves(
+  metrics: Mapping[str, Any], pool: Source, secs_a_click: float
+) -> bytes:
   """The learning curve of every data set."""
   pixels = None
   if has_truth(pool, len(pool) - 1):
@@ -148,7 +160,7 @@ def _curves(metrics: Mapping[str, Any], pool: Source) -> bytes:
     curves.Curve(name, [curves.by_axis(metrics['cycles'], name)])
     for name in metrics['datasets']
   ]
-  return plots.to_png(curves.figure(drawn, pixels))
+  return plots.to_png(curves.figure(drawn, pixels, secs_a_click))
 
 
 def _labelled_pixels(pool: Source, index: int) -> int:
@@ -202,9 +214,10 @@ def _questions(
         continue
       caption = f'Cycle {cycle}: {annotation.id}'
       accepted = annotation.index in (selection or {}).get('accepted', ())
+      cost = annotation.cost
+      time = f' in {person_time.shown(cost.seconds)}' if cost.seconds else ''
       heading = (
-        f'{caption}   {annotation.cost.pixels:,} pixels and '
-        f'{annotation.cost.clicks:,} clicks, '
+        f'{caption}   {cost.pixels:,} pixels and {cost.clicks:,} clicks{time}, '
         f'{"accepted" if accepted else "not accepted"}'
       )
       sheets[f'cycle{cycle:03d}_{annotation.index:07d}'] = (

@@ -164,7 +164,8 @@ def _tell(run: Run, state: LoopState) -> None:
     ),
     Cost(),
   )
+  time = f', {cost.seconds:,.0f} s measured' if cost.seconds else ''
   say(
     f'cycle {state.cycle}  annotate  {run.oracle.title}: {cost.pixels:,} '
-    f'pixels, {cost.clicks:,} clicks'
+    f'pixels, {cost.clicks:,} clicks{time}'
   )

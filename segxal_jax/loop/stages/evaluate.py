@@ -1,12 +1,12 @@
 """Measures the networks of a cycle, and decides whether the loop ends."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from common_lib.class_table import VOID
 from common_lib.console import say
-from fsnet_jax.builders import data_sources
 from fsnet_jax.metrics.segmentation import SegmentationMetrics, confusion_counts
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.runtime import mesh as mesh_lib
@@ -16,21 +16,49 @@ from segxal_jax.config.stop import stop_options
 from segxal_jax.explanation.step import variables_of
 from segxal_jax.loop import cycle_files, stopping
 from segxal_jax.loop.context import Run
+from segxal_jax.loop.predictor import DEPTH
 from segxal_jax.loop.state import DONE, LoopState
-from segxal_jax.pool import stratified_folds
+from segxal_jax.pool import entries, stratified_folds
+
+# All pixels of a data set, and those of them that are near.
+_WHOLE, _NEAR = 'whole', 'near'
+
+
+def confusions(
+  batch: Mapping[str, Any], predicted: Any, near_m: float, num_classes: int
+) -> dict[str, Any]:
+  """Confusion of each image, of all pixels and of the near ones.
+
+  Args:
+    batch: `label` [b h w], `mask` [b], and `depth` [b h w] in metres, NaN where
+      it was not measured, or none.
+    predicted: classes [b h w].
+    near_m: what is nearer is near.
+    num_classes: c.
+
+  Returns:
+    `whole` and, where there is depth, `near`: int32 [b c c] each.
+  """
+  valid = (batch['label'] != VOID) & batch['mask'][:, None, None]
+  counted = {_WHOLE: valid}
+  if DEPTH in batch:
+    # NaN is nearer than nothing.
+    counted[_NEAR] = valid & (batch[DEPTH] < near_m)
+  return {
+    name: confusion_counts(batch['label'], predicted, pixels, num_classes)
+    for name, pixels in counted.items()
+  }
 
 
 def _make_step(run: Run) -> Any:
-  """The compiled (params, batch_stats, batch) -> confusion of each image."""
+  """The compiled (params, batch_stats, batch) -> `confusions`."""
   network = run.model.segmentation
+  near_m, num_classes = run.config.eval.near_m, run.classes.num_classes
 
   def step(params, batch_stats, batch):
     variables = variables_of(params, batch_stats)
     logits = outputs.output_of_batch(network, variables, batch).logits
-    valid = (batch['label'] != VOID) & batch['mask'][:, None, None]
-    return confusion_counts(
-      batch['label'], logits.argmax(-1), valid, run.classes.num_classes
-    )
+    return confusions(batch, logits.argmax(-1), near_m, num_classes)
 
   return jax.jit(step, out_shardings=mesh_lib.replicated(run.mesh))
 
@@ -38,30 +66,41 @@ def _make_step(run: Run) -> Any:
 def _measure(run: Run, state: LoopState, source: Source) -> dict[str, Any]:
   """Each image of a data set exactly once."""
   step = run.compiled('confusion', lambda: _make_step(run))
-  metrics = SegmentationMetrics.empty(run.classes.num_classes)
+  empty = SegmentationMetrics.empty(run.classes.num_classes)
+  metrics: dict[str, SegmentationMetrics] = {}
+  further = [outputs.LOGITS, *([DEPTH] if run.config.eval.near_m else [])]
   for batch in run.predictor.evaluation_batches(state, source):
-    inputs = {name: batch[name] for name in ('image', 'label', 'mask')}
-    if outputs.LOGITS in batch:
-      inputs[outputs.LOGITS] = batch[outputs.LOGITS]
+    names = ['image', 'label', 'mask', *(n for n in further if n in batch)]
+    inputs = {name: batch[name] for name in names}
     counts = step(
       state.train.params,
       state.train.batch_stats,
       mesh_lib.put_batch(inputs, run.mesh),
     )
-    metrics = metrics.add(jax.device_get(counts))
+    for name, matrices in jax.device_get(counts).items():
+      metrics[name] = metrics.get(name, empty).add(matrices)
     run.check_stop('evaluating')
-  values = metrics.compute(run.classes.names)
+  values = metrics[_WHOLE].compute(run.classes.names)
+  near = {}
+  if _NEAR in metrics:
+    of_near = metrics[_NEAR].compute()
+    near[cycle_files.NEAR] = {
+      'meters': run.config.eval.near_m,
+      'pixels': of_near['pixels'],
+      'miou': of_near['miou'],
+    }
   return {
     'images': len(source),
     'pixels': values.pop('pixels'),
     'segmentation': values,
+    **near,
   }
 
 
 def _test_sets(run: Run) -> dict[str, Source]:
   """Those of the config, and the pool's held-out fold."""
   sources = {
-    name: data_sources.source(run.config, name)
+    name: builders.test_source(run.config, name)
     for name in run.config.eval.datasets
   }
   return sources | (
@@ -83,11 +122,7 @@ def predict(run: Run, state: LoopState) -> LoopState:
     'cycle': cycle,
     'labelled_images': len(pool),
     'pool_images': len(run.pool),
-    'cost': {
-      'images': spent.images,
-      'pixels': spent.pixels,
-      'clicks': spent.clicks,
-    },
+    'cost': spent.entry(),
     'training_labels': {
       'pixels': sum(audit['pixels'] for audit in audits),
       'wrong': sum(audit['wrong'] for audit in audits),
@@ -138,9 +173,16 @@ def _tell(run: Run, measured: dict[str, Any]) -> None:
   for name, entry in measured['datasets'].items():
     miou = entry['segmentation']['miou'] or 0.0
     parts.append(f'{name} mIoU {100 * miou:.2f}%')
-    for unit, paid in measured['cost'].items():
-      tag = f'{name}/miou_by_{unit}'
-      run.writer.write_scalars(int(paid), {tag: miou})
+    curves = {'miou': miou}
+    near = entry.get(cycle_files.NEAR)
+    if near and near['miou'] is not None:
+      near_title = f'nearer than {near["meters"]:g} m'
+      parts[-1] += f' ({near_title} {100 * near["miou"]:.2f}%)'
+      curves['near_miou'] = near['miou']
+    for unit in entries.UNITS:
+      paid = measured['cost'][unit]
+      tags = {f'{name}/{curve}_by_{unit}': v for curve, v in curves.items()}
+      run.writer.write_scalars(int(paid), tags)
   cost = measured['cost']
   say(
     f'cycle {measured["cycle"]}  predict  {measured["labelled_images"]} of '

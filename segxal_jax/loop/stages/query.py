@@ -1,5 +1,7 @@
 """Selects the images of a query and writes the questions (paper 3.3)."""
 
+import jax
+
 from common_lib import random_streams
 from common_lib.console import say
 from common_lib.errors import UserError
@@ -9,15 +11,16 @@ from segxal_jax import acquisition
 from segxal_jax.acquisition import Candidates
 from segxal_jax.config import builders
 from segxal_jax.loop import cycle_files
-from segxal_jax.loop.context import Run
+from segxal_jax.loop.context import Run, truth
 from segxal_jax.loop.stages import shared
 from segxal_jax.loop.state import LoopState
+from segxal_jax.pool.sources import has_truth
 from segxal_jax.pool.streaming import stream
-from segxal_jax.queries import storage, watched
+from segxal_jax.queries import error_counts, storage, watched
 
 
 def query(run: Run, state: LoopState) -> LoopState:
-  """Selects a batch of images and writes their maps.
+  """Selects a batch of images, writes their maps and where errors lie.
 
   Raises:
     Interrupted: after Ctrl-C or SIGTERM; the stage starts anew.
@@ -34,7 +37,26 @@ def query(run: Run, state: LoopState) -> LoopState:
   )
   write_maps(run, state, followed, watched.FOLDER)
   barrier('query')
+  if jax.process_index() == 0:
+    _count_errors(run, state.cycle, batch)
   return state.then('annotate', queried=tuple(batch))
+
+
+def _count_errors(run: Run, cycle: int, batch: list[int]) -> None:
+  """Writes where the errors of the images asked about lie, for reports alone.
+
+  Of those that have a ground truth.
+  """
+  folder = run.folder(cycle) / 'questions'
+  counts = [
+    error_counts.of_image(
+      shared.read_maps(run, folder, index), truth(run.pool, index)
+    )
+    for index in batch
+    if has_truth(run.pool, index)
+  ]
+  known = error_counts.added(one for one in counts if one is not None)
+  cycle_files.write_errors(run.workdir, cycle, known)
 
 
 def selected_batch(run: Run, state: LoopState) -> list[int]:

@@ -1,5 +1,6 @@
 """A person at Label Studio (Manual-M and Manual-D of the paper)."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -202,11 +203,12 @@ class LabelStudio:
   ) -> Answer:
     """The answer that an annotation gives, and a note about it."""
     painting = answers.paint(annotation, question.prediction, self._classes)
+    seconds = _seconds(annotation.get('lead_time'))
     note = {
       'task': numbers,
       'annotation': annotation['id'],
       'annotator': _annotator(annotation.get('completed_by')),
-      'lead_time_secs': _seconds(annotation.get('lead_time')),
+      'lead_time_secs': seconds,
       'skipped': False,
       'regions': dict(sorted(painting.regions.items())),
       'overlapping_pixels': painting.overlapping,
@@ -221,7 +223,8 @@ class LabelStudio:
         f'task {numbers} ({question.id}): {unlabelled} regions without a label '
         'count for nothing',
       )
-    return merged(question, painting.label, self._rest, self._min_confidence)
+    answer = merged(question, painting.label, self._rest, self._min_confidence)
+    return dataclasses.replace(answer, cost=answer.cost.timed(seconds))
 
   def _skipped(self, question: Question, numbers: str) -> Answer:
     self._keep(question, {'task': numbers, 'skipped': True})

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from fsnet_jax.report.pages import templates
-from segxal_jax.report import error_shares, paper_numbers
+from segxal_jax.queries.error_counts import AREA
+from segxal_jax.report import (
+  across_runs,
+  error_shares,
+  paper_numbers,
+  person_time,
+)
 
 _UNDEFINED = '\N{EM DASH}'
 
@@ -31,6 +37,7 @@ def render(
     The HTML file with style and pictures inside.
   """
   pictures = dict(pictures)
+  near = _near(metrics)
   html = templates.template('run_page.html', Path(__file__).parent)
   return html.render(
     name=metrics['environment'].get('config_name', 'unnamed run'),
@@ -38,7 +45,9 @@ def render(
     facts=facts,
     stopped=metrics['stopped'],
     datasets=list(metrics['datasets']),
-    cycles=[_cycle_row(entry) for entry in metrics['cycles']],
+    rate=person_time.rate(metrics['config']['oracle']['secs_a_click']),
+    near=[across_runs.near_title(meters) for meters in near.values()],
+    cycles=[_cycle_row(entry, near) for entry in metrics['cycles']],
     areas=_areas(metrics),
     error_shares=_error_shares(metrics['cycles']),
     class_tables=[_class_table(metrics, name) for name in metrics['datasets']],
@@ -56,8 +65,23 @@ def render(
   )
 
 
-def _cycle_row(entry: Mapping[str, Any]) -> dict[str, Any]:
-  """A line of the table of cycles."""
+def _near(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+  """By data set what is near there; see `across_runs.near_meters`."""
+  return {
+    name: across_runs.near_meters([metrics['cycles']], name)
+    for name in metrics['datasets']
+  }
+
+
+def _cycle_row(
+  entry: Mapping[str, Any], near: Mapping[str, float | None]
+) -> dict[str, Any]:
+  """A line of the table of cycles.
+
+  Args:
+    entry: of `metrics_json.metrics`.
+    near: of `_near`.
+  """
   labelled = entry['training_labels']
   cost = entry['cost']
   answers = entry['answers']
@@ -68,9 +92,17 @@ def _cycle_row(entry: Mapping[str, Any]) -> dict[str, Any]:
     'images': f'{cost["images"]:,}',
     'pixels': f'{cost["pixels"]:,}',
     'clicks': f'{cost["clicks"]:,}',
+    'time': [
+      person_time.shown(entry['time'][name])
+      for name in ('measured', 'estimated')
+    ],
     'label_errors': percent(_ratio(labelled['wrong'], labelled['pixels'])),
     'mious': [
-      percent(d['segmentation']['miou']) for d in entry['datasets'].values()
+      (
+        percent(measured['segmentation']['miou']),
+        percent(across_runs.near_miou(measured, near[name])),
+      )
+      for name, measured in entry['datasets'].items()
     ],
     'validation': percent(
       entry['validation']['segmentation']['miou']
@@ -110,7 +142,7 @@ def _error_shares(
       }
     )
   titles = [error_shares.TITLES[name] for name in names]
-  return {'maps': titles, 'rows': rows, 'area': percent(error_shares.AREA, 0)}
+  return {'maps': titles, 'rows': rows, 'area': percent(AREA, 0)}
 
 
 def _ratio(part: int, whole: int) -> float | None:

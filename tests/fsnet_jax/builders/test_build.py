@@ -112,3 +112,19 @@ def test_only_what_is_evaluated_is_letterboxed(tmp_path):
   config.data.name = 'streets'
   config.data.num_test = 2
   assert 'content' not in data_sources.source(config, 'streets/day')[0]
+
+
+def test_depth_comes_along_where_there_is_some(tmp_path):
+  config = camvid_config(tmp_path)
+  assert 'depth' not in data_sources.source(config, 'camvid', depth=True)[0]
+  config.data.num_test = 1
+  config.image_size = (32, 64)
+  config.data.name = 'streets'
+  for spec in ('streets/day', 'streets/day@fog1'):
+    assert 'depth' not in data_sources.source(config, spec)[0]
+    source = data_sources.source(config, spec, depth=True)
+    (batch,) = data_sources.evaluation_batches(
+      config, source, arrays=('depth',)
+    )
+    assert batch['depth'].dtype == np.float32
+    np.testing.assert_array_equal(batch['depth'][0], source[0]['depth'])

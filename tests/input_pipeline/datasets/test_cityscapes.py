@@ -4,7 +4,7 @@ from cityscapesscripts.helpers import labels as official
 from PIL import Image
 
 from common_lib.errors import UserError
-from input_pipeline.datasets import open_source, skipped_files
+from input_pipeline.datasets import has_depth, open_source, skipped_files
 
 
 def load(folder, kind, split, name, ending):
@@ -57,6 +57,13 @@ def test_depth_on_request(cityscapes):
   expected = np.where(pixels > 0, 450 / np.where(pixels > 0, pixels, 1), np.nan)
   assert scene['depth'].dtype == np.float32
   np.testing.assert_allclose(scene['depth'], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['disparity', 'camera'])
+def test_it_has_depth_where_both_packages_are(cityscapes, kind):
+  assert has_depth('cityscapes:val', cityscapes.request())
+  (cityscapes.root / kind).rename(cityscapes.root / 'elsewhere')
+  assert not has_depth('cityscapes:val', cityscapes.request())
 
 
 def test_missing_disparity_folder_matters_only_with_depth(cityscapes):

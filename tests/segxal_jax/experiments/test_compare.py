@@ -8,6 +8,7 @@ from scipy import stats
 
 from common_lib.errors import UserError
 from configs import al_compare
+from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages.table import as_markdown
 from fsnet_jax.runtime.interrupts import Interrupted
 from segxal_jax.experiments import (
@@ -15,13 +16,15 @@ from segxal_jax.experiments import (
   methods,
   strategy_comparison,
 )
-from segxal_jax.loop import stage_timings
+from segxal_jax.loop import cycle_files, stage_timings
+from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import (
   comparison,
   comparison_tables,
   curves,
   error_shares,
   paired,
+  person_time,
 )
 
 
@@ -95,6 +98,93 @@ def test_table_by_hand():
   assert [cell.text for cell in last[1]][-2:] == ['63.56', '20.12']
   assert last[0][-1].theirs and not last[0][1].theirs
   json.dumps([random, ours])
+
+
+def test_measured_and_estimated_time_are_never_one_number():
+  timed = _run((0, 0.2), (10, 0.4))
+  timed[-1]['cost'] |= {'seconds': 90.0, 'timed_clicks': 40}
+  results = {'machine': {0: _run((0, 0.2), (10, 0.4))}, 'people': {0: timed}}
+  machine, people = comparison.table(results, 'streets', secs_a_click=1.5)
+  # Of a hundred clicks; of those of people forty were timed.
+  assert machine['time'] == {'measured': None, 'estimated': 150.0}
+  assert people['time'] == {'measured': 90.0, 'estimated': 90.0}
+  text = as_markdown(
+    comparison_tables.of_dataset([machine, people], 'streets')[0]
+  )
+  assert '| 100 | \N{EM DASH} | 2 min | 3.0 |' in text
+  assert '| 100 | 90 s | 90 s | 3.0 |' in text
+  unknown = comparison.table(results, 'streets')[0]['time']
+  assert unknown == {'measured': None, 'estimated': None}
+
+
+@pytest.mark.parametrize(
+  ('seconds', 'text'),
+  [
+    (None, '\N{EM DASH}'),
+    (0.0, '0 s'),
+    (99.4, '99 s'),
+    (150.0, '2 min'),
+    (6000.0, '1.7 h'),
+    (5.4e6, '1,500.0 h'),
+  ],
+)
+def test_time_as_a_person_says_it(seconds, text):
+  assert person_time.shown(seconds) == text
+
+
+def test_hours_over_the_clicks_say_that_they_are_estimated():
+  run = curves.by_axis(_run((1, 0.2), (2, 0.3)), 'streets')
+  figure = curves.figure([curves.Curve('a', [run])], None, secs_a_click=1.75)
+  (hours,) = figure.axes[curves.UNITS.index('clicks')].child_axes
+  assert hours.get_xlabel() == 'hours, estimated at 1.75 s a click'
+  plots.to_png(figure)
+  clicks = np.array(figure.axes[2].get_xlim())
+  np.testing.assert_allclose(hours.get_xlim(), clicks * 1.75 / 3600)
+  for axes in curves.figure([curves.Curve('a', [run])], None).axes:
+    assert axes.child_axes == []
+
+
+def _with_near(run, miou, meters=15.0):
+  run[-1]['datasets']['streets']['near'] = {
+    'meters': meters,
+    'pixels': 9,
+    'miou': miou,
+  }
+  return run
+
+
+def test_near_pixels_are_compared_by_seed():
+  def seeds(*values):
+    run = [_with_near(_run((0, 0.2), (10, 0.4)), value) for value in values]
+    return dict(enumerate(run))
+
+  results = {'Random': seeds(0.3, 0.5, None), 'SegXAL': seeds(0.4, 0.8, 0.9)}
+  random, ours = comparison.table(results, 'streets')
+  assert random['near']['lead'] is None
+  # Not of a seed that has no value.
+  assert random['near']['miou'] == {'mean': None, 'std': None}
+  np.testing.assert_allclose(ours['near']['miou']['mean'], 0.7)
+  lead = ours['near']['lead']
+  np.testing.assert_allclose(lead['mean'], 0.2)
+  test = stats.ttest_1samp([0.1, 0.3], 0)
+  np.testing.assert_allclose(lead['p_value'], test.pvalue, rtol=1e-4)
+  text = as_markdown(comparison_tables.of_dataset([random, ours], 'streets')[2])
+  assert 'nearer than 15 m' in text and '+20.00 ± ' in text
+  assert '| Random | \N{EM DASH} | 40.00 ± 0.00 | \N{EM DASH} |' in text
+
+
+def test_what_is_near_is_the_same_for_all_or_not_known():
+  # Measured at another distance, or before there was depth.
+  results = {
+    'a': {0: _with_near(_run((0, 0.2), (10, 0.4)), 0.3)},
+    'b': {0: _with_near(_run((0, 0.2), (10, 0.4)), 0.4, meters=20.0)},
+    'c': {0: _run((0, 0.2), (10, 0.4))},
+  }
+  rows = comparison.table(results, 'streets')
+  assert [row['near']['miou']['mean'] for row in rows] == [0.3, None, None]
+  assert [row['near']['lead'] for row in rows] == [None, None, None]
+  text = as_markdown(comparison_tables.of_dataset(rows[2:], 'streets')[2])
+  assert '0.00' not in text.replace('40.00', '')
 
 
 def test_a_free_oracle_is_measured_by_the_pool():
@@ -295,7 +385,7 @@ def test_a_question_is_the_same_on_each_data_set():
 
 def test_where_errors_lay_is_a_table():
   def counts(errors, **inside):
-    return error_shares.Counts(3, 100, errors, 20, errors // 2, inside)
+    return Counts(3, 100, errors, 20, errors // 2, inside)
 
   found = {
     'Random': counts(40, cam=4.0, entropy=20.0),
@@ -318,14 +408,14 @@ def test_errors_of_a_methods_seeds_are_counted_together(tmp_path, monkeypatch):
 
   def of_cycle(workdir, cycle, pool):
     read.append((workdir.name, cycle))
-    counts = error_shares.Counts(1, 10, 2, 5, 1, {'eem': 1.0})
+    counts = Counts(1, 10, 2, 5, 1, {'eem': 1.0})
     # Of the last cycle nothing was asked.
     return counts if cycle == 1 else None
 
   monkeypatch.setattr(error_shares, 'of_cycle', of_cycle)
   cycles = [{'cycle': 1}, {'cycle': 2}]
   results = {'Random': {0: cycles, 1: cycles}, 'EEM': {1: cycles}}
-  found = error_shares.by_title(cells, results, tmp_path, [])
+  found = error_shares.by_title(cells, results, tmp_path, lambda: None)
   assert {title: one.images for title, one in found.items()} == {
     'Random': 2,
     'EEM': 1,
@@ -342,9 +432,26 @@ def test_a_comparison_whose_images_are_gone_lacks_no_more(tmp_path, capsys):
   config = al_compare.get_config('camvid_ablation')
   config.data.root = str(tmp_path / 'gone')
   config.data.cache_dir = str(tmp_path)
-  results = {'Random': {0: _run((1, 0.2), (2, 0.3))}}
+  cycles = _run((1, 0.2), (2, 0.3))
+  for number, cycle in enumerate(cycles, 1):
+    cycle['cycle'] = number
+  results = {'Random': {0: cycles}}
   config.eval.datasets = ('streets',)
-  comparison.write(config, tmp_path, [], results, {})
-  report = json.loads((tmp_path / 'report/comparison.json').read_text())
-  assert report['error_shares'] == {}
+  cell = strategy_comparison.cells_of(config)[0]
+  folder = cell.place(tmp_path)
+
+  def shares():
+    comparison.write(config, tmp_path, [cell], results, {})
+    report = json.loads((tmp_path / 'report/comparison.json').read_text())
+    return report['error_shares']
+
+  # It asked before cycles wrote down where errors lay.
+  questions = cycle_files.folder_of(folder, 1) / 'questions'
+  questions.mkdir(parents=True)
+  (questions / '0000003.npz').touch()
+  assert shares() == {}
   assert 'gone' in capsys.readouterr().err
+  counts = Counts(1, 10, 2, 5, 1, {'eem': 1.0})
+  cycle_files.write_errors(folder, 1, counts)
+  assert shares() == {'Random': counts.shares()}
+  assert 'gone' not in capsys.readouterr().err

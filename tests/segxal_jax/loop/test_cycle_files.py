@@ -1,5 +1,6 @@
 """What stages leave for each other: whole and sensible, or refused."""
 
+import dataclasses
 import json
 import math
 
@@ -9,6 +10,7 @@ import pytest
 from common_lib import checksums, files
 from common_lib.errors import UserError
 from segxal_jax.loop import cycle_files, stage_timings
+from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import metrics_json
 
 HUGE = 10**400
@@ -38,6 +40,26 @@ def test_metrics_come_back(tmp_path):
   assert [entry['cycle'] for entry in metrics_json.cycles(tmp_path)] == [1, 2]
 
 
+TIMED = {'images': 4, 'pixels': 90, 'clicks': 12}
+TIMED |= {'seconds': 31.5, 'timed_clicks': 8}
+
+
+def test_measured_time_comes_back(tmp_path):
+  cycle_files.write_metrics(tmp_path, 1, _metrics(cost=TIMED))
+  assert cycle_files.read_metrics(tmp_path, 1)['cost'] == TIMED
+
+
+NEAR = {'meters': 15.0, 'pixels': 9, 'miou': 0.25}
+
+
+@pytest.mark.parametrize('miou', [0.25, None])
+def test_near_pixels_come_back(tmp_path, miou):
+  entry = _dataset() | {'near': NEAR | {'miou': miou}}
+  metrics = _metrics(datasets={'streets/day': entry})
+  cycle_files.write_metrics(tmp_path, 1, metrics)
+  assert cycle_files.read_metrics(tmp_path, 1) == metrics
+
+
 @pytest.mark.parametrize(
   'changes',
   [
@@ -50,6 +72,9 @@ def test_metrics_come_back(tmp_path):
     {'cost': []},
     {'cost': {'images': 4, 'pixels': 90}},
     {'cost': {'images': 4, 'pixels': 90, 'clicks': -1}},
+    {'cost': TIMED | {'seconds': '31'}},
+    {'cost': TIMED | {'timed_clicks': 13}},
+    {'cost': {'images': 4, 'pixels': 90, 'clicks': 12, 'seconds': 31.5}},
     {'training_labels': {'pixels': 90, 'wrong': None}},
     {'datasets': ['streets/day']},
     {'datasets': {'a': None}},
@@ -59,6 +84,12 @@ def test_metrics_come_back(tmp_path):
     {'datasets': {'a': _dataset(iou=[1.0])}},
     {'datasets': {'a': _dataset(iou={'road': -0.1})}},
     {'datasets': {'a': _dataset(iou={'road': True})}},
+    {'datasets': {'a': _dataset() | {'near': None}}},
+    {'datasets': {'a': _dataset() | {'near': {'meters': 15.0, 'pixels': 9}}}},
+    {'datasets': {'a': _dataset() | {'near': NEAR | {'miou': 1.5}}}},
+    {'datasets': {'a': _dataset() | {'near': NEAR | {'pixels': 0.5}}}},
+    {'datasets': {'a': _dataset() | {'near': NEAR | {'meters': -1.0}}}},
+    {'datasets': {'a': _dataset() | {'far': NEAR}}},
     {'validation': {}},
     {'more': 1},
   ],
@@ -116,6 +147,37 @@ def test_weights_come_back_and_damage_says_what_to_do(tmp_path):
   path.unlink()
   with pytest.raises(UserError, match='No such file.*delete .*position.json'):
     cycle_files.read_weights(tmp_path, 1)
+
+
+COUNTS = Counts(2, 90, 10, 20, 5, {'cam': 1.5, 'perfect': 9.0})
+
+
+def test_where_errors_lie_comes_back_and_damage_says_what_to_do(tmp_path):
+  assert not cycle_files.has_errors(tmp_path, 1)
+  for counts in (None, COUNTS):
+    cycle_files.write_errors(tmp_path, 1, counts)
+    assert cycle_files.has_errors(tmp_path, 1)
+    assert cycle_files.read_errors(tmp_path, 1) == counts
+  value = dataclasses.asdict(COUNTS)
+  path = tmp_path / 'cycles' / '001' / 'errors.json'
+  for damage in (
+    {'images': -1},
+    {'errors': 91},
+    {'asked_errors': 11},
+    {'asked_pixels': 91},
+    {'asked_pixels': 4},
+    {'inside': {'cam': 10.5}},
+    {'inside': {'cam': math.nan}},
+    {'inside': {'thermal': 1.0}},
+    {'inside': [1.0]},
+    {'more': 1},
+  ):
+    path.write_text(json.dumps({'counts': value | damage}))
+    with pytest.raises(UserError, match='errors.json.*is damaged.*delete it'):
+      cycle_files.read_errors(tmp_path, 1)
+  path.write_text(json.dumps({'counts': value, 'checksum': '0' * 64}))
+  with pytest.raises(UserError, match='checksum.*delete it'):
+    cycle_files.read_errors(tmp_path, 1)
 
 
 INDEX = np.array([1, 4, 9])

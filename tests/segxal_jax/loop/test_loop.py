@@ -13,12 +13,13 @@ from configs import segxal_unet, stored_run
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.runtime.workdir import open_workdir
 from segxal_jax import cli
-from segxal_jax.config import validation
-from segxal_jax.loop import position
+from segxal_jax.config import builders, validation
+from segxal_jax.loop import cycle_files, position
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.driver import run_loop
 from segxal_jax.pool.ledger import Ledger
 from segxal_jax.queries import storage
+from segxal_jax.report import error_shares
 from segxal_jax.report.write import report
 from tests.e2e import tiny
 from tests.segxal_jax.loop import killing, small_loop
@@ -162,8 +163,35 @@ def test_report(finished, data, tmp_path):
   for value in (*asked['maps'].values(), asked['asked']['errors']):
     assert 0 <= value <= 1
   assert f'<td class="number">{100 * asked["maps"]["entropy"]:.1f}</td>' in page
+  # Nobody measured the simulated person.
+  for entry in metrics['cycles']:
+    estimated = 1.75 * entry['cost']['clicks']
+    assert entry['time'] == {'measured': None, 'estimated': estimated}
+  assert 'estimate from 1.75 s a click' in page
   names = {path.name for path in folder.glob('*.png')}
   assert 'curves.png' in names and len(names) == 1 + 1 + 2
+
+
+def test_where_errors_lay_is_what_the_questions_say(
+  finished, data, tmp_path, monkeypatch
+):
+  workdir = shutil.copytree(finished, tmp_path / 'run')
+  pool = builders.pool_source(small_loop.config(data))
+
+  def never():
+    raise AssertionError('the pool was opened')
+
+  written = error_shares.of_cycle(workdir, 1, never)
+  assert written.images == 2 and written.errors > 0
+  # The last one asked nothing.
+  assert error_shares.of_cycle(workdir, 2, never) is None
+  (workdir / 'cycles' / '001' / 'errors.json').unlink()
+  assert error_shares.of_cycle(workdir, 1, lambda: pool) == written
+  assert error_shares.of_cycle(workdir, 1, lambda: None) is None
+  monkeypatch.setattr(error_shares, '_MOST', 1)
+  assert error_shares.of_cycle(workdir, 1, lambda: pool).images == 1
+  cycle_files.write_errors(workdir, 1, None)
+  assert error_shares.of_cycle(workdir, 1, never) is None
 
 
 def test_it_is_reported_from_its_folder_alone(finished, data, tmp_path):

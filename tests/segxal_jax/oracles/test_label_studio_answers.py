@@ -334,6 +334,9 @@ def test_time_and_annotator_are_numbers_or_nothing(
   assert answer is not None
   names = {'lead_time': 'lead_time_secs', 'completed_by': 'annotator'}
   assert note[names[field]] == kept and type(note[names[field]]) is type(kept)
+  timed = field == 'lead_time' and kept
+  assert answer.cost.seconds == (kept if timed else 0)
+  assert answer.cost.timed_clicks == (answer.cost.clicks if timed else 0)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def recorded(tmp_path):
   label[0] = 255
   asked = label < 10
   ledger = Ledger(tmp_path / 'pool', ['a', 'b'])
-  cost = Cost(1, int(asked.sum()), 4)
+  cost = Cost(1, int(asked.sum()), 4).timed(31.5)
   ledger.annotate(0, 0, 'a', 'seed', label, asked, cost, AUDIT)
   ledger.annotate(1, 1, 'b', 'label_studio', label, asked, cost, AUDIT)
   return tmp_path, label, asked, cost
@@ -61,7 +61,7 @@ def test_an_answer_comes_back_whole(recorded):
   answer = oracle.answer(_question(), None)
   np.testing.assert_array_equal(answer.label, label)
   np.testing.assert_array_equal(answer.asked, asked)
-  assert answer.cost == cost
+  assert answer.cost == cost and answer.cost.seconds == 31.5
 
 
 def test_a_half_written_line_is_no_damage(recorded):

@@ -301,6 +301,9 @@ def test_the_run_is_never_ahead_of_its_ledger(written):
     {'index': 3},
     {'audit': {'pixels': 1}},
     {'cost': Cost(1, -1, 0)},
+    {'cost': Cost(1, 2, 3, seconds=-1.0, timed_clicks=3)},
+    {'cost': Cost(1, 2, 3, seconds=float('inf'), timed_clicks=3)},
+    {'cost': Cost(1, 2, 3, seconds=5.0, timed_clicks=4)},
   ],
 )
 def test_what_could_not_be_read_again_is_not_written(written, change):

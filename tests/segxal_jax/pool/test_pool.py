@@ -59,6 +59,22 @@ def test_rejected_answers_are_paid_for(tmp_path):
   assert ledger.spent(2) == Cost(2, 4, 6)
 
 
+def test_time_is_kept_where_it_was_measured(tmp_path):
+  ledger = Ledger(tmp_path, IDS)
+  _annotate(ledger, 1, 0, cost=Cost(1, 2, 3).timed(12.5))
+  _annotate(ledger, 1, 1, cost=Cost(1, 2, 4).timed(7))
+  for unknown in (None, 0):
+    assert Cost(1, 2, 3).timed(unknown) == Cost(1, 2, 3)
+  _annotate(ledger, 1, 2)
+  again = Ledger(tmp_path, IDS)
+  assert again.annotations() == ledger.annotations()
+  # Of ten clicks seven were timed.
+  assert again.spent(2) == Cost(3, 6, 10, seconds=19.5, timed_clicks=7)
+  lines = (tmp_path / 'ledger.jsonl').read_text().splitlines()
+  written = [json.loads(line)['cost'] for line in lines[1:]]
+  assert written[0]['seconds'] == 12.5 and 'seconds' not in written[2]
+
+
 def test_a_selection_is_made_once(tmp_path):
   ledger = Ledger(tmp_path, IDS)
   _annotate(ledger, 1, 0)

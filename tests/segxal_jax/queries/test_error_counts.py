@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common_lib.class_table import VOID
+from segxal_jax.queries import error_counts
 from segxal_jax.queries.regions import Region
 from segxal_jax.queries.storage import Maps
 from segxal_jax.report import error_shares
@@ -29,15 +30,15 @@ def test_equal_values_are_divided_as_chance_would(distinct, area):
   rng = np.random.default_rng(distinct)
   values = rng.integers(0, distinct, 7) / 4.0
   wrong = rng.random(7) < 0.5
-  found = error_shares.errors_inside(values, wrong, area)
+  found = error_counts.errors_inside(values, wrong, area)
   assert found == pytest.approx(by_every_order(values, wrong, area))
 
 
 def test_a_map_that_knows_nothing_has_its_areas_share():
   wrong = np.random.default_rng(0).random(1000) < 0.2
-  flat = error_shares.errors_inside(np.zeros(1000), wrong)
+  flat = error_counts.errors_inside(np.zeros(1000), wrong)
   assert flat == pytest.approx(0.1 * wrong.sum())
-  perfect = error_shares.errors_inside(wrong.astype(float), wrong, 0.5)
+  perfect = error_counts.errors_inside(wrong.astype(float), wrong, 0.5)
   assert perfect == wrong.sum()
 
 
@@ -66,7 +67,7 @@ def test_void_and_the_ego_vehicle_count_nowhere():
   prediction[0, 3:5] = 0
   entropy = np.linspace(0, 1, 14).reshape(2, 7)
   entropy[0, 0] = 2.0
-  counts = error_shares.of_image(question(prediction, entropy, usable), truth)
+  counts = error_counts.of_image(question(prediction, entropy, usable), truth)
   assert (counts.pixels, counts.errors) == (10, 8)
   assert counts.inside == {'entropy': 1.0, 'perfect': 1.0}
   # The asked region is the first five pixels, of which three count.
@@ -83,15 +84,15 @@ def test_images_are_added_by_their_errors():
   many = np.ones((2, 5))
   entropy = np.arange(10.0)[::-1].reshape(2, 5)
   guide = -entropy
-  total = error_shares.added(
-    error_shares.of_image(question(errors, entropy, guide=guide), truth)
+  total = error_counts.added(
+    error_counts.of_image(question(errors, entropy, guide=guide), truth)
     for errors in (one, many)
   )
   assert (total.images, total.errors) == (2, 11)
   assert total.inside == {'entropy': 2.0, 'guide': 1.0, 'perfect': 2.0}
   # What one of them lacks says nothing of all.
-  without = error_shares.of_image(question(one, entropy), truth)
-  assert set(error_shares.added([total, without]).inside) == {
+  without = error_counts.of_image(question(one, entropy), truth)
+  assert set(error_counts.added([total, without]).inside) == {
     'entropy',
     'perfect',
   }
@@ -100,7 +101,11 @@ def test_images_are_added_by_their_errors():
 def test_nothing_to_know():
   truth = np.full((2, 5), VOID, np.uint8)
   maps = question(np.zeros((2, 5)), np.zeros((2, 5)))
-  assert error_shares.of_image(maps, truth) is None
-  right = error_shares.of_image(maps, np.zeros((2, 5), np.uint8))
+  assert error_counts.of_image(maps, truth) is None
+  right = error_counts.of_image(maps, np.zeros((2, 5), np.uint8))
   assert right.errors == 0 and right.shares() is None
-  assert error_shares.added([]) is None
+  assert error_counts.added([]) is None
+
+
+def test_every_map_has_a_title():
+  assert tuple(error_shares.TITLES) == error_counts.NAMES
