@@ -173,7 +173,11 @@ def test_what_may_change_when_a_run_goes_on():
   assert _free(fields.FIELDS, stored_config._TRAINED) == expected
   table = segxal_fields.FIELDS
   words = [word for word in _NOT_OF_A_RUN if word != 'compare.']
-  of_oracle = ('oracle.wait', 'oracle.poll_secs', 'oracle.recorded')
+  of_oracle = tuple(
+    f'oracle.{name}' for name in ('wait', 'poll_secs', 'recorded')
+  )
+  # What is estimated of a click changes none.
+  of_oracle += ('oracle.secs_a_click',)
   # A command that failed is corrected.
   own = ('failure.preset', 'fit.', 'learner.command', *of_oracle)
   expected = _free_by_prefix(table, (*words, *own))
