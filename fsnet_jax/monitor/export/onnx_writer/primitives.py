@@ -231,9 +231,17 @@ def _pad(graph, names, ins, outs, params):
 
 
 def _dot(graph, names, ins, outs, params):
-  """A matrix product of any axes, as an Einstein sum."""
+  """A matrix product of any axes, as an Einstein sum.
+
+  onnxruntime takes three times as long for one as for a plain product, which a
+  dense layer over channels is.
+  """
   del outs
   (over, batch) = params['dimension_numbers']
+  last = len(ins[0].shape) - 1
+  is_plain = tuple(map(tuple, over)) == ((last,), (0,)) and not batch[0]
+  if is_plain and len(ins[1].shape) == 2:
+    return graph.op('MatMul', *names)
   letters = iter(string.ascii_lowercase)
   left = [next(letters) for _ in ins[0].shape]
   right = [''] * len(ins[1].shape)

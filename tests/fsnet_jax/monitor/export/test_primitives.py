@@ -88,6 +88,7 @@ FLOATS = {
   'split': lambda x: sum(jnp.split(x, 2, axis=1)),
   'repeat': lambda x: x.repeat(2, 1).repeat(3, 2),
   'reshape': lambda x: x.reshape(-1, 5) @ jnp.ones((5, 3)),
+  'dense': lambda x: x @ jnp.arange(20.0).reshape(5, 4),
   'matrix': lambda x: jnp.einsum('bhwc,cd->bdhw', x, jnp.ones((5, 2))),
   'of_batch': lambda x: jnp.einsum('bhwc,bhwd->bcd', x, x),
   'ones': lambda x: jnp.ones(x.shape[:3]) + x[..., 0],
