@@ -19,6 +19,7 @@ SHOWN = (
   'fpr95_error',
   'aurc',
   'augrc',
+  'coverage_at_5_risk',
   'ece',
 )
 _DIFFERENCES = ('auroc', 'fpr95_error', 'ap_error', 'ap_success', 'augrc')

@@ -89,5 +89,5 @@ def test_plateau_cannot_share_phase_1():
 
 
 def test_unknown_argument():
-  with pytest.raises(ValueError, match='choose fcn8 or deeplab_v2'):
+  with pytest.raises(ValueError, match='choose fcn8, deeplab_v2, efficientnet'):
     ablation_config.get_config('fcn8_kitti')
