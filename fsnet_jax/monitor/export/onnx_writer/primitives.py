@@ -40,6 +40,17 @@ def _integer_pow(graph, names, ins, outs, params):
   return graph.op('Pow', names[0], power)
 
 
+def _max(graph, names, ins, outs, params):
+  """The larger one; with nothing, the rectifier, which runtimes fuse."""
+  del outs, params
+  if ins[0].dtype == np.float32:
+    nothing = graph.constant(0, np.float32)
+    for one, other in (names, names[::-1]):
+      if other == nothing and one != nothing:
+        return graph.op('Relu', one)
+  return graph.op('Max', *names)
+
+
 def _rsqrt(graph, names, ins, outs, params):
   del ins, outs, params
   return graph.op('Reciprocal', graph.op('Sqrt', names[0]))
@@ -308,7 +319,6 @@ RULES: Mapping[str, Rule] = {
       'log': 'Log',
       'logistic': 'Sigmoid',
       'lt': 'Less',
-      'max': 'Max',
       'min': 'Min',
       'mul': 'Mul',
       'neg': 'Neg',
@@ -328,6 +338,7 @@ RULES: Mapping[str, Rule] = {
   'argmin': _arg('ArgMin'),
   'broadcast_in_dim': _broadcast,
   'clamp': _clamp,
+  'max': _max,
   'concatenate': _concatenate,
   'convert_element_type': _convert,
   'copy': _same,

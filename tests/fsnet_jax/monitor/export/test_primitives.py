@@ -64,6 +64,8 @@ FLOATS = {
   'log_softmax': jax.nn.log_softmax,
   'logsumexp': lambda x: jax.nn.logsumexp(x, axis=(1, 3)),
   'silu': jax.nn.silu,
+  'relu': jax.nn.relu,
+  'relu_of_two': lambda x: jnp.maximum(0.0, x) + jnp.maximum(x, x[:, ::-1]),
   'relu6': jax.nn.relu6,
   'rsqrt': lambda x: lax.rsqrt(jnp.abs(x) + 1),
   'cube': lambda x: x**3,
