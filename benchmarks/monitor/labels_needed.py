@@ -16,15 +16,18 @@ a table and leaves it as `labels.json` and a figure, `labels.png`.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import pathlib
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from common_lib.files import write_bytes
+from common_lib.errors import UserError
+from common_lib.files import read_json_object, write_bytes
 from fsnet_jax import learned_detectors
 from fsnet_jax.cli import use_compilation_cache
 from fsnet_jax.config import command_line, config_file, fields, names
@@ -32,6 +35,7 @@ from fsnet_jax.evaluation import folders
 from fsnet_jax.evaluation.evaluate import evaluate
 from fsnet_jax.experiments import grid
 from fsnet_jax.learned_detectors.corrections import phase3
+from fsnet_jax.runtime import distributed
 from fsnet_jax.runtime.workdir import open_workdir
 from fsnet_jax.training.from_config import trainer
 
@@ -40,7 +44,8 @@ _SHOWN = ('fsnet', 'fsnet_pixel', 'class_logistic')
 _COVERAGE = 'coverage_at_5_risk'
 
 
-def _arguments() -> tuple[argparse.Namespace, ConfigDict]:
+def _arguments() -> tuple[argparse.Namespace, list[str]]:
+  """This command's own flags, and what is left for the config."""
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawTextHelpFormatter
   )
@@ -49,12 +54,7 @@ def _arguments() -> tuple[argparse.Namespace, ConfigDict]:
   parser.add_argument('--images', default='25,50,100,200,400')
   parser.add_argument('--seeds', default='0')
   parser.add_argument('--workdir', required=True)
-  options, rest = parser.parse_known_args()
-  left, overrides = command_line.split(rest, [fields.FIELDS])
-  if left:
-    parser.error(f'unexpected argument {left[0]!r}')
-  base = config_file.load(options.config)
-  return options, command_line.with_overrides(base, overrides, {})
+  return parser.parse_known_args()
 
 
 def _cell(
@@ -77,24 +77,30 @@ def _cell(
 
 
 def _run(config: ConfigDict, folder: pathlib.Path) -> Mapping[str, Any]:
-  """Trains what is missing of a cell; its metrics by data set."""
+  """Trains what is missing of a cell; its metrics by data set.
+
+  Raises:
+    UserError: the folder is of another config, or damaged.
+    Interrupted: stopped; the same command goes on.
+  """
   stored = folder / folders.REPORT / 'metrics.json'
-  if not stored.exists():
-    with open_workdir(folder, config):
+  fit = folder.with_name(f'{folder.name}_class_logistic').resolve()
+  over = grid.derived(config, {'init.phase1': str(folder.resolve())})
+  # Both folders are compared with the config, whatever is finished in them.
+  with open_workdir(folder, config), open_workdir(fit, over):
+    if not stored.exists():
       trainer(config, folder).run()
       phase3.run(config, folder)
-    fit = folder.with_name(f'{folder.name}_class_logistic').resolve()
-    over = grid.derived(config, {'init.phase1': str(folder.resolve())})
-    with open_workdir(fit, over):
       learned_detectors.fit('class_logistic', over, fit)
-    asked = {
-      'eval.detectors': (*config.eval.detectors, 'class_logistic'),
-      'eval.fitted.class_logistic': str(fit),
-    }
-    origin = {'config_name': 'labels needed', 'command': ''}
-    with open_workdir(folder, config):
+      asked = {
+        'eval.detectors': (*config.eval.detectors, 'class_logistic'),
+        'eval.fitted.class_logistic': str(fit),
+      }
+      origin = {'config_name': 'labels needed', 'command': ''}
       evaluate(grid.derived(config, asked), folder, origin)
-  return json.loads(stored.read_text())['datasets']
+  return read_json_object(
+    stored, what='what a cell measured', fix='delete it: it is measured again'
+  )['datasets']
 
 
 def _point(metrics: Sequence[Mapping[str, Any]], dataset: str) -> dict:
@@ -167,12 +173,20 @@ def _figure(table: Mapping[str, Mapping[int, Any]], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
+def _work(options: argparse.Namespace, rest: Sequence[str]) -> None:
   """Runs all cells, and prints a block a data set."""
-  options, config = _arguments()
+  left, overrides = command_line.split(rest, [fields.FIELDS])
+  if left:
+    raise UserError(f'unexpected argument {left[0]!r}: see --help.')
+  base = config_file.load(options.config)
+  config = command_line.with_overrides(base, overrides, {})
   use_compilation_cache(config.compilation_cache_dir)
   if options.segmentation and config.segmentation.name in names.ELSEWHERE:
-    raise SystemExit('--segmentation names a run; this S is from elsewhere')
+    raise UserError(
+      f'--segmentation={options.segmentation} names a run, but '
+      f'config.segmentation.name is {config.segmentation.name!r}, an S from '
+      'elsewhere: leave it out.'
+    )
   workdir = pathlib.Path(options.workdir)
   seeds = [int(one) for one in options.seeds.split(',')]
   table: dict[str, dict[int, Any]] = {d: {} for d in config.eval.datasets}
@@ -194,6 +208,13 @@ def main() -> None:
       rest = ' | '.join(_line(point, name) for name in (*_SHOWN, 'msp'))
       print(f'{dataset} {images:5d} images, errors {rate:4.1f} | {rest}')
   _figure(table, workdir / 'labels.png')
+
+
+def main() -> None:
+  """As main.py: a mistake is one sentence and 2, a stopped command 75."""
+  options, rest = _arguments()
+  work = functools.partial(_work, options, rest)
+  sys.exit(distributed.exit_code(work, None, None, None))
 
 
 if __name__ == '__main__':

@@ -131,6 +131,7 @@ class ObsNetOptions:
   learning_rate: float
   attack_size: float
   attack_share: float
+  weight_decay: float
   augment: tuple[str, ...]
   network: FailureNet
 
@@ -214,6 +215,7 @@ def _obsnet(config: ConfigDict) -> ObsNetOptions:
     ObsNetOptions,
     config.fit.obsnet,
     augment=() if as_they_are else tuple(config.data.augment),
+    weight_decay=0.01,  # Of AdamW, as PyTorch has it.
     network=FailureNet(
       width=_width(config),
       branches='single',

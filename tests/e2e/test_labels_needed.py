@@ -63,6 +63,11 @@ def test_each_number_of_images_is_a_run_of_its_own(shared, tmp_path):
   assert again.stdout.splitlines()[-3:] == first.stdout.splitlines()[-3:]
   assert 'step' not in again.stdout
 
+  # What is finished is not taken for that of another config.
+  other = _labels(shared, tmp_path, '--images=8', '--config.phase3_steps=5')
+  assert other.returncode == 2, other.stderr
+  assert 'phase3_steps' in other.stderr
+
 
 def test_a_mistake_is_one_sentence(shared, tmp_path):
   found = _labels(shared, tmp_path, '--images=8', '--bogus=1')

@@ -1,15 +1,17 @@
 """The convolutional correction: FSNet's F, trained anew over the frozen S."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from fsnet_jax.builders.fits import ConvOptions, FitOptions
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.base import (
+  Batch,
   Loaded,
   Setting,
   valid_pixels,
@@ -20,6 +22,7 @@ from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.network import output_of
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.steps.losses import failure_loss, failure_target
 
 
@@ -37,8 +40,9 @@ class ConvCorrection:
     """Trains the network; see `FittedDetector`."""
     options = setting.options
     initial = initial_variables(options, options.own.network)
+    loss = loss_of(setting.network, options.own.network)
     return update.train(
-      setting, 'convolutional failure network', initial, _loss(setting), folder
+      setting, 'convolutional failure network', initial, loss, folder
     )
 
   def load(self, options: FitOptions[ConvOptions], folder: Path) -> Loaded:
@@ -50,12 +54,8 @@ class ConvCorrection:
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
-      own = {'params': variables['params'], **variables['stats']}
-      output = forward.segmentation
-      found = output_of(
-        network, own, forward.images, output.logits, output.features
-      )
-      return found - miss_logit(output.logits)
+      found = failure_logits(network, variables, forward)
+      return found - miss_logit(forward.segmentation.logits)
 
     like = {'params': params, 'stats': stats}
     return Loaded(fit_loop.load(folder, like), outputs)
@@ -90,16 +90,41 @@ def initial_variables(
   return params['failure'], {'batch_stats': stats['failure']}
 
 
-def _loss(setting: Setting[ConvOptions]) -> update.Loss:
-  s, network = setting.network, setting.options.own.network
+def failure_logits(
+  network: FailureNet, variables: Any, forward: ForwardPass
+) -> Float[Array, 'b h w']:
+  """What a trained network says of a pass of S.
+
+  Args:
+    network: of `initial_variables`.
+    variables: `params` and `stats`, as a fit keeps them.
+    forward: the pass.
+  """
+  own = {'params': variables['params'], **variables['stats']}
+  said = forward.segmentation
+  return output_of(network, own, forward.images, said.logits, said.features)
+
+
+def loss_of(
+  s: SegmentationNetwork,
+  network: FailureNet,
+  change: Callable[..., Batch] | None = None,
+) -> update.Loss:
+  """Cross-entropy of S's errors, as the network sees them.
+
+  Args:
+    s: the frozen S.
+    network: that learns.
+    change: `(variables of S, batch, key) -> batch`, before S looks at it.
+  """
 
   def loss_fn(params, stats, variables, batch, key):
-    del key
-    images = batch['image'].astype(jnp.float32)
+    if change is not None:
+      batch = change(variables, batch, key)
     output = update.frozen_output(s, variables, batch)
     logits, updated = network.apply(
       {'params': params, **stats},
-      images,
+      batch['image'].astype(jnp.float32),
       output.logits,
       output.features,
       train=True,

@@ -22,6 +22,7 @@ from fsnet_jax.models.segmentation.protocol import (
   SegmentationOutput,
 )
 from input_pipeline.training_mix import training_mix
+from input_pipeline.transforms import Transform
 
 # Updates over which the learning rate rises.
 _WARMUP_STEPS = 30
@@ -86,22 +87,26 @@ def train(
   loss_fn: Loss,
   folder: Path,
   flip: bool = False,
+  augment: tuple[str | Transform, ...] | None = None,
 ) -> Cost:
   """Trains a network of phase 3, or goes on with it.
 
   Args:
-    setting: whose own options have `steps`, `mix`, `batch_size`,
-      `learning_rate` and `weight_decay`.
+    setting: whose own options have `steps`, `batch_size`, `learning_rate`,
+      `weight_decay` and, without `augment`, `mix`.
     title: what progress lines call it.
     initial: parameters and statistics before the first step.
     loss_fn: see `Loss`.
     folder: of the fit.
     flip: whether S is to see the mirrored images too.
+    augment: transforms of the images; None for those of the mix.
   """
   from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
 
   options, own = setting.options, setting.options.own
   transform = optimizer(own.learning_rate, own.weight_decay, own.steps)
+  if augment is None:
+    augment = (training_mix(own.mix, options.augment),)
   fit_loop.run(
     setting,
     fit_loop.Job(
@@ -111,7 +116,7 @@ def train(
       state=fit_loop.new_state(options, *initial, transform),
       step=make_step(loss_fn, transform),
       constants={'s': setting.variables},
-      augment=(training_mix(own.mix, options.augment),),
+      augment=augment,
       predictions=False,
       flip=flip,
     ),

@@ -15,19 +15,12 @@ from fsnet_jax.learned_detectors.base import (
   Loaded,
   Setting,
   Variables,
-  valid_pixels,
 )
-from fsnet_jax.learned_detectors.corrections import update
-from fsnet_jax.learned_detectors.corrections.conv import initial_variables
+from fsnet_jax.learned_detectors.corrections import conv, update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.learned_detectors.obsnet.attack import attacked, random_shapes
-from fsnet_jax.models.network import output_of
 from fsnet_jax.models.segmentation.external import is_external
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
-from fsnet_jax.steps.losses import failure_loss, failure_target
-
-# Of AdamW, as PyTorch has it.
-_WEIGHT_DECAY = 0.01
 
 
 class ObsNet:
@@ -60,40 +53,26 @@ class ObsNet:
 
   def train(self, setting: Setting[ObsNetOptions], folder: Path) -> Cost:
     """Trains the observer; see `FittedDetector`."""
-    from fsnet_jax.learned_detectors import fit_loop  # Imports orbax and grain.
-
     options, own = setting.options, setting.options.own
-    optimizer = update.optimizer(own.learning_rate, _WEIGHT_DECAY, own.steps)
-    fit_loop.run(
+    return update.train(
       setting,
-      fit_loop.Job(
-        title='ObsNet',
-        steps=own.steps,
-        batch_size=own.batch_size,
-        state=fit_loop.new_state(
-          options, *initial_variables(options, own.network), optimizer
-        ),
-        step=update.make_step(loss_of(setting.network, own), optimizer),
-        constants={'s': setting.variables},
-        augment=own.augment,
-        predictions=self.needs_predictions,
-      ),
+      'ObsNet',
+      conv.initial_variables(options, own.network),
+      loss_of(setting.network, own),
       folder,
+      augment=own.augment,
     )
-    return Cost(images=own.steps * own.batch_size)
 
   def load(self, options: FitOptions[ObsNetOptions], folder: Path) -> Loaded:
     """Reads the observer; its outputs are log-odds of being misclassified."""
     from fsnet_jax.learned_detectors import fit_loop
 
     network = options.own.network
-    params, stats = initial_variables(options, network)
+    params, stats = conv.initial_variables(options, network)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
-      own = {'params': variables['params'], **variables['stats']}
-      said = forward.segmentation
-      return output_of(network, own, forward.images, said.logits, said.features)
+      return conv.failure_logits(network, variables, forward)
 
     like = {'params': params, 'stats': stats}
     return Loaded(fit_loop.load(folder, like), outputs)
@@ -107,22 +86,10 @@ def loss_of(s: SegmentationNetwork, options: ObsNetOptions) -> update.Loss:
     options: of the fit.
   """
 
-  def loss_fn(params, stats, variables, batch, key):
-    batch = under_attack(s, variables, batch, key, options)
-    output = update.frozen_output(s, variables, batch)
-    found, updated = options.network.apply(
-      {'params': params, **stats},
-      batch['image'].astype(jnp.float32),
-      output.logits,
-      output.features,
-      train=True,
-      mutable=['batch_stats'],
-    )
-    wrong = failure_target(output.logits, batch['label'])
-    loss = failure_loss(found, wrong, valid_pixels(batch), 'bce')
-    return loss, (updated, {'loss': loss})
+  def change(variables: Variables, batch: Batch, key: Array) -> Batch:
+    return under_attack(s, variables, batch, key, options)
 
-  return loss_fn
+  return conv.loss_of(s, options.network, change)
 
 
 def under_attack(

@@ -20,8 +20,8 @@ from segxal_jax.loop.predictor import DEPTH
 from segxal_jax.loop.state import DONE, LoopState
 from segxal_jax.pool import entries, stratified_folds
 
-# All pixels of a data set, and those of them that are near.
-_WHOLE, _NEAR = 'whole', 'near'
+# All pixels of a data set; those of them that are near are `cycle_files.NEAR`.
+_WHOLE = 'whole'
 
 
 def confusions(
@@ -43,7 +43,7 @@ def confusions(
   counted = {_WHOLE: valid}
   if DEPTH in batch:
     # NaN is nearer than nothing.
-    counted[_NEAR] = valid & (batch[DEPTH] < near_m)
+    counted[cycle_files.NEAR] = valid & (batch[DEPTH] < near_m)
   return {
     name: confusion_counts(batch['label'], predicted, pixels, num_classes)
     for name, pixels in counted.items()
@@ -82,8 +82,8 @@ def _measure(run: Run, state: LoopState, source: Source) -> dict[str, Any]:
     run.check_stop('evaluating')
   values = metrics[_WHOLE].compute(run.classes.names)
   near = {}
-  if _NEAR in metrics:
-    of_near = metrics[_NEAR].compute()
+  if cycle_files.NEAR in metrics:
+    of_near = metrics[cycle_files.NEAR].compute()
     near[cycle_files.NEAR] = {
       'meters': run.config.eval.near_m,
       'pixels': of_near['pixels'],
