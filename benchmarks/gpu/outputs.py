@@ -26,8 +26,9 @@ import numpy as np
 from benchmarks.subjects import random_variables, steppers
 from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.failure.failure_net import FailureNet
+from fsnet_jax.models.failure.pixel_inference import centred
 from fsnet_jax.models.failure.pixel_maps import pixel_maps
-from fsnet_jax.models.failure.pixel_net import PixelFailureNet, centred
+from fsnet_jax.models.failure.pixel_net import PixelFailureNet
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
 from fsnet_jax.models.segmentation.efficientnet_unet import EfficientNetUNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8

@@ -9,12 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fsnet_jax.models.failure.failure_net import FailureNet
+from fsnet_jax.models.failure.pixel_inference import centred, corrections
 from fsnet_jax.models.failure.pixel_maps import pixel_maps
-from fsnet_jax.models.failure.pixel_net import (
-  PixelFailureNet,
-  centred,
-  corrections,
-)
+from fsnet_jax.models.failure.pixel_net import PixelFailureNet
 from fsnet_jax.models.segmentation.fcn8 import FCN8
 
 _CLASSES = 19

@@ -15,11 +15,8 @@ from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure import pixel_maps
-from fsnet_jax.models.failure.pixel_net import (
-  PixelFailureNet,
-  centred,
-  corrections,
-)
+from fsnet_jax.models.failure.pixel_inference import centred, corrections
+from fsnet_jax.models.failure.pixel_net import PixelFailureNet
 from fsnet_jax.steps.losses import failure_loss
 
 

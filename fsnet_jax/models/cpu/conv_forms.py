@@ -46,13 +46,14 @@ def use(choice: str) -> Generator[None]:
 
   Args:
     choice: 'plain' (never rewrite), 'undilated' (transposed convolutions
-      alone, which TFLite's converter gets wrong), 'cpu' (always rewrite as for
-      a CPU) or 'auto' (by back end).
+      alone, which TFLite's converter gets wrong), 'onnx' (never rewrite; calls
+      stand where ONNX has an operator), 'cpu' (always rewrite as for a CPU) or
+      'auto' (by back end).
 
   Raises:
     ValueError: `choice` is none of these.
   """
-  if choice not in ('plain', 'undilated', 'cpu', 'auto'):
+  if choice not in ('plain', 'undilated', 'onnx', 'cpu', 'auto'):
     raise ValueError(f'Unknown choice of convolution forms: {choice!r}.')
   token = _CHOICE.set(choice)
   try:
@@ -67,6 +68,11 @@ def rewriting() -> bool:
   return choice == 'cpu' or (
     choice == 'auto' and jax.default_backend() == 'cpu'
   )
+
+
+def writing_onnx() -> bool:
+  """Whether an ONNX file is being written of what is traced."""
+  return _CHOICE.get() == 'onnx'
 
 
 def rewriting_transposed() -> bool:

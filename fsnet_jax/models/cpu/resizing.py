@@ -75,6 +75,20 @@ def resize_bilinear(
   Returns:
     [b h2 w2 k].
   """
+  have = grid_of(x)
+  whole = all(want % own == 0 for want, own in zip(size, have))
+  if conv_forms.writing_onnx() and whole and tuple(size) != have:
+    return onnx_resize_half_pixel(x, tuple(size))
+  return _resize_bilinear(x, size, planes)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def onnx_resize_half_pixel(x: Array, size: tuple[int, int]) -> Array:
+  """Upsampling by whole factors, as a call that an ONNX writer knows."""
+  return _resize_bilinear(x, size, planes=False)
+
+
+def _resize_bilinear(x: Array, size: tuple[int, int], planes: bool) -> Array:
   if planes and conv_forms.rewriting():
     places = [
       np.clip((np.arange(want) + 0.5) * have / want - 0.5, 0, have - 1)
@@ -113,6 +127,20 @@ def resize_align_corners(
   Returns:
     [b h2 w2 k]; a matrix product along each axis, in full precision.
   """
+  if conv_forms.writing_onnx() and min(grid_of(x)) > 1 and min(size) > 1:
+    return onnx_resize_align_corners(x, tuple(size))
+  return _resize_align_corners(x, size, planes)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def onnx_resize_align_corners(x: Array, size: tuple[int, int]) -> Array:
+  """The same as a call that an ONNX writer knows."""
+  return _resize_align_corners(x, size, planes=False)
+
+
+def _resize_align_corners(
+  x: Array, size: tuple[int, int], planes: bool
+) -> Array:
   if planes and conv_forms.rewriting():
     pairs = zip(grid_of(x), size)
     return _as_planes(x, [_corner_places(*pair) for pair in pairs])

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Integer
 
+from fsnet_jax.models.cpu import conv_forms
+
 # ITU-R BT.601, as `input_pipeline.transforms` weighs colours.
 _LUMA = (0.299, 0.587, 0.114)
 # Side of the window that local contrast is measured in, pixels.
@@ -87,7 +89,7 @@ def pixel_maps(
   is_first = jnp.arange(logits.shape[-1]) == first[..., None]
   rest = jnp.where(is_first, -jnp.inf, logits)
   second = jnp.argmax(rest, axis=-1)
-  confidence = _confidence(logits, rest, is_first)
+  confidence = _confidence(logits, rest)
   scalars = [
     *confidence,
     *_appearance(images.astype(jnp.float32) / 255.0),
@@ -98,14 +100,21 @@ def pixel_maps(
     probs = jax.nn.softmax(logits, axis=-1), jax.nn.softmax(flipped, axis=-1)
     scalars += _disagreement(*probs, is_first)
   return PixelMaps(
-    jnp.stack(scalars, axis=-1),
+    _stacked(scalars),
     first.astype(jnp.int32),
     second.astype(jnp.int32),
     confidence[0],
   )
 
 
-def _confidence(logits: Array, rest: Array, is_first: Array) -> list[Array]:
+def _stacked(scalars: list[Array]) -> Float[Array, 'b h w k']:
+  if conv_forms.writing_onnx():
+    # As planes, as the convolutions there want them.
+    return jnp.moveaxis(jnp.stack(scalars, axis=1), 1, -1)
+  return jnp.stack(scalars, axis=-1)
+
+
+def _confidence(logits: Array, rest: Array) -> list[Array]:
   """All five of one exponential a class: they are most of what maps take.
 
   Relative to the second largest logit, so that the sum over the other classes
@@ -117,20 +126,23 @@ def _confidence(logits: Array, rest: Array, is_first: Array) -> list[Array]:
   own = next_one + jnp.log(jnp.sum(others, axis=-1)) - largest
   excess = jax.nn.softplus(own)
   # H = ln sum exp(l) - sum p l, both less the largest l.
-  below = jnp.where(is_first, 0.0, logits - largest[..., None])
+  # The largest adds nothing: below itself it is 0.
+  below = logits - largest[..., None]
   share = jnp.exp(next_one - largest - excess)
   entropy = excess - share * jnp.sum(others * below, axis=-1)
   return [own, entropy, largest, largest + excess, largest - next_one]
 
 
 def _appearance(images: Array) -> list[Array]:
-  luma = jnp.tensordot(images, jnp.asarray(_LUMA), axes=1)
+  red, green, blue = (images[..., channel] for channel in range(3))
+  # No product of matrices: three channels are too few for one.
+  luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
   mean = jnp.mean(luma, axis=(1, 2), keepdims=True)
   deviation = jnp.std(luma, axis=(1, 2), keepdims=True)
   return [
     luma,
-    images[..., 0] - luma,
-    images[..., 1] - images[..., 2],
+    red - luma,
+    green - blue,
     _sobel(luma),
     _local_deviation(luma),
     jnp.broadcast_to(mean, luma.shape),

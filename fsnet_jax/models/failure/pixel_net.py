@@ -1,23 +1,16 @@
 """The per-pixel failure network: a correction to MSP from maps of one pixel."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 
-from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.models.failure.pixel_maps import COLORS, PixelMaps
-from fsnet_jax.models.network import output_of
 
 # Share of the newest batch in the running statistics, at the least.
 _NEWEST = 0.01
 # Added to variances: a class that is never predicted has none.
-_EPSILON = 1e-4
-# Pixels that a CPU takes at a time.
-_CHUNK = 2048
+EPSILON = 1e-4
 
 
 class RunningStandardization(nn.Module):
@@ -53,7 +46,7 @@ class RunningStandardization(nn.Module):
       square.value += share * (weights @ (flat * flat) - square.value)
       count.value += jnp.where(pixels > 0, 1.0, 0.0)
     variance = jnp.maximum(square.value - mean.value**2, 0.0)
-    return (values - mean.value) * jax.lax.rsqrt(variance + _EPSILON)
+    return (values - mean.value) * jax.lax.rsqrt(variance + EPSILON)
 
 
 class PixelFailureNet(nn.Module):
@@ -126,81 +119,3 @@ class PixelFailureNet(nn.Module):
       x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
     zero = nn.initializers.zeros
     return nn.Dense(1, kernel_init=zero, name=f'{prefix}correction')(x)
-
-
-def corrections(
-  network: PixelFailureNet, variables: Mapping[str, Any], maps: PixelMaps
-) -> Float[Array, 'b *n']:
-  """What a trained network says, before `centred`.
-
-  On a CPU a few thousand pixels at a time: what lies between its layers then
-  stays in the cache, which takes a quarter of the time.
-
-  Args:
-    network: in evaluation mode.
-    variables: of it.
-    maps: [b *n ...].
-  """
-  first = maps.first
-  if not conv_forms.rewriting() or first.size <= _CHUNK:
-    return output_of(network, variables, maps)
-  images = first.shape[0]
-  count = first.size // images
-  # Each image by itself, so that devices which share a batch have their own.
-  size = max(_CHUNK // images, 1)
-  chunks = -(-count // size)
-
-  def divided(leaf: Array) -> Array:
-    flat = leaf.reshape(images, count, *leaf.shape[first.ndim :])
-    rest = ((0, 0),) * (flat.ndim - 2)
-    flat = jnp.pad(flat, ((0, 0), (0, chunks * size - count), *rest))
-    parts = flat.reshape(images, chunks, size, *flat.shape[2:])
-    return jnp.moveaxis(parts, 1, 0)
-
-  found = jax.lax.map(
-    lambda part: output_of(network, variables, part),
-    jax.tree.map(divided, maps),
-  )
-  found = jnp.moveaxis(found, 0, 1).reshape(images, chunks * size)
-  return found[:, :count].reshape(first.shape)
-
-
-def centred(
-  corrections: Float[Array, 'b *n'],
-  first: Integer[Array, 'b *n'],
-  valid: Float[Array, 'b *n'],
-  num_classes: int,
-  share: float,
-) -> Float[Array, 'b *n']:
-  """Subtracts a share of what an image's pixels of one class have in common.
-
-  Where corrections are wrong abroad they are wrong between classes and right
-  within them: "all vegetation of this image is doubtful".
-
-  Args:
-    corrections: of each pixel.
-    first: predicted classes.
-    valid: 1 on pixels that count for the means.
-    num_classes: of S.
-    share: 0 leaves all as it is, 1 takes the whole mean away.
-  """
-  if not conv_forms.rewriting():
-    own = jax.nn.one_hot(first, num_classes)
-    pixels = tuple(range(1, corrections.ndim))
-    counted = own * valid[..., None]
-    sums = jnp.sum(counted * corrections[..., None], axis=pixels, keepdims=True)
-    counts = jnp.sum(counted, axis=pixels, keepdims=True)
-    means = sums / jnp.maximum(counts, 1.0)
-    return corrections - share * jnp.sum(own * means, axis=-1)
-  # On a CPU, adding to where the class is takes less than a plane a class.
-  images = corrections.shape[0]
-  rows = jnp.arange(images).reshape(images, *[1] * (corrections.ndim - 1))
-  segment = rows * num_classes + first
-
-  def total(values: Array) -> Array:
-    return jax.ops.segment_sum(
-      values.reshape(-1), segment.reshape(-1), images * num_classes
-    )
-
-  means = total(corrections * valid) / jnp.maximum(total(valid), 1.0)
-  return corrections - share * means[segment]

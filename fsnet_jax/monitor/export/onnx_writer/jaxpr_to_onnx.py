@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,21 @@ import numpy as np
 from jax.extend import core
 
 from fsnet_jax.models.cpu import conv_forms
-from fsnet_jax.monitor.export.onnx_writer import primitives, windows
+from fsnet_jax.monitor.export.onnx_writer import (
+  channel_affine,
+  primitives,
+  resize_calls,
+  windows,
+)
 from fsnet_jax.monitor.export.onnx_writer.onnx_graph import BATCH, Graph
 
-RULES: Mapping[str, primitives.Rule] = {**primitives.RULES, **windows.RULES}
+RULES: Mapping[str, primitives.Rule] = {
+  **primitives.RULES,
+  **windows.RULES,
+  **channel_affine.RULES,
+}
+# Calls that have an operator of their own, by the function's name.
+_NAMED: Mapping[str, primitives.Rule] = resize_calls.RULES
 # Calls of other jaxprs, by where their parameters keep them.
 _CALLS = ('jaxpr', 'call_jaxpr', 'fun_jaxpr')
 
@@ -31,7 +43,7 @@ def traced(
     function: of arrays, of which it returns several.
     *inputs: their shapes; the first axis of the first is `BATCH`.
   """
-  with conv_forms.use('plain'):
+  with conv_forms.use('onnx'):
     return jax.make_jaxpr(function)(*inputs)
 
 
@@ -78,19 +90,31 @@ class _Writer:
         return np.asarray(atom.val, atom.aval.dtype)
       return known[atom]
 
+    uses = collections.Counter(
+      atom
+      for atoms in (*(e.invars for e in jaxpr.eqns), jaxpr.outvars)
+      for atom in atoms
+      if not isinstance(atom, core.Literal)
+    )
     for equation in jaxpr.eqns:
       found = self._equation(equation, [value(a) for a in equation.invars])
       known.update(zip(equation.outvars, found, strict=True))
+      for variable, one in zip(equation.outvars, found, strict=True):
+        if isinstance(one, str) and uses[variable] > 1:
+          channel_affine.keep(self._graph, one)
     return [value(atom) for atom in jaxpr.outvars]
 
   def _equation(self, equation: Any, values: list[Any]) -> list[Any]:
     """Results of one equation."""
-    inner = _inner(equation.params)
-    if inner is not None:
-      jaxpr, consts = inner
-      return self.run(jaxpr, consts, values)
     ins = [atom.aval for atom in equation.invars]
     outs = [atom.aval for atom in equation.outvars]
+    inner = _inner(equation.params)
+    if inner is not None:
+      called = _NAMED.get(equation.params.get('name', ''))
+      if called is not None and isinstance(values[0], str):
+        return [called(self._graph, values, ins, outs, equation.params)]
+      jaxpr, consts = inner
+      return self.run(jaxpr, consts, values)
     if _is_known(values, outs):
       found = equation.primitive.bind(*values, **equation.params)
       several = equation.primitive.multiple_results

@@ -8,6 +8,7 @@ is given.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,9 @@ class Graph:
     self._opsets: dict[str, int] = {'': OPSET}
     self._ir_version = IR_VERSION
     self._known: dict[tuple[Any, ...], str] = {}
+    # What rules remember of values, by name: a convolution's parts, the pieces
+    # of what was put together.
+    self.notes: dict[str, Any] = {}
     self._batch = ''
 
   def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
@@ -99,11 +103,17 @@ class Graph:
   def constant(self, value: Any, dtype: Any = None) -> str:
     """The name of an array, the same for equal ones."""
     array = np.array(value, dtype, order='C')
-    key = (array.dtype.str, array.shape, array.tobytes())
+    # Not the bytes: a classifier's kernel has 400 MB of them.
+    content = hashlib.sha256(array.tobytes()).digest()
+    key = (array.dtype.str, array.shape, content)
     if key not in self._known:
       self._known[key] = f'constant_{len(self._known)}'
       self._constants[self._known[key]] = array
     return self._known[key]
+
+  def array(self, name: str) -> np.ndarray | None:
+    """The constant of this name; None of what is computed."""
+    return self._constants.get(name)
 
   def shape(self, sizes: Sequence[int]) -> str:
     """A shape as an int64 vector, which may hold the batch's size."""

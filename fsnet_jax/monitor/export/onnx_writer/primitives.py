@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+import dataclasses
 import string
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +23,15 @@ from fsnet_jax.monitor.export.onnx_writer.onnx_graph import (
 # `(graph, names of the operands, avals of the operands, avals of the results,
 # parameters) -> name of the result`.
 Rule = Callable[..., str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+  """What was put together along an axis: names and sizes."""
+
+  names: tuple[str, ...]
+  sizes: tuple[int, ...]
+  axis: int
 
 
 def _named(kind: str) -> Rule:
@@ -229,7 +239,11 @@ def _concatenate(graph, names, ins, outs, params):
   ]
   if len(kept) == 1:
     return kept[0]
-  return graph.op('Concat', *kept, axis=params['dimension'])
+  axis = params['dimension']
+  name = graph.op('Concat', *kept, axis=axis)
+  sizes = [one.shape[axis] for one in ins if 0 not in one.shape]
+  graph.notes[name] = Pieces(tuple(kept), tuple(sizes), axis)
+  return name
 
 
 def _pad(graph, names, ins, outs, params):
@@ -251,7 +265,15 @@ def _dot(graph, names, ins, outs, params):
   (over, batch) = params['dimension_numbers']
   last = len(ins[0].shape) - 1
   is_plain = tuple(map(tuple, over)) == ((last,), (0,)) and not batch[0]
-  if is_plain and len(ins[1].shape) == 2:
+  if is_plain and len(ins[1].shape) <= 2:
+    return graph.op('MatMul', *names)
+  leading = list(range(len(batch[0])))
+  is_batched = (
+    [*map(list, batch)] == [leading, leading]
+    and [*map(list, over)] == [[last], [len(leading)]]
+    and last == len(ins[1].shape) - 1 == len(leading) + 1
+  )
+  if is_batched:
     return graph.op('MatMul', *names)
   letters = iter(string.ascii_lowercase)
   left = [next(letters) for _ in ins[0].shape]

@@ -3,30 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.models.failure.pixel_maps import (
   COLORS,
   NUM_SCALARS,
-  PixelMaps,
 )
 from fsnet_jax.models.failure.pixel_net import (
   PixelFailureNet,
   RunningStandardization,
-  centred,
-  corrections,
 )
-
-
-def _maps(seed=0, shape=(2, 50), classes=4):
-  rng = np.random.default_rng(seed)
-  return PixelMaps(
-    jnp.asarray(rng.normal(3, 5, (*shape, NUM_SCALARS)), jnp.float32),
-    jnp.asarray(rng.integers(classes, size=shape), jnp.int32),
-    jnp.asarray(rng.integers(classes, size=shape), jnp.int32),
-    jnp.asarray(rng.normal(size=shape), jnp.float32),
-  )
+from tests.fsnet_jax.models.failure import pixel_samples
 
 
 def _learn(batches):
@@ -77,14 +63,14 @@ def test_a_map_that_never_changes_stays_finite():
 
 
 def test_begins_as_msp():
-  maps = _maps()
+  maps = pixel_samples.maps()
   network = PixelFailureNet(num_classes=4)
   variables = network.init(jax.random.key(0), maps)
   np.testing.assert_array_equal(network.apply(variables, maps), 0)
 
 
 def test_dropout_and_statistics_in_training_alone():
-  maps = _maps()
+  maps = pixel_samples.maps()
   network = PixelFailureNet(num_classes=4)
   variables = network.init(jax.random.key(0), maps)
   params = dict(variables['params'])
@@ -107,17 +93,10 @@ def test_dropout_and_statistics_in_training_alone():
   np.testing.assert_array_equal(once, network.apply(variables, maps))
 
 
-def _trained(network, maps):
-  """Variables whose last layers are not zero."""
-  variables = network.init(jax.random.key(0), maps)
-  params = jax.tree.map(lambda leaf: leaf + 0.1, variables['params'])
-  return {**variables, 'params': params}
-
-
 def test_the_second_network_sees_no_color():
-  maps = _maps()
+  maps = pixel_samples.maps()
   network = PixelFailureNet(num_classes=4)
-  variables = _trained(network, maps)
+  variables = pixel_samples.trained(network, maps)
 
   def members(maps):
     return network.apply(variables, maps, method='members')
@@ -139,50 +118,10 @@ def test_the_second_network_sees_no_color():
 
 
 def test_without_it_there_is_the_first_alone():
-  maps = _maps()
+  maps = pixel_samples.maps()
   network = PixelFailureNet(num_classes=4, colorless=False)
-  variables = _trained(network, maps)
+  variables = pixel_samples.trained(network, maps)
   assert not [name for name in variables['params'] if 'colorless' in name]
   found = network.apply(variables, maps, method='members')
   assert found.shape == (2, 50, 1)
   np.testing.assert_array_equal(found[..., 0], network.apply(variables, maps))
-
-
-@pytest.mark.parametrize('shape', [(1, 67, 61), (3, 31, 47), (2500, 1, 3)])
-def test_pixels_a_few_at_a_time_are_all_of_them(shape):
-  maps = _maps(shape=shape)
-  network = PixelFailureNet(num_classes=4)
-  variables = _trained(network, maps)
-  found = {}
-  for form in ('cpu', 'plain'):
-    with conv_forms.use(form):
-      found[form] = corrections(network, variables, maps)
-  assert found['cpu'].shape == shape
-  np.testing.assert_allclose(found['cpu'], found['plain'], rtol=1e-5, atol=1e-5)
-  np.testing.assert_array_equal(found['plain'], network.apply(variables, maps))
-
-
-@pytest.mark.parametrize('form', ['cpu', 'plain'])
-@pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
-def test_centring_against_loops(share, form):
-  rng = np.random.default_rng(2)
-  corrections = rng.normal(size=(2, 5, 6)).astype(np.float32)
-  first = rng.integers(3, size=(2, 5, 6))
-  valid = (rng.random((2, 5, 6)) < 0.6).astype(np.float32)
-  expected = corrections.copy()
-  for image in range(2):
-    for label in range(3):
-      mine = first[image] == label
-      counted = mine & (valid[image] > 0)
-      mean = corrections[image][counted].mean() if counted.any() else 0.0
-      expected[image][mine] -= share * mean
-  with conv_forms.use(form):
-    found = centred(*map(jnp.asarray, (corrections, first, valid)), 3, share)
-  np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_centring_of_an_image_without_labels_changes_nothing():
-  corrections = jnp.ones((1, 4))
-  first, valid = jnp.zeros((1, 4), jnp.int32), jnp.zeros((1, 4))
-  found = centred(corrections, first, valid, 3, 0.5)
-  np.testing.assert_array_equal(found, corrections)

@@ -7,17 +7,20 @@ import onnxruntime
 import pytest
 from jax import lax
 
+from fsnet_jax.models.cpu import resizing
 from fsnet_jax.monitor.export.onnx_writer import jaxpr_to_onnx
 from fsnet_jax.monitor.export.onnx_writer.onnx_graph import BATCH, Graph
 
 SHAPE = 4, 6, 5
 _KERNEL = np.random.default_rng(7).normal(size=(3, 2, 5, 4)).astype(np.float32)
 _DEPTH = np.random.default_rng(8).normal(size=(3, 3, 1, 5)).astype(np.float32)
+_WIDE = np.random.default_rng(9).normal(size=(3, 3, 17, 4)).astype(np.float32)
+_ROW = np.float32([0.5, -1.0, 2.0, 0.0])
 _TABLE = np.arange(12, dtype=np.float32).reshape(6, 2)
 
 
-def _run(function, *values):
-  """Results of a function by JAX and by onnxruntime."""
+def _model(function, *values):
+  """A function as an ONNX model; the names of its inputs."""
   shapes = [
     jax.ShapeDtypeStruct((BATCH, *value.shape[1:]), value.dtype)
     for value in values
@@ -36,11 +39,22 @@ def _run(function, *values):
     {'y': (end, out.dtype.name, sizes)},
     {},
   )
+  return model, names
+
+
+def _run(function, *values):
+  """Results of a function by JAX and by onnxruntime."""
+  model, names = _model(function, *values)
   session = onnxruntime.InferenceSession(model.SerializeToString())
   (found,) = session.run(None, dict(zip(names, values, strict=True)))
   wanted = np.asarray(function(*map(jnp.asarray, values)))
   assert found.dtype == wanted.dtype and found.shape == wanted.shape
   return found, wanted
+
+
+def _kinds(function, *values):
+  """The operators that a function becomes."""
+  return [node.op_type for node in _model(function, *values)[0].graph.node]
 
 
 def _conv(x, kernel=_KERNEL, **options):
@@ -50,6 +64,16 @@ def _conv(x, kernel=_KERNEL, **options):
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     **{'window_strides': (1, 1), 'padding': ((1, 1), (0, 1))} | options,
   )
+
+
+def _normed(x):
+  return (_conv(x) - _ROW) * (_ROW + 2) + _ROW
+
+
+def _side_by_side(x):
+  """Over 17 channels, of which one piece has as many as are put together."""
+  pieces = jnp.concatenate([x, x + 1], -1), x, 2 * x[..., :2]
+  return _conv(jnp.concatenate(pieces, -1), _WIDE)
 
 
 FLOATS = {
@@ -108,6 +132,27 @@ FLOATS = {
   'sum_pool': lambda x: lax.reduce_window(
     x, 0.0, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), 'SAME'
   ),
+  'normed': _normed,
+  'scaled_then_shifted_from': lambda x: 3.0 - 2.0 * _conv(x),
+  'rows_of_their_own': lambda x: _conv(x) * np.arange(6.0)[:, None],
+  'used_twice': lambda x: (lambda y: y * _ROW + jnp.tanh(y))(_conv(x)),
+  'depthwise_normed': lambda x: (
+    _conv(x, _DEPTH, feature_group_count=5) * np.arange(5.0)
+  ),
+  'side_by_side': _side_by_side,
+  'side_by_side_normed': lambda x: _side_by_side(x) * _ROW - _ROW,
+  'vector': lambda x: x @ jnp.arange(5.0),
+  'products_of_images': lambda x: x[:, 0] @ x[:, 1].transpose(0, 2, 1),
+  'upsampling': lambda x: resizing.resize_bilinear(x, (8, 12)),
+  'upsampling_one_side': lambda x: resizing.resize_bilinear(x, (4, 18)),
+  'upsampling_of_a_pixel': lambda x: resizing.resize_bilinear(
+    x[:, :1, :1], (6, 4)
+  ),
+  'halving': lambda x: resizing.resize_bilinear(x, (2, 3)),
+  'odd_size': lambda x: resizing.resize_bilinear(x, (7, 9)),
+  'corners': lambda x: resizing.resize_align_corners(x, (9, 13)),
+  'corners_down': lambda x: resizing.resize_align_corners(x, (3, 4)),
+  'corners_of_a_row': lambda x: resizing.resize_align_corners(x[:, :1], (3, 8)),
   'resize': lambda x: jax.image.resize(x, (x.shape[0], 8, 9, 5), 'bilinear'),
 }
 
@@ -119,6 +164,27 @@ def test_floats(name, count):
   x = np.random.default_rng(count).normal(size=(count, *SHAPE))
   found, wanted = _run(FLOATS[name], x.astype(np.float32))
   np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_what_scales_channels_goes_into_the_convolution():
+  x = np.ones((1, *SHAPE), np.float32)
+  assert set(_kinds(_normed, x)) == {'Transpose', 'Conv', 'Identity'}
+  kinds = _kinds(FLOATS['used_twice'], x)
+  assert kinds.count('Conv') == 1 and 'Mul' in kinds
+
+
+def test_odd_numbers_of_channels_are_taken_by_pieces():
+  x = np.ones((1, *SHAPE), np.float32)
+  kinds = _kinds(FLOATS['side_by_side_normed'], x)
+  assert kinds.count('Conv') == 3 and kinds.count('Concat') == 1
+  assert 'Sub' not in kinds
+
+
+@pytest.mark.parametrize('name', ['upsampling', 'corners', 'odd_size'])
+def test_resizing_is_an_operator_where_it_can_be(name):
+  kinds = _kinds(FLOATS[name], np.ones((1, *SHAPE), np.float32))
+  assert ('Resize' in kinds) == (name != 'odd_size')
+  assert ('Einsum' in kinds) == (name == 'odd_size')
 
 
 def test_a_convolution_that_crops():
