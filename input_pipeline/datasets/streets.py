@@ -56,7 +56,9 @@ def open_source(
   """Opens drawn streets, drawing them unless a copy is there.
 
   Args:
-    variant: the domain, 'day' by default.
+    variant: the domain, 'day' by default, or several joined by '+': each
+      street is then drawn in one of them, in turns; who is named more often
+      gets more of them.
     split: 'train', 'validation' or 'test' (default).
     request: `num_examples` decides how many; `root` and `on_error` have no
       effect. With `depth`, the sky has `raster.SKY_DEPTH`.
@@ -68,10 +70,13 @@ def open_source(
     UserError: an unknown domain or split, or a size that is too small.
   """
   variant, split = variant or DOMAINS[0], split or SPLITS[-1]
-  if variant not in DOMAINS:
-    raise UserError(
-      f'streets has no domain {variant!r}; use one of {", ".join(DOMAINS)}'
-    )
+  domains = variant.split('+')
+  for domain in domains:
+    if domain not in DOMAINS:
+      raise UserError(
+        f'streets has no domain {domain!r}; use one of {", ".join(DOMAINS)},'
+        ' or several joined by +'
+      )
   if split not in SPLITS:
     raise UserError(
       f'streets has no split {split!r}; use one of {", ".join(SPLITS)}'
@@ -82,18 +87,11 @@ def open_source(
       f' must be at least {SMALLEST_SIDE}'
     )
   count = request.num_examples.get(split, DEFAULT_EXAMPLES[split])
-  scenes = [
-    base.Scene(
-      id=f'{variant}_{split}_{index:06d}',
-      sequence=variant,
-      origin={
-        'domain': variant,
-        'split': split,
-        'index': index,
-        'seed': _SEED,
-      },
-    )
-    for index in range(count)
-  ]
+  scenes = []
+  for index in range(count):
+    domain = domains[index % len(domains)]
+    origin = {'domain': domain, 'split': split, 'index': index, 'seed': _SEED}
+    name = f'{domain}_{split}_{index:06d}'
+    scenes.append(base.Scene(id=name, sequence=domain, origin=origin))
   name = f'{variant}-{split}-{count}'
   return base.open_prepared(Streets.create(name, {split: scenes}, request))

@@ -46,6 +46,17 @@ def test_defaults_are_day_and_test(tmp_path):
   np.testing.assert_array_equal(again[0]['label'], source[0]['label'])
 
 
+def test_several_domains_take_turns(tmp_path):
+  wanted = request(tmp_path, num_examples={'train': 7})
+  source = open_source('streets/day+day+fog:train', wanted)
+  domains = [source[i]['sequence'] for i in range(len(source))]
+  assert domains == ['day', 'day', 'fog', 'day', 'day', 'fog', 'day']
+  # Each is a street of its own.
+  drawn = draw('fog', 'train', 5, SIZE)
+  np.testing.assert_array_equal(source[5]['image'], drawn.image)
+  assert source[5]['id'] == 'fog_train_000005'
+
+
 def test_sky_depth_is_the_documented_constant(tmp_path):
   source = open_source('streets:train', request(tmp_path, depth=True))
   scenes = [source[i] for i in range(len(source))]
@@ -79,6 +90,8 @@ def test_what_matters_makes_another_copy(tmp_path, monkeypatch):
   ('spec', 'changes', 'words'),
   [
     ('streets/snow', {}, ['snow', 'day', 'other_city']),
+    ('streets/day+snow', {}, ["'snow'", 'day', 'other_city']),
+    ('streets/day+', {}, ["''", 'day', 'joined']),
     ('streets:val', {}, ['val', 'validation']),
     ('streets', {'image_size': (31, 64)}, ['31', '32']),
   ],
