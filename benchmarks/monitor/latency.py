@@ -3,10 +3,12 @@
     taskset -c 0 python -m benchmarks.monitor.latency
     taskset -c 0 python -m benchmarks.monitor.latency --batch_size=8
 
-S alone and S with F (the joint phase's, at full width, or `light`, the pixel
-network of phase 3), as jit, in onnxruntime, in TFLite and in PyTorch (eager,
-channels_last). Weights are random. Processor time, in turns, so that a machine
-that is shared changes no ratio.
+S alone and S with F (the joint phase's, at full width; the same with
+`failure.blocks=1`; or `light`, the pixel network of phase 3), as jit, in
+onnxruntime, in TFLite and in PyTorch (eager, channels_last; S and F alone).
+Weights are random. Processor time, in turns, so that a machine that is shared
+changes no ratio. "operations" are those of the program as it is written, of
+S's own: what F would cost if all of them took the same time.
 """
 
 from __future__ import annotations
@@ -101,27 +103,31 @@ def main() -> None:
   batch = rng.integers(0, 256, shape).astype(np.uint8)
   s, forms = monitor_forms.networks(options.width)
   calls: dict[str, Call] = {}
+  operations: dict[str, float] = {}
   for form, failure in forms.items():
     monitor = RandomMonitor(s, failure, (height, width))
     calls[f'jit: {form}'] = monitor.networks
     calls[f'onnxruntime: {form}'] = _in_onnxruntime(monitor, batch)
     if 'tflite' not in left_out and options.batch_size == 1:
       calls[f'tflite: {form}'] = _in_tflite(monitor, batch)
-    if 'torch' not in left_out and not isinstance(failure, monitor_forms.Light):
+    operations[form] = monitor.operations
+    if 'torch' not in left_out and form in ('S', 'S + F'):
       calls[f'PyTorch: {form}'] = _in_torch(monitor, options.width)
   found = _measured(calls, batch, options.repeats, options.clock)
   print(f'{machine()}, pid {os.getpid()}, {options.clock} clock')
   print(f'FCN8 {options.width:g} at {height}x{width}, batch {len(batch)}')
   # Ratios are of the fastest: whatever else a machine does only adds.
   fastest = {name: min(own) for name, own in found.items()}
-  print(f'{"":28}{"median":>9}{"fastest":>9}{"of its S":>10}{"of PyTorch":>12}')
+  heads = f'{"median":>9}{"fastest":>9}{"of its S":>10}{"operations":>12}'
+  print(f'{"":28}{heads}{"of PyTorch":>12}')
   for name, own in fastest.items():
     kind, _, form = name.partition(': ')
     alone = own / fastest[f'{kind}: S']
     peer = fastest.get(f'PyTorch: {form}')
     beside = f'{own / peer:12.2f}' if peer else f'{"-":>12}'
     median = statistics.median(found[name])
-    print(f'{name:28}{median:9.1f}{own:9.1f}{alone:10.2f}{beside}')
+    share = operations[form] / operations['S']
+    print(f'{name:28}{median:9.1f}{own:9.1f}{alone:10.2f}{share:12.2f}{beside}')
 
 
 if __name__ == '__main__':

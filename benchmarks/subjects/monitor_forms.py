@@ -51,6 +51,9 @@ def networks(
   forms = {
     'S': None,
     'S + F': FailureNet(width=width, decoder='skips', dtype=dtype),
+    'S + small F': FailureNet(
+      width=width, decoder='skips', blocks=1, dtype=dtype
+    ),
     'S + light F': Light(),
   }
   return s, forms

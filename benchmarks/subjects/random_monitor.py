@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from common_lib import class_table
+from fsnet_jax.models.cpu import conv_forms
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.monitor.backends import other_sizes
 
@@ -72,6 +73,14 @@ class RandomMonitor:
         jax.random.key(1), image, *zeros
       )
     self._jitted = jax.jit(self.function())
+
+  @property
+  def operations(self) -> float:
+    """Of an image, as the program is written, before any compiler."""
+    image = jax.ShapeDtypeStruct((1, *self.image_size, 3), np.uint8)
+    with conv_forms.use('plain'):
+      lowered = jax.jit(self.function()).lower(image)
+    return float(lowered.cost_analysis()['flops'])
 
   def function(self) -> Callable[[Any], tuple[Array, Array, Array]]:
     """See `CheckpointBackend`."""
