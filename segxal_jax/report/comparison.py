@@ -19,6 +19,8 @@ from fsnet_jax.report.pages.table import Table, as_markdown, as_text
 from fsnet_jax.runtime import environment
 from input_pipeline.sources import Source
 from segxal_jax.config import builders
+from segxal_jax.loop import cycle_files
+from segxal_jax.queries.asked_sequences import MOST_SEQUENCES, Sequences
 from segxal_jax.queries.error_counts import Counts
 from segxal_jax.report import (
   across_runs,
@@ -189,6 +191,7 @@ def write(
     say('no cell is done yet')
     return
   counts = _errors(config, workdir, cells, results)
+  asked = _asked(config, workdir, cells, results)
   content: dict[str, Any] = {
     'schema': 1,
     'task': 'segxal_compare',
@@ -196,6 +199,7 @@ def write(
     'environment': environment.describe() | dict(origin),
     'datasets': {},
     'error_shares': {name: of.shares() for name, of in counts.items()},
+    'sequences': asked,
   }
   secs_a_click = config.oracle.secs_a_click
   tables: list[Table] = []
@@ -211,7 +215,20 @@ def write(
       for title, runs in results.items()
     ]
     figures[dataset] = plots.to_png(curves.figure(drawn, None, secs_a_click))
+  tables += comparison_tables.asked_sequences(asked)
   tables += comparison_tables.error_shares(counts)
+  _write_files(folder, content, tables, figures)
+  show('\n\n'.join(map(as_text, tables)))
+  say(f'report: {folder / "report.html"}')
+
+
+def _write_files(
+  folder: Path,
+  content: Mapping[str, Any],
+  tables: Sequence[Table],
+  figures: Mapping[str, bytes],
+) -> None:
+  """The page and what else a report has."""
   shown = [*tables, *comparison_tables.published()]
   files = {
     'comparison.md': '\n'.join(map(as_markdown, shown)).encode(),
@@ -221,8 +238,6 @@ def write(
   }
   for name, file in files.items():
     write_bytes(folder / name, file)
-  show('\n\n'.join(map(as_text, tables)))
-  say(f'report: {folder / "report.html"}')
 
 
 def _errors(
@@ -230,9 +245,9 @@ def _errors(
 ) -> dict[str, Counts]:
   """By title of the method, where its predictions' errors lay.
 
-  Nothing else of a report needs the images, and this only for cells that asked
-  before they wrote it down: where the images are gone it is without those, with
-  a note.
+  Nothing else of a report needs the labels of the pool, and this only for cells
+  that asked before they wrote it down: where the images are gone it is without
+  those, with a note.
   """
 
   @functools.cache
@@ -247,3 +262,29 @@ def _errors(
       return None
 
   return error_shares.by_title(cells, results, workdir, pool)
+
+
+def _asked(
+  config: ConfigDict, workdir: Path, cells: Sequence[Cell], results: Results
+) -> dict[str, dict[str, float]]:
+  """Shares of the pool's sequences, and of those each method asked about.
+
+  Returns:
+    By title of the method, the pool's own last; empty where the pool is of one
+    sequence or very many, or its images are gone.
+  """
+  folders: dict[str, list[Path]] = {}
+  for cell in cells:
+    for entry in results.get(cell.title, {}).get(cell.number) or ():
+      folder = cycle_files.folder_of(cell.place(workdir), entry['cycle'])
+      folders.setdefault(cell.title, []).append(folder / 'questions')
+  try:
+    known = Sequences(builders.pool_source(config))
+  except UserError:
+    return {}
+  whole = known.of_pool()
+  if not 1 < len(whole) <= MOST_SEQUENCES:
+    return {}
+  found = {title: known.of_questions(own) for title, own in folders.items()}
+  asked = {title: own for title, own in found.items() if own}
+  return asked | {comparison_tables.POOL: whole} if asked else {}

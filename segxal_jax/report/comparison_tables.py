@@ -29,6 +29,9 @@ _INTRODUCTION = (
   'images of the same random subsets of the pool.'
 )
 
+# What the pool itself is called among methods.
+POOL = 'the pool'
+
 
 def of_dataset(rows: Rows, dataset: str) -> list[Table]:
   """Budgets, paired tests and classes on one test set.
@@ -194,6 +197,33 @@ def error_shares(counts: Mapping[str, Counts]) -> list[Table]:
     notes,
   )
   return [table] if known else []
+
+
+def asked_sequences(
+  asked: Mapping[str, Mapping[str, float]],
+) -> list[Table]:
+  """Of which clip, city or domain the images are that each method asked about.
+
+  Args:
+    asked: by title of the method, shares by name of the sequence; those of the
+      pool under `POOL`.
+
+  Returns:
+    One table; none without shares.
+  """
+  names = sorted({name for own in asked.values() for name in own})
+  cells = [
+    [title, *(across_runs.percent(own.get(name, 0.0)) for name in names)]
+    for title, own in asked.items()
+  ]
+  notes = (
+    'Share of the images in %, of all cycles and seeds together but for the '
+    'seed set.',
+  )
+  table = Table(
+    'What was asked about', ['method', *names], [('', _cells(cells))], notes
+  )
+  return [table] if asked else []
 
 
 def published() -> list[Table]:

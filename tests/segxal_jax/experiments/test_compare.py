@@ -455,3 +455,18 @@ def test_a_comparison_whose_images_are_gone_lacks_no_more(tmp_path, capsys):
   cycle_files.write_errors(folder, 1, counts)
   assert shares() == {'Random': counts.shares()}
   assert 'gone' not in capsys.readouterr().err
+
+
+def test_what_was_asked_about_is_a_table():
+  asked = {
+    'Random': {'day': 0.75, 'fog': 0.25},
+    'Entropy': {'night': 1.0},
+    comparison_tables.POOL: {'day': 0.8, 'fog': 0.1, 'night': 0.1},
+  }
+  (table,) = comparison_tables.asked_sequences(asked)
+  text = as_markdown(table)
+  assert '| method | day | fog | night |' in text
+  assert '| Random | 75.0 | 25.0 | 0.0 |' in text
+  assert '| Entropy | 0.0 | 0.0 | 100.0 |' in text
+  assert '| the pool | 80.0 | 10.0 | 10.0 |' in text
+  assert comparison_tables.asked_sequences({}) == []
