@@ -1,6 +1,7 @@
 """Active-learning strategies against each other, in resumable cells.
 
     python main.py --config=configs/al_compare.py            # streets
+    python main.py --config=configs/al_compare.py:fleet      # rare domains
     python main.py --config=configs/al_compare.py:camvid \
         --config.data.root=CamVid
     python main.py --config=configs/al_compare.py:ablation   # of the mask
@@ -60,6 +61,7 @@ _IMAGES = (
   'Entropy strategy=entropy',
   'Core-set strategy=coreset',
   'Entropy-Core-set strategy=entropy_coreset',
+  'Auto strategy=auto',
   'Entropy-by-class strategy=balanced_entropy',
   'Entropy-per-click strategy=entropy_per_click',
   'SegXAL strategy=eem',
@@ -97,7 +99,7 @@ _QUESTIONS = {
     {'data.name': 'street_views', 'eval.datasets': ('street_views/day',)},
   ),
 }
-_DATA = ('streets', 'camvid', 'cityscapes')
+_DATA = ('streets', 'fleet', 'camvid', 'cityscapes')
 
 
 def arguments() -> tuple[str, ...]:
@@ -115,12 +117,13 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
   """The cells of one comparison.
 
   Args:
-    arg: one of `arguments()`. Data: streets (default), camvid or cityscapes.
-      Question: all strategies if none is named, ablation (of the mask), views
-      (ViewAL; on streets alone), failure (FSNet's map as a strategy and in the
-      mask), images (whole ones), regions (within images), gt_patch,
-      self_pseudo or full_image (other oracles), paper_rule (Dice selection,
-      predictions kept outside the answer).
+    arg: one of `arguments()`. Data: streets (default), fleet (most streets are
+      by day; whole images), camvid or cityscapes. Question: all strategies if
+      none is named, ablation (of the mask), views (ViewAL; on streets alone),
+      failure (FSNet's map as a strategy and in the mask), images (whole ones),
+      regions (within images), gt_patch, self_pseudo or full_image (other
+      oracles), paper_rule (Dice selection, predictions kept outside the
+      answer).
 
   Raises:
     ValueError: another argument.
@@ -134,7 +137,10 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
     data, question = 'streets', arg
   config = segxal_unet.get_config(data)
   if data == 'camvid':
-    _shorten(config)
+    segxal_unet.pretrained(config)
+    config.image_size = (96, 128)
+  if data == 'fleet':
+    question = 'images'
   methods, changes = _QUESTIONS[question or 'strategies']
   config.update_from_flattened_dict(changes)
   config.compare.arms = methods
@@ -144,31 +150,3 @@ def get_config(arg: str = 'streets') -> ml_collections.ConfigDict:
     config.acquisition.ensemble = 3
     config.acquisition.vaal_steps = 300
   return config
-
-
-def _shorten(config: ml_collections.ConfigDict) -> None:
-  """A network that can use what it is told, in a minute a cycle.
-
-  Its encoder is trained on ImageNet, and it trains longer the more is
-  labelled: at a fixed number of steps more labels made it worse.
-  """
-  config.segmentation.name = 'efficientnet_unet'
-  config.segmentation.input_scale = 1.0
-  config.init.backbone = 'imagenet'
-  config.image_size = (96, 128)
-  config.data.augment = ('flip',)
-  config.width = 1.0
-  config.batch_size = 8
-  config.optimizer.learning_rate = 2e-3
-  config.optimizer.encoder_scale = 0.15
-  config.optimizer.schedule = 'cosine'
-  config.optimizer.warmup_steps = 10
-  config.optimizer.poly_steps = 60
-  config.phase1_steps = 60
-  config.steps_per_image = 5
-  config.checkpoint_every_steps = 1_000
-  config.pool.initial_percent = 5.0
-  config.pool.query_percent = 5.0
-  config.oracle.rest = 'void'
-  config.selection.rule = 'all'
-  config.stop.cycles = 3

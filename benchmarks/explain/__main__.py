@@ -48,7 +48,7 @@ def network_of(settings):
   from configs import segxal_unet
   from segxal_jax.config import builders, trainings
 
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.image_size = settings['image_size']
   config.width = settings['width']
   return trainings.model(config), builders.explain_options(config)

@@ -31,6 +31,8 @@ ACQUISITIONS: dict[str, Acquisition] = {
     ByScore('balanced_entropy', 'Entropy by class'),
     ByScore('entropy_per_click', 'Entropy per click'),
     Shortlist('entropy_coreset', 'Entropy, then Core-set', 'entropy'),
+    # What was ahead: docs/results/active_learning.md, "What to choose".
+    Shortlist('auto', 'Auto (the most uncertain, apart)', 'entropy', factor=2),
     ByScore(
       'true_error',
       'True error (not to be known)',

@@ -41,6 +41,7 @@ STRATEGY = Name(
     'balanced_entropy',
     'entropy_per_click',
     'entropy_coreset',
+    'auto',
     'true_error',
     'coreset',
     'coreset_cosine',

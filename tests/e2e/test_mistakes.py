@@ -17,7 +17,7 @@ from tests.e2e import forks, tiny
 from tests.paths import ROOT
 
 CONFIG = f'--config={ROOT}/configs/fsnet_fcn8.py'
-SEGXAL = f'--config={ROOT}/configs/segxal_unet.py'
+SEGXAL = f'--config={ROOT}/configs/segxal_unet.py:streets'
 PREDICT = ('--mode=predict', '--input=x', '--output=y')
 
 
@@ -136,7 +136,7 @@ SIZE = '--config.image_size=(32,64)'
     ([CONFIG, '--config.loss.beta_range=(0.9,0.1)'], ['low <= high']),
     (
       [
-        f'--config={ROOT}/configs/segxal_unet.py',
+        f'--config={ROOT}/configs/segxal_unet.py:streets',
         '--config.depth.percentiles=(98,2)',
       ],
       ['config.depth.percentiles'],

@@ -49,7 +49,7 @@ def test_two_processes_pick_what_one_picks(tmp_path):
   argv = [
     sys.executable,
     'main.py',
-    '--config=configs/segxal_unet.py',
+    '--config=configs/segxal_unet.py:streets',
     f'--workdir={workdir}',
     *(f'--config.{name}={value}' for name, value in fields.items()),
   ]
@@ -70,7 +70,7 @@ def test_two_processes_pick_what_one_picks(tmp_path):
   assert metrics['stopped'] == '1 cycle is done'
   # Each process looked at a part of the pool. One alone, which looks at all
   # of it, finds the same scores, and the two highest are those asked about.
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.update_from_flattened_dict(fields)
   run_loop(config, alone, until=(1, 'query'))
   ours, single = _scores(workdir), _scores(alone)

@@ -82,7 +82,7 @@ def test_an_override_may_fill_a_placeholder(tmp_path):
 
 
 def test_the_task_decides_the_fields():
-  file = f'--config={ROOT}/configs/segxal_unet.py'
+  file = f'--config={ROOT}/configs/segxal_unet.py:streets'
   config = _parse(file, '--config.pool.holdout=3')
   assert config.pool.holdout == 3
   with pytest.raises(UserError, match="no field 'pool.holdout'"):

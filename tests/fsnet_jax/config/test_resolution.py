@@ -43,7 +43,9 @@ def test_shipped_configs_stay_as_they_are():
 def test_json_gives_back_the_config_that_was_stored():
   import json
 
-  config = resolution.resolved(segxal_unet.get_config(), segxal_fields.FIELDS)
+  config = resolution.resolved(
+    segxal_unet.get_config('streets'), segxal_fields.FIELDS
+  )
   stored = ConfigDict(json.loads(json.dumps(config.to_dict())))
   again = resolution.resolved(stored, segxal_fields.FIELDS)
   assert again.to_dict() == config.to_dict()
@@ -115,7 +117,7 @@ def test_a_section_comes_with_its_task():
   with pytest.raises(UserError, match="no section 'compare'"):
     resolution.resolved(config)
   resolution.resolved(compare_fcn8.get_config())
-  alone = segxal_unet.get_config().to_dict()
+  alone = segxal_unet.get_config('streets').to_dict()
   del alone['compare']
   with pytest.raises(UserError, match="no section 'compare'"):
     resolution.resolved(ConfigDict(alone), segxal_fields.FIELDS)
@@ -136,7 +138,7 @@ def test_a_placeholder_that_nobody_filled():
 
 def test_paths_are_expanded(monkeypatch):
   monkeypatch.setenv('HOME', '/somewhere')
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   values = {
     name: '~/x'
     for name, row in segxal_fields.FIELDS.items()

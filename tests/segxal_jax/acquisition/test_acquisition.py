@@ -89,6 +89,8 @@ def test_diverse_among_the_uncertain():
   batch = listed.select(candidates, 2, _rng())
   np.testing.assert_array_equal(batch.index, [2, 3])
   np.testing.assert_array_equal(batch.utility, scores)
+  named = acquisition.create('auto').select(candidates, 2, _rng())
+  np.testing.assert_array_equal(named.index, batch.index)
   # Of all of them it is Core-set, of as many as are wanted it is Entropy.
   batch = dataclasses.replace(strategy, factor=5).select(candidates, 1, _rng())
   np.testing.assert_array_equal(batch.index, [4])

@@ -102,7 +102,7 @@ def test_equal_vectors_are_each_picked_once():
 
 
 def test_a_network_without_one_classifier_is_refused():
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.acquisition.strategy = 'badge'
   validation.check(config)
   config.segmentation = fsnet_deeplabv2.get_config().segmentation

@@ -20,7 +20,7 @@ SIZE = (32, 32)
 
 @pytest.fixture(scope='module')
 def networks():
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.image_size = SIZE
   config.width = 1 / 32
   model = model_of(config)
@@ -87,7 +87,7 @@ def test_only_what_is_asked_for_is_returned(networks, batch):
 
 
 def test_failure_score_joins_the_mask():
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.image_size = SIZE
   config.width = 1 / 32
   config.phase2_steps = 1

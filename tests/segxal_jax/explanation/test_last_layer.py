@@ -77,7 +77,7 @@ def test_pooled_gradients_equal_autodiff(wide):
   [('fcn8', 'pool5'), ('deeplab_v2', 'layer4'), ('unet', 'bottleneck')],
 )
 def test_every_network_has_a_layer_to_look_at(name, features):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.segmentation.name = name
   config.segmentation.features = features
   model = networks.model(config)

@@ -36,7 +36,7 @@ EEM_FIELDS = FIELDS | {
 
 def config(data, **changes):
   """The config of that loop; `a__b=1` in changes sets config.a.b."""
-  made = segxal_unet.get_config()
+  made = segxal_unet.get_config('streets')
   fields = EEM_FIELDS | {'data.cache_dir': str(data)}
   fields |= {key.replace('__', '.'): value for key, value in changes.items()}
   made.update_from_flattened_dict(fields)

@@ -87,7 +87,7 @@ def test_members_survive_the_disk(tmp_path):
   [('vaal_side', 40, 'multiple of 16'), ('ensemble', 1, 'at least 2')],
 )
 def test_a_mistake_names_its_field(field, value, words):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.acquisition.strategy = 'ensemble_vote_entropy'
   config.acquisition[field] = value
   with pytest.raises(UserError, match=words):

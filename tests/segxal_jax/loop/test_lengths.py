@@ -66,7 +66,7 @@ def test_equal_cycles_are_as_they_were(tmp_path):
 
 
 def test_the_schedule_is_stretched():
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.optimizer.poly_steps = 120
   assert config.phase1_steps == 150
   longer = trainings.of_length(config, 300)
@@ -78,7 +78,7 @@ def test_the_schedule_is_stretched():
 
 
 def test_steps_for_images_alone_are_refused():
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.phase1_steps, config.phase2_steps = 0, 5
   config.steps_per_image = 5
   with pytest.raises(UserError, match='steps_per_image is 5.*phase1_steps'):
@@ -86,7 +86,7 @@ def test_steps_for_images_alone_are_refused():
 
 
 def _config(data):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.update_from_flattened_dict(
     small_loop.FIELDS
     | {

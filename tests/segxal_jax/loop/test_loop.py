@@ -126,7 +126,7 @@ def _command(data, workdir):
   return [
     sys.executable,
     'main.py',
-    '--config=configs/segxal_unet.py',
+    '--config=configs/segxal_unet.py:streets',
     f'--workdir={workdir}',
     *(f'--config.{name}={value}' for name, value in fields.items()),
   ]
@@ -266,7 +266,7 @@ def test_budget_ends_the_run_and_rejected_answers_count(data, tmp_path):
   ],
 )
 def test_a_mistake_names_its_field(data, field, value, words):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.update_from_flattened_dict({field: value})
   with pytest.raises(UserError, match=words):
     validation.check(config)

@@ -37,7 +37,7 @@ FIELDS = small_loop.FIELDS | {
 def test_killed_while_it_learns_it_ends_the_same(
   strategy, until, kills, data, tmp_path, monkeypatch
 ):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   fields = FIELDS | {
     'data.cache_dir': str(data),
     'acquisition.strategy': strategy,
@@ -57,7 +57,7 @@ def test_killed_while_it_learns_it_ends_the_same(
 
 def test_the_bound_asks_where_the_network_is_wrong(data, tmp_path):
   """Images and regions by their true errors, which the scores have."""
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   fields = FIELDS | {
     'data.cache_dir': str(data),
     'acquisition.strategy': 'true_error',

@@ -52,7 +52,7 @@ def config(tmp_path_factory):
       }
     )
   )
-  made = segxal_unet.get_config()
+  made = segxal_unet.get_config('streets')
   made.update_from_flattened_dict(
     small_loop.FIELDS
     | {

@@ -185,7 +185,7 @@ def test_a_question_on_disk_keeps_its_guide(tmp_path):
 def test_each_strategy_queries_at_its_granularity(
   strategy, granularity, exact, guide
 ):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.acquisition.strategy = strategy
   validation.check(config)
   oracle = builders.oracle(config)
