@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax
 
 if TYPE_CHECKING:
-  from clu import metric_writers
+  from clu.metric_writers import MetricWriter
 
 
+@runtime_checkable
 class Writer(Protocol):
   """What this program uses of clu's `MetricWriter`."""
 
@@ -44,16 +46,65 @@ class _Silent:
     """See `Writer`."""
 
 
-def create_writer(workdir: Path) -> Writer | metric_writers.MetricWriter:
-  """An asynchronous TensorBoard writer; only process 0 writes.
+class _Behind:
+  """clu's TensorBoard writer, in a thread that opens it when first written to.
+
+  Opening imports TensorFlow, which takes as long as all other imports of a
+  command together: training goes on meanwhile, and whoever writes nothing, or
+  has made a mistake, never waits for it. Calls keep their order; what goes
+  wrong is raised by a later call, `flush` at the latest.
+  """
+
+  def __init__(self, workdir: Path):
+    """Nothing is opened yet."""
+    self._workdir = workdir
+    self._thread = ThreadPoolExecutor(1, 'events')
+    self._calls: list[Future[None]] = []
+    self._opened: MetricWriter | None = None
+
+  def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+    """See `Writer`."""
+    self._call(lambda writer: writer.write_scalars(step, scalars))
+
+  def write_images(self, step: int, images: Mapping[str, Any]) -> None:
+    """See `Writer`."""
+    self._call(lambda writer: writer.write_images(step, images))
+
+  def flush(self) -> None:
+    """See `Writer`."""
+    if self._opened is not None or self._calls:
+      self._call(lambda writer: writer.flush())
+    self._raise(wait=True)
+
+  def close(self) -> None:
+    """See `Writer`."""
+    if self._opened is not None or self._calls:
+      self._call(lambda writer: writer.close())
+    self._thread.shutdown()
+    self._raise(wait=True)
+
+  def _call(self, call: Callable[[MetricWriter], None]) -> None:
+    self._raise(wait=False)
+    self._calls.append(self._thread.submit(lambda: call(self._writer())))
+
+  def _writer(self) -> MetricWriter:
+    """In the thread."""
+    if self._opened is None:
+      from clu.metric_writers import SummaryWriter
+
+      self._opened = SummaryWriter(str(self._workdir))
+    return self._opened
+
+  def _raise(self, wait: bool) -> None:
+    """Raises what a call that is done, or all of them, met."""
+    while self._calls and (wait or self._calls[0].done()):
+      self._calls.pop(0).result()
+
+
+def create_writer(workdir: Path) -> Writer:
+  """A TensorBoard writer that nobody waits for; only process 0 writes.
 
   clu's default writer would also log every scalar; the progress line does
   that in a form meant for people.
   """
-  if jax.process_index() > 0:
-    return _Silent()
-  # Imports all of TensorFlow: seconds that nobody should wait who writes
-  # nothing, or who has made a mistake.
-  from clu import metric_writers
-
-  return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
+  return _Silent() if jax.process_index() > 0 else _Behind(workdir)
