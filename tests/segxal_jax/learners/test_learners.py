@@ -130,7 +130,7 @@ def test_half_of_the_images_are_unlabelled():
 
 
 def _config(network, strategy):
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   if network != 'unet':
     other = fsnet_fcn8 if network == 'fcn8' else fsnet_deeplabv2
     config.segmentation = other.get_config().segmentation
@@ -184,7 +184,7 @@ def test_every_network_trains_with_every_learner(network, strategy):
 
 
 def test_deal_and_fsnets_branch_exclude_each_other():
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   config.acquisition.strategy = 'deal_de'
   config.phase2_steps = 3
   with pytest.raises(UserError, match='config.phase2_steps=0'):
