@@ -1,6 +1,6 @@
 """Do maps show what the network looks at? Deletion and insertion of pixels.
 
-    python main.py --config=configs/segxal_unet.py --workdir=runs/segxal
+    python main.py --config=configs/segxal_unet.py:streets --workdir=runs/segxal
     python -m benchmarks.explain.faithfulness --run=runs/segxal
 
 Of each test image of a finished active-learning run the pixels are ranked by a
