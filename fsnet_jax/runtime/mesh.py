@@ -23,6 +23,16 @@ def make_mesh() -> Mesh:
   )
 
 
+def make_local_mesh() -> Mesh:
+  """The devices of this process alone: its programs wait for no other one."""
+  return jax.make_mesh(
+    (jax.local_device_count(),),
+    (_DATA_AXIS,),
+    axis_types=(AxisType.Auto,),
+    devices=jax.local_devices(),
+  )
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """The first axis of an array split over the devices."""
   return NamedSharding(mesh, PartitionSpec(_DATA_AXIS))
