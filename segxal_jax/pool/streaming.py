@@ -41,8 +41,11 @@ def stream(
   ]
 
   def load(block):
-    rows = list(block) + [indices[0]] * (local - len(block))
-    views = [view(source[index]) for index in rows]
+    missing = local - len(block)
+    rows = list(block) + [indices[0]] * missing
+    views = [view(source[index]) for index in block]
+    if missing:
+      views += [view(source[indices[0]])] * missing
     batch = {
       name: np.stack([arrays[name] for arrays in views]) for name in views[0]
     }

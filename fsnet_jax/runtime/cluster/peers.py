@@ -103,15 +103,21 @@ class Peers:
     nap = _FIRST_NAP_SECS
     while len(found := self._notes.read(name)) < self.count:
       if interrupts.requested() is not None or self._others_stopped():
-        received = interrupts.requested()
-        by = received.name if received else 'a signal to a peer'
-        raise Interrupted(
-          f'Interrupted by {by} while waiting for the other processes: run the '
-          'same command again to continue.'
-        )
+        raise self._interrupted()
       time.sleep(nap)
       nap = min(2 * nap, _LONGEST_NAP_SECS)
+    # Of those that were here, one may have been stopped while it waited.
+    if self._others_stopped():
+      raise self._interrupted()
     return [found[str(index)] for index in range(self.count)]
+
+  def _interrupted(self) -> Interrupted:
+    received = interrupts.requested()
+    by = received.name if received else 'a signal to a peer'
+    return Interrupted(
+      f'Interrupted by {by} while waiting for the other processes: run the '
+      'same command again to continue.'
+    )
 
   @contextlib.contextmanager
   def told(self) -> Generator[None]:

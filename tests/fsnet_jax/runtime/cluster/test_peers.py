@@ -78,6 +78,15 @@ def test_what_another_one_said_is_not_told_again():
       one.stopped()
 
 
+def test_one_that_was_stopped_while_it_waited_is_not_waited_for():
+  board = Board()
+  board.write('the end/1', '')
+  with pytest.raises(Interrupted), peers.Peers(1, 2, board).told():
+    raise Interrupted('while waiting')
+  with pytest.raises(Interrupted, match='a signal to a peer while waiting'):
+    peers.Peers(0, 2, board).exchanged('the end')
+
+
 def test_a_signal_to_this_process_is_noticed_at_once(monkeypatch):
   monkeypatch.setattr(peers, '_LOOK_SECS', 3600.0)
   one = peers.Peers(0, 2, Board())
