@@ -53,6 +53,19 @@ def check_batch_size(name: str, batch_size: int) -> None:
     )
 
 
+def local_batch_size(batch_size: int) -> int:
+  """Images that this process has of a batch of all.
+
+  Args:
+    batch_size: of all processes together.
+
+  Returns:
+    As many on each of its devices as any device has; at least one.
+  """
+  each = max(1, batch_size // jax.device_count())
+  return each * jax.local_device_count()
+
+
 def check_accumulation(batch_size: int, steps: int) -> None:
   """Raises UserError unless the batch can be worked through in `steps`."""
   devices = jax.device_count()

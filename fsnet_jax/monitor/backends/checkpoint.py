@@ -87,7 +87,7 @@ class CheckpointBackend:
     config = run_paths.located(config, workdir)
     self._config = config
     self.image_size: tuple[int, int] = tuple(config.image_size)
-    self.batch_size: int = config.eval.batch_size // jax.process_count()
+    self.batch_size = mesh_lib.local_batch_size(config.eval.batch_size)
     self.classes: ClassTable = class_table(config)
     self._mesh = mesh_lib.make_local_mesh()
     options = evaluation_options(config)

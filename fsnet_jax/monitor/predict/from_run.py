@@ -17,6 +17,7 @@ from fsnet_jax.monitor.calibration.digest import (
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import Monitor
 from fsnet_jax.monitor.predict import run
+from fsnet_jax.runtime import mesh
 from fsnet_jax.runtime.cluster.peers import Peers
 
 
@@ -52,7 +53,7 @@ def predict(
   options = run.Options(
     source=source,
     output=output,
-    batch_size=config.eval.batch_size // peers.count,
+    batch_size=mesh.local_batch_size(config.eval.batch_size),
     segment_share=config.predict.segment_share,
     identity={
       'networks': networks,
