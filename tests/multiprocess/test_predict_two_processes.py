@@ -125,6 +125,10 @@ def test_a_signal_to_one_stops_both_and_they_go_on(alone, tmp_path):
   processes = joined.start(argv)
   try:
     pipe = _opened_by_its_reader(source / '5.png')
+    # The first one has done its part, and waits.
+    for line in processes[0].stderr:
+      if '4 of 4 images' in line:
+        break
     processes[1].send_signal(signal.SIGTERM)
     for line in processes[1].stderr:
       if line.startswith('SIGTERM: the run stops'):
