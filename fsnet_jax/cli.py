@@ -24,6 +24,7 @@ from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import compilation_cache, mesh
+from fsnet_jax.runtime.cluster import peers
 from fsnet_jax.runtime.workdir import (
   check_workdir,
   open_finished,
@@ -277,6 +278,8 @@ def predict(
 ) -> None:
   """Runs `--mode=predict`, which writes nothing into the run's folder.
 
+  Several processes share the images.
+
   Args:
     config: a `ConfigDict`.
     workdir: folder of a finished run.
@@ -289,12 +292,13 @@ def predict(
     Interrupted: if it was stopped and can be continued.
   """
   logging.set_verbosity(logging.WARNING)
-  config = resolution.resolved(config)
-  _prepare(config, workdir, 'predict')
-  from fsnet_jax.monitor.predict import from_run
+  with peers.together() as together:
+    config = resolution.resolved(config)
+    _prepare(config, workdir, 'predict')
+    from fsnet_jax.monitor.predict import from_run
 
-  located = run_paths.located(config, workdir)
-  from_run.predict(located, workdir, source, output, origin)
+    located = run_paths.located(config, workdir)
+    from_run.predict(located, workdir, source, output, origin, together)
 
 
 def export(config: ConfigDict, workdir: Path, output: Path) -> None:

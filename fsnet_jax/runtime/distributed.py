@@ -1,9 +1,11 @@
 """Joins the processes of a cluster into one run."""
 
+import json
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -160,6 +162,27 @@ def anywhere(flag: bool) -> bool:
   from jax.experimental import multihost_utils
 
   return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+
+def exchanged(value: Any) -> list[Any]:
+  """What every process brings, by its number; a collective.
+
+  Args:
+    value: of this process, made of what JSON has; floats stay what they are.
+  """
+  if jax.process_count() == 1:
+    return [value]
+  from jax.experimental import multihost_utils
+
+  own = np.frombuffer(json.dumps(value).encode(), np.uint8)
+  lengths = multihost_utils.process_allgather(np.array([own.size], np.int32))
+  padded = np.zeros(lengths.max(), np.uint8)
+  padded[: own.size] = own
+  every = multihost_utils.process_allgather(padded)
+  return [
+    json.loads(row[:length].tobytes())
+    for row, length in zip(every, lengths.ravel(), strict=True)
+  ]
 
 
 def _say_goodbye(code: int) -> None:

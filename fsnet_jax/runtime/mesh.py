@@ -23,6 +23,16 @@ def make_mesh() -> Mesh:
   )
 
 
+def make_local_mesh() -> Mesh:
+  """The devices of this process alone: its programs wait for no other one."""
+  return jax.make_mesh(
+    (jax.local_device_count(),),
+    (_DATA_AXIS,),
+    axis_types=(AxisType.Auto,),
+    devices=jax.local_devices(),
+  )
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """The first axis of an array split over the devices."""
   return NamedSharding(mesh, PartitionSpec(_DATA_AXIS))
@@ -41,6 +51,19 @@ def check_batch_size(name: str, batch_size: int) -> None:
       f'config.{name} is {batch_size}, which {devices} devices cannot share '
       f'equally: choose a multiple of {devices}.'
     )
+
+
+def local_batch_size(batch_size: int) -> int:
+  """Images that this process has of a batch of all.
+
+  Args:
+    batch_size: of all processes together.
+
+  Returns:
+    As many on each of its devices as any device has; at least one.
+  """
+  each = max(1, batch_size // jax.device_count())
+  return each * jax.local_device_count()
 
 
 def check_accumulation(batch_size: int, steps: int) -> None:

@@ -33,6 +33,7 @@ from segxal_jax.loop.predictor import Elsewhere, Inside, Predictor
 from segxal_jax.loop.state import LoopState
 from segxal_jax.pool.ledger import Ledger
 from segxal_jax.pool.sources import Subset, labelled_source
+from segxal_jax.pool.streaming import scene_texts
 
 
 class Run:
@@ -68,7 +69,7 @@ class Run:
     view_requirements.check(config.acquisition.strategy, self.pool)
     self.ledger = Ledger(
       workdir / 'pool',
-      _ids(self.pool),
+      scene_texts(self.pool, 'id'),
       read_only=jax.process_index() > 0,
       num_classes=self.classes.num_classes,
     )
@@ -312,11 +313,6 @@ def _as_dict(state: TrainState) -> dict[str, Any]:
     field.name: getattr(state, field.name)
     for field in dataclasses.fields(state)
   }
-
-
-def _ids(pool: Source) -> list[str]:
-  """Names of the pool's images."""
-  return [str(pool[index]['id']) for index in range(len(pool))]
 
 
 def truth(pool: Source, index: int) -> np.ndarray:

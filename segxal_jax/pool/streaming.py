@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fsnet_jax.runtime.distributed import exchanged
 from input_pipeline.sources import Source
 
 View = Callable[[Mapping[str, Any]], dict[str, np.ndarray]]
@@ -41,8 +42,11 @@ def stream(
   ]
 
   def load(block):
-    rows = list(block) + [indices[0]] * (local - len(block))
-    views = [view(source[index]) for index in rows]
+    missing = local - len(block)
+    rows = list(block) + [indices[0]] * missing
+    views = [view(source[index]) for index in block]
+    if missing:
+      views += [view(source[indices[0]])] * missing
     batch = {
       name: np.stack([arrays[name] for arrays in views]) for name in views[0]
     }
@@ -61,6 +65,25 @@ def stream(
         yield waiting.popleft().result()
     finally:
       pool.shutdown(wait=False, cancel_futures=True)
+
+
+def scene_texts(source: Source, field: str) -> list[str]:
+  """A text of each scene of a source, of which every process reads its part.
+
+  A collective.
+
+  Args:
+    source: the pool.
+    field: of a scene: `id` or `sequence`.
+  """
+  index, count = jax.process_index(), jax.process_count()
+  own = [
+    str(source[number][field]) for number in range(index, len(source), count)
+  ]
+  found = [''] * len(source)
+  for number, part in enumerate(exchanged(own)):
+    found[number::count] = part
+  return found
 
 
 def gathered(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from segxal_jax.loop import cycle_files
 from segxal_jax.oracles import simulated_clicks
 from segxal_jax.pool.ledger import Ledger
 from segxal_jax.pool.sources import has_truth
+from segxal_jax.pool.streaming import scene_texts
 from segxal_jax.queries import storage, watched
 from segxal_jax.report import (
   curves,
@@ -54,7 +55,7 @@ def report(
   """
   pool = builders.pool_source(config)
   entries = metrics_json.cycles(workdir)
-  ids = [str(pool[index]['id']) for index in range(len(pool))]
+  ids = scene_texts(pool, 'id')
   ledger = Ledger(
     workdir / 'pool',
     ids,

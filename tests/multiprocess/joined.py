@@ -11,18 +11,27 @@ def _free_port() -> int:
     return probe.getsockname()[1]
 
 
-def start(argv: list[str]) -> list[forks.Process]:
-  """Starts a command on two processes of a device each."""
+def start(
+  argv: list[str], *own: list[str], devices: int = 1
+) -> list[forks.Process]:
+  """Starts a command on two processes.
+
+  Args:
+    argv: of both.
+    *own: what only the first one, and only the second one, has besides.
+    devices: of each process.
+  """
   port = _free_port()
   return [
     forks.start(
       [
         *argv,
+        *(own[index] if own else ()),
         f'--coordinator_address=127.0.0.1:{port}',
         '--num_processes=2',
         f'--process_id={index}',
       ],
-      tiny.environment(),
+      tiny.environment(devices),
     )
     for index in range(2)
   ]

@@ -55,10 +55,13 @@ class Scores:
 class CheckpointBackend:
   """S and a detector of its errors, as a run has them; see `Backend`.
 
+  Of several processes each looks at images of its own, on its own devices.
+
   Attributes:
     detector: name of the detector.
     image_size: (h, w) that the networks work at.
-    batch_size: images of a compiled call.
+    batch_size: images of a compiled call: as many to a device as in an
+      evaluation, whose batches all processes share.
     classes: see `Backend`.
   """
 
@@ -84,9 +87,9 @@ class CheckpointBackend:
     config = run_paths.located(config, workdir)
     self._config = config
     self.image_size: tuple[int, int] = tuple(config.image_size)
-    self.batch_size: int = config.eval.batch_size
+    self.batch_size = mesh_lib.local_batch_size(config.eval.batch_size)
     self.classes: ClassTable = class_table(config)
-    self._mesh = mesh_lib.make_mesh()
+    self._mesh = mesh_lib.make_local_mesh()
     options = evaluation_options(config)
     options = dataclasses.replace(options, detectors=(detector,))
     usable = failure_parts.usable_detectors(options)
@@ -195,7 +198,8 @@ class CheckpointBackend:
 
   def _run(self, images: np.ndarray) -> Mapping[str, np.ndarray]:
     """One call of the compiled step."""
-    index = np.arange(len(images), dtype=np.int32)
+    # Whatever batch an image is in, dropout draws the same for it.
+    index = np.zeros(len(images), np.int32)
     batch: dict[str, Any] = {'image': images, 'index': index}
     if self._external is not None:
       output = self._external(images)

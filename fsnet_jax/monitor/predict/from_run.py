@@ -6,11 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import jax
 from ml_collections import ConfigDict
 
 from common_lib import checksums
-from common_lib.errors import UserError
 from fsnet_jax.monitor.backends.checkpoint import CheckpointBackend
 from fsnet_jax.monitor.calibration.digest import (
   current_calibration,
@@ -19,6 +17,8 @@ from fsnet_jax.monitor.calibration.digest import (
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import Monitor
 from fsnet_jax.monitor.predict import run
+from fsnet_jax.runtime import mesh
+from fsnet_jax.runtime.cluster.peers import Peers
 
 
 def predict(
@@ -27,6 +27,7 @@ def predict(
   source: str,
   output: Path,
   origin: Mapping[str, str],
+  peers: Peers,
 ) -> Path:
   """`--mode=predict` of a run; see `run.predict`.
 
@@ -38,15 +39,12 @@ def predict(
     source: folder, glob or video.
     output: folder for what is written.
     origin: `config_name` and `command`, for the page.
+    peers: the processes that do it together.
 
   Raises:
     UserError: as `run.predict`; the run's calibration is of other networks.
     Interrupted: likewise.
   """
-  if jax.process_count() > 1:
-    raise UserError(
-      '--mode=predict runs in one process: leave out --num_processes.'
-    )
   networks = network_digest(workdir)
   calibration = current_calibration(workdir)
   detector = config.calibrate.detector
@@ -55,7 +53,7 @@ def predict(
   options = run.Options(
     source=source,
     output=output,
-    batch_size=config.eval.batch_size,
+    batch_size=mesh.local_batch_size(config.eval.batch_size),
     segment_share=config.predict.segment_share,
     identity={
       'networks': networks,
@@ -70,7 +68,7 @@ def predict(
   def load() -> Monitor:
     return Monitor(CheckpointBackend(config, workdir, detector, calibration))
 
-  return run.predict(load, options, calibration)
+  return run.predict(load, options, calibration, peers)
 
 
 def _digest(calibration: CalibrationFile | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import glob
@@ -113,6 +114,12 @@ class Files:
       _item(base, image, name) for image, name in zip(relative, names)
     )
     self.total = len(self.items)
+
+  def part(self, items: Sequence[Item]) -> Files:
+    """Some of the images, under the names that they have among all."""
+    found = copy.copy(self)
+    found.items, found.total = tuple(items), len(items)
+    return found
 
   def pending(self, done: Callable[[Item], bool]) -> Iterator[Pending]:
     """See `Input`."""

@@ -65,6 +65,10 @@ class Entry:
     """Why there is no prediction; '' where there is one."""
     return self.row['problem']
 
+  def is_of(self, item: Item) -> bool:
+    """Whether it is of an image as it is now: its name and its file."""
+    return self.name == item.name and list(self.stamp) == list(item.stamp)
+
 
 def with_problem(item: Item, problem: str) -> Entry:
   """Of an image that could not be read."""

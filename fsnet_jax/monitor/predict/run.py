@@ -16,26 +16,27 @@ from common_lib.errors import UserError
 from common_lib.foreign import quoted
 from common_lib.paths import expanded
 from common_lib.progress_bar import ProgressBar
-from fsnet_jax.monitor import shift, statistics
+from fsnet_jax.monitor import statistics
 from fsnet_jax.monitor.calibration_file import CalibrationFile
 from fsnet_jax.monitor.monitor import UNCALIBRATED, Monitor
 from fsnet_jax.monitor.predict import (
   batches,
   depth,
   inputs,
-  journal,
   loader,
+  shares,
   tables,
   video,
 )
 from fsnet_jax.monitor.predict.bag import Bag
 from fsnet_jax.monitor.predict.depth import Depths
-from fsnet_jax.monitor.predict.gallery import page
+from fsnet_jax.monitor.predict.gallery import page, shift_sentence
 from fsnet_jax.monitor.predict.inputs import Files, Item, Pending
 from fsnet_jax.monitor.predict.journal import Journal
 from fsnet_jax.monitor.predict.rows import Entry, worst_first
 from fsnet_jax.monitor.predict.video import Video
 from fsnet_jax.monitor.stream import bags
+from fsnet_jax.runtime.cluster.peers import ALONE, Peers
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
 from fsnet_jax.runtime.storage import disk_errors
 
@@ -72,6 +73,7 @@ def predict(
   load: Callable[[], Monitor],
   options: Options,
   calibration: CalibrationFile | None = None,
+  peers: Peers = ALONE,
 ) -> pathlib.Path:
   """Predicts on everything that an input has and leaves it in a folder.
 
@@ -80,13 +82,16 @@ def predict(
       fine.
     options: see there.
     calibration: of the monitor; None without one.
+    peers: the processes that do it together; see `shares`.
 
   Returns:
     The gallery.
 
   Raises:
-    UserError: input or output cannot be used, or no image could be read.
-    Interrupted: after Ctrl-C or SIGTERM; the same command goes on there.
+    UserError: input or output cannot be used, no image could be read, or
+      another process has failed.
+    Interrupted: after Ctrl-C or SIGTERM; the same command goes on there, with
+      whatever number of processes.
   """
   bag = bags.parts(options.source)
   source = bag[0] if bag else expanded(options.source)
@@ -107,13 +112,18 @@ def predict(
     'depth per metre': None if maps is None else options.depth_per_metre,
     **options.identity,
   }
+  shares.check(images, options.source, state, peers)
   with contextlib.ExitStack() as stack:
-    log = stack.enter_context(journal.opened(options.output, state))
     stack.enter_context(disk_errors.explained(options.output))
-    work = _Work(load(), options, calibration, images, depths, log)
+    log = stack.enter_context(shares.opened(options.output, state, peers))
+    work = _Work(load(), options, calibration, images, depths, log, peers)
     with StopRequest('while predicting') as stop:
-      work.predict(stop)
-      return work.finish(stop)
+      work.predict(shares.of(images, peers), stop)
+      work.gather(stop)
+      if peers.index == 0:
+        work.finish(stop)
+      peers.exchanged('written')
+  return options.output / page.FILE
 
 
 def _images(
@@ -139,16 +149,19 @@ class _Work:
     images: Files | Video | Bag,
     depths: Depths | None,
     log: Journal,
+    peers: Peers,
   ):
     self._monitor, self._options, self._log = monitor, options, log
     self._calibration, self._images = calibration, images
-    self._depths = depths
+    self._depths, self._peers = depths, peers
     # By name of the image, in its order, what it is sorted by.
     self._keys: dict[str, tuple[bool, float, str]] = {}
+    # Images that were not done before, and since when they are being done.
+    self._new, self._start = 0, time.monotonic()
     self._summary = ''
 
-  def predict(self, stop: StopRequest) -> None:
-    """Predicts on what is not done yet."""
+  def predict(self, images: Files | Video | Bag, stop: StopRequest) -> None:
+    """Predicts on those of some images that are not done yet."""
     reference = None
     if self._calibration is not None:
       reference = self._calibration.reference['failure_mean']
@@ -159,14 +172,16 @@ class _Work:
       reference,
       self._depths,
     )
-    known = sum(map(self._done, self._images.items))
+    who = self._peers.name
+    known = sum(map(self._done, images.items))
     if known:
-      say(f'{known} of {self._images.total} images are done already')
-    kind = 'images' if isinstance(self._images, Files) else 'frames'
-    total = self._images.total - known
-    bar = ProgressBar(total, kind, timed=True, log_secs=_LOG_SECS)
-    done, start = 0, time.monotonic()
-    pending = self._pending()
+      say(f'{who}{known} of {images.total} images are done already')
+    total = images.total - known
+    bar = ProgressBar(
+      total, self._kind, before=who, timed=True, log_secs=_LOG_SECS
+    )
+    done, self._start = 0, time.monotonic()
+    pending = self._pending(images)
     try:
       for found in batches.entries(self._monitor, pending, settings):
         for entry in found:
@@ -175,15 +190,48 @@ class _Work:
           self._note(entry)
         done += len(found)
         bar.reach(done)
-        self._check(stop, f'after {len(self._keys)} {kind}')
+        self._check(stop, f'after {len(self._keys)} {self._kind}')
     finally:
       bar.close()
-    if done:
-      rate = done / max(time.monotonic() - start, 1e-9)
-      self._summary = f' ({rate:.3g} {kind}/s)'
+    self._new += done
 
-  def _pending(self) -> Iterator[Pending]:
-    for one in self._images.pending(self._done):
+  @property
+  def _kind(self) -> str:
+    return 'images' if isinstance(self._images, Files) else 'frames'
+
+  def gather(self, stop: StopRequest) -> None:
+    """Waits for the other processes; the first one knows of all images then.
+
+    What one of them has lost is done here.
+
+    Raises:
+      UserError: another process has failed.
+      Interrupted: one was stopped.
+    """
+    self._new += shares.handed_in(self._log, self._peers)
+    if self._new:
+      rate = self._new / max(time.monotonic() - self._start, 1e-9)
+      self._summary = f' ({rate:.3g} {self._kind}/s)'
+    if self._peers.count == 1 or self._peers.index:
+      return
+    assert isinstance(self._images, Files)  # Others are not shared.
+    lost = [item for item in self._images.items if not self._handed_in(item)]
+    if lost:
+      say(f'{len(lost)} images of other processes are done again')
+      self.predict(self._images.part(lost), stop)
+
+  def _handed_in(self, item: Item) -> bool:
+    """Whether a process has done an image; its files were its own to check."""
+    if item.image in self._keys:
+      return True
+    entry = self._log.last(item.image)
+    if entry is None or not entry.is_of(self._stamped(item)):
+      return False
+    self._note(entry)
+    return True
+
+  def _pending(self, images: Files | Video | Bag) -> Iterator[Pending]:
+    for one in images.pending(self._done):
       yield dataclasses.replace(one, item=self._stamped(one.item))
       del one  # So that no frame is held beside the batch.
 
@@ -202,14 +250,14 @@ class _Work:
     self._keys[entry.row['image']] = worst_first(entry)
 
   def _check(self, stop: StopRequest, where: str) -> None:
-    if stop.requested_anywhere():
+    if self._peers.stopped():
       raise Interrupted(
         f'Interrupted by {stop.signal_name} {where}: run the same command '
         'again to continue.'
       )
 
-  def finish(self, stop: StopRequest) -> pathlib.Path:
-    """Writes what is about all images; returns the gallery.
+  def finish(self, stop: StopRequest) -> None:
+    """Writes what is about all images.
 
     Raises:
       UserError: none of them could be read.
@@ -240,7 +288,6 @@ class _Work:
     if isinstance(self._images, Bag):
       self._write_bag(self._images, stop)
     self._say(about, path)
-    return path
 
   def _about(self, order: Sequence[str], problems: int) -> page.About:
     found = self._statistics()
@@ -281,24 +328,11 @@ class _Work:
     self, calibration: CalibrationFile, found: Mapping[str, np.ndarray]
   ) -> tuple[str, bool]:
     """What tests for a shift say, and whether they found one."""
-    reference = calibration.reference
-    limit = f'{100 * calibration.limit:g} %'
-    if not isinstance(self._images, Files):
-      return _stream(
-        reference, found, self._readable(), self._images.fps, limit
-      )
-    tested = shift.compare(reference, found)
-    if tested.found():
-      return (
-        'These images are not like those the threshold was calibrated on '
-        f'(p = {tested.p_value:.2g}, {tested.statistic}): the limit of {limit} '
-        'does not hold.'
-      ), True
-    return (
-      'No difference from the images that the threshold was calibrated on was '
-      f'found (p = {tested.p_value:.2g}, {tested.images} images), which is no '
-      'proof that there is none.'
-    ), False
+    if isinstance(self._images, Files):
+      return shift_sentence.of_images(calibration, found)
+    return shift_sentence.of_stream(
+      calibration, found, self._readable(), self._images.fps
+    )
 
   def _write_bag(self, source: Bag, stop: StopRequest) -> None:
     known = set(self._readable())
@@ -332,34 +366,5 @@ class _Work:
     if about.problems:
       names = 'problem column of triage.csv'
       problems = f'{about.problems} had problems ({names})'
-    kind = 'images' if isinstance(self._images, Files) else 'frames'
-    say(f'predicted {about.images} {kind}{self._summary}; {problems}: {path}')
-
-
-def _stream(
-  reference: Mapping[str, Sequence[float]],
-  found: Mapping[str, np.ndarray],
-  names: Sequence[str],
-  fps: float,
-  limit: str,
-) -> tuple[str, bool]:
-  """What the test of a stream says of a video, a frame a second.
-
-  Neighbouring frames depend on each other, which the test would take for a
-  shift.
-  """
-  test = shift.StreamTest(reference)
-  for index in range(0, len(names), max(1, round(fps))):
-    values = {name: float(own[index]) for name, own in found.items()}
-    if test.update(names[index], values):
-      return (
-        f'From {test.alarm} on at the latest, the video is not like the images '
-        'that the threshold was calibrated on (conformal test martingale, '
-        f'false alarms {100 * test.level:g} %): the limit of {limit} does not '
-        'hold.'
-      ), True
-  return (
-    'No difference of the video from the images that the threshold was '
-    'calibrated on was found (one frame a second), which is no proof that '
-    'there is none.'
-  ), False
+    what = f'{about.images} {self._kind}{self._summary}'
+    say(f'predicted {what}; {problems}: {path}')

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from common_lib import random_streams
-from fsnet_jax.runtime import mesh as mesh_lib
+from fsnet_jax.runtime.distributed import exchanged
 from segxal_jax.config import builders
 from segxal_jax.explanation.step import logits_fn, variables_of
 from segxal_jax.loop.context import Run
 from segxal_jax.loop.state import LoopState
+from segxal_jax.pool.streaming import scene_texts
 from segxal_jax.uncertainty import committee, view_entropy
 
 # `Requirements.auxiliary_model` of the strategies that need this pass.
@@ -27,7 +28,7 @@ def score(
 ) -> dict[str, np.ndarray]:
   """View entropy and divergence of images, and the scene of each.
 
-  Every process scores every scene: a scene's views are not shared out.
+  Processes share the scenes, each of which is scored on one device.
 
   Args:
     run: with a pool that `view_requirements.check` accepts.
@@ -41,16 +42,21 @@ def score(
   Raises:
     Interrupted: after Ctrl-C or SIGTERM.
   """
-  sequences = [str(run.pool[i]['sequence']) for i in range(len(run.pool))]
+  sequences = scene_texts(run.pool, 'sequence')
   scenes: dict[str, list[int]] = {}
   for index, name in enumerate(sequences):
     scenes.setdefault(name, []).append(index)
   numbers = {name: number for number, name in enumerate(scenes)}
   most = max(map(len, scenes.values()))
-  found: dict[int, tuple[float, float]] = {}
-  for name in dict.fromkeys(sequences[index] for index in indices):
-    found |= _scene(run, state, scenes[name], most)
+  asked = list(dict.fromkeys(sequences[index] for index in indices))
+  own: list[tuple[int, tuple[float, float]]] = []
+  for start in range(0, len(asked), jax.process_count()):
+    place = start + jax.process_index()
+    if place < len(asked):
+      own += _scene(run, state, scenes[asked[place]], most).items()
+    # All of them ask, also those that have no scene left.
     run.check_stop('scoring the pool')
+  found = dict(pair for part in exchanged(own) for pair in part)
   return {
     'view_entropy': np.array([found[p][0] for p in indices]),
     'view_divergence': np.array([found[p][1] for p in indices]),
@@ -70,12 +76,10 @@ def _scene(
     run.config.seed, 'views', state.cycle, members[0]
   )
   images = np.stack([view['image'] for view in padded])
-  probs = step(
-    state.train.params,
-    state.train.batch_stats,
-    mesh_lib.put_replicated(images, run.mesh),
-    jax.random.key(seed),
-  )
+  networks = (state.train.params, state.train.batch_stats)
+  # A copy that is here: the program is of this process alone.
+  own = jax.tree.map(lambda leaf: leaf.addressable_data(0), networks)
+  probs = step(*own, images, jax.random.key(seed))
   scores = view_entropy.view_scores(
     np.asarray(probs)[: len(views)],
     np.stack([view['depth'] for view in views]),
@@ -107,4 +111,4 @@ def _make_step(run: Run) -> Any:
     )
     return jnp.mean(jax.nn.softmax(logits, axis=-1), axis=0)
 
-  return jax.jit(step, out_shardings=mesh_lib.replicated(run.mesh))
+  return jax.jit(step)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
@@ -44,8 +45,15 @@ def checked(output: Path, classes: ClassTable) -> LabelStudio:
     classes: of the labels.
 
   Raises:
-    UserError: the environment names no server or no valid token.
+    UserError: the environment names no server or no valid token, or there are
+      several processes.
   """
+  if jax.process_count() > 1:
+    raise UserError(
+      'config.predict.send_to_label_studio is for one process: predict with '
+      'all of them without it, then give the same command with it to one, '
+      'which predicts on nothing anew.'
+    )
   options = ConfigDict(_OPTIONS)
   return LabelStudio.create(options, 0, output / FOLDER, classes)
 

@@ -7,10 +7,14 @@ import pytest
 
 from common_lib.errors import UserError
 from configs import segxal_unet
+from fsnet_jax.runtime.interrupts import StopRequest
 from segxal_jax.config import validation
-from segxal_jax.loop.auxiliary_models import ensemble
+from segxal_jax.loop.auxiliary_models import ensemble, views
 from segxal_jax.loop.auxiliary_models.vaal import Vaal
+from segxal_jax.loop.context import Run
+from segxal_jax.loop.driver import _first_state
 from tests.fsnet_jax.models import quick
+from tests.segxal_jax.loop import small_loop
 
 
 @pytest.fixture(scope='module')
@@ -92,3 +96,73 @@ def test_a_mistake_names_its_field(field, value, words):
   config.acquisition[field] = value
   with pytest.raises(UserError, match=words):
     validation.check(config)
+
+
+class _Recorded:
+  """A pool that knows which scenes were read."""
+
+  def __init__(self, pool):
+    self._pool, self.read = pool, []
+
+  def __len__(self):
+    return len(self._pool)
+
+  def __getitem__(self, index):
+    self.read.append(index)
+    return self._pool[index]
+
+
+@pytest.fixture(scope='module')
+def viewal(data, tmp_path_factory):
+  """(run, state) of a pool of three scenes, seen four times each."""
+  config = segxal_unet.get_config()
+  fields = small_loop.FIELDS | {
+    'data.name': 'street_views',
+    'data.cache_dir': str(data),
+    'data.num_train': 12,
+    'depth.provider': 'dataset',
+    'acquisition.strategy': 'viewal',
+    'acquisition.members': 2,
+  }
+  config.update_from_flattened_dict(fields)
+  validation.check(config)
+  with StopRequest() as stop:
+    run = Run(config, tmp_path_factory.mktemp('viewal'), stop)
+    run.pool = _Recorded(run.pool)
+    yield run, _first_state(run)
+    run.close()
+
+
+def test_processes_share_the_scenes_of_views(viewal, monkeypatch):
+  run, state = viewal
+  # Every view of two scenes, and one of a third: whole scenes are scored.
+  indices = [5, *range(4), *range(8, 12)]
+  single = views.score(run, state, indices)
+  assert single['group'].tolist() == [1, *[0] * 4, *[2] * 4]
+  values = np.stack([single['view_entropy'], single['view_divergence']])
+  assert np.isfinite(values).all() and (values >= 0).all() and values.any()
+  names = [run.pool[index]['sequence'] for index in range(12)]
+  parts, asked = [], []
+  monkeypatch.setattr(views, 'scene_texts', lambda pool, field: names)
+  monkeypatch.setattr(run, 'check_stop', asked.append)
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  for index, scenes in enumerate(([1, 2], [0])):
+    monkeypatch.setattr(jax, 'process_index', lambda index=index: index)
+    monkeypatch.setattr(
+      views, 'exchanged', lambda own: parts.append(own) or [_every(own)]
+    )
+    run.pool.read.clear()
+    views.score(run, state, indices)
+    members = [4 * scene + view for scene in scenes for view in range(4)]
+    assert run.pool.read == members
+  # Both ask as often, though one has fewer scenes.
+  assert len(asked) == 4
+  monkeypatch.setattr(views, 'exchanged', lambda own: parts)
+  together = views.score(run, state, indices)
+  for name, value in single.items():
+    np.testing.assert_array_equal(together[name], value)
+
+
+def _every(own):
+  """What a process has, as if of all images."""
+  return [*((index, (0.0, 0.0)) for index in range(12)), *own]
