@@ -19,6 +19,7 @@ def segmentation_loss(
   seg_logits: Float[Array, 'b h w c'],
   labels: Integer[Array, 'b h w'],
   valid: Bool[Array, 'b h w'],
+  weights: Float[Array, 'b h w'] | None = None,
 ) -> Float[Array, '']:
   """Cross-entropy in nats, averaged over valid pixels (paper eq. 2, L1).
 
@@ -26,6 +27,7 @@ def segmentation_loss(
     seg_logits: logits of the segmentation network.
     labels: trainIds; any value where `valid` is False.
     valid: True on pixels that count; void pixels are False.
+    weights: what each pixel counts, 1 on average; None: all alike.
 
   Returns:
     The mean, or 0 if no pixel is valid.
@@ -36,6 +38,8 @@ def segmentation_loss(
   losses = optax.softmax_cross_entropy_with_integer_labels(
     seg_logits.astype(jnp.float32), safe_labels
   )
+  if weights is not None:
+    losses = losses * weights
   return _masked_mean(losses, valid)
 
 

@@ -107,7 +107,9 @@ def _segment(model: FSNet, params, state: TrainState, batch: Batch):
     dropout_key=jax.random.fold_in(key, state.step),
   )
   valid = _valid_pixels(batch)
-  loss = losses.segmentation_loss(output.logits, batch['label'], valid)
+  loss = losses.segmentation_loss(
+    output.logits, batch['label'], valid, batch.get('label_weight')
+  )
   return output, stats, loss
 
 

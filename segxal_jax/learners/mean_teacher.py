@@ -86,6 +86,34 @@ def completed(
   return jnp.where((label == VOID) & sure, pseudo, label)
 
 
+def label_weights(
+  label: Integer[Array, 'b h w'], complete: Integer[Array, 'b h w']
+) -> Float[Array, 'b h w']:
+  """What each pixel counts, so that people and teacher say half each.
+
+  The loss of a mean teacher is a mean over what is labelled plus one over what
+  is not. Averaged together, the teacher would have nearly all of it as soon as
+  most of D^L has a few labelled cells an image, and teach its own mistakes.
+
+  Args:
+    label: of people, trainIds, 255 = void.
+    complete: `completed` of it.
+
+  Returns:
+    [b h w], 1 on average over the labelled pixels of `complete`; 1 everywhere
+    where either has no pixel.
+  """
+  known = label != VOID
+  own = jnp.sum(known.astype(jnp.float32))
+  every = jnp.sum((complete != VOID).astype(jnp.float32))
+  taught = every - own
+  half = every / 2
+  weights = jnp.where(
+    known, half / jnp.maximum(own, 1.0), half / jnp.maximum(taught, 1.0)
+  )
+  return jnp.where((own > 0) & (taught > 0), weights, 1.0)
+
+
 class MeanTeacher(Plain):
   """S, and a teacher that labels the rest of its images."""
 
@@ -111,7 +139,10 @@ class MeanTeacher(Plain):
       variables = variables_of(self.scoring_params(state), state.batch_stats)
       logits = apply(variables, batch['image'].astype(jnp.float32))
       label = completed(batch['label'], logits, confidence)
-      return student_step(state, {**batch, 'label': label})
+      weights = label_weights(batch['label'], label)
+      return student_step(
+        state, {**batch, 'label': label, 'label_weight': weights}
+      )
 
     return train_step
 

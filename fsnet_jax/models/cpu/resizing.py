@@ -24,6 +24,10 @@ from jaxtyping import Array, Float
 from fsnet_jax.models.cpu import conv_forms, padding
 from fsnet_jax.models.sizes import grid_of
 
+# The functions below that an ONNX writer knows, by name.
+ONNX_HALF_PIXEL = 'onnx_resize_half_pixel'
+ONNX_ALIGN_CORNERS = 'onnx_resize_align_corners'
+
 
 def bilinear_transposed(
   x: Float[Array, 'b h w k'],

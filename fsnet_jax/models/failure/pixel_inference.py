@@ -4,6 +4,8 @@ What standardises the maps goes into the first layer, whose other half has zeros
 where the network without colour sees nothing: one product for both networks.
 """
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -125,10 +127,11 @@ def _dense(
       jax.nn.relu(part @ kernel + bias)
       for part, kernel, bias in zip(parts, kernels, biases, strict=True)
     ]
-  return sum(
+  found = [
     (part @ kernel + bias)[..., 0]
     for part, kernel, bias in zip(parts, *layers[-1], strict=True)
-  )
+  ]
+  return functools.reduce(operator.add, found)
 
 
 def _by_convolutions(
@@ -158,10 +161,11 @@ def _by_convolutions(
       jax.nn.relu(_convolved(part, kernel, bias))
       for part, kernel, bias in zip(parts, kernels, biases, strict=True)
     ]
-  return sum(
+  found = [
     _convolved(part, kernel, bias)[:, 0]
     for part, kernel, bias in zip(parts, *layers[-1], strict=True)
-  )
+  ]
+  return functools.reduce(operator.add, found)
 
 
 def _classes(index: Array, num_classes: int) -> Float[Array, 'b c h w']:

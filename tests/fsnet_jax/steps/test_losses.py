@@ -31,6 +31,16 @@ def test_segmentation_loss_is_sklearns_log_loss():
   )
   got = losses.segmentation_loss(logits, labels, valid)
   np.testing.assert_allclose(got, expected, rtol=1e-5)
+  weights = np.random.default_rng(1).random(SHAPE)
+  weights /= weights[keep].mean()
+  expected = log_loss(
+    np.asarray(labels)[keep],
+    np.exp(log_probs[keep]),
+    labels=range(4),
+    sample_weight=weights[keep],
+  )
+  got = losses.segmentation_loss(logits, labels, valid, jnp.asarray(weights))
+  np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_void_labels_change_neither_loss_nor_gradient():

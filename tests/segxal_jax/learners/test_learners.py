@@ -112,6 +112,31 @@ def test_the_teacher_labels_only_what_has_no_label_and_where_it_is_sure():
   assert found.dtype == jnp.uint8
 
 
+@pytest.mark.parametrize('own, taught', [(3, 50), (40, 2), (7, 7)])
+def test_people_and_teacher_say_half_each(own, taught):
+  label = np.full((2, 8, 8), 255, np.uint8)
+  complete = label.copy()
+  label.reshape(-1)[:own] = 1
+  complete.reshape(-1)[: own + taught] = 1
+  weights = mean_teacher.label_weights(*map(jnp.asarray, (label, complete)))
+  weights = np.asarray(weights)
+  known = complete != 255
+  np.testing.assert_allclose(weights[known].mean(), 1, rtol=1e-5)
+  np.testing.assert_allclose(
+    weights[label != 255].sum(), weights[known].sum() / 2, rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize('own, taught', [(0, 9), (9, 0), (0, 0)])
+def test_without_either_all_pixels_count_alike(own, taught):
+  label = np.full((1, 4, 4), 255, np.uint8)
+  complete = label.copy()
+  label.reshape(-1)[:own] = 1
+  complete.reshape(-1)[: own + taught] = 1
+  weights = mean_teacher.label_weights(*map(jnp.asarray, (label, complete)))
+  np.testing.assert_array_equal(weights, np.ones((1, 4, 4)))
+
+
 def _scenes(*numbers):
   return [
     {'image': np.full((2, 2, 3), n, np.uint8), 'label': np.full((2, 2), n)}

@@ -29,6 +29,6 @@ def _resize(mode: str) -> Rule:
 
 
 RULES = {
-  resizing.onnx_resize_half_pixel.__name__: _resize('half_pixel'),
-  resizing.onnx_resize_align_corners.__name__: _resize('align_corners'),
+  resizing.ONNX_HALF_PIXEL: _resize('half_pixel'),
+  resizing.ONNX_ALIGN_CORNERS: _resize('align_corners'),
 }
