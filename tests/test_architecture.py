@@ -186,7 +186,13 @@ def test_heavy_libraries_stay_in_their_rooms(path):
   parts = path.relative_to(ROOT).parts
   if parts[0] == 'input_pipeline' or parts[:2] == ('fsnet_jax', 'runtime'):
     return
-  heavy = ('orbax', 'clu', 'tensorflow', 'tensorflow_datasets', 'grain')
+  heavy = (
+    'orbax',
+    'tensorboard',
+    'tensorflow',
+    'tensorflow_datasets',
+    'grain',
+  )
   assert [name for name in heavy if _touches(modules, name)] == []
 
 
@@ -211,11 +217,11 @@ def test_ranking_metrics_have_one_door():
 
 
 def test_the_compute_core_needs_jax_flax_and_optax_alone():
-  # A GPU machine may lack tensorflow, clu, grain and tfds.
+  # A GPU machine may lack tensorflow, tensorboard, grain and tfds.
   program = """
 import sys
-for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'clu', 'orbax',
-             'orbax.checkpoint', 'array_record'):
+for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'tensorboard',
+             'orbax', 'orbax.checkpoint', 'array_record'):
   sys.modules[name] = None
 import fsnet_jax.steps.train_step, fsnet_jax.steps.optimizers
 import fsnet_jax.steps.eval_step, fsnet_jax.metrics.ranking
@@ -224,15 +230,22 @@ import fsnet_jax.detectors, fsnet_jax.learned_detectors
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
 
 
-def test_only_who_writes_events_waits_for_tensorflow():
-  # Its import takes as long as all others together.
+def test_no_command_waits_for_tensorflow_or_matplotlib(tmp_path):
+  # TensorFlow's import takes as long as all others together; matplotlib's
+  # figures are drawn at the end alone.
   program = """
-import sys
-import fsnet_jax.cli, fsnet_jax.training.trainer
-import fsnet_jax.evaluation.evaluator, segxal_jax.loop.context
-sys.exit('tensorflow' in sys.modules)
+import pathlib, sys
+import fsnet_jax.cli, fsnet_jax.training.from_config
+import fsnet_jax.evaluation.evaluate, segxal_jax.loop.context
+import fsnet_jax.monitor.predict.from_run, input_pipeline.datasets.streets
+from fsnet_jax.runtime import writers
+writer = writers.create_writer(pathlib.Path(sys.argv[1]))
+writer.write_scalars(1, {'loss': 0.5})
+writer.close()
+sys.exit(sorted({'tensorflow', 'matplotlib.figure'} & set(sys.modules)) or 0)
 """
-  subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
+  arguments = [sys.executable, '-c', program, str(tmp_path)]
+  subprocess.run(arguments, check=True, cwd=ROOT)
 
 
 def test_functions_and_files_stay_small():

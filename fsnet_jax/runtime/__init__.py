@@ -1,4 +1,4 @@
 """Devices, processes, checkpoints, writers and interruptions.
 
-The only part of the package that imports orbax and clu's writers.
+The only part of the package that imports orbax and TensorBoard.
 """

@@ -1,6 +1,6 @@
 """The program in a process of its own, without the seconds of its imports.
 
-TensorFlow, JAX and orbax take most of what a command of a small run costs. So
+JAX, orbax and TFDS take most of what a command of a small run costs. So
 one process imports them for all tests of a worker, and every command is a fork
 of it: a process like any other, which gets signals, has an environment, ends
 with an exit code and takes its time to end. What it does not show are mistakes
@@ -21,7 +21,6 @@ import threading
 
 from tests.paths import ROOT
 
-# The last imports TensorFlow, which nothing but writing events needs.
 _IMPORTED = (
   'launcher.command',
   'fsnet_jax.cli',
@@ -31,7 +30,7 @@ _IMPORTED = (
   'fsnet_jax.runtime.distributed',
   'matplotlib.backends.backend_agg',
   'input_pipeline.datasets.streets',
-  'clu.metric_writers',
+  'tensorboard.summary.writer.record_writer',
 )
 
 
