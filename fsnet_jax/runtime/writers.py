@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import (
-  TYPE_CHECKING,
   Any,
   BinaryIO,
   Protocol,
@@ -23,9 +22,6 @@ from typing import (
 import jax
 import numpy as np
 from PIL import Image
-
-if TYPE_CHECKING:
-  from tensorboard.compat.proto import summary_pb2
 
 # What a reader finds in the first event of a file.
 _FILE_VERSION = 'brain.Event:2'
@@ -124,7 +120,9 @@ class EventWriter:
     """Appends an event."""
     from tensorboard.compat.proto import event_pb2
 
-    event = event_pb2.Event(wall_time=time.time(), **fields)
+    # Classes of protocol buffers are made as their module is imported.
+    kind = event_pb2.Event  # pyrefly: ignore[missing-attribute]
+    event = kind(wall_time=time.time(), **fields)
     self._records.write(event.SerializeToString())
 
 
@@ -139,7 +137,7 @@ def _new_file(folder: Path) -> BinaryIO:
       number += 1
 
 
-def _image_summary(name: str, pictures: np.ndarray) -> summary_pb2.Summary:
+def _image_summary(name: str, pictures: np.ndarray) -> Any:
   """Pictures uint8 [n h w 3] as TensorBoard stores them: sizes, then PNGs."""
   from tensorboard.compat.proto import summary_pb2
   from tensorboard.plugins.image import metadata
@@ -147,7 +145,7 @@ def _image_summary(name: str, pictures: np.ndarray) -> summary_pb2.Summary:
 
   _, height, width, _ = pictures.shape
   values = [str(width).encode(), str(height).encode(), *map(_png, pictures)]
-  summary = summary_pb2.Summary()
+  summary = summary_pb2.Summary()  # pyrefly: ignore[missing-attribute]
   summary.value.add(
     tag=name,
     metadata=metadata.create_summary_metadata(None, None),
