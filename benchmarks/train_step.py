@@ -8,13 +8,15 @@ Contenders: `jax` (our steps with convolutions in the back end's chosen
 forms), `jax-plain` (the same with plain convolutions), `torch` (NCHW),
 `torch-channels_last` and `torch-compile` (channels last, too). Each lives in a
 process of its own; in every round each takes a few steps while the others
-sleep, so that a busy machine disturbs all alike. Printed: the median and the
-fastest step, images a second, the share of the device's measured matmul peak
-(operations of the plain program, whoever runs it), the ratios of medians and
-of fastest steps to the best PyTorch's (below 1: we are faster), and the peak
-memory of the device, or on a CPU of the process. `--clock=cpu` counts the
-processor time of all threads of a process: with one core for the command
-(`taskset -c 0`) it says on a busy machine, too, what a step costs.
+sleep, so that a busy machine disturbs all alike. Both sides take the norm of
+the gradient, which training logs, or neither does (`--gradient_norm`). Printed:
+the median and the fastest step, images a second, the share of the device's
+measured matmul peak (operations of the plain program, whoever runs it), the
+ratios of medians and of fastest steps to the best PyTorch's (below 1: we are
+faster), and the peak memory of the device, or on a CPU of the process.
+`--clock=cpu` counts the processor time of all threads of a process: with one
+core for the command (`taskset -c 0`) it says on a busy machine, too, what a
+step costs.
 """
 
 import argparse
@@ -110,6 +112,12 @@ def parse_arguments():
   parser.add_argument('--phases', default='1,2', help='1: S alone, 2: joint')
   parser.add_argument('--contenders', default='', help='default: see above')
   parser.add_argument('--clock', default='wall', choices=sorted(contest.CLOCKS))
+  parser.add_argument(
+    '--gradient_norm',
+    default='both',
+    choices=('both', 'neither'),
+    help='who computes the norm that training logs',
+  )
   parser.add_argument('--left_out', default='', help='to be named as such')
   parser.add_argument('--rounds', type=int, default=8)
   parser.add_argument('--steps', type=int, default=3, help='in each round')
@@ -146,6 +154,7 @@ def main():
     'blocks': _numbers(arguments.blocks),
     'decoder': arguments.decoder,
     'clock': arguments.clock,
+    'gradient_norm': arguments.gradient_norm == 'both',
   }
   chosen = arguments.contenders.split(',') if arguments.contenders else ()
   contenders = tuple(chosen) or CONTENDERS[jax.default_backend()]
@@ -177,8 +186,10 @@ def main():
       rows.append({'contender': name, 'failed': 'left out'})
     title = TITLES[arguments.network]
     title = title if phase == 1 else f'FSNet on {title}'
-    report(f'{title}, phase {phase}: milliseconds a step', rows)
-    tables.append({'title': title, 'phase': phase, 'peak': peak, 'rows': rows})
+    norm = f'norm of the gradient: {arguments.gradient_norm}'
+    report(f'{title}, phase {phase}: milliseconds a step ({norm})', rows)
+    table = {'title': title, 'phase': phase, 'peak': peak, 'rows': rows}
+    tables.append(table | {'gradient_norm': arguments.gradient_norm})
     if arguments.json:
       with open(arguments.json, 'w') as file:
         json.dump({'settings': settings, 'tables': tables}, file, indent=1)

@@ -224,13 +224,15 @@ import fsnet_jax.detectors, fsnet_jax.learned_detectors
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
 
 
-def test_only_who_writes_events_waits_for_tensorflow():
-  # Its import takes as long as all others together.
+def test_no_command_waits_for_tensorflow_or_matplotlib():
+  # TensorFlow's import takes as long as all others together, and events are
+  # opened in a thread; matplotlib's figures are drawn at the end alone.
   program = """
 import sys
-import fsnet_jax.cli, fsnet_jax.training.trainer
-import fsnet_jax.evaluation.evaluator, segxal_jax.loop.context
-sys.exit('tensorflow' in sys.modules)
+import fsnet_jax.cli, fsnet_jax.training.from_config
+import fsnet_jax.evaluation.evaluate, segxal_jax.loop.context
+import fsnet_jax.monitor.predict.from_run, input_pipeline.datasets.streets
+sys.exit(sorted({'tensorflow', 'matplotlib.figure'} & set(sys.modules)) or 0)
 """
   subprocess.run([sys.executable, '-c', program], check=True, cwd=ROOT)
 

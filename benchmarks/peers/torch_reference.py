@@ -43,6 +43,7 @@ class Trainer:
       weight_decay=5e-4,
     )
     self.adam = torch.optim.Adam(self.failure.parameters(), 2e-4)
+    self.gradient_norm = None
     self.mixed = settings['dtype'] == 'bfloat16'
     self.loss = torch.compile(self._loss) if compiled else self._loss
 
@@ -51,18 +52,33 @@ class Trainer:
     x = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
     return x, torch.from_numpy(labels).to(self.device).long()
 
-  def step(self, phase, images, target):
-    """One update from what `on_device` gave."""
+  def step(self, phase, images, target, norm=True):
+    """One update from what `on_device` gave; its loss.
+
+    Args:
+      phase: 1 or 2.
+      images: of `on_device`.
+      target: likewise.
+      norm: whether `gradient_norm` is that of this step's gradient.
+    """
     self.sgd.zero_grad()
     if phase == 2:
       self.adam.zero_grad()
     with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
       loss = self.loss(phase, images, target)
     loss.backward()
+    if norm:
+      self.gradient_norm = self._gradient_norm(phase)
     self.sgd.step()
     if phase == 2:
       self.adam.step()
     return loss.item()
+
+  def _gradient_norm(self, phase):
+    """The norm over all that the phase trains."""
+    networks = (self.segmentation, self.failure)[:phase]
+    found = [p.grad for network in networks for p in network.parameters()]
+    return torch.nn.utils.get_total_norm([g for g in found if g is not None])
 
   def _loss(self, phase, images, target):
     x = images.float().contiguous(memory_format=self.format)

@@ -4,7 +4,8 @@
 efficientnet_unet, which is at full width alone), `image_size`, `batch_size`,
 `width`, `head_width`, `padding`, `blocks`, `decoder` and `dtype` (float32, or
 bfloat16 for compute in it with float32 parameters). Phase 1 trains S alone,
-phase 2 both. Steps wait for their loss.
+phase 2 both. Steps wait for their loss, and take the norm of the gradient of
+all that is trained, which training logs, unless `gradient_norm` is False.
 """
 
 import os
@@ -88,6 +89,11 @@ def batch_of(settings):
   return images, rng.integers(0, 19, shape, np.uint8)
 
 
+def has_norm(settings):
+  """Whether a step takes the norm of the gradient."""
+  return settings.get('gradient_norm', True)
+
+
 def lower(name, settings, phase):
   """Our step, not compiled: (lowered, state, batch).
 
@@ -99,11 +105,15 @@ def lower(name, settings, phase):
   import jax
 
   from fsnet_jax.models.cpu import conv_forms
-  from fsnet_jax.steps import train_step
+  from fsnet_jax.steps.train_step import (
+    LossOptions,
+    create_state,
+    make_train_step,
+  )
 
   model = own_model(settings)
   optimizer = own_optimizer()
-  state = train_step.create_state(
+  state = create_state(
     model,
     optimizer,
     seed=0,
@@ -112,11 +122,16 @@ def lower(name, settings, phase):
   )
   images, labels = batch_of(settings)
   batch = jax.device_put({'image': images, 'label': labels})
-  step = train_step.make_train_step(
-    model, optimizer, phase=phase, options=train_step.LossOptions()
-  )
+  step = make_train_step(model, optimizer, phase=phase, options=LossOptions())
+
+  def train_step(state, batch):
+    state, scalars = step(state, batch)
+    # XLA leaves out what nobody reads.
+    wanted = ('loss', 'gradient_norm') if has_norm(settings) else ('loss',)
+    return state, {key: scalars[key] for key in wanted}
+
   with conv_forms.use('plain' if name == 'jax-plain' else 'auto'):
-    lowered = jax.jit(step, donate_argnums=0).lower(state, batch)
+    lowered = jax.jit(train_step, donate_argnums=0).lower(state, batch)
   return lowered, jax.device_put(state), batch
 
 
@@ -162,7 +177,8 @@ def torch_stepper(name, settings, phase):
     settings, name != 'torch', compiled=name == 'torch-compile'
   )
   batch = trainer.on_device(*batch_of(settings))
-  return Stepper(lambda: trainer.step(phase, *batch), 0.0, None)
+  norm = has_norm(settings)
+  return Stepper(lambda: trainer.step(phase, *batch, norm), 0.0, None)
 
 
 def gib(name):

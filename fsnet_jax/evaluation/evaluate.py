@@ -29,7 +29,7 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import StopRequest
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
-from fsnet_jax.training.from_config import new_state
+from fsnet_jax.training.from_config import abstract_state
 
 
 def _choose_step(
@@ -53,7 +53,8 @@ def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
   checkpoints = Checkpoints(workdir, read_only=True)
   try:
     step = _choose_step(config, checkpoints, workdir)
-    state = checkpoints.restore(step, new_state(config, model, mesh)).state
+    like = abstract_state(config, model, mesh)
+    state = checkpoints.restore(step, like).state
   finally:
     checkpoints.close()
   if external.is_external(config):

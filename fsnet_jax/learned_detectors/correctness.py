@@ -19,7 +19,10 @@ from fsnet_jax.learned_detectors.base import (
   valid_pixels,
 )
 from fsnet_jax.models.baselines.synthcp_comparison import ComparisonNet
-from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.layers.initializers import (
+  host_init,
+  host_shapes,
+)
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 
 # `(constants, batch images, logits) -> the pictures the network sees`.
@@ -49,17 +52,38 @@ def initial_variables(
   """
   from fsnet_jax.weights import initial
 
-  network = network_of(options)
-  size = options.image_size
-  picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
-  logits = jax.ShapeDtypeStruct((1, *size, options.num_classes), jnp.float32)
-  fresh = host_init(network, options.seed, (picture,) * num_pictures, logits)
+  inputs = _inputs(options, num_pictures)
+  fresh = host_init(network_of(options), options.seed, *inputs)
   params, stats, _ = initial.load(
     options.init.failure_encoder_alone(options.width),
     {'failure': fresh['params']},
     {'failure': fresh['batch_stats']},
   )
   return params['failure'], stats['failure']
+
+
+def like_of(options: FitOptions[Any], num_pictures: int) -> dict[str, Any]:
+  """The form of what a fit keeps: nothing is drawn, no weights are read.
+
+  Args:
+    options: of the fit.
+    num_pictures: encoders.
+  """
+  _, variables = host_shapes(
+    network_of(options), *_inputs(options, num_pictures)
+  )
+  return {
+    'params': variables['params'],
+    'stats': {'batch_stats': variables['batch_stats']},
+  }
+
+
+def _inputs(options: FitOptions[Any], num_pictures: int) -> tuple[Any, Any]:
+  """Shapes of the pictures and of the logits that the network sees."""
+  size = options.image_size
+  picture = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+  logits = jax.ShapeDtypeStruct((1, *size, options.num_classes), jnp.float32)
+  return (picture,) * num_pictures, logits
 
 
 def make_step(

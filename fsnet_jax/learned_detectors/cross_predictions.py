@@ -25,7 +25,7 @@ from fsnet_jax.builders import data_sources, networks
 from fsnet_jax.config import fields
 from fsnet_jax.learned_detectors import cost, frozen_segmentation
 from fsnet_jax.learned_detectors.cost import Cost
-from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.layers.initializers import host_shapes
 from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.distributed import barrier
 from fsnet_jax.runtime.interrupts import Interrupted, StopRequest
@@ -128,7 +128,8 @@ def _predict(config: ConfigDict, folder: Path, fold: int, home: Path) -> None:
   mesh = mesh_lib.make_mesh()
   network = networks.segmentation(config)
   shape = jax.ShapeDtypeStruct((1, *config.image_size, 3), jnp.float32)
-  variables = frozen_segmentation.stored(home, host_init(network, 0, shape))
+  _, like = host_shapes(network, shape)
+  variables = frozen_segmentation.stored(home, like)
   variables = mesh_lib.put_replicated(variables, mesh)
   predict = jax.jit(
     lambda variables, images: (

@@ -65,8 +65,7 @@ class Direct:
     """Reads the network; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    params, stats = correctness.initial_variables(options, 1)
-    like = {'params': params, 'stats': {'batch_stats': stats}}
+    like = correctness.like_of(options, 1)
     network = correctness.network_of(options)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:

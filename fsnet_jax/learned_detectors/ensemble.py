@@ -13,7 +13,7 @@ from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.detectors.entropy import entropy
 from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.cost import Cost
-from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.layers.initializers import host_shapes
 
 # From the run's seed to that of member 1, 2, ...: runs with neighbouring
 # seeds must not share members.
@@ -53,7 +53,7 @@ class Ensemble:
 
     network = options.segmentation()
     images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
-    like = host_init(network, 0, images)
+    _, like = host_shapes(network, images)
     variables = {
       f'member{member}': frozen_segmentation.stored(
         folder / f'member{member}', like

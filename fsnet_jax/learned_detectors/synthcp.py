@@ -104,8 +104,7 @@ class SynthCp:
     """Reads generator and comparison; see `FittedDetector`."""
     from fsnet_jax.learned_detectors import fit_loop
 
-    params, stats = correctness.initial_variables(options, 2)
-    like = {'params': params, 'stats': {'batch_stats': stats}}
+    like = correctness.like_of(options, 2)
     variables = {
       'generator': training.load_generator(options, folder / 'generator'),
       'comparison': fit_loop.load(folder / 'comparison', like),

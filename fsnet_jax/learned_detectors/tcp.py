@@ -26,7 +26,10 @@ from fsnet_jax.learned_detectors.base import (
 )
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.baselines import confidnet
-from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.layers.initializers import (
+  host_init,
+  host_shapes,
+)
 from fsnet_jax.models.network import output_of
 from fsnet_jax.models.segmentation.external import (
   ExternalSegmentation,
@@ -122,7 +125,8 @@ class Tcp:
     from fsnet_jax.learned_detectors import fit_loop
 
     network = options.segmentation()
-    params, stats = self.initial(options, network, _fresh(options, network))
+    shapes = _shapes_of_s(options, network)
+    params, stats = self.initial(options, network, shapes)
     variables = fit_loop.load(folder, {'params': params, 'stats': stats})
     confidence = make_confidence(options, network)
 
@@ -276,12 +280,12 @@ def _head(
   )
 
 
-def _fresh(
+def _shapes_of_s(
   options: FitOptions[TcpOptions], network: SegmentationNetwork
 ) -> dict[str, Any]:
-  """Any variables of S, for their shapes."""
+  """The shapes of S's variables."""
   images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
-  return host_init(network, 0, images)
+  return host_shapes(network, images)[1]
 
 
 def _initial_head(

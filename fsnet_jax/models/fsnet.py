@@ -47,27 +47,31 @@ class FSNet:
       UserError: S cannot work at this size.
     """
     self.segmentation.check_image_size(image_size)
-    images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
-    s = initializers.host_init(self.segmentation, seed, images)
-    f = initializers.host_init(
-      self.failure, seed, images, *self._output_shapes(s, images)
-    )
-    return (
-      {'segmentation': s['params'], 'failure': f['params']},
-      {
-        'segmentation': s.get('batch_stats', {}),
-        'failure': f.get('batch_stats', {}),
-      },
+    images = _images(image_size)
+    output, _ = initializers.host_shapes(self.segmentation, images)
+    return _by_network(
+      initializers.host_init(self.segmentation, seed, images),
+      initializers.host_init(
+        self.failure, seed, images, output.logits, output.features
+      ),
     )
 
-  def _output_shapes(self, variables: Tree, images: Any) -> tuple[Any, Any]:
-    """Shapes of S's logits and features, as a plain pair."""
+  def shapes(self, image_size: tuple[int, int]) -> tuple[Tree, Tree]:
+    """What `init` returns, a `ShapeDtypeStruct` in the place of each array.
 
-    def outputs(variables, images):
-      output = self.segmentation.apply(variables, images)
-      return output.logits, output.features
+    Args:
+      image_size: (height, width) in pixels.
 
-    return jax.eval_shape(outputs, variables, images)
+    Raises:
+      UserError: S cannot work at this size.
+    """
+    self.segmentation.check_image_size(image_size)
+    images = _images(image_size)
+    output, s = initializers.host_shapes(self.segmentation, images)
+    _, f = initializers.host_shapes(
+      self.failure, images, output.logits, output.features
+    )
+    return _by_network(s, f)
 
   def segment(
     self,
@@ -130,6 +134,22 @@ class FSNet:
     return _run(
       self.failure, 'failure', params, batch_stats, arguments, train, None
     )
+
+
+def _images(image_size: tuple[int, int]) -> jax.ShapeDtypeStruct:
+  """One image, as networks are initialised by it."""
+  return jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
+
+
+def _by_network(s: Tree, f: Tree) -> tuple[Tree, Tree]:
+  """Parameters and batch statistics out of both networks' variables."""
+  return (
+    {'segmentation': s['params'], 'failure': f['params']},
+    {
+      'segmentation': s.get('batch_stats', {}),
+      'failure': f.get('batch_stats', {}),
+    },
+  )
 
 
 def _run(

@@ -14,7 +14,6 @@ from PIL import Image
 from common_lib.files import remove_leftovers, write_bytes
 from fsnet_jax.report import measures, metrics_json, schema
 from fsnet_jax.report.figures import examples as example_pictures
-from fsnet_jax.report.figures import plots
 from fsnet_jax.report.pages import html as html_report
 from fsnet_jax.report.pages import templates
 
@@ -43,6 +42,9 @@ def write_report(
     ValueError: metrics of the wrong layout, or examples of a data set or
       without a detector that the metrics know. Nothing is written then.
   """
+  # matplotlib's figures, for which no image should wait.
+  from fsnet_jax.report.figures import plots
+
   schema.validate(metrics)
   sheets = {
     name: Image.fromarray(_sheet(name, group, metrics))

@@ -209,8 +209,8 @@ class Checkpoints:
 
     Args:
       step: which one.
-      like: pytree of jax arrays with the shapes, dtypes and shardings to
-        restore into.
+      like: pytree of `ShapeDtypeStruct`s, or of jax arrays, with the shapes,
+        dtypes and shardings to restore into.
       iterator: training iterator to set to where it was; None to leave the
         data alone (evaluation).
 

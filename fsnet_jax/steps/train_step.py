@@ -34,12 +34,13 @@ class TrainState:
       resumed run draws what an unbroken one draws.
   """
 
-  step: Array
-  phase2_start: Array
+  # Not typed as arrays: a state may be one of shapes.
+  step: Any
+  phase2_start: Any
   params: Any
   batch_stats: Any
   opt_state: Any
-  dropout_key: Array
+  dropout_key: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,32 @@ def create_state(
     batch_stats=batch_stats,
     opt_state=jax.jit(optimizer.init)(params),
     dropout_key=jax.random.key_data(jax.random.key(seed)),
+  )
+
+
+def abstract_state(
+  model: FSNet,
+  optimizer: optax.GradientTransformation,
+  image_size: tuple[int, int],
+) -> TrainState:
+  """A `ShapeDtypeStruct` for each array of `create_state`.
+
+  What a checkpoint is read into: nothing is drawn or compiled.
+
+  Args:
+    model: both networks.
+    optimizer: of `optimizers.make_optimizer`.
+    image_size: (h, w) that the networks will see.
+  """
+  params, batch_stats = model.shapes(image_size)
+  number = jax.ShapeDtypeStruct((), jnp.int32)
+  return TrainState(
+    step=number,
+    phase2_start=number,
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=jax.eval_shape(optimizer.init, params),
+    dropout_key=jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0))),
   )
 
 
@@ -191,7 +218,7 @@ def make_train_step(
   def train_step(state: TrainState, batch: Batch):
     grads, (stats, scalars) = gradients(state.params, state, batch)
     updates, opt_state = optimizer.update(
-      grads, state.opt_state, state.params, in_phase2=jnp.asarray(phase == 2)
+      grads, state.opt_state, state.params, in_phase2=phase == 2
     )
     scalars['gradient_norm'] = optax.tree.norm(grads)
     state = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""From a config to a training of it, or to the state that it begins with."""
+"""From a config to a training of it, or to the form of its state."""
 
 import functools
 from pathlib import Path
@@ -45,8 +45,8 @@ def trainer(config: ConfigDict, workdir: Path) -> Trainer:
   return Trainer(training_options(config), parts, workdir)
 
 
-def new_state(config: ConfigDict, model: FSNet, mesh: Mesh) -> TrainState:
-  """The state before the first step, on every device."""
-  return states.new(
+def abstract_state(config: ConfigDict, model: FSNet, mesh: Mesh) -> TrainState:
+  """Shapes, dtypes and shardings of the state, to read a checkpoint into."""
+  return states.abstract(
     training_options(config), model, optimization.optimizer(config), mesh
   )

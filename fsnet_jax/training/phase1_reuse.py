@@ -18,11 +18,12 @@ from common_lib.console import say
 from common_lib.errors import UserError
 from common_lib.files import read_json_object
 from fsnet_jax.builders import networks, optimization
+from fsnet_jax.builders.training import training_options
 from fsnet_jax.config import fields, resolution, run_paths
-from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.workdir import flatten
-from fsnet_jax.steps.train_step import TrainState, create_state
+from fsnet_jax.steps.train_step import TrainState
+from fsnet_jax.training import states
 
 # What must be as it was in that run: what it began with is its own affair.
 _FIXED = fields.DATA | fields.PHASE1
@@ -125,15 +126,13 @@ def continue_from(
 
 
 def _state_like(config: ConfigDict, mesh: Mesh) -> TrainState:
-  """A state of the other run's shape, to restore into."""
-  state = create_state(
+  """The form of the other run's state, to restore into."""
+  return states.abstract(
+    training_options(config),
     networks.model(config),
     optimization.optimizer(config),
-    seed=config.seed,
-    image_size=tuple(config.image_size),
-    phase2_start=config.phase1_steps,
+    mesh,
   )
-  return mesh_lib.put_replicated(state, mesh)
 
 
 def _with(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -167,10 +167,14 @@ class Trainer(loop.Training[TrainState]):
 
   def _restore_or_create(self) -> TrainState:
     parts = self._parts
-    state = states.new(self._options, parts.model, parts.optimizer, self._mesh)
-    restored = self._checkpoints.resume(state, lambda step: self._iterator)
+    form = self._options, parts.model, parts.optimizer, self._mesh
+    restored = None
+    if self._checkpoints.latest_step() is not None:
+      restored = self._checkpoints.resume(
+        states.abstract(*form), lambda step: self._iterator
+      )
     if restored is None:
-      state = self._with_initial_weights(state)
+      state = self._with_initial_weights(states.new(*form))
       if parts.continue_from is not None:
         state = parts.continue_from(state, self._iterator, self._mesh)
       return state

@@ -21,6 +21,15 @@ class SegmentationOnly(FSNet):
       {'segmentation': s.get('batch_stats', {}), 'failure': {}},
     )
 
+  def shapes(self, image_size: tuple[int, int]) -> tuple[Tree, Tree]:
+    """As `FSNet.shapes`, with nothing under 'failure'."""
+    images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
+    _, s = initializers.host_shapes(self.segmentation, images)
+    return (
+      {'segmentation': s['params'], 'failure': {}},
+      {'segmentation': s.get('batch_stats', {}), 'failure': {}},
+    )
+
 
 def for_training(networks: FSNet, with_failure: bool) -> FSNet:
   """S, and F if it is trained."""

@@ -20,7 +20,10 @@ from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.failure.failure_net import FailureNet
-from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.layers.initializers import (
+  host_init,
+  host_shapes,
+)
 from fsnet_jax.models.network import output_of
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.steps.losses import failure_loss, failure_target
@@ -50,15 +53,13 @@ class ConvCorrection:
     from fsnet_jax.learned_detectors import fit_loop
 
     network = options.own.network
-    params, stats = initial_variables(options, network)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
       found = failure_logits(network, variables, forward)
       return found - miss_logit(forward.segmentation.logits)
 
-    like = {'params': params, 'stats': stats}
-    return Loaded(fit_loop.load(folder, like), outputs)
+    return Loaded(fit_loop.load(folder, like_of(options, network)), outputs)
 
 
 def initial_variables(
@@ -74,20 +75,34 @@ def initial_variables(
   """
   from fsnet_jax.weights import initial
 
-  segmentation = options.segmentation()
-  images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
-  output = jax.eval_shape(
-    lambda x: segmentation.init_with_output(jax.random.key(0), x)[0], images
-  )
-  fresh = host_init(
-    network, options.seed, images, output.logits, output.features
-  )
+  fresh = host_init(network, options.seed, *_inputs(options))
   params, stats, _ = initial.load(
     options.init.failure_encoder_alone(network.width),
     {'failure': fresh['params']},
     {'failure': fresh['batch_stats']},
   )
   return params['failure'], {'batch_stats': stats['failure']}
+
+
+def like_of(options: FitOptions[Any], network: FailureNet) -> dict[str, Any]:
+  """The form of what a fit keeps: nothing is drawn, no weights are read.
+
+  Args:
+    options: of the fit.
+    network: which sees what the joint F sees.
+  """
+  _, variables = host_shapes(network, *_inputs(options))
+  return {
+    'params': variables['params'],
+    'stats': {'batch_stats': variables['batch_stats']},
+  }
+
+
+def _inputs(options: FitOptions[Any]) -> tuple[Any, Any, Any]:
+  """Shapes of an image, and of the logits and features that S makes of it."""
+  images = jax.ShapeDtypeStruct((1, *options.image_size, 3), jnp.float32)
+  output, _ = host_shapes(options.segmentation(), images)
+  return images, output.logits, output.features
 
 
 def failure_logits(

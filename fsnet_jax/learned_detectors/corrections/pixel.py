@@ -47,8 +47,7 @@ class PixelCorrection:
     from fsnet_jax.learned_detectors import fit_loop
 
     classes = options.num_classes
-    params, stats = initial_variables(options, classes)
-    like = {'params': params, 'stats': stats}
+    like = like_of(options, classes)
     network, share = _network(options, classes), options.own.centering
     flip = options.own.flip
 
@@ -80,15 +79,35 @@ def initial_variables(
   options: FitOptions[PixelOptions], num_classes: int
 ) -> tuple[Any, Any]:
   """Parameters and statistics before the first step, NumPy arrays."""
+  draw = jax.jit(_network(options, num_classes).init)
+  fresh = draw(jax.random.key(options.seed), _one_pixel(options))
+  return _with_errors(jax.tree.map(np.asarray, fresh))
+
+
+def like_of(
+  options: FitOptions[PixelOptions], num_classes: int
+) -> dict[str, Any]:
+  """The form of what a fit keeps; nothing is drawn or compiled."""
+  fresh = jax.eval_shape(
+    lambda: _network(options, num_classes).init(
+      jax.random.key(0), _one_pixel(options)
+    )
+  )
+  params, stats = _with_errors(fresh)
+  return {'params': params, 'stats': stats}
+
+
+def _one_pixel(options: FitOptions[PixelOptions]) -> pixel_maps.PixelMaps:
+  """What the network is initialised by."""
   count = pixel_maps.NUM_SCALARS
   if options.own.flip:
     count += pixel_maps.NUM_FLIP
   pixel = jnp.zeros((1,), jnp.int32)
-  maps = pixel_maps.PixelMaps(jnp.zeros((1, count)), pixel, pixel, pixel * 0.0)
-  network = _network(options, num_classes)
-  fresh = jax.jit(network.init)(jax.random.key(options.seed), maps)
-  fresh = jax.tree.map(np.asarray, fresh)
-  # How many of the pixels it learns from are misclassified.
+  return pixel_maps.PixelMaps(jnp.zeros((1, count)), pixel, pixel, pixel * 0.0)
+
+
+def _with_errors(fresh: Any) -> tuple[Any, Any]:
+  """The network's variables and how many of its pixels are misclassified."""
   errors = {'rate': np.float32(0), 'batches': np.float32(0)}
   return fresh['params'], {
     'batch_stats': fresh['batch_stats'],

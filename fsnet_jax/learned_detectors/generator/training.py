@@ -18,7 +18,10 @@ from fsnet_jax.learned_detectors.generator import losses
 from fsnet_jax.models.baselines import spade, vgg19
 from fsnet_jax.models.baselines.discriminator import MultiscaleDiscriminator
 from fsnet_jax.models.layers import class_maps
-from fsnet_jax.models.layers.initializers import host_init
+from fsnet_jax.models.layers.initializers import (
+  host_init,
+  host_shapes,
+)
 from fsnet_jax.models.network import output_of
 
 _BETAS = {'b1': 0.0, 'b2': 0.9}
@@ -43,8 +46,13 @@ def _discriminator(
 
 def initial_generator(options: FitOptions[SynthCpOptions]) -> tuple[Any, Any]:
   """Parameters and the other variables of the generator, before a step."""
-  labels = jax.ShapeDtypeStruct((1, *options.image_size), jnp.int32)
+  labels = _labels(options)
   return _parts(host_init(generator(options), options.seed, labels))
+
+
+def _labels(options: FitOptions[SynthCpOptions]) -> jax.ShapeDtypeStruct:
+  """Shape of the classes of an image's pixels."""
+  return jax.ShapeDtypeStruct((1, *options.image_size), jnp.int32)
 
 
 def _parts(variables: dict[str, Any]) -> tuple[Any, Any]:
@@ -218,7 +226,8 @@ def load_generator(
   """The generator's variables at the end of `train`, NumPy arrays."""
   from fsnet_jax.learned_detectors import fit_loop
 
-  params, stats = initial_generator(options)
+  _, variables = host_shapes(generator(options), _labels(options))
+  params, stats = _parts(variables)
   found = fit_loop.load(
     folder, {'params': {'generator': params}, 'stats': {'generator': stats}}
   )

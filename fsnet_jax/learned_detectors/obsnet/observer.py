@@ -68,13 +68,12 @@ class ObsNet:
     from fsnet_jax.learned_detectors import fit_loop
 
     network = options.own.network
-    params, stats = conv.initial_variables(options, network)
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
       return conv.failure_logits(network, variables, forward)
 
-    like = {'params': params, 'stats': stats}
+    like = conv.like_of(options, network)
     return Loaded(fit_loop.load(folder, like), outputs)
 
 

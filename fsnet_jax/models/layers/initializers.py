@@ -181,6 +181,34 @@ def host_init(
   Raises:
     TypeError: a variable has an initialiser from elsewhere; it is named.
   """
+  _, variables = _described(module, inputs, kwargs)
+  return jax.tree.map(lambda variable: variable.draw(seed), variables)
+
+
+def host_shapes(
+  module: Network, *inputs: Any, **kwargs: Any
+) -> tuple[Any, dict[str, Any]]:
+  """Shapes of what `host_init` draws, and of what the module makes of inputs.
+
+  Args:
+    module: as for `host_init`; where that has traced it, nothing is traced.
+    *inputs: likewise.
+    **kwargs: likewise.
+
+  Returns:
+    Its output and its variables, a `ShapeDtypeStruct` for each array.
+  """
+  output, variables = _described(module, inputs, kwargs)
+  return output, jax.tree.map(
+    lambda variable: jax.ShapeDtypeStruct(variable.shape, variable.dtype),
+    variables,
+  )
+
+
+def _described(
+  module: Network, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+  """Shapes of the output of a module, and its variables."""
   if getattr(module, 'remat', False):
     module = module.clone(remat=False)  # Same tree; placeholders stay.
   leaves, structure = jax.tree.flatten((inputs, kwargs))
@@ -189,10 +217,8 @@ def host_init(
   try:
     hash(key)
   except TypeError:  # A module whose fields may change, or arrays.
-    variables = _traced.__wrapped__(*key)
-  else:
-    variables = _traced(*key)
-  return jax.tree.map(lambda variable: variable.draw(seed), variables)
+    return _traced.__wrapped__(*key)
+  return _traced(*key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,8 +247,8 @@ class _Variable:
 @functools.lru_cache(maxsize=64)
 def _traced(
   module: Network, structure: Any, leaves: tuple[Any, ...], floats: Any
-) -> dict[str, Any]:
-  """The variables of a module, a `_Variable` in the place of each.
+) -> tuple[Any, dict[str, Any]]:
+  """A module's output, as shapes, and its variables, a `_Variable` for each.
 
   A command makes the same network several times: a fresh state, what a
   checkpoint is read into, what fits stand on. Tracing takes a second each.
@@ -233,13 +259,16 @@ def _traced(
   captured: list[Any] = []
 
   def trace(key: Any, *arguments: Any) -> Any:
-    captured.append(module.init({'params': key}, *arguments, **kwargs))
-    return captured[-1]
+    output, variables = module.init_with_output(
+      {'params': key}, *arguments, **kwargs
+    )
+    captured.append(variables)
+    return output, variables
 
   token = _RECORD.set(record)
   try:
     key = jax.eval_shape(lambda: jax.random.key(0))
-    shapes = jax.eval_shape(trace, key, *inputs)
+    output, shapes = jax.eval_shape(trace, key, *inputs)
   finally:
     _RECORD.reset(token)
   # `record` keeps the placeholders alive, so that an id names only one.
@@ -250,4 +279,6 @@ def _traced(
     found = initializers.get(id(traced))
     return _Variable(names, shape.shape, shape.dtype, found)
 
-  return jax.tree_util.tree_map_with_path(described, captured[0], shapes)
+  return output, jax.tree_util.tree_map_with_path(
+    described, captured[0], shapes
+  )

@@ -32,7 +32,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
 from fsnet_jax.steps.monitor_step import make_monitor_step
-from fsnet_jax.training.from_config import new_state
+from fsnet_jax.training.from_config import abstract_state
 from input_pipeline.external.protocol import ExternalNetwork
 
 
@@ -334,7 +334,8 @@ def _restored(config: ConfigDict, workdir: Path, model: Any, mesh: Any) -> Any:
         f'--workdir={workdir} has no checkpoint: train first, or name the '
         'folder of a finished run.'
       )
-    state = checkpoints.restore(step, new_state(config, model, mesh)).state
+    like = abstract_state(config, model, mesh)
+    state = checkpoints.restore(step, like).state
   finally:
     checkpoints.close()
   external.check_same(config, state.params['segmentation'])

@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -197,6 +196,8 @@ def _cut(text: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
 @functools.cache
 def _font(scale: float, bold: bool = False) -> ImageFont.FreeTypeFont:
   """Returns the font that matplotlib ships, so no system font is needed."""
+  import matplotlib  # Slow, and needed at the end of a command alone.
+
   name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
   path = pathlib.Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / name
   return ImageFont.truetype(str(path), round(_FONT_PX * scale))

@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from PIL import Image
@@ -341,6 +340,8 @@ def _colored(
   strength: Float[np.ndarray, 'h w'],
 ) -> UInt8[np.ndarray, 'h w 3']:
   """Paints values in [0, 1] in a perceptually uniform colour map."""
+  import matplotlib  # Slow, and needed at the end of a command alone.
+
   return matplotlib.colormaps['inferno'](strength, bytes=True)[..., :3]
 
 

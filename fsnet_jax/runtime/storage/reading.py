@@ -42,8 +42,8 @@ def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
 
   Args:
     folder: of the checkpoint; its name is the step.
-    like: pytree of jax arrays with the shapes, dtypes and shardings to
-      restore into.
+    like: pytree of `ShapeDtypeStruct`s, or of jax arrays, with the shapes,
+      dtypes and shardings to restore into.
     iterator: training iterator to set to where it was, or None.
 
   Raises:

@@ -27,7 +27,7 @@ def _steps(config):
   }
   optimizer = optimization.optimizer(config)
   updates, _ = optimizer.update(
-    params, optimizer.init(params), params, in_phase2=jnp.asarray(False)
+    params, optimizer.init(params), params, in_phase2=False
   )
   return jax.tree.map(lambda x: -float(x[0]), updates['segmentation'])
 

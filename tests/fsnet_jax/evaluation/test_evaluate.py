@@ -48,7 +48,7 @@ def stand_in(monkeypatch):
       close=lambda: None,
     ),
     '_choose_step': lambda *_: 7,
-    'new_state': lambda *_: None,
+    'abstract_state': lambda *_: None,
     '_publish': lambda *_: None,
   }.items():
     monkeypatch.setattr(evaluate, name, value)

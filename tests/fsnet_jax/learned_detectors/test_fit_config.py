@@ -1,5 +1,6 @@
 """The shipped config of a fit."""
 
+import jax
 import pytest
 
 from common_lib.errors import UserError
@@ -7,6 +8,8 @@ from configs import fit_detector, fsnet_fcn8
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.config import validation
+from fsnet_jax.learned_detectors import correctness
+from fsnet_jax.learned_detectors.corrections import conv, pixel
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,36 @@ def test_an_ensemble_has_more_than_one_member():
   config.fit.ensemble.members = 1
   with pytest.raises(UserError, match='config.fit.ensemble.members is 1'):
     learned_detectors.check_options('ensemble', config)
+
+
+def _forms(config):
+  """What fits begin with, and the form into which they are read."""
+  own = fit_options('conv', config)
+  yield (
+    conv.initial_variables(own, own.own.network),
+    conv.like_of(own, own.own.network),
+  )
+  own = fit_options('pixel', config)
+  yield pixel.initial_variables(own, 19), pixel.like_of(own, 19)
+  for name, pictures in (('direct', 1), ('synthcp', 2)):
+    own = fit_options(name, config)
+    params, stats = correctness.initial_variables(own, pictures)
+    like = correctness.like_of(own, pictures)
+    yield (params, {'batch_stats': stats}), like
+
+
+@pytest.mark.slow
+def test_fits_are_read_into_what_they_began_with(tmp_path):
+  config = fit_detector.get_config()
+  likes = []
+  for (params, stats), like in _forms(config):
+    fresh = {'params': params, 'stats': stats}
+    assert jax.tree.structure(fresh) == jax.tree.structure(like)
+    for ours, theirs in zip(jax.tree.leaves(like), jax.tree.leaves(fresh)):
+      assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    likes.append(like)
+  # Weights that a fit began with need not be there when it is read.
+  config.init.failure_encoder = str(tmp_path / 'gone')
+  own = fit_options('conv', config)
+  assert conv.like_of(own, own.own.network) == likes[0]
+  assert correctness.like_of(fit_options('direct', config), 1) == likes[2]

@@ -31,9 +31,7 @@ def _run(optimizer, phases, grads=None):
   grads = grads or jax.tree.map(lambda p: 0.5 * jnp.ones_like(p), params)
   state = optimizer.init(params)
   for in_phase2 in phases:
-    updates, state = optimizer.update(
-      grads, state, params, in_phase2=jnp.asarray(in_phase2)
-    )
+    updates, state = optimizer.update(grads, state, params, in_phase2=in_phase2)
     params = optax.apply_updates(params, updates)
   return params, state
 
@@ -46,6 +44,32 @@ def test_segmentation_follows_sgd_with_decay_before_momentum():
     buffer = 0.9 * buffer + gradient
     value = value - 0.1 * buffer
   np.testing.assert_allclose(params['segmentation']['kernel'], value, rtol=1e-6)
+
+
+def test_the_mask_is_that_of_optax():
+  theirs = optax.conditionally_mask(
+    optax.adam(0.001),
+    lambda step, in_phase2: in_phase2,
+    forward_extra_args=True,
+  )
+  ours, params = _optimizer(), _params()
+  own, other = ours.init(params), theirs.init(params['failure'])
+  rng = np.random.default_rng(0)
+  for in_phase2 in (False, False, True, True, False, True):
+    grads = jax.tree.map(
+      lambda p: jnp.asarray(rng.normal(size=p.shape)), params
+    )
+    found, own = ours.update(grads, own, params, in_phase2=in_phase2)
+    expected, other = theirs.update(
+      grads['failure'], other, params['failure'], in_phase2=in_phase2
+    )
+    np.testing.assert_array_equal(
+      found['failure']['kernel'], expected['kernel']
+    )
+    masked = own.inner_states['failure'].inner_state
+    assert type(masked) is type(other)
+    for one, two in zip(jax.tree.leaves(masked), jax.tree.leaves(other)):
+      np.testing.assert_array_equal(one, two)
 
 
 def test_failure_network_is_untouched_in_phase_1():
@@ -152,7 +176,7 @@ def test_a_part_of_s_has_a_learning_rate_of_its_own(kind):
     gradients = jax.tree.map(lambda p: 7.0 * jnp.sign(p), params)
     optimizer = _optimizer(kind=kind, clip_norm=5.0, **changes)
     updates, _ = optimizer.update(
-      gradients, optimizer.init(params), params, in_phase2=jnp.asarray(True)
+      gradients, optimizer.init(params), params, in_phase2=True
     )
     return updates
 
@@ -182,9 +206,7 @@ def test_frozen_parameters_do_not_even_decay(kind):
   state = optimizer.init(params)
   for _ in range(2):
     gradients = jax.tree.map(jnp.ones_like, params)
-    updates, state = optimizer.update(
-      gradients, state, params, in_phase2=jnp.asarray(True)
-    )
+    updates, state = optimizer.update(gradients, state, params, in_phase2=True)
     params = optax.apply_updates(params, updates)
   assert np.all(params['segmentation']['bn']['scale'] == 1)
   assert np.all(params['segmentation']['conv']['kernel'] < 1)

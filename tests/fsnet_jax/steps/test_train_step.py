@@ -14,9 +14,11 @@ from fsnet_jax.models.segmentation.fcn8 import FCN8
 from fsnet_jax.steps import optimizers
 from fsnet_jax.steps.train_step import (
   LossOptions,
+  abstract_state,
   create_state,
   make_train_step,
 )
+from segxal_jax.learners import networks as learners
 
 SIZE = (32, 64)
 MODEL = FSNet(
@@ -65,6 +67,19 @@ def _step(phase, **options):
 def _differs(a, b):
   pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b))
   return any(not np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize('with_failure', [True, False])
+def test_the_form_of_a_state_is_that_of_a_fresh_one(with_failure):
+  model = learners.for_training(MODEL, with_failure)
+  state = create_state(
+    model, _optimizer(), seed=0, image_size=SIZE, phase2_start=0
+  )
+  form = abstract_state(model, _optimizer(), SIZE)
+  assert jax.tree.structure(form) == jax.tree.structure(state)
+  for ours, theirs in zip(jax.tree.leaves(form), jax.tree.leaves(state)):
+    assert type(ours) is jax.ShapeDtypeStruct
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
 
 
 def test_phase_1_trains_s_and_leaves_f_and_its_moments_alone():

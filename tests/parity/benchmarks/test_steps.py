@@ -46,6 +46,28 @@ def test_pytorch_trains_alike_in_every_form(network, phase):
     np.testing.assert_allclose(found, forms['torch', 'float32'], rtol=0.05)
 
 
+@pytest.mark.parametrize('phase', [1, 2])
+def test_both_sides_take_the_norm_of_the_gradient_or_neither(phase):
+  from benchmarks.peers import torch_reference
+
+  settings = SETTINGS | {'network': 'fcn8', 'dtype': 'float32'}
+  trainer = torch_reference.Trainer(settings, channels_last=False)
+  batch = trainer.on_device(*steppers.batch_of(settings))
+  trainer.step(phase, *batch, norm=False)
+  assert trainer.gradient_norm is None
+  trainer.step(phase, *batch)
+  networks = [trainer.segmentation, trainer.failure][:phase]
+  gradients = [
+    p.grad.numpy().ravel() for one in networks for p in one.parameters()
+  ]
+  expected = np.linalg.norm(np.concatenate(gradients).astype(np.float64))
+  np.testing.assert_allclose(trainer.gradient_norm, expected, rtol=1e-5)
+  for norm, keys in ((True, {'loss', 'gradient_norm'}), (False, {'loss'})):
+    ours = settings | {'gradient_norm': norm}
+    lowered, _, _ = steppers.lower('jax', ours, phase)
+    assert lowered.out_info[1].keys() == keys
+
+
 def test_the_command_times_both_sides():
   fields = SETTINGS | {'network': 'fcn8', 'dtype': 'bfloat16'}
   fields |= {'image_size': '32,64', 'blocks': '1,1,1,1'}

@@ -118,6 +118,19 @@ def test_equal_modules_are_traced_once(sizes, traces):
   assert again['params']['first']['kernel'].any()
 
 
+def test_shapes_are_those_of_what_is_drawn_and_of_the_output():
+  CALLS.clear()
+  module = Counted(sizes=(2,))
+  output, shapes = initializers.host_shapes(module, SHAPE)
+  drawn = initializers.host_init(module, 3, SHAPE)
+  assert len(CALLS) == 1
+  assert jax.tree.structure(shapes) == jax.tree.structure(drawn)
+  for ours, theirs in zip(jax.tree.leaves(shapes), jax.tree.leaves(drawn)):
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+  made = module.apply(drawn, np.zeros(SHAPE.shape, np.float32))
+  assert (output.shape, output.dtype) == (made.shape, made.dtype)
+
+
 def test_another_input_is_another_tree():
   wide = jax.ShapeDtypeStruct((2, 8, 8, 5), jnp.float32)
   shapes = [

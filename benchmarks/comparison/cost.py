@@ -1,7 +1,7 @@
 """What comparing all failure detectors costs, beside running one of them.
 
-    python -m benchmarks.comparison_cost                  # the demo's networks
-    python -m benchmarks.comparison_cost --image_size=128,256 --width=0.25 \
+    python -m benchmarks.comparison.cost                  # the demo's networks
+    python -m benchmarks.comparison.cost --image_size=128,256 --width=0.25 \
         --head_width=0 --images=16 --batch_size=4
 
 Networks are those of configs/compare_fcn8.py, or compare_deeplabv2.py with

@@ -1,13 +1,13 @@
 """How many operations comparing all failure detectors takes, at any size.
 
-    python -m benchmarks.comparison_count fcn8 cityscapes
-    python -m benchmarks.comparison_count deeplabv2 cityscapes --members=3
+    python -m benchmarks.comparison.count fcn8 cityscapes
+    python -m benchmarks.comparison.count deeplabv2 cityscapes --members=3
 
 Nothing is run: XLA counts the floating-point operations of each program as it
 is lowered, so that sizes which no machine at hand can time are known too. What
 is counted is one image of the protocol's size, the prediction and the scores;
 metrics are left out. The cost that a comparison cannot go below is that of the
-networks in it, however well it is written; `benchmarks.comparison_cost`
+networks in it, however well it is written; `benchmarks.comparison.cost`
 measures how far above it is.
 """
 
@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks.comparison_cost import LEARNED, machine, random_fits
+from benchmarks.comparison.cost import LEARNED, machine, random_fits
 from common_lib import class_table
 from fsnet_jax.builders import networks
 from fsnet_jax.detectors import fitted_name, resolve

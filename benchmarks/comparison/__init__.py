@@ -1,0 +1,1 @@
+"""What comparing every failure detector costs: by time, and by count."""
