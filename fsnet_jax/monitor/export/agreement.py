@@ -7,6 +7,7 @@ class: around such a pixel P(wrong) may then differ by more than rounding.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -17,6 +18,8 @@ _TOLERANCE = 1e-4
 _OTHER_CLASS = 1e-3
 # Share of the pixels whose P(wrong) may differ by more, where a class differs.
 _AROUND = 1e-2
+# What it may differ by, wherever F sees such a class, if another image agrees.
+_SPREAD = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,17 @@ class Agreement:
     around = _AROUND if self.other_class else 0.0
     return self.other_class <= _OTHER_CLASS and self.beyond <= around
 
+  @property
+  def is_exact(self) -> bool:
+    """Whether every class is the same, and P(wrong) to rounding."""
+    return not self.other_class and not self.beyond
+
+  @property
+  def may_be_a_tie(self) -> bool:
+    """Whether a few level classes explain it, which a deep F sees from afar."""
+    few = 0 < self.other_class <= _OTHER_CLASS
+    return few and self.difference <= _SPREAD
+
   def __str__(self) -> str:
     return (
       f'another class at {100 * self.other_class:.3g} % of the pixels, and '
@@ -62,3 +76,20 @@ def compare(
     # A NaN is no rounding.
     beyond=float((~(differences <= _TOLERANCE)).sum()) / same.size,
   )
+
+
+def first_problem(found: Sequence[Agreement]) -> Agreement | None:
+  """What no rounding explains; None if there is nothing.
+
+  A level class that comes out the other way changes what F says in a part of
+  the image that has no bound but F's depth. Where images without such a class
+  agree to rounding, that is what it is; else only a hundredth may differ.
+
+  Args:
+    found: of several images, each by itself.
+  """
+  some_exact = any(one.is_exact for one in found)
+  for one in found:
+    if not one.is_rounding and not (some_exact and one.may_be_a_tie):
+      return one
+  return None

@@ -47,3 +47,25 @@ def test_it_says_what_it_saw():
   said = str(found)
   for number in ('0.05 % of the pixels', '0.01', '0.2 %', '1e-04'):
     assert number in said
+
+
+@pytest.mark.parametrize(
+  ('images', 'problem'),
+  [
+    ([{}, {}], None),
+    ([{}, {'others': 1, 'beyond': 3000}], None),
+    ([{'others': 1, 'beyond': 3000}, {}], None),
+    # Nothing agrees: then it may be anything.
+    ([{'others': 1, 'beyond': 3000}], 0),
+    ([{'others': 1, 'beyond': 90}, {'others': 1, 'beyond': 3000}], 1),
+    # Of the same classes everywhere, or by more than a class explains.
+    ([{}, {'beyond': 1}], 1),
+    ([{}, {'others': 1, 'beyond': 3000, 'difference': 0.1}], 1),
+    ([{}, {'others': 11, 'beyond': 3000}], 1),
+    ([{}, {'others': 1, 'nans': 3000}], 1),
+  ],
+)
+def test_a_level_class_is_no_problem_where_other_images_agree(images, problem):
+  found = [agreement.compare(*pair(**what)) for what in images]
+  expected = None if problem is None else found[problem]
+  assert agreement.first_problem(found) is expected
