@@ -1,25 +1,31 @@
-"""Rate and error of the failure metrics against scikit-learn, in one run.
+"""Rate and error of the failure metrics against other ways, in one run.
 
-`python -m benchmarks.failure_metrics [--pixels=10000000] [--repeats=15]`
+    python -m benchmarks.failure_metrics [--pixels=10000000] [--repeats=15]
+    taskset -c 0 python -m benchmarks.failure_metrics --clock=cpu
 
 Scores are drawn like the logits of a failure network: right pixels N(-3, 2),
 wrong ones N(0, 2), a tenth of the pixels wrong, 19 classes of the uneven sizes
-of street scenes, a twentieth void. scikit-learn (and numpy for AURC, which it
-lacks) computes the five metrics AP-Err, AP-Suc, AUROC, FPR95 and AURC of all
-pixels together, and so does PyTorch by one sort, where it is installed. Ours
-are those, AUGRC, FPR95 the other way round, the risks and their bounds, pooled
-and for each of the 19 classes, in three ways: as an evaluation computes them
-(counts, with the pixels of small classes and those around FPR95's thresholds
-kept), by counts alone, and with every score kept. All times are the fastest of
-some runs, which a busy machine disturbs least; of ours, taken in turns, a run
-is all from the first pixel to the last metric.
+of street scenes, a twentieth void. Of all pixels together the five metrics
+AP-Err, AP-Suc, AUROC, FPR95 and AURC are computed by scikit-learn (and numpy
+for AURC, which it lacks), by one sort of NumPy's and one of PyTorch's; by
+counts in bins of the score's first 16 bits (`torch.bincount`) PyTorch has them
+for each of the 19 classes too (`benchmarks.peers.ranking`). Ours are those,
+AUGRC, FPR95 the other way round, the risks and their bounds, pooled and for
+each class, in three ways: as an evaluation computes them (counts, with the
+pixels of small classes and those around FPR95's thresholds kept), by counts
+alone, and with every score kept. Counts compare with counts and exact ways with
+sorts: the table has a ratio to each. All but scikit-learn take turns; a run is
+all from the first pixel to the last metric, and the fastest of some runs is
+what a busy machine disturbs least. `--clock=cpu` counts the processor time of
+all threads, of which PyTorch has one then.
 """
 
 import argparse
 import importlib.util
 import json
-import time
-from collections.abc import Callable
+import os
+import statistics
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +33,24 @@ import jax
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from benchmarks.peers import ranking
 from benchmarks.subjects import steppers
+from benchmarks.subjects.contest import CLOCKS
+from benchmarks.train_step import machine
 from fsnet_jax.metrics.failure import FailureHistogram, failure_counts
 from fsnet_jax.metrics.ranking import FPR95_PERCENT, ExactFailure
 
+# Threads of PyTorch that wait do not count as work.
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
 NUM_CLASSES = 19
 METRICS = ('ap_error', 'ap_success', 'auroc', 'fpr95_error', 'aurc')
+# Ratios are to these.
+_PEERS = {
+  'scikit-learn',
+  'NumPy, one sort',
+  'PyTorch, one sort',
+  'PyTorch, counts',
+}
 
 
 def draw_pixels(count: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -59,125 +77,148 @@ def reference_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
   }
 
 
-def torch_metrics(score: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
-  """The five metrics by PyTorch, from one sort; ties in one step."""
-  import torch
+class Ways:
+  """Every way to compute the metrics, by title: a call is a run of one."""
 
-  order = torch.argsort(torch.from_numpy(score), descending=True)
-  ranked = torch.from_numpy(wrong)[order]
-  values = torch.from_numpy(score)[order]
-  last = torch.ones(len(values), dtype=torch.bool)
-  last[:-1] = values[1:] != values[:-1]
-  ends = torch.nonzero(last)[:, 0]
-  found = torch.cumsum(ranked, 0)[ends].double()
-  flagged = (ends + 1).double()
-  errors, right = found[-1], flagged[-1] - found[-1]
-  recall = found / errors
-  false_rate = (flagged - found) / right
-  steps = torch.diff(found, prepend=torch.zeros(1))
-  kept = flagged[-1] - torch.cat([torch.zeros(1), flagged[:-1]])
-  kept_right = right - torch.cat([torch.zeros(1), (flagged - found)[:-1]])
-  failures = torch.cumsum(ranked.flip(0), 0)
-  enough = recall >= FPR95_PERCENT / 100
-  places = torch.arange(1, len(failures) + 1)
-  right_steps = torch.diff(flagged - found, prepend=torch.zeros(1))
-  return {
-    'ap_error': float((steps * found / flagged).sum() / errors),
-    'ap_success': float((right_steps * kept_right / kept).sum() / right),
-    'auroc': float(torch.trapezoid(recall, false_rate))
-    + float(recall[0] * false_rate[0] / 2),
-    'fpr95_error': float(false_rate[torch.argmax(enough.int())]),
-    'aurc': float((failures / places).double().mean()),
-  }
+  def __init__(self, pixels: tuple[np.ndarray, ...], batch: int):
+    score, wrong, valid, group = pixels
+    self.peers: dict[str, Callable[[], dict[str, float]]] = {
+      'NumPy, one sort': lambda: ranking.numpy_sort(score[valid], wrong[valid])
+    }
+    if importlib.util.find_spec('torch'):
+      self.peers |= {
+        'PyTorch, one sort': lambda: ranking.torch_sort(
+          score[valid], wrong[valid]
+        ),
+        'PyTorch, counts': lambda: ranking.torch_counts(
+          score, wrong, valid, group, NUM_CLASSES
+        )[0],
+      }
+    batches = [
+      jax.device_put(tuple(array[start : start + batch] for array in pixels))
+      for start in range(0, len(score), batch)
+    ]
+    own = {
+      'as an evaluation does': FailureHistogram.empty(NUM_CLASSES),
+      'counts alone': FailureHistogram.empty(NUM_CLASSES, 0),
+      'every score kept': ExactFailure.empty(NUM_CLASSES),
+    }
+    self.own = {
+      title: lambda empty=empty: _all_of(empty, batches)
+      for title, empty in own.items()
+    }
+
+  def reference(self, pixels: tuple[np.ndarray, ...]) -> dict[str, float]:
+    """The five metrics by scikit-learn."""
+    score, wrong, valid, _ = pixels
+    return reference_metrics(score[valid], wrong[valid])
 
 
-def timed(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-  """Fastest seconds of a call, and its last result."""
-  seconds, result = [], None
-  for _ in range(repeats):
-    start = time.perf_counter()
-    result = jax.block_until_ready(function())
-    seconds.append(time.perf_counter() - start)
-  return min(seconds), result
+def timed(
+  function: Callable[[], Any], now: Callable[[], float]
+) -> tuple[float, Any]:
+  """Seconds of a call, and its result."""
+  start = now()
+  result = jax.block_until_ready(function())
+  return now() - start, result
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+  )
   parser.add_argument('--pixels', type=int, default=2_000_000)
   parser.add_argument('--batch', type=int, default=1_000_000)
   parser.add_argument('--repeats', type=int, default=15)
   parser.add_argument(
-    '--peer_repeats', type=int, default=2, help='of the others'
+    '--peer_repeats', type=int, default=2, help='of scikit-learn'
   )
+  parser.add_argument('--clock', default='wall', choices=sorted(CLOCKS))
   parser.add_argument('--seed', type=int, default=0)
   parser.add_argument('--json', default='', help='file for the rates')
   args = parser.parse_args()
+  now = CLOCKS[args.clock]
+  if args.clock == 'cpu' and importlib.util.find_spec('torch'):
+    import torch
+
+    torch.set_num_threads(1)
   pixels = draw_pixels(args.pixels, args.seed)
-  batches = [
-    jax.device_put(tuple(array[start : start + args.batch] for array in pixels))
-    for start in range(0, args.pixels, args.batch)
+  ways = Ways(pixels, args.batch)
+  print(f'{machine()}, {args.clock} clock, {args.pixels} pixels')
+
+  runs = [
+    timed(lambda: ways.reference(pixels), now) for _ in range(args.peer_repeats)
   ]
-  score, wrong, valid, _ = pixels
-  print(f'{args.pixels} pixels in {len(batches)} batches, {jax.devices()[0]}')
-
-  seconds, reference = timed(
-    lambda: reference_metrics(score[valid], wrong[valid]), args.peer_repeats
-  )
-  peer_rate = args.pixels / seconds
-  rows = [_row('scikit-learn', seconds, args.pixels, peer_rate)]
-  print(f'scikit-learn: {seconds:.3f} s, {peer_rate / 1e6:.2f} Mpx/s')
-
-  if importlib.util.find_spec('torch'):
-    seconds, found = timed(
-      lambda: torch_metrics(score[valid], wrong[valid]), args.peer_repeats
-    )
-    rows.append(_row('PyTorch, one sort', seconds, args.pixels, peer_rate))
-    print(f'PyTorch: {seconds:.3f} s, {args.pixels / seconds / peer_rate:.1f}x')
-    errors = (f'{found[m] - reference[m]:+.1e}' for m in METRICS)
-    print(f'  error {dict(zip(METRICS, errors))}')
-
-  ways = {
-    'as an evaluation does': FailureHistogram.empty(NUM_CLASSES),
-    'counts alone': FailureHistogram.empty(NUM_CLASSES, 0),
-    'every score kept': ExactFailure.empty(NUM_CLASSES),
-  }
-  best = {}
-  for _ in range(args.repeats + 1):  # in turns; the first compiles
-    for title, empty in ways.items():
-      run = timed_run(empty, batches)
-      if title not in best or sum(run[:2]) < sum(best[title][:2]):
-        best[title] = run
-  for title, run in best.items():
-    report(title, *run, args.pixels, reference, peer_rate)
-    rows.append(_row(title, sum(run[:2]), args.pixels, peer_rate))
-    errors = (run[2]['pooled'][m] - reference[m] for m in METRICS)
-    rows[-1]['largest_error'] = max(map(abs, errors))
+  times = {'scikit-learn': [seconds for seconds, _ in runs]}
+  reference = runs[0][1]
+  results = {'scikit-learn': reference}
+  for repeat in range(args.repeats + 1):  # in turns; the first compiles
+    for title, run in (ways.peers | ways.own).items():
+      seconds, results[title] = timed(run, now)
+      if repeat:
+        times.setdefault(title, []).append(seconds)
+  for title in ways.own:
+    report(title, results[title], reference)
+    results[title] = results[title]['pooled']
+  rows = _rows(times, results, args.pixels)
+  print_table(rows)
   if args.json:
     found = {'pixels': args.pixels, 'gib': steppers.gib('jax'), 'rows': rows}
     Path(args.json).write_text(json.dumps(found, indent=1))
 
 
-def _row(
-  title: str, seconds: float, pixels: int, peer_rate: float
-) -> dict[str, Any]:
-  """Of the table that is written."""
-  rate = pixels / seconds
-  return {
-    'way': title,
-    'seconds': seconds,
-    'pixels_per_s': rate,
-    'ratio': rate / peer_rate,
-  }
+def _rows(
+  times: Mapping[str, list[float]],
+  results: Mapping[str, Mapping[str, float]],
+  pixels: int,
+) -> list[dict[str, Any]]:
+  """Of the table that is written; `ratio` is to scikit-learn."""
+  fastest = {title: min(each) for title, each in times.items()}
+  reference = results['scikit-learn']
+  return [
+    {
+      'way': title,
+      'seconds': seconds,
+      'median': statistics.median(times[title]),
+      'pixels_per_s': pixels / seconds,
+      'ratio': fastest['scikit-learn'] / seconds,
+      'ratios': {
+        peer: fastest[peer] / seconds for peer in _PEERS & fastest.keys()
+      },
+      'largest_error': ranking.largest_error(
+        results[title], reference, METRICS
+      ),
+    }
+    for title, seconds in fastest.items()
+  ]
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+  """How many times as fast as each of the others, by fastest runs."""
+  peers = [row['way'] for row in rows if row['way'] in _PEERS]
+  columns = ['', 's', 'median', 'Mpx/s', *(f'x {peer}' for peer in peers)]
+  print(f'| {" | ".join([*columns, "largest error"])} |')
+  print(f'|{" --- |" * (len(columns) + 1)}')
+  for row in rows:
+    ratios = [f'{row["ratios"][peer]:.2f}' for peer in peers]
+    cells = [
+      row['way'],
+      f'{row["seconds"]:.3f}',
+      f'{row["median"]:.3f}',
+      f'{row["pixels_per_s"] / 1e6:.1f}',
+      *ratios,
+      f'{row["largest_error"]:.1e}',
+    ]
+    print(f'| {" | ".join(cells)} |')
 
 
 _count = jax.jit(failure_counts, static_argnums=(4, 6))
 
 
-def timed_run(
+def _all_of(
   empty: FailureHistogram | ExactFailure, batches: list
-) -> tuple[float, float, dict[str, Any]]:
-  """Seconds to take the batches and to compute the metrics, and these."""
-  start = time.perf_counter()
+) -> dict[str, Any]:
+  """The metrics of all batches."""
   total = empty
   for batch in batches:
     if isinstance(total, ExactFailure):
@@ -185,20 +226,14 @@ def timed_run(
     else:
       keep = total.exact_pixels > 0
       total = total.add(_count(*batch, NUM_CLASSES, None, keep))
-  middle = time.perf_counter()
-  result = total.compute()
-  return middle - start, time.perf_counter() - middle, result
+  return total.compute()
 
 
-def report(title, summing, computing, result, pixels, reference, peer_rate):
-  """Prints the rate, the errors and the bounds of a way to count."""
-  seconds = summing + computing
-  rate = pixels / seconds
-  print(
-    f'{title}: {seconds:.3f} s ({summing:.3f} to take the pixels, '
-    f'{computing:.3f} to compute), {rate / 1e6:.1f} Mpx/s, '
-    f'{rate / peer_rate:.1f}x'
-  )
+def report(
+  title: str, result: dict[str, Any], reference: dict[str, float]
+) -> None:
+  """Prints the errors and the bounds of a way of ours."""
+  print(f'{title}:')
   for metric in METRICS:
     value = result['pooled'][metric]
     low, high = result['pooled_bounds'][metric]

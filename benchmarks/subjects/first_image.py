@@ -135,9 +135,9 @@ def _hook(watch: _Watch, what: str) -> None:
   """Watches the program, whose modules are imported for it."""
   import jax
 
-  def listen(event: str, seconds: float, **_: Any) -> None:
+  def listen(event: str, duration_secs: float, **_: Any) -> None:
     if event in _JAX:
-      watch.note(_JAX[event], time.perf_counter() - seconds)
+      watch.note(_JAX[event], time.perf_counter() - duration_secs)
 
   jax.monitoring.register_event_duration_secs_listener(listen)
 

@@ -29,6 +29,7 @@ from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.interrupts import StopRequest
 from fsnet_jax.runtime.workdir import check_still_there
 from fsnet_jax.runtime.writers import create_writer
+from fsnet_jax.steps.train_step import WEIGHTS
 from fsnet_jax.training.from_config import abstract_state
 
 
@@ -47,14 +48,14 @@ def _choose_step(
 
 
 def _restored(config: ConfigDict, workdir: Path) -> tuple[int, Any, Any]:
-  """The step that is evaluated, the `TrainState` of then, an `Evaluator`."""
+  """The step that is evaluated, its networks' state, and an `Evaluator`."""
   mesh = mesh_lib.make_mesh()
   model = networks.model(config)
   checkpoints = Checkpoints(workdir, read_only=True)
   try:
     step = _choose_step(config, checkpoints, workdir)
     like = abstract_state(config, model, mesh)
-    state = checkpoints.restore(step, like).state
+    state = checkpoints.restore(step, like, only=WEIGHTS).state
   finally:
     checkpoints.close()
   if external.is_external(config):

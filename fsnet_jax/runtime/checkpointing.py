@@ -1,6 +1,6 @@
 """Checkpoints: train state, data iterator and metadata, saved as one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,11 @@ class Checkpoints:
     return self._manager
 
   def restore(
-    self, step: int, like: Any, iterator: Any | None = None
+    self,
+    step: int,
+    like: Any,
+    iterator: Any | None = None,
+    only: Sequence[str] = (),
   ) -> Restored:
     """Reads a checkpoint; nothing is moved or changed.
 
@@ -213,6 +217,8 @@ class Checkpoints:
         dtypes and shardings to restore into.
       iterator: training iterator to set to where it was; None to leave the
         data alone (evaluation).
+      only: fields of `like` that are read, the others staying as they are;
+        none of them: all.
 
     Returns:
       State and metadata.
@@ -223,7 +229,7 @@ class Checkpoints:
     """
     folder = checkpoint_folders.checkpoint(self._workdir, step)
     try:
-      return reading.read_checkpoint(folder, like, iterator)
+      return reading.read_checkpoint(folder, like, iterator, only)
     except Damaged as error:
       raise self._damaged(step, error) from error
 

@@ -15,6 +15,9 @@ from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.steps import gradient_accumulation, losses
 from fsnet_jax.steps.optimizers import l2_weight_schedule
 
+# Fields of a state that say what the networks are; the rest is for training.
+WEIGHTS = ('params', 'batch_stats')
+
 Batch = Mapping[str, Array]
 Scalars = dict[str, Array]
 

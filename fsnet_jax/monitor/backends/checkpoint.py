@@ -32,6 +32,7 @@ from fsnet_jax.runtime import mesh as mesh_lib
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.steps.eval_step import DropoutSampling, make_forward_pass
 from fsnet_jax.steps.monitor_step import make_monitor_step
+from fsnet_jax.steps.train_step import WEIGHTS
 from fsnet_jax.training.from_config import abstract_state
 from input_pipeline.external.protocol import ExternalNetwork
 
@@ -325,7 +326,7 @@ def _check_usable(
 
 
 def _restored(config: ConfigDict, workdir: Path, model: Any, mesh: Any) -> Any:
-  """The newest state of S and F."""
+  """The newest state of S and F: what only training needs is not read."""
   checkpoints = Checkpoints(workdir, read_only=True)
   try:
     step = checkpoints.latest_step()
@@ -335,7 +336,7 @@ def _restored(config: ConfigDict, workdir: Path, model: Any, mesh: Any) -> Any:
         'folder of a finished run.'
       )
     like = abstract_state(config, model, mesh)
-    state = checkpoints.restore(step, like).state
+    state = checkpoints.restore(step, like, only=WEIGHTS).state
   finally:
     checkpoints.close()
   external.check_same(config, state.params['segmentation'])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ class Restored:
   metadata: dict[str, Any]
 
 
-def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
+def read_checkpoint(
+  folder: Path, like: Any, iterator: Any | None, only: Sequence[str] = ()
+) -> Restored:
   """Reads a checkpoint and compares it with its checksums; a collective.
 
   Args:
@@ -45,6 +47,8 @@ def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
     like: pytree of `ShapeDtypeStruct`s, or of jax arrays, with the shapes,
       dtypes and shardings to restore into.
     iterator: training iterator to set to where it was, or None.
+    only: fields of `like`, a dataclass, that are read and compared; the others
+      stay as they are in it. None of them: all are read.
 
   Raises:
     Damaged: on all processes as soon as one of them finds damage.
@@ -55,7 +59,7 @@ def read_checkpoint(folder: Path, like: Any, iterator: Any | None) -> Restored:
   try:
     if iterator is not None:
       _check_processes(folder)
-    found = _read(folder, like, iterator)
+    found = _read(folder, like, iterator, only)
   except (Damaged, UserError) as caught:
     error = caught
   # All go on, all set it aside or all end: nobody waits for one that left.
@@ -140,7 +144,9 @@ def read_arrays(folder: Path, like: Any) -> Any:
   return tree
 
 
-def _read(folder: Path, like: Any, iterator: Any | None) -> Restored:
+def _read(
+  folder: Path, like: Any, iterator: Any | None, only: Sequence[str]
+) -> Restored:
   step = int(folder.name)
   validation(folder)
   metadata = _json_file(folder, 'metadata', 'metadata')
@@ -156,13 +162,48 @@ def _read(folder: Path, like: Any, iterator: Any | None) -> Restored:
       )
   if not isinstance(metadata, dict):
     raise Damaged('its metadata is no JSON object')
-  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-  args = ocp.args.StandardRestore(abstract)
-  state = _restored(ocp.StandardCheckpointHandler(), folder / 'state', args)
-  _compare_arrays(folder / 'state', state, record)
+  if only:
+    found = _fields(folder / 'state', like, only)
+    _compare_arrays(folder / 'state', found, record)
+    state = dataclasses.replace(like, **found)
+  else:
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+    args = ocp.args.StandardRestore(abstract)
+    state = _restored(ocp.StandardCheckpointHandler(), folder / 'state', args)
+    _compare_arrays(folder / 'state', state, record)
   if iterator is not None:
     _restore_data(folder, iterator, record)
   return Restored(step=step, state=state, metadata=metadata)
+
+
+def _fields(folder: Path, like: Any, names: Sequence[str]) -> dict[str, Any]:
+  """Some fields of a state, with the shardings of `like`."""
+  wanted = {name: getattr(like, name) for name in names}
+  # A file has no empty dicts.
+  pruned = {name: _pruned(tree) for name, tree in wanted.items()}
+  pruned = {name: tree for name, tree in pruned.items() if tree is not None}
+  item = jax.tree.map(ocp.utils.to_shape_dtype_struct, pruned)
+  args = ocp.args.PyTreeRestore(
+    item=item,
+    restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+    partial_restore=True,
+  )
+  found = _restored(ocp.PyTreeCheckpointHandler(), folder, args)
+  leaves = jax.tree.leaves(found)
+  if not all(isinstance(leaf, jax.Array) for leaf in leaves):
+    raise UserError(
+      f'{folder} lacks arrays that this command reads: use the config and the '
+      'version of the program that it was saved with.'
+    )
+  return jax.tree.unflatten(jax.tree.structure(wanted), leaves)
+
+
+def _pruned(tree: Any) -> Any:
+  """Nested dicts without the empty ones; None if nothing is left."""
+  if not isinstance(tree, dict):
+    return tree
+  parts = {name: _pruned(part) for name, part in tree.items()}
+  return {name: one for name, one in parts.items() if one is not None} or None
 
 
 def _as_numpy(tree: Any) -> Any:

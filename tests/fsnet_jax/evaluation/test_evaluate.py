@@ -44,7 +44,7 @@ def stand_in(monkeypatch):
   for name, value in {
     'Evaluator': StandIn,
     'Checkpoints': lambda *_, **__: types.SimpleNamespace(
-      restore=lambda step, like: types.SimpleNamespace(state=None),
+      restore=lambda step, like, only: types.SimpleNamespace(state=None),
       close=lambda: None,
     ),
     '_choose_step': lambda *_: 7,

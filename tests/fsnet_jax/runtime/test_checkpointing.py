@@ -13,19 +13,20 @@ from fsnet_jax.runtime.checkpointing import Checkpoints, kept
 from fsnet_jax.steps import optimizers, train_step
 from tests.fsnet_jax.models import small_networks
 
+_OPTIMIZER = optimizers.make_optimizer(
+  segmentation_lr=optax.constant_schedule(0.01),
+  momentum=0.9,
+  weight_decay=0.1,
+  failure_lr=1e-3,
+  frozen=lambda path: path[0] == 'norm',
+)
+
 
 def _state(seed):
   """A state with batch norm in S and with parameters that are frozen."""
-  optimizer = optimizers.make_optimizer(
-    segmentation_lr=optax.constant_schedule(0.01),
-    momentum=0.9,
-    weight_decay=0.1,
-    failure_lr=1e-3,
-    frozen=lambda path: path[0] == 'norm',
-  )
   state = train_step.create_state(
     small_networks.fsnet(),
-    optimizer,
+    _OPTIMIZER,
     seed=seed,
     image_size=small_networks.SIZE,
     phase2_start=seed,
@@ -65,6 +66,33 @@ def test_batch_statistics_and_frozen_parameters_come_back(tmp_path):
   pairs = zip(jax.tree.leaves(saved), jax.tree.leaves(restored.state))
   for before, after in pairs:
     np.testing.assert_array_equal(before, after)
+
+
+def test_networks_come_back_without_what_trains_them(tmp_path):
+  saved = _changed(_state(0))
+  iterator = iter(grain.MapDataset.range(4).to_iter_dataset())
+  checkpoints = Checkpoints(tmp_path)
+  form = train_step.abstract_state(
+    small_networks.fsnet(), _OPTIMIZER, small_networks.SIZE
+  )
+  one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+  form = jax.tree.map(lambda leaf: leaf.update(sharding=one), form)
+  try:
+    checkpoints.save(3, saved, iterator, {}, None)
+    checkpoints.wait()
+    found = checkpoints.restore(3, form, only=train_step.WEIGHTS).state
+    other = dataclasses.replace(form, opt_state=form.params)
+    with pytest.raises(UserError, match='holds other arrays than this command'):
+      checkpoints.restore(3, other, only=train_step.WEIGHTS)
+  finally:
+    checkpoints.close()
+  assert found.opt_state is form.opt_state and found.step is form.step
+  for name in train_step.WEIGHTS:
+    expected, read = saved[name], getattr(found, name)
+    assert jax.tree.structure(expected) == jax.tree.structure(read)
+    for before, after in zip(jax.tree.leaves(expected), jax.tree.leaves(read)):
+      assert isinstance(after, jax.Array)
+      np.testing.assert_array_equal(before, after)
 
 
 def test_another_number_of_processes_is_one_sentence(tmp_path):

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+from typing import Any
 
+import flax.struct
 import grain
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,12 @@ def _state(step):
     'params': {'w': noise, 'b': jnp.arange(5.0) * step},
     'opt': (jnp.int32(step), {'m': jnp.ones(7) * step}),
   }
+
+
+@flax.struct.dataclass
+class _Fields:
+  params: Any
+  opt: Any
 
 
 def _iterator(step=0):
@@ -175,6 +183,12 @@ def test_changed_values_name_their_array(workdir):
     checkpoints.restore(4, _state(0))
   with pytest.raises(ValueError, match='array params/w differs'):
     weights_store.load_arrays(folder / '4' / 'state', {'params': {'w': 0}})
+  # Some fields alone are compared as well.
+  with pytest.raises(UserError, match='4 is damaged .array params/b differs'):
+    checkpoints.restore(4, _Fields(**_state(0)), only=['params'])
+  state = checkpoints.restore(3, _Fields(**_state(0)), only=['params']).state
+  np.testing.assert_array_equal(state.params['w'], _state(3)['params']['w'])
+  assert state.opt[0] == 0
 
 
 def test_several_are_damaged(workdir):
