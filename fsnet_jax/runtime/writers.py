@@ -57,7 +57,7 @@ class _Behind:
 
   def __init__(self, workdir: Path):
     """Nothing is opened yet."""
-    self._workdir = workdir
+    self._workdir, self._is_there = workdir, workdir.is_dir()
     self._thread = ThreadPoolExecutor(1, 'events')
     self._calls: list[Future[None]] = []
     self._opened: MetricWriter | None = None
@@ -85,15 +85,18 @@ class _Behind:
 
   def _call(self, call: Callable[[MetricWriter], None]) -> None:
     self._raise(wait=False)
-    self._calls.append(self._thread.submit(lambda: call(self._writer())))
+    self._calls.append(self._thread.submit(self._do, call))
 
-  def _writer(self) -> MetricWriter:
+  def _do(self, call: Callable[[MetricWriter], None]) -> None:
     """In the thread."""
     if self._opened is None:
       from clu.metric_writers import SummaryWriter
 
+      if self._is_there and not self._workdir.is_dir():
+        # Somebody has deleted the run: it is not to come back as its events.
+        return
       self._opened = SummaryWriter(str(self._workdir))
-    return self._opened
+    call(self._opened)
 
   def _raise(self, wait: bool) -> None:
     """Raises what a call that is done, or all of them, met."""

@@ -62,3 +62,13 @@ sys.exit('tensorflow' in sys.modules)
   arguments = [sys.executable, '-c', program, str(tmp_path)]
   subprocess.run(arguments, check=True)
   assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_deleted_does_not_come_back(tmp_path):
+  folder = tmp_path / 'run'
+  folder.mkdir()
+  writer = create_writer(folder)
+  folder.rmdir()
+  writer.write_scalars(1, {'loss': 0.5})
+  writer.close()
+  assert not folder.exists()
