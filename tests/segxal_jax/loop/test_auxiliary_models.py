@@ -115,7 +115,7 @@ class _Recorded:
 @pytest.fixture(scope='module')
 def viewal(data, tmp_path_factory):
   """(run, state) of a pool of three scenes, seen four times each."""
-  config = segxal_unet.get_config()
+  config = segxal_unet.get_config('streets')
   fields = small_loop.FIELDS | {
     'data.name': 'street_views',
     'data.cache_dir': str(data),
