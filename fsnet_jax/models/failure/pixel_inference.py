@@ -6,7 +6,7 @@ where the network without colour sees nothing: one product for both networks.
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -122,16 +122,7 @@ def _dense(
   )
   (kernel,), (bias,) = layers[0]
   parts = jnp.split(jax.nn.relu(x @ kernel + bias), len(layers[1].kernels), -1)
-  for kernels, biases in layers[1:-1]:
-    parts = [
-      jax.nn.relu(part @ kernel + bias)
-      for part, kernel, bias in zip(parts, kernels, biases, strict=True)
-    ]
-  found = [
-    (part @ kernel + bias)[..., 0]
-    for part, kernel, bias in zip(parts, *layers[-1], strict=True)
-  ]
-  return functools.reduce(operator.add, found)
+  return _deeper(layers, parts, lambda x, w, b: x @ w + b)[..., 0]
 
 
 def _by_convolutions(
@@ -156,15 +147,27 @@ def _by_convolutions(
     jax.nn.relu(_convolved(x, kernel[:, k : k + size], bias[k : k + size]))
     for k in range(0, count * size, size)
   ]
+  return _deeper(layers, parts, _convolved)[:, 0]
+
+
+def _deeper(
+  layers: list[_Layer],
+  parts: list[Array],
+  apply: Callable[[Array, Array, Array], Array],
+) -> Array:
+  """What follows the first layer: the sum of both networks' last ones.
+
+  Args:
+    layers: all of them.
+    parts: of each network, what its first layer made.
+    apply: a layer to values, by kernel and bias.
+  """
   for kernels, biases in layers[1:-1]:
     parts = [
-      jax.nn.relu(_convolved(part, kernel, bias))
-      for part, kernel, bias in zip(parts, kernels, biases, strict=True)
+      jax.nn.relu(apply(*one))
+      for one in zip(parts, kernels, biases, strict=True)
     ]
-  found = [
-    _convolved(part, kernel, bias)[:, 0]
-    for part, kernel, bias in zip(parts, *layers[-1], strict=True)
-  ]
+  found = [apply(*one) for one in zip(parts, *layers[-1], strict=True)]
   return functools.reduce(operator.add, found)
 
 

@@ -8,12 +8,13 @@ that does not do it itself reads and writes the whole map three times.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from fsnet_jax.monitor.export.onnx_writer.onnx_graph import Graph
+from fsnet_jax.monitor.export.onnx_writer.primitives import Rule
 
 _TO_LAST = [0, 2, 3, 1]
 
@@ -93,22 +94,20 @@ def _folded(
   return None if numbers is None else (own, numbers)
 
 
-def _mul(graph, names, ins, outs, params):
-  del ins, outs, params
-  for value, other in (names, names[::-1]):
-    found = _folded(graph, value, other)
-    if found is not None:
-      return found[0].scaled(found[1]).write(graph)
-  return graph.op('Mul', *names)
+def _commuting(
+  kind: str, fold: Callable[[Convolved, np.ndarray], Convolved]
+) -> Rule:
+  """An operator of two values whose order does not matter."""
 
+  def rule(graph, names, ins, outs, params):
+    del ins, outs, params
+    for value, other in (names, names[::-1]):
+      found = _folded(graph, value, other)
+      if found is not None:
+        return fold(*found).write(graph)
+    return graph.op(kind, *names)
 
-def _add(graph, names, ins, outs, params):
-  del ins, outs, params
-  for value, other in (names, names[::-1]):
-    found = _folded(graph, value, other)
-    if found is not None:
-      return found[0].shifted(found[1]).write(graph)
-  return graph.op('Add', *names)
+  return rule
 
 
 def _sub(graph, names, ins, outs, params):
@@ -119,4 +118,8 @@ def _sub(graph, names, ins, outs, params):
   return graph.op('Sub', *names)
 
 
-RULES = {'mul': _mul, 'add': _add, 'sub': _sub}
+RULES = {
+  'mul': _commuting('Mul', Convolved.scaled),
+  'add': _commuting('Add', Convolved.shifted),
+  'sub': _sub,
+}
