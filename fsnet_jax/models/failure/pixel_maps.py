@@ -19,6 +19,10 @@ _LUMA = (0.299, 0.587, 0.114)
 _WINDOW = 9
 # Scalars of each pixel without and with the second pass of S.
 NUM_SCALARS, NUM_FLIP = 14, 2
+# Puts the largest logit below all others.
+_FAR = 1e30
+# Powers below it are nothing beside 1, and slow: below the normal numbers.
+_LEAST = -60.0
 # Of the scalars, those of a pixel's own colour and contrast.
 COLORS = range(5, 10)
 
@@ -84,27 +88,44 @@ def pixel_maps(
     Maps [b h w ...]; no gradient flows through them.
   """
   images, logits = jax.lax.stop_gradient((images, logits))
-  logits = logits.astype(jnp.float32)
-  first = jnp.argmax(logits, axis=-1)
-  is_first = jnp.arange(logits.shape[-1]) == first[..., None]
-  rest = jnp.where(is_first, -jnp.inf, logits)
-  second = jnp.argmax(rest, axis=-1)
-  confidence = _confidence(logits, rest)
+  logits, axis = _laid_out(logits)
+  first = jnp.argmax(logits, axis=axis)
+  own = _one_hot(first, logits.shape[axis], axis)
+  rest = logits - _FAR * own
+  second = jnp.argmax(rest, axis=axis)
+  confidence = _confidence(logits, rest, axis)
   scalars = [
     *confidence,
     *_appearance(images.astype(jnp.float32) / 255.0),
     *_place(first.shape),
   ]
   if flip_logits is not None:
-    flipped = jax.lax.stop_gradient(flip_logits).astype(jnp.float32)
-    probs = jax.nn.softmax(logits, axis=-1), jax.nn.softmax(flipped, axis=-1)
-    scalars += _disagreement(*probs, is_first)
+    flipped, _ = _laid_out(jax.lax.stop_gradient(flip_logits))
+    probs = [jax.nn.softmax(each, axis=axis) for each in (logits, flipped)]
+    scalars += _disagreement(*probs, own, axis)
   return PixelMaps(
     _stacked(scalars),
     first.astype(jnp.int32),
     second.astype(jnp.int32),
     confidence[0],
   )
+
+
+def _laid_out(logits: Array) -> tuple[Array, int]:
+  """Logits as float32, and the axis of their classes."""
+  logits = logits.astype(jnp.float32)
+  if conv_forms.writing_onnx():
+    # S makes planes there, and what follows takes planes.
+    return jnp.moveaxis(logits, -1, 1), 1
+  return logits, -1
+
+
+def _one_hot(index: Array, num_classes: int, axis: int) -> Array:
+  """1 where a class is, 0 elsewhere, with the classes along an axis."""
+  shape = [1] * (index.ndim + 1)
+  shape[axis] = num_classes
+  numbers = jnp.arange(num_classes).reshape(shape)
+  return (jnp.expand_dims(index, axis) == numbers).astype(jnp.float32)
 
 
 def _stacked(scalars: list[Array]) -> Float[Array, 'b h w k']:
@@ -114,22 +135,23 @@ def _stacked(scalars: list[Array]) -> Float[Array, 'b h w k']:
   return jnp.stack(scalars, axis=-1)
 
 
-def _confidence(logits: Array, rest: Array) -> list[Array]:
+def _confidence(logits: Array, rest: Array, axis: int) -> list[Array]:
   """All five of one exponential a class: they are most of what maps take.
 
   Relative to the second largest logit, so that the sum over the other classes
   is never lost, however sure S is.
   """
-  largest, next_one = jnp.max(logits, axis=-1), jnp.max(rest, axis=-1)
-  others = jnp.exp(rest - next_one[..., None])
+  largest, next_one = jnp.max(logits, axis=axis), jnp.max(rest, axis=axis)
+  below_next = rest - jnp.expand_dims(next_one, axis)
+  others = jnp.exp(jnp.maximum(below_next, _LEAST))
   # `miss_logit`.
-  own = next_one + jnp.log(jnp.sum(others, axis=-1)) - largest
+  own = next_one + jnp.log(jnp.sum(others, axis=axis)) - largest
   excess = jax.nn.softplus(own)
   # H = ln sum exp(l) - sum p l, both less the largest l.
   # The largest adds nothing: below itself it is 0.
-  below = logits - largest[..., None]
+  below = logits - jnp.expand_dims(largest, axis)
   share = jnp.exp(next_one - largest - excess)
-  entropy = excess - share * jnp.sum(others * below, axis=-1)
+  entropy = excess - share * jnp.sum(others * below, axis=axis)
   return [own, entropy, largest, largest + excess, largest - next_one]
 
 
@@ -210,13 +232,15 @@ def _place(shape: tuple[int, ...]) -> list[Array]:
   ]
 
 
-def _disagreement(probs: Array, flipped: Array, is_first: Array) -> list[Array]:
+def _disagreement(
+  probs: Array, flipped: Array, own: Array, axis: int
+) -> list[Array]:
   """Of the softmax and that of the mirrored image."""
   middle = (probs + flipped) / 2
 
   def divergence(part: Array) -> Array:
     ratio = jnp.log(jnp.maximum(part, 1e-30) / jnp.maximum(middle, 1e-30))
-    return jnp.sum(part * ratio, axis=-1)
+    return jnp.sum(part * ratio, axis=axis)
 
-  less = jnp.sum(jnp.where(is_first, probs - flipped, 0.0), axis=-1)
+  less = jnp.sum(own * (probs - flipped), axis=axis)
   return [(divergence(probs) + divergence(flipped)) / 2, less]
