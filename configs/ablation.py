@@ -10,7 +10,7 @@ report/ablation.md holds the table of the cells that are done. Some of them
 only: --config.ablation.variants="('full','no_w4')"; forms of F that the paper
 leaves open: "('literal','skips','four_scale','skips_residual',
 'four_scale_residual')"; parts of phase 3: "('full','robust','robust_no_joint',
-'light','light_no_flip','light_no_centering','light_no_colorless',
+'robust_no_flip','light','light_no_centering','light_no_colorless',
 'robust_clean','robust_near','robust_far')".
 Results: docs/results/ablation.md.
 """

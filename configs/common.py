@@ -90,7 +90,8 @@ def _networks(config: ml_collections.ConfigDict) -> None:
 
   failure = ml_collections.ConfigDict()
   # What detector 'fsnet' is: 'paper', the joint phase's F; 'light', phase 3's
-  # per-pixel networks; 'robust', the mean of both and of a convolutional one.
+  # per-pixel networks, which then take one pass of S; 'robust', the mean of
+  # both and of a convolutional one.
   failure.preset = 'robust'
   # Images that phase 3 learns from: 'near' (clean and augmented), 'balanced'
   # (a third of them mildly shifted), 'far' (half of them shifted) or 'clean'.
@@ -249,8 +250,9 @@ def _obsnet(fit: ml_collections.ConfigDict) -> None:
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # Phase 3's networks: per pixel (so many of each image; the share of the mean
   # of each predicted class that is taken away; whether S also sees the image
-  # mirrored, which costs a second pass; whether a second network, which sees
-  # no colour, is half of it), and convolutional.
+  # mirrored, a second pass, which the preset 'light' does without; whether a
+  # second network, which sees no colour, is half of it; units of a layer), and
+  # convolutional.
   fit.pixel = ml_collections.ConfigDict()
   fit.pixel.batch_size = 16
   fit.pixel.pixels = 1500
@@ -259,6 +261,7 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   fit.pixel.centering = 0.5
   fit.pixel.flip = True
   fit.pixel.colorless = True
+  fit.pixel.units = 64
   fit.conv = ml_collections.ConfigDict()
   fit.conv.batch_size = 8
   fit.conv.learning_rate = 1e-3

@@ -73,6 +73,20 @@ def failure_options(config: ConfigDict) -> FailureOptions:
   )
 
 
+def looks_at_mirrored(config: ConfigDict) -> bool:
+  """Whether per-pixel networks are trained to see a second pass of S.
+
+  Those of a monitor that is to be light are not.
+
+  Args:
+    config: the run's, or the stored one of a fit.
+  """
+  own = config.fit.pixel
+  # Fits of before there were units did as the field says.
+  light = config.failure.preset == 'light' and 'units' in own
+  return own.flip and not light
+
+
 def evaluation_options(config: ConfigDict) -> EvaluationOptions:
   """As the config has them."""
   return EvaluationOptions(

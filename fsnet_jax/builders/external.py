@@ -16,6 +16,7 @@ from common_lib import class_table_file
 from common_lib.errors import UserError
 from common_lib.paths import expanded
 from fsnet_jax.builders.cache_folder import cache_dir
+from fsnet_jax.builders.evaluation import looks_at_mirrored
 from fsnet_jax.config import names
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.external import ExternalSegmentation
@@ -235,7 +236,7 @@ def check(config: ConfigDict) -> None:
       "the images as they are: set it to 'clean', or give the network as onnx "
       'or python.'
     )
-  if config.fit.pixel.flip:
+  if looks_at_mirrored(config):
     raise UserError(
       'config.fit.pixel.flip needs the network on mirrored images, which '
       'stored logits are not: set it to False, or give the network as onnx or '

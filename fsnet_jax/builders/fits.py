@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
 from fsnet_jax.builders.classes import class_table
+from fsnet_jax.builders.evaluation import looks_at_mirrored
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
@@ -142,6 +143,7 @@ class PixelOptions:
 
   Attributes:
     colorless: whether there is a second network, which sees no colour.
+    units: of a layer of each network.
   """
 
   steps: int
@@ -153,6 +155,7 @@ class PixelOptions:
   centering: float
   flip: bool
   colorless: bool
+  units: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,8 +234,11 @@ def _pixel(config: ConfigDict) -> PixelOptions:
     config.fit.pixel,
     steps=config.phase3_steps,
     mix=config.failure.mix,
+    flip=looks_at_mirrored(config),
     # Fits of before there was one have none.
     colorless=config.fit.pixel.get('colorless', False),
+    # And all had as many.
+    units=config.fit.pixel.get('units', 64),
   )
 
 

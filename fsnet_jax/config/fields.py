@@ -263,6 +263,7 @@ _FIT = {
   'pixel.centering': Field(SHARE, PHASE3),
   'pixel.flip': Field(Flag(), PHASE3),
   'pixel.colorless': Field(Flag(), PHASE3),
+  'pixel.units': Field(COUNT, PHASE3),
   'conv.batch_size': Field(COUNT, PHASE3),
   'conv.learning_rate': Field(POSITIVE, PHASE3),
   'conv.weight_decay': Field(NOT_NEGATIVE, PHASE3),

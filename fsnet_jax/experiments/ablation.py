@@ -88,8 +88,8 @@ VARIANTS: Mapping[str, Variant] = {
   # What each part of phase 3 is worth.
   'robust': _robust(),
   'robust_no_joint': _robust(phase2_steps=0),
+  'robust_no_flip': _robust(fit__pixel__flip=False),
   'light': _robust(failure__preset='light'),
-  'light_no_flip': _robust(failure__preset='light', fit__pixel__flip=False),
   'light_no_centering': _robust(
     failure__preset='light', fit__pixel__centering=0.0
   ),

@@ -72,7 +72,9 @@ class PixelCorrection:
 def _network(
   options: FitOptions[PixelOptions], num_classes: int
 ) -> PixelFailureNet:
-  return PixelFailureNet(num_classes, colorless=options.own.colorless)
+  own = options.own
+  hidden = (own.units, own.units)
+  return PixelFailureNet(num_classes, hidden, colorless=own.colorless)
 
 
 def initial_variables(

@@ -11,11 +11,12 @@ import pytest
 from common_lib.errors import UserError
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders.evaluation import evaluation_options, failure_options
+from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.config import validation
 from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.evaluation import failure_parts
 from fsnet_jax.learned_detectors import fit_loop, frozen_segmentation
-from fsnet_jax.learned_detectors.corrections import phase3
+from fsnet_jax.learned_detectors.corrections import phase3, pixel
 from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
 from fsnet_jax.runtime.interrupts import Interrupted
 from fsnet_jax.runtime.workdir import open_workdir
@@ -52,6 +53,34 @@ def test_what_f_is(preset, phase2, phase3_steps, expected):
   )
   found = phase3.weights_of(failure_options(config))
   assert found == pytest.approx(expected)
+
+
+def _pixel_options(config):
+  return fit_options('pixel', config).own
+
+
+def test_what_is_trained_to_be_light_takes_one_pass():
+  assert _pixel_options(_config(preset='robust')).flip
+  assert not _pixel_options(_config(preset='light')).flip
+  without = _config(preset='robust')
+  without.fit.pixel.flip = False
+  assert not _pixel_options(without).flip
+
+
+def test_a_stored_fit_is_what_it_was_trained_as():
+  stored = _config(preset='light').unlock()
+  for name in ('units', 'colorless'):
+    del stored.fit.pixel[name]
+  found = _pixel_options(stored)
+  assert (found.flip, found.units, found.colorless) == (True, 64, False)
+
+
+def test_units_are_those_of_a_layer():
+  config = _config()
+  config.fit.pixel.units = 16
+  params, _ = pixel.initial_variables(fit_options('pixel', config), 19)
+  assert params['hidden1']['kernel'].shape == (16, 16)
+  assert params['colorless_hidden0']['kernel'].shape[1] == 16
 
 
 def test_a_single_per_pixel_network_counts_once():

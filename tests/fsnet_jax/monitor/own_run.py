@@ -31,7 +31,6 @@ FIELDS = {
   'failure.width': 0.05,
   'failure.blocks': 1,
   'fit.pixel.pixels': 100,
-  'fit.pixel.flip': False,
   'eval.datasets': ('streets/day',),
   'eval.detectors': ('fsnet', 'msp', 'entropy'),
   'eval.num_examples': 1,
