@@ -101,8 +101,10 @@ def pixel_maps(
   ]
   if flip_logits is not None:
     flipped, _ = _laid_out(jax.lax.stop_gradient(flip_logits))
-    probs = [jax.nn.softmax(each, axis=axis) for each in (logits, flipped)]
-    scalars += _disagreement(*probs, own, axis)
+    probs, mirrored = (
+      jax.nn.softmax(each, axis=axis) for each in (logits, flipped)
+    )
+    scalars += _disagreement(probs, mirrored, own, axis)
   return PixelMaps(
     _stacked(scalars),
     first.astype(jnp.int32),
