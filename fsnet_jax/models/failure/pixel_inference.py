@@ -171,9 +171,9 @@ def _deeper(
   return functools.reduce(operator.add, found)
 
 
-def _classes(index: Array, num_classes: int) -> Float[Array, 'b c h w']:
+def _classes(index: Array, num_classes: int) -> Float[Array, 'b c *n']:
   """One plane a class, 1 where it is."""
-  numbers = jnp.arange(num_classes)[None, :, None, None]
+  numbers = jnp.arange(num_classes).reshape(-1, *[1] * (index.ndim - 1))
   return (index[:, None] == numbers).astype(jnp.float32)
 
 
@@ -242,8 +242,8 @@ def _centred_by_products(
   images = corrections.shape[0]
   flat = corrections.reshape(images, -1)
   counted = valid.reshape(images, -1)
-  numbers = jnp.arange(num_classes)[None, :, None]
-  own = (first.reshape(images, 1, -1) == numbers).astype(jnp.float32)
+  # As the network has them, so that they are made once.
+  own = _classes(first, num_classes).reshape(images, num_classes, -1)
   sums = own @ jnp.stack([flat * counted, counted], axis=-1)
   means = sums[..., 0] / jnp.maximum(sums[..., 1], 1.0)
   common = (means[:, None, :] @ own).reshape(flat.shape)

@@ -144,17 +144,18 @@ def _confidence(logits: Array, rest: Array, axis: int) -> list[Array]:
   is never lost, however sure S is.
   """
   largest, next_one = jnp.max(logits, axis=axis), jnp.max(rest, axis=axis)
-  below_next = rest - jnp.expand_dims(next_one, axis)
-  others = jnp.exp(jnp.maximum(below_next, _LEAST))
+  below = jnp.maximum(rest - jnp.expand_dims(next_one, axis), _LEAST)
+  others = jnp.exp(below)
+  total = jnp.sum(others, axis=axis)
   # `miss_logit`.
-  own = next_one + jnp.log(jnp.sum(others, axis=axis)) - largest
+  own = next_one + jnp.log(total) - largest
   excess = jax.nn.softplus(own)
-  # H = ln sum exp(l) - sum p l, both less the largest l.
-  # The largest adds nothing: below itself it is 0.
-  below = logits - jnp.expand_dims(largest, axis)
-  share = jnp.exp(next_one - largest - excess)
-  entropy = excess - share * jnp.sum(others * below, axis=axis)
-  return [own, entropy, largest, largest + excess, largest - next_one]
+  lead = largest - next_one
+  # H = ln sum exp(l) - sum p l, both less the largest l, which adds nothing
+  # to the second sum.
+  weighted = jnp.sum(others * below, axis=axis) - lead * total
+  entropy = excess - jnp.exp(-lead - excess) * weighted
+  return [own, entropy, largest, largest + excess, lead]
 
 
 def _appearance(images: Array) -> list[Array]:
