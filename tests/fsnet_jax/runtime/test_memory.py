@@ -80,6 +80,13 @@ def test_what_a_long_compilation_freed_goes_back():
   assert told > 0
 
 
+def test_xla_knows_the_options_of_steps():
+  options = memory.options_of_steps()
+  assert options if jax.default_backend() == 'cpu' else not options
+  double = jax.jit(lambda x: 2 * x, compiler_options=options)
+  assert double(3) == 6
+
+
 def test_out_of_memory_names_the_fields_to_change():
   error = jax.errors.JaxRuntimeError(
     'RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.'
