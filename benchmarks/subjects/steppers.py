@@ -139,7 +139,7 @@ def lower(name, settings, phase):
       train_step,
       donate_argnums=0,
       out_shardings=shardings,
-      compiler_options=memory.options_of_steps(),
+      compiler_options=memory.options_of_steps(model.segmentation),
     )
     lowered = jitted.lower(state, batch)
   return lowered, state, batch

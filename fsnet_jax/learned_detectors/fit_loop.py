@@ -19,7 +19,6 @@ from fsnet_jax.runtime import weights_store
 from fsnet_jax.runtime.checkpointing import Checkpoints
 from fsnet_jax.runtime.cluster import lost_peers
 from fsnet_jax.runtime.interrupts import StopRequest
-from fsnet_jax.runtime.machine import memory
 from fsnet_jax.runtime.progress import Progress
 from fsnet_jax.runtime.storage import checkpoint_folders
 from fsnet_jax.runtime.workdir import check_still_there
@@ -191,10 +190,7 @@ class _Fit(loop.Training[FitState]):
 def _compiled(job: Job, mesh: Any) -> Any:
   replicated = mesh_lib.replicated(mesh)
   return jax.jit(
-    job.step,
-    donate_argnums=0,
-    out_shardings=(replicated, replicated),
-    compiler_options=memory.options_of_steps(),
+    job.step, donate_argnums=0, out_shardings=(replicated, replicated)
   )
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from common_lib.errors import UserError
+from fsnet_jax.models.segmentation import efficientnet_unet, fcn8
 from fsnet_jax.runtime.machine import memory
 from tests.paths import ROOT
 
@@ -81,10 +82,11 @@ def test_what_a_long_compilation_freed_goes_back():
 
 
 def test_xla_knows_the_options_of_steps():
-  options = memory.options_of_steps()
-  assert options if jax.default_backend() == 'cpu' else not options
+  options = memory.options_of_steps(fcn8.FCN8())
+  assert bool(options) == (jax.default_backend() == 'cpu')
   double = jax.jit(lambda x: 2 * x, compiler_options=options)
   assert double(3) == 6
+  assert not memory.options_of_steps(efficientnet_unet.EfficientNetUNet())
 
 
 def test_out_of_memory_names_the_fields_to_change():
