@@ -1,6 +1,7 @@
 """The steps that are timed against each other train, on both sides."""
 
 import concurrent.futures
+import json
 import multiprocessing
 import subprocess
 import sys
@@ -109,8 +110,10 @@ def printed(**more):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='/proc is of Linux')
-def test_the_command_tells_what_memory_each_process_takes():
-  lines = printed(measure='memory', contenders='jax,torch')[-3:]
+def test_the_command_tells_what_memory_each_process_takes(tmp_path):
+  file = tmp_path / 'found.json'
+  lines = printed(measure='memory', contenders='jax,torch', json=file)[-3:]
+  (table,) = json.loads(file.read_text())['tables']
   titles = ('jax, compiled', 'jax, from the cache', 'torch')
   rows = {}
   for line, title in zip(lines, titles):
@@ -119,8 +122,9 @@ def test_the_command_tells_what_memory_each_process_takes():
   for words in rows.values():
     imports, ready, steps, peak = map(float, words[:4])
     assert 0 < imports <= ready and peak == max(ready, steps)
-  for title in titles[:2]:
-    assert float(rows[title][6]) >= 0 and float(rows[title][7]) > 0
+  for title, found in zip(titles[:2], table['rows']):
+    assert found['contender'] == title
+    assert found['arguments'] > 0 and found['work'] > 0
     # Printed to a hundredth.
     ratio = float(rows[title][3]) / float(rows['torch'][3])
     assert float(rows[title][5]) == pytest.approx(ratio, rel=0.05)
