@@ -87,8 +87,8 @@ def return_what_compiling_leaves() -> None:
   if trim is None:
     return
 
-  def compiled(event: str, seconds: float, **_: Any) -> None:
-    if event == _COMPILED and seconds >= _LONG_SECS:
+  def compiled(event: str, duration_secs: float, **_: Any) -> None:
+    if event == _COMPILED and duration_secs >= _LONG_SECS:
       trim(0)
 
   jax.monitoring.register_event_duration_secs_listener(compiled)
