@@ -11,8 +11,9 @@ training: the convolution, the gradient of its input and that of its kernel,
 in the form that `fsnet_jax.models.cpu.conv_forms` chooses and in PyTorch
 (channels_last, or `--torch_format=contiguous`). `--clock=cpu` counts processor
 time, for a machine that does other work; pin the process to one core. Layers
-of one shape are timed once and counted as often as they occur. The sums say
-where a training step is slower, and how much of it is not convolution at all
+of one shape are timed once and counted as often as they occur; U-Net's
+transposed convolutions, which have forms of their own, are left out. The sums
+say where a training step is slower, and how much of it is not convolution
 (`benchmarks.train_step` has the whole step).
 """
 
@@ -60,7 +61,7 @@ def layers_of(settings):
   import jax.numpy as jnp
 
   from fsnet_jax.models.failure import failure_net
-  from fsnet_jax.models.segmentation import efficientnet_unet, fcn8
+  from fsnet_jax.models.segmentation import efficientnet_unet, fcn8, unet
 
   found = collections.Counter()
 
@@ -72,6 +73,8 @@ def layers_of(settings):
 
   if settings.network == 'efficientnet_unet':
     segmentation = efficientnet_unet.EfficientNetUNet()
+  elif settings.network == 'unet':
+    segmentation = unet.UNet(width=settings.width)
   else:
     segmentation = fcn8.FCN8(
       width=settings.width,
@@ -219,7 +222,7 @@ def main():
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawTextHelpFormatter
   )
-  networks = ('fcn8', 'fsnet', 'efficientnet_unet')
+  networks = ('fcn8', 'fsnet', 'efficientnet_unet', 'unet')
   parser.add_argument('--network', default='fcn8', choices=networks)
   parser.add_argument('--image_size', default='64,128', help='height,width')
   parser.add_argument('--batch_size', type=int, default=8)

@@ -25,6 +25,7 @@ from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.runtime import compilation_cache, mesh
 from fsnet_jax.runtime.cluster import peers
+from fsnet_jax.runtime.machine import memory
 from fsnet_jax.runtime.workdir import (
   check_workdir,
   open_finished,
@@ -325,3 +326,4 @@ def _prepare(config: ConfigDict, workdir: Path, mode: str) -> None:
   check_workdir(workdir, config, mode)
   _check(run_paths.located(config, workdir), mode)
   use_compilation_cache(config.compilation_cache_dir)
+  memory.return_what_compiling_leaves()

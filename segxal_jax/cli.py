@@ -10,6 +10,7 @@ from fsnet_jax import cli as fsnet_cli
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.config import resolution
 from fsnet_jax.runtime import mesh
+from fsnet_jax.runtime.machine import memory
 from fsnet_jax.runtime.workdir import (
   check_workdir,
   open_finished,
@@ -67,6 +68,7 @@ def run(
   check_workdir(workdir, config, mode, FIELDS)
   _check(config, mode)
   fsnet_cli.use_compilation_cache(config.compilation_cache_dir)
+  memory.return_what_compiling_leaves()
   if mode == 'train':
     opened = open_workdir(workdir, config, FIELDS)
   else:

@@ -20,7 +20,7 @@ from benchmarks.subjects import steppers
 
 CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 # These compile for a minute and hardly touch the device meanwhile.
-_SLOW = ('jax', 'jax-plain', 'torch-compile')
+_SLOW = ('jax', 'jax-plain', 'jax-devices', 'torch-compile')
 
 
 @dataclasses.dataclass

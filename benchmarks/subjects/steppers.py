@@ -6,6 +6,7 @@ efficientnet_unet, which is at full width alone), `image_size`, `batch_size`,
 bfloat16 for compute in it with float32 parameters). Phase 1 trains S alone,
 phase 2 both. Steps wait for their loss, and take the norm of the gradient of
 all that is trained, which training logs, unless `gradient_norm` is False.
+`threads` is how many virtual devices `jax-devices` has.
 """
 
 import os
@@ -27,11 +28,13 @@ class Stepper(NamedTuple):
     run: takes one step and returns its loss.
     compile_seconds: what it took; 0 for what compiles in its first step.
     operations: floating-point operations of a step; None if not known.
+    compiled: the program of ours; None of PyTorch's.
   """
 
   run: Callable[[], float]
   compile_seconds: float
   operations: float | None
+  compiled: Any = None
 
 
 def own_model(settings):
@@ -98,13 +101,15 @@ def lower(name, settings, phase):
   """Our step, not compiled: (lowered, state, batch).
 
   Args:
-    name: `jax`, or `jax-plain` for plain convolutions on every back end.
+    name: `jax`; `jax-plain` for plain convolutions on every back end; or
+      `jax-devices` for a batch that all devices share, as training has it.
     settings: as above.
     phase: 1 or 2.
   """
   import jax
 
   from fsnet_jax.models.cpu import conv_forms
+  from fsnet_jax.runtime.machine import memory
   from fsnet_jax.steps.train_step import (
     LossOptions,
     create_state,
@@ -120,8 +125,7 @@ def lower(name, settings, phase):
     image_size=settings['image_size'],
     phase2_start=0,
   )
-  images, labels = batch_of(settings)
-  batch = jax.device_put({'image': images, 'label': labels})
+  state, batch, shardings = _placed(name, state, settings)
   step = make_train_step(model, optimizer, phase=phase, options=LossOptions())
 
   def train_step(state, batch):
@@ -131,14 +135,40 @@ def lower(name, settings, phase):
     return state, {key: scalars[key] for key in wanted}
 
   with conv_forms.use('plain' if name == 'jax-plain' else 'auto'):
-    lowered = jax.jit(train_step, donate_argnums=0).lower(state, batch)
-  return lowered, jax.device_put(state), batch
+    jitted = jax.jit(
+      train_step,
+      donate_argnums=0,
+      out_shardings=shardings,
+      compiler_options=memory.options_of_steps(model.segmentation),
+    )
+    lowered = jitted.lower(state, batch)
+  return lowered, state, batch
+
+
+def _placed(name, state, settings):
+  """State and batch where the step wants them, and where its results go."""
+  import jax
+
+  from fsnet_jax.runtime import mesh as mesh_lib
+
+  images, labels = batch_of(settings)
+  batch = {'image': images, 'label': labels}
+  if name != 'jax-devices':
+    return jax.device_put(state), jax.device_put(batch), None
+  mesh = mesh_lib.make_mesh()
+  whole = mesh_lib.replicated(mesh)
+  state = mesh_lib.put_replicated(state, mesh)
+  return state, mesh_lib.put_batch(batch, mesh), (whole, whole)
 
 
 def jax_stepper(name, settings, phase):
   """A step of ours; arguments as those of `lower`."""
+  import jax
+
   from fsnet_jax.models.cpu import conv_forms
 
+  if name == 'jax-devices':
+    jax.config.update('jax_num_cpu_devices', settings['threads'])
   started = time.perf_counter()
   lowered, state, batch = lower(name, settings, phase)
   compiled = lowered.compile()
@@ -152,7 +182,7 @@ def jax_stepper(name, settings, phase):
     holder[0], scalars = compiled(holder[0], batch)
     return float(scalars['loss'])
 
-  return Stepper(run, seconds, operations)
+  return Stepper(run, seconds, operations, compiled)
 
 
 def torch_stepper(name, settings, phase):
@@ -182,7 +212,7 @@ def torch_stepper(name, settings, phase):
 
 
 def gib(name):
-  """Peak memory so far: of the device, or of this process on a CPU."""
+  """Peak memory so far, in GiB: of the device, or of this process on a CPU."""
   peak = 0
   if name.startswith('torch'):
     import torch
@@ -195,8 +225,28 @@ def gib(name):
     statistics = jax.devices()[0].memory_stats() or {}
     if jax.default_backend() != 'cpu':
       peak = statistics.get('peak_bytes_in_use', 0)
-  usage = resource.getrusage(resource.RUSAGE_SELF)
-  return (peak or usage.ru_maxrss * 1024) / 2**30
+  return peak / 2**30 or resident('VmHWM') or _peak_of_all()
+
+
+def resident(field):
+  """This process's `VmRSS`, or `VmHWM`, its peak, in GiB.
+
+  Args:
+    field: of `/proc/self/status`.
+
+  Returns:
+    None on a system that has no such file.
+  """
+  if not os.path.exists('/proc/self/status'):
+    return None
+  with open('/proc/self/status') as file:
+    lines = [line.split() for line in file if line.startswith(f'{field}:')]
+  return int(lines[0][1]) / 2**20 if lines else None
+
+
+def _peak_of_all():
+  """Of this process; on Linux, it begins with that of who started it."""
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def floating_point_operations(settings, phase):
@@ -229,6 +279,21 @@ def matmul_peak(dtype, side=None):
     multiply(matrix, matrix).block_until_ready()
     best = min(best, time.perf_counter() - started)
   return 2 * side**3 / best, side
+
+
+def cores():
+  """How many cores this process may run on."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def use_threads(count):
+  """Threads of this process and of those that it starts, on a CPU.
+
+  To be called before jax or PyTorch are used: they read it once.
+  """
+  os.environ['NPROC'] = os.environ['OMP_NUM_THREADS'] = str(count)
 
 
 def share_the_device():

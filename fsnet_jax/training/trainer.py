@@ -223,6 +223,9 @@ class Trainer(loop.Training[TrainState]):
         ),
         donate_argnums=0,
         out_shardings=(replicated, replicated),
+        compiler_options=memory.options_of_steps(
+          self._parts.model.segmentation
+        ),
       )
       with memory.explained(f'compiling phase {phase}'):
         self._steps[phase] = step.lower(self._state, batch).compile()

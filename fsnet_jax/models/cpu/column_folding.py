@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 # How many columns measured fastest, with the most channels on the narrower
 # and on the wider side of the convolution.
-_MOST = {4: (4, 8), 2: (8, 16)}
+_MOST = ((4, 4, 8), (4, 3, 16), (2, 8, 16))
 # Input channels that the back end reads well: few, or a multiple of this.
 _EVEN = 4
 
@@ -35,7 +35,7 @@ def columns_to_fold(inputs: int, outputs: int, width: int) -> int:
     4, 2, or 1: leave it as it is.
   """
   narrow, wide = sorted((inputs, outputs))
-  for count, (most, most_wide) in _MOST.items():
+  for count, most, most_wide in _MOST:
     if narrow <= most and wide <= most_wide and width % count == 0:
       return count
   return 1
@@ -60,11 +60,8 @@ def folded(
   Returns:
     What the plain convolution gives, up to rounding.
   """
-  inputs, outputs = kernel.shape[2:]
-  if inputs > _EVEN and inputs % _EVEN:
-    more = (0, -inputs % _EVEN)
-    x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), more))
-    kernel = jnp.pad(kernel, ((0, 0), (0, 0), more, (0, 0)))
+  outputs = kernel.shape[3]
+  x, kernel = evened(x, kernel)
   y = lax.conv_general_dilated(
     x,
     _folded_kernel(kernel, count, strides[1]),
@@ -74,6 +71,27 @@ def folded(
   )
   b, h, w, _ = y.shape
   return y.reshape(b, h, w * count, outputs)
+
+
+def evened(
+  x: Float[Array, 'b h w k'], kernel: Float[Array, 'r t k k2']
+) -> tuple[Array, Array]:
+  """Both with channels of zeros, where the back end then reads them well.
+
+  Args:
+    x: input of a convolution.
+    kernel: of the convolution.
+
+  Returns:
+    What has the same convolution; 19 channels to 16 take seven tenths of the
+    time as 20.
+  """
+  inputs = kernel.shape[2]
+  if inputs <= _EVEN or inputs % _EVEN == 0:
+    return x, kernel
+  more = (0, -inputs % _EVEN)
+  x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), more))
+  return x, jnp.pad(kernel, ((0, 0), (0, 0), more, (0, 0)))
 
 
 def _folded_kernel(kernel: Array, count: int, stride: int) -> Array:

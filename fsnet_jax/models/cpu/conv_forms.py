@@ -261,10 +261,9 @@ def _flipped_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
   """A unit-stride convolution of `g`; padding may be negative (cropping)."""
-
   pads = kernel_bands.pads_of_gradient(x, kernel, g, geometry)
   window = Geometry((1, 1), pads, geometry.dilation)
-  return _plain(g, _turned(kernel), window)
+  return _plain(*column_folding.evened(g, _turned(kernel)), window)
 
 
 def _turned(kernel: Array) -> Array:
@@ -372,5 +371,6 @@ _KERNEL_GRADIENT = {
   'taps': _taps_kernel_gradient,
   'patches': _patches_kernel_gradient,
   'bands': kernel_bands.kernel_gradient,
+  'rows': kernel_bands.kernel_gradient_by_rows,
   'swapped': _swapped_kernel_gradient,
 }

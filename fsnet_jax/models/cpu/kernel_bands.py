@@ -1,8 +1,9 @@
-"""A wide kernel's gradient, a few rows of the image at a time.
+"""A kernel's gradient, a few rows of the image at a time.
 
 In such a band the gradients that the columns of the kernel meet lie side by
 side, few enough to stay in the processor's cache, so that each row of the
-kernel is one wide matrix product.
+kernel is one wide matrix product. Of a narrower kernel, the whole of it is one,
+a row of the image at a time.
 """
 
 import jax.numpy as jnp
@@ -38,6 +39,39 @@ def pads_of_gradient(
     return low, x.shape[axis + 1] + reach - g.shape[axis + 1] - low
 
   return pads(0), pads(1)
+
+
+def kernel_gradient_by_rows(
+  x: Array, kernel: Array, g: Array, geometry: Geometry
+) -> Array:
+  """As `kernel_gradient`, of one product a row of the image."""
+  rows, columns, inputs, outputs = kernel.shape
+  height, width = grid_of(x)
+  down, across = geometry.dilation
+  wide = jnp.promote_types(g.dtype, jnp.float32)
+  padded = padding.around(g, pads_of_gradient(x, kernel, g, geometry))
+
+  def add(row: int | Array, total: Array) -> Array:
+    near = lax.dynamic_slice_in_dim(padded, row, down * (rows - 1) + 1, 1)
+    side = jnp.concatenate(
+      [
+        near[:, low : low + 1, left : left + width]
+        for low in range(down * (rows - 1), -1, -down)
+        for left in range(across * (columns - 1), -1, -across)
+      ],
+      axis=-1,
+    )
+    return total + jnp.einsum(
+      'bhwi,bhwo->io',
+      lax.dynamic_slice_in_dim(x, row, 1, 1),
+      side,
+      preferred_element_type=wide,
+    )
+
+  total = jnp.zeros((inputs, rows * columns * outputs), wide)
+  total = lax.fori_loop(0, height, add, total)
+  total = total.reshape(inputs, rows * columns, outputs).swapaxes(0, 1)
+  return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def kernel_gradient(

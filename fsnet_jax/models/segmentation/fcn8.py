@@ -80,6 +80,9 @@ class FCN8(nn.Module):
     dtype: of the computation; parameters and logits are float32.
   """
 
+  # See `protocol`; measured at the demo's size.
+  compiles_frugally = True
+
   num_classes: int = CITYSCAPES.num_classes
   width: float = 1.0
   head_width: int | None = None

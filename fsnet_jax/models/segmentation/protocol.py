@@ -23,6 +23,8 @@ The contract, beyond the signatures below:
   mutable.
 * A network with parameters that never change is `PartlyFrozen`, too;
   `builders.networks.frozen` hands its `is_frozen` to the optimiser.
+* A network whose steps are as fast on a CPU when they are compiled in little
+  memory (`runtime.machine.memory`) says so by `compiles_frugally = True`.
 """
 
 from collections.abc import Sequence

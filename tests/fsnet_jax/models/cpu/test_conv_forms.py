@@ -63,7 +63,7 @@ def assert_same(function, other, x, kernel):
 
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize(
-  'form', ['patches', 'taps', 'flipped', 'bands', 'swapped']
+  'form', ['patches', 'taps', 'flipped', 'bands', 'rows', 'swapped']
 )
 def test_every_form_is_the_convolution(case, form):
   size, window, strides, pads, dilation = case
@@ -73,7 +73,7 @@ def test_every_form_is_the_convolution(case, form):
     forms = conv_forms.Forms('plain', 'taps', 'taps')
   else:
     # Defined for unit strides; the case's other numbers stay.
-    gradient = form if form in ('bands', 'swapped') else 'plain'
+    gradient = 'plain' if form == 'flipped' else form
     forms, strides = conv_forms.Forms('plain', 'flipped', gradient), (1, 1)
   geometry = conv_forms.Geometry(strides, pads, dilation)
   x, kernel = values(0, 2, *size, 5), values(1, *window, 5, 6)
@@ -121,7 +121,10 @@ def test_folded_columns_of_a_strided_kernel(columns, inputs):
     ((3, 8), 12, (1, 1), 4),
     ((8, 3), 12, (1, 1), 4),
     ((3, 8), 10, (1, 1), 2),
-    ((3, 12), 12, (1, 1), 2),
+    ((3, 16), 12, (1, 1), 4),
+    ((16, 3), 10, (1, 1), 2),
+    ((4, 16), 12, (1, 1), 2),
+    ((3, 17), 12, (1, 1), 1),
     ((8, 8), 12, (1, 1), 2),
     ((8, 16), 12, (1, 1), 2),
     ((8, 8), 9, (1, 1), 1),
@@ -156,6 +159,9 @@ def test_resnets_first_layer_is_folded(channels, width, columns):
   ('size', 'inputs', 'outputs', 'window', 'stride', 'pad'),
   [
     ((10, 16), 3, 8, 3, 1, 1),
+    ((11, 12), 3, 16, 3, 1, 1),
+    ((11, 13), 16, 19, 3, 1, 1),
+    ((47, 45), 32, 16, 3, 1, 1),
     ((10, 14), 8, 16, 3, 1, 1),
     ((10, 14), 3, 8, 3, 1, 1),
     ((10, 14), 8, 136, 3, 1, 1),
@@ -197,7 +203,11 @@ def test_chosen_forms(size, inputs, outputs, window, stride, pad):
     ((47, 64), (16, 32), 1, 'plain'),
     ((64, 64), (16, 31), 1, 'plain'),
     ((48, 15), (256, 128), 1, 'swapped'),
-    ((48, 16), (256, 127), 1, 'swapped'),
+    ((48, 16), (256, 127), 1, 'rows'),
+    ((32, 16), (32, 64), 1, 'rows'),
+    ((64, 32), (32, 63), 1, 'swapped'),
+    ((31, 16), (96, 128), 1, 'plain'),
+    ((32, 16), (96, 128), 2, 'plain'),
     ((16, 19), (96, 128), 1, 'swapped'),
     ((24, 16), (96, 128), 1, 'plain'),
     ((16, 8), (96, 128), 1, 'swapped'),
@@ -283,7 +293,9 @@ def test_what_is_never_rewritten():
   assert dilated(x, kernel).shape == (1, 11, 11, 8)
 
 
-@pytest.mark.parametrize('kernel_gradient', ['bands', 'patches', 'swapped'])
+@pytest.mark.parametrize(
+  'kernel_gradient', ['bands', 'rows', 'patches', 'swapped']
+)
 def test_half_precision_kernel_gradients(kernel_gradient):
   # Many bands: rounded after each, their sum would err by percents.
   x, kernel = values(0, 1, 203, 5, 8), values(1, 3, 3, 8, 4)
