@@ -16,6 +16,8 @@ from fsnet_jax.report.schema import validate
 from tests.e2e import tiny
 
 LAST_STEP = 12
+# Of each large file of a checkpoint that is damaged.
+_PARTS = 24
 
 
 def _params(workdir: Path) -> dict:
@@ -102,15 +104,22 @@ def test_stopped_run_resumes_to_the_same_bits(finished, shared, tmp_path):
   _assert_same_run(finished[0], tmp_path / 'run')
 
 
-def _flip_a_bit(folder: Path) -> None:
-  """Of the largest file of values of a checkpoint, in its middle."""
-  # How many files they are in depends on how fast each array was written, and
-  # what describes them may be larger than each.
+def _flip_bits(folder: Path) -> None:
+  """A bit of each of many parts of a checkpoint's values.
+
+  In which order arrays lie, and in how many files, depends on how fast each was
+  written, and who evaluates reads the weights alone: so some are hit for sure.
+  What describes arrays lies in files that are small beside the largest.
+  """
   files = [path for path in folder.rglob('d/*') if path.is_file()]
-  path = max(files, key=lambda file: file.stat().st_size)
-  content = bytearray(path.read_bytes())
-  content[len(content) // 2] ^= 1
-  path.write_bytes(content)
+  largest = max(file.stat().st_size for file in files)
+  for path in files:
+    content = bytearray(path.read_bytes())
+    if len(content) < largest / 8:
+      continue
+    for part in range(_PARTS):
+      content[(2 * part + 1) * len(content) // (2 * _PARTS)] ^= 1
+    path.write_bytes(content)
 
 
 def test_damaged_checkpoint_under_a_path_of_wildcards(
@@ -118,7 +127,7 @@ def test_damaged_checkpoint_under_a_path_of_wildcards(
 ):
   """It ends as a killed run does; who only reads moves nothing."""
   workdir = shutil.copytree(finished[0], tmp_path / 'lr[0.1] {a,b}*?')
-  _flip_a_bit(workdir / 'checkpoints' / str(LAST_STEP))
+  _flip_bits(workdir / 'checkpoints' / str(LAST_STEP))
   argv = tiny.command(shared, workdir)
   result = tiny.run([*argv, '--mode=evaluate'])
   assert result.returncode == 2, result.stderr
