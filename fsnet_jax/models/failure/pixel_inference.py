@@ -131,8 +131,8 @@ def _by_convolutions(
   """The same from planes: onnxruntime's convolutions take them as they lie."""
   planes = [
     jnp.moveaxis(maps.scalars, -1, 1),
-    _classes(maps.first, num_classes),
-    _classes(maps.second, num_classes),
+    jax.nn.one_hot(maps.first, num_classes, axis=1),
+    jax.nn.one_hot(maps.second, num_classes, axis=1),
   ]
   (kernel,), (bias,) = layers[0]
   missing = -kernel.shape[0] % _ALIGNMENT
@@ -169,12 +169,6 @@ def _deeper(
     ]
   found = [apply(*one) for one in zip(parts, *layers[-1], strict=True)]
   return functools.reduce(operator.add, found)
-
-
-def _classes(index: Array, num_classes: int) -> Float[Array, 'b c *n']:
-  """One plane a class, 1 where it is."""
-  numbers = jnp.arange(num_classes).reshape(-1, *[1] * (index.ndim - 1))
-  return (index[:, None] == numbers).astype(jnp.float32)
 
 
 def _convolved(x: Array, kernel: Array, bias: Array) -> Array:
@@ -243,7 +237,8 @@ def _centred_by_products(
   flat = corrections.reshape(images, -1)
   counted = valid.reshape(images, -1)
   # As the network has them, so that they are made once.
-  own = _classes(first, num_classes).reshape(images, num_classes, -1)
+  own = jax.nn.one_hot(first, num_classes, axis=1)
+  own = own.reshape(images, num_classes, -1)
   sums = own @ jnp.stack([flat * counted, counted], axis=-1)
   means = sums[..., 0] / jnp.maximum(sums[..., 1], 1.0)
   common = (means[:, None, :] @ own).reshape(flat.shape)

@@ -90,7 +90,7 @@ def pixel_maps(
   images, logits = jax.lax.stop_gradient((images, logits))
   logits, axis = _laid_out(logits)
   first = jnp.argmax(logits, axis=axis)
-  own = _one_hot(first, logits.shape[axis], axis)
+  own = jax.nn.one_hot(first, logits.shape[axis], axis=axis)
   rest = logits - _FAR * own
   second = jnp.argmax(rest, axis=axis)
   confidence = _confidence(logits, rest, axis)
@@ -120,14 +120,6 @@ def _laid_out(logits: Array) -> tuple[Array, int]:
     # S makes planes there, and what follows takes planes.
     return jnp.moveaxis(logits, -1, 1), 1
   return logits, -1
-
-
-def _one_hot(index: Array, num_classes: int, axis: int) -> Array:
-  """1 where a class is, 0 elsewhere, with the classes along an axis."""
-  shape = [1] * (index.ndim + 1)
-  shape[axis] = num_classes
-  numbers = jnp.arange(num_classes).reshape(shape)
-  return (jnp.expand_dims(index, axis) == numbers).astype(jnp.float32)
 
 
 def _stacked(scalars: list[Array]) -> Float[Array, 'b h w k']:
