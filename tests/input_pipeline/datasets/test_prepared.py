@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
@@ -111,6 +112,14 @@ def test_second_opening_loads_nothing(tmp_path):
   second = open_drawn(tmp_path, {'a': scenes(5)})
   assert len(Drawn.loaded) == 5
   np.testing.assert_array_equal(first[4]['image'], second[4]['image'])
+
+
+def test_nothing_is_left_beside_the_cache(tmp_path, monkeypatch):
+  temporary = tmp_path / 'temporary'
+  temporary.mkdir()
+  monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
+  open_drawn(tmp_path, {'a': scenes(2)})
+  assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(
