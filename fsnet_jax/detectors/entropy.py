@@ -5,13 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fsnet_jax.detectors.base import ForwardPass
+from fsnet_jax.models.cpu import sums
 
 
 def entropy(logits: Float[Array, '*b c']) -> Float[Array, '*b']:
   """Entropy in nats of the softmax over the last axis."""
   log_probs = jax.nn.log_softmax(logits, axis=-1)
   # From log-probabilities: p ln p from probabilities is 0 * -inf at p = 0.
-  return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+  return -sums.of_products(jnp.exp(log_probs), log_probs)
 
 
 class PredictiveEntropy:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fsnet_jax.models.cpu import sums
 from fsnet_jax.models.layers import basic
 
 
@@ -29,7 +30,7 @@ def miss_logit(logits: Float[Array, 'b h w c']) -> Float[Array, 'b h w']:
 def softmax_features(
   logits: Float[Array, 'b h w c'], raw_class_index: bool = False
 ) -> dict[str, Float[Array, 'b h w 1']]:
-  """The features w2, w3 and w4, all from one log-softmax.
+  """The features w2, w3 and w4, all from one exponential a class.
 
   With p = softmax(logits) over c classes:
 
@@ -49,16 +50,22 @@ def softmax_features(
   Returns:
     'w2', 'w3' and 'w4', each [b h w 1] float32.
   """
-  log_probs = jax.nn.log_softmax(basic.at_least_float32(logits))
-  probs = jnp.exp(log_probs)
-  entropy = -jnp.sum(probs * log_probs, -1, keepdims=True)
+  logits = basic.at_least_float32(logits)
+  # Relative to the largest, whose own gradient cancels.
+  top = jnp.max(logits, -1, keepdims=True)
+  below = logits - jax.lax.stop_gradient(top)
+  powers = jnp.exp(below)
+  total = jnp.sum(powers, -1, keepdims=True)
+  # H = ln sum exp(l) - sum p l.
+  mean = sums.of_products(powers, below)[..., None] / total
+  entropy = jnp.log(total) - mean
   index = jax.lax.stop_gradient(
-    jnp.argmax(logits, -1, keepdims=True).astype(log_probs.dtype)
+    jnp.argmax(logits, -1, keepdims=True).astype(logits.dtype)
   )
   if not raw_class_index:
     index = index / max(logits.shape[-1] - 1, 1)
   return {
-    'w2': jnp.exp(jnp.max(log_probs, -1, keepdims=True)),
+    'w2': jnp.exp(top - jax.lax.stop_gradient(top)) / total,
     'w3': jax.nn.sigmoid(entropy),
     'w4': index,
   }

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Integer
 
-from fsnet_jax.models.cpu import conv_forms
+from fsnet_jax.models.cpu import conv_forms, sums
 
 # ITU-R BT.601, as `input_pipeline.transforms` weighs colours.
 _LUMA = (0.299, 0.587, 0.114)
@@ -145,7 +145,7 @@ def _confidence(logits: Array, rest: Array, axis: int) -> list[Array]:
   lead = largest - next_one
   # H = ln sum exp(l) - sum p l, both less the largest l, which adds nothing
   # to the second sum.
-  weighted = jnp.sum(others * below, axis=axis) - lead * total
+  weighted = sums.of_products(others, below, axis) - lead * total
   entropy = excess - jnp.exp(-lead - excess) * weighted
   return [own, entropy, largest, largest + excess, lead]
 

@@ -85,6 +85,56 @@ def test_every_form_is_the_convolution(case, form):
   )
 
 
+@pytest.mark.parametrize('dilation', [(1, 1), (2, 4)])
+@pytest.mark.parametrize('size', [(8, 6), (9, 13), (1, 1), (3, 2)])
+def test_winograds_form_is_the_convolution(size, dilation):
+  forms = conv_forms.Forms('winograd', 'winograd')
+  pads = tuple((tap, tap) for tap in dilation)
+  geometry = conv_forms.Geometry((1, 1), pads, dilation)
+  assert_same(
+    lambda x, kernel: conv_forms.convolve(x, kernel, geometry, forms),
+    functools.partial(reference, geometry=geometry),
+    values(0, 2, *size, 5),
+    values(1, 3, 3, 5, 6),
+  )
+
+
+@pytest.mark.parametrize(
+  ('channels', 'size', 'form'),
+  [
+    ((128, 128), (16, 16), 'winograd'),
+    ((128, 300), (64, 128), 'winograd'),
+    ((127, 300), (64, 128), 'plain'),
+    ((128, 128), (16, 15), 'plain'),
+    ((128, 256), (65, 128), 'plain'),
+    ((256, 256), (128, 256), 'winograd'),
+  ],
+)
+def test_which_layers_take_winograds_form(channels, size, form):
+  for tap in (1, 2):
+    geometry = conv_forms.Geometry((1, 1), ((tap, tap),) * 2, (tap, tap))
+    forms = conv_forms.choose((3, 3, *channels), geometry, size)
+    assert forms.forward == form
+    assert (forms.input_gradient == 'winograd') == (form == 'winograd')
+    for other in (
+      dataclasses.replace(geometry, strides=(1, 2)),
+      dataclasses.replace(geometry, pads=((tap, tap), (0, tap))),
+    ):
+      forms = conv_forms.choose((3, 3, *channels), other, size)
+      assert forms.forward == 'plain'
+  geometry = conv_forms.Geometry((1, 1), ((1, 1),) * 2, (1, 1))
+  forms = conv_forms.choose((3, 2, *channels), geometry, size)
+  assert forms.forward == 'plain'
+
+
+def test_halves_are_not_summed_before_they_are_multiplied():
+  x, kernel = values(0, 1, 9, 9, 8), values(1, 3, 3, 8, 4)
+  geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+  half = [a.astype(jnp.bfloat16) for a in (x, kernel)]
+  ours = conv_forms.convolve(*half, geometry, conv_forms.Forms('winograd'))
+  np.testing.assert_array_equal(ours, reference(*half, geometry))
+
+
 @pytest.mark.parametrize('columns', [2, 4])
 @pytest.mark.parametrize('input_gradient', ['plain', 'flipped'])
 @pytest.mark.parametrize('size', [(5, 4), (1, 12)])
@@ -174,6 +224,7 @@ def test_resnets_first_layer_is_folded(channels, width, columns):
     ((11, 14), 7, 16, 7, 2, 3),
     ((21, 25), 64, 72, 3, 1, 1),
     ((8, 16), 256, 24, 7, 1, 3),
+    ((15, 18), 128, 136, 3, 1, 1),
   ],
 )
 def test_chosen_forms(size, inputs, outputs, window, stride, pad):
