@@ -16,9 +16,23 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-# How many columns measured fastest, with the most channels on the narrower
-# and on the wider side of the convolution.
-_MOST = ((4, 4, 8), (4, 3, 16), (2, 8, 16))
+from fsnet_jax.models.cpu import vectors
+
+# How many columns measured fastest, with the most channels of the input and of
+# the output, for vectors of 8 and of 16 numbers.
+_MOST = {
+  8: ((4, 4, 8), (4, 8, 4), (4, 3, 16), (4, 16, 3), (2, 8, 16), (2, 16, 8)),
+  16: (
+    (8, 16, 2),
+    (4, 3, 4),
+    (8, 4, 4),
+    (8, 3, 8),
+    (4, 16, 8),
+    (4, 3, 16),
+    (2, 16, 16),
+    (2, 3, 32),
+  ),
+}
 # Input channels that the back end reads well: few, or a multiple of this.
 _EVEN = 4
 
@@ -32,11 +46,11 @@ def columns_to_fold(inputs: int, outputs: int, width: int) -> int:
     width: columns of the output.
 
   Returns:
-    4, 2, or 1: leave it as it is.
+    8, 4, 2, or 1: leave it as it is.
   """
-  narrow, wide = sorted((inputs, outputs))
-  for count, most, most_wide in _MOST:
-    if narrow <= most and wide <= most_wide and width % count == 0:
+  for count, most_inputs, most_outputs in _MOST[vectors.lanes()]:
+    fits = inputs <= most_inputs and outputs <= most_outputs
+    if fits and width % count == 0:
       return count
   return 1
 

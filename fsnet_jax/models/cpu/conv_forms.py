@@ -209,8 +209,8 @@ def _convolve_backward(
   geometry: Geometry, forms: Forms, saved: tuple[Array, Array], g: Array
 ) -> tuple[Array, Array]:
   x, kernel = saved
-  if forms.columns > 1 and forms.input_gradient == 'flipped':
-    dx = column_folding.folded(g, _turned(kernel), forms.columns)
+  if forms.gradient_columns > 1:
+    dx = column_folding.folded(g, _turned(kernel), forms.gradient_columns)
   else:
     dx = _INPUT_GRADIENT[forms.input_gradient](x, kernel, g, geometry)
   dkernel = _KERNEL_GRADIENT[forms.kernel_gradient](x, kernel, g, geometry)
@@ -264,7 +264,7 @@ def _flipped_input_gradient(
   """A unit-stride convolution of `g`; padding may be negative (cropping)."""
   pads = kernel_bands.pads_of_gradient(x, kernel, g, geometry)
   window = Geometry((1, 1), pads, geometry.dilation)
-  return _plain(*column_folding.evened(g, _turned(kernel)), window)
+  return _evened(g, _turned(kernel), window)
 
 
 def _turned(kernel: Array) -> Array:
@@ -315,8 +315,8 @@ def _patches(x: Array, window: Sequence[int], geometry: Geometry) -> Array:
 
 def _patches_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
   seen = _patches(x, kernel.shape[:2], geometry)
-  # One axis is summed over: of three XLA chose the order, and wrote fc6's
-  # kernel (411 MB) anew in it, a third of the layer's time.
+  # One axis is summed over: of three XLA wrote fc6's 411 MB anew, in an order
+  # of its own, a third of the layer's time.
   flat = seen.reshape(*seen.shape[:3], -1)
   kernel = kernel.reshape(-1, kernel.shape[3])
   return _product('bhwk,ko->bhwo', flat, kernel).astype(x.dtype)
@@ -336,7 +336,6 @@ def _patches_kernel_gradient(
 def _taps_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
-
   def part_of(tap: tuple[int, int]) -> Array:
     part = _product('bhwo,io->bhwi', g, kernel[tap])
     config = [(0, 0, 0)]
@@ -375,8 +374,13 @@ def _winograd_input_gradient(
   return winograd.convolve(g, _turned(kernel), geometry.dilation)
 
 
+def _evened(x: Array, kernel: Array, geometry: Geometry) -> Array:
+  return _plain(*column_folding.evened(x, kernel), geometry)
+
+
 _FORWARD = {
   'plain': _plain,
+  'evened': _evened,
   'patches': _patches_forward,
   'winograd': _winograd_forward,
 }

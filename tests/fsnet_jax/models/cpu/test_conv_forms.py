@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from fsnet_jax.models.cpu import conv_forms, pooling
+from fsnet_jax.models.cpu import conv_forms, pooling, vectors
 from fsnet_jax.models.layers import basic
 from tests.fsnet_jax.models import quick
 
@@ -127,6 +128,28 @@ def test_which_layers_take_winograds_form(channels, size, form):
   assert forms.forward == 'plain'
 
 
+@pytest.mark.parametrize(
+  ('channels', 'forward'),
+  [
+    ((39, 16), 'evened'),
+    ((19, 48), 'evened'),
+    ((19, 49), 'plain'),
+    ((40, 16), 'plain'),
+    ((22, 16), 'evened'),
+    ((22, 19), 'plain'),
+    ((71, 16), 'plain'),
+    ((9, 16), 'plain'),
+    ((9, 19), 'evened'),
+    ((3, 32), 'plain'),
+  ],
+)
+@pytest.mark.parametrize('strides', [(1, 1), (2, 2)])
+def test_which_layers_get_channels_of_zeros(channels, forward, strides):
+  geometry = conv_forms.Geometry(strides, ((1, 1), (1, 1)), (1, 1))
+  forms = conv_forms.choose((3, 3, *channels), geometry, (24, 32))
+  assert forms.forward == forward
+
+
 def test_halves_are_not_summed_before_they_are_multiplied():
   x, kernel = values(0, 1, 9, 9, 8), values(1, 3, 3, 8, 4)
   geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
@@ -135,11 +158,14 @@ def test_halves_are_not_summed_before_they_are_multiplied():
   np.testing.assert_array_equal(ours, reference(*half, geometry))
 
 
-@pytest.mark.parametrize('columns', [2, 4])
+@pytest.mark.parametrize('columns', [2, 4, 8])
 @pytest.mark.parametrize('input_gradient', ['plain', 'flipped'])
-@pytest.mark.parametrize('size', [(5, 4), (1, 12)])
+@pytest.mark.parametrize('size', [(5, 8), (1, 16)])
 def test_folded_columns_are_the_convolution(columns, input_gradient, size):
-  forms = conv_forms.Forms(input_gradient=input_gradient, columns=columns)
+  back = columns if input_gradient == 'flipped' else 1
+  forms = conv_forms.Forms(
+    input_gradient=input_gradient, columns=columns, gradient_columns=back
+  )
   geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
   x, kernel = values(0, 2, *size, 5), values(1, 3, 3, 5, 6)
   assert_same(
@@ -183,23 +209,67 @@ def test_folded_columns_of_a_strided_kernel(columns, inputs):
     ((8, 8), 12, (99, 99), 1),
   ],
 )
-def test_what_is_folded(channels, width, pads, columns):
+def test_what_is_folded(channels, width, pads, columns, monkeypatch):
+  monkeypatch.setattr(vectors, 'lanes', lambda: 8)
   geometry = conv_forms.Geometry((1, 1), (pads, pads), (1, 1))
   forms = conv_forms.choose((3, 3, *channels), geometry, (8, width))
   assert forms.columns == columns
+  if min(channels) > 4:
+    # Else the images', whose gradient nobody asks for.
+    assert forms.gradient_columns == columns
   for other in (
     dataclasses.replace(geometry, strides=(1, 2)),
     dataclasses.replace(geometry, dilation=(2, 2)),
   ):
     forms = conv_forms.choose((3, 3, *channels), other, (8, width))
-    assert forms.columns == 1
+    assert forms.columns == forms.gradient_columns == 1
+
+
+@pytest.mark.parametrize(
+  ('channels', 'width', 'columns'),
+  [
+    ((3, 8), 16, (8, 1)),
+    ((3, 8), 12, (4, 1)),
+    ((3, 16), 16, (4, 1)),
+    ((3, 32), 16, (2, 1)),
+    ((3, 33), 16, (1, 1)),
+    ((8, 3), 16, (4, 8)),
+    ((8, 8), 16, (4, 4)),
+    ((8, 8), 10, (2, 2)),
+    ((8, 16), 16, (2, 4)),
+    ((16, 8), 16, (4, 2)),
+    ((16, 16), 16, (2, 2)),
+    ((8, 19), 16, (1, 1)),
+    ((17, 16), 16, (1, 1)),
+    ((16, 2), 16, (8, 4)),
+  ],
+)
+def test_what_wide_vectors_fold(channels, width, columns, monkeypatch):
+  monkeypatch.setattr(vectors, 'lanes', lambda: 16)
+  geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+  forms = conv_forms.choose((3, 3, *channels), geometry, (8, width))
+  assert (forms.columns, forms.gradient_columns) == columns
+
+
+def test_lanes_of_this_machine(monkeypatch):
+  features = pathlib.Path('/proc/cpuinfo').read_text(encoding='ascii')
+  assert vectors.lanes() == (16 if 'avx512f' in features.split() else 8)
+
+  def missing(*args, **kwargs):
+    raise FileNotFoundError
+
+  vectors.lanes.cache_clear()
+  monkeypatch.setattr(pathlib.Path, 'read_text', missing)
+  assert vectors.lanes() == 8
+  vectors.lanes.cache_clear()
 
 
 @pytest.mark.parametrize(
   ('channels', 'width', 'columns'),
   [((4, 8), 16, 4), ((4, 8), 15, 4), ((4, 8), 12, 2), ((4, 64), 16, 1)],
 )
-def test_resnets_first_layer_is_folded(channels, width, columns):
+def test_resnets_first_layer_is_folded(channels, width, columns, monkeypatch):
+  monkeypatch.setattr(vectors, 'lanes', lambda: 8)
   geometry = conv_forms.Geometry((2, 2), ((3, 3), (3, 3)), (1, 1))
   forms = conv_forms.choose((7, 7, *channels), geometry, (8, width))
   assert forms.columns == columns
@@ -225,6 +295,7 @@ def test_resnets_first_layer_is_folded(channels, width, columns):
     ((21, 25), 64, 72, 3, 1, 1),
     ((8, 16), 256, 24, 7, 1, 3),
     ((15, 18), 128, 136, 3, 1, 1),
+    ((9, 8), 13, 20, 3, 2, 1),
   ],
 )
 def test_chosen_forms(size, inputs, outputs, window, stride, pad):
