@@ -57,23 +57,24 @@ def convolve(
     (tap, tap + -size % (2 * tap))
     for size, tap in zip((height, width), dilation)
   ]
-  cells = [
-    cell
-    for rows in _cells(padding.around(x, pads), 1, dilation[0])
-    for cell in _cells(rows, 2, dilation[1])
-  ]
-  grid = cells[0].shape[1:3]
+  rows = jnp.stack(_cells(padding.around(x, pads), 1, dilation[0]))
+  # Else each of the 16 works its rows out again.
+  rows = lax.optimization_barrier(rows)
+  cells = jnp.stack(_cells(rows, 3, dilation[1]), 1)
+  grid = cells.shape[3:5]
   points = jnp.asarray(_KERNELS, kernel.dtype) @ kernel.reshape(9, -1)
   points = points.reshape(16, inputs, outputs)
-  products = [
-    (cell.reshape(-1, inputs) @ point).reshape(b, *grid, outputs)
-    for cell, point in zip(cells, points)
-  ]
-  by_row = [_outputs(products[i : i + 4]) for i in range(0, 16, 4)]
-  columns = [
-    _interleaved(_outputs(pair), 1, dilation[0]) for pair in zip(*by_row)
-  ]
-  y = _interleaved(columns, 2, dilation[1])
+  # One product of 16 compiles in a quarter of the time of 16, which would take
+  # nine tenths of its.
+  products = jnp.einsum('pti,pio->pto', cells.reshape(16, -1, inputs), points)
+  products = products.reshape(4, 4, b, *grid, outputs)
+  by_row = jnp.stack(_outputs(list(products)))
+  y = jnp.stack(_outputs([by_row[:, column] for column in range(4)]))
+  # [column, row, b, ...] of each pair, a tap apart, among the rest.
+  down, across = dilation
+  blocks = (grid[0] // down, down, grid[1] // across, across)
+  y = y.reshape(2, 2, b, *blocks, outputs).transpose(2, 3, 1, 4, 5, 0, 6, 7)
+  y = y.reshape(b, 2 * grid[0], 2 * grid[1], outputs)
   return lax.slice(y, (0, 0, 0, 0), (b, height, width, outputs))
 
 
@@ -105,11 +106,3 @@ def _outputs(products: Sequence[Array]) -> tuple[Array, Array]:
   """The paper's A: two outputs of four products."""
   first, second, third, fourth = products
   return first + second + third, second - third - fourth
-
-
-def _interleaved(pair: Sequence[Array], axis: int, tap: int) -> Array:
-  """Blocks of `tap` rows (or columns) of two arrays in turns."""
-  shape = pair[0].shape
-  blocks = (*shape[:axis], -1, tap, *shape[axis + 1 :])
-  turns = jnp.stack([one.reshape(blocks) for one in pair], axis + 1)
-  return turns.reshape(*shape[:axis], -1, *shape[axis + 1 :])
