@@ -132,7 +132,8 @@ def test_damaged_checkpoint_under_a_path_of_wildcards(
   result = tiny.run([*argv, '--mode=evaluate'])
   assert result.returncode == 2, result.stderr
   assert result.stderr.count('\n') == 1
-  assert 'checkpoints/12 is damaged (array ' in result.stderr
+  # Which cause is named depends on what the bits were of: values, as a rule.
+  assert 'checkpoints/12 is damaged (' in result.stderr
   assert sorted(p.name for p in (workdir / 'checkpoints').iterdir()) == [
     '12',
     '8',
