@@ -364,14 +364,10 @@ def _taps_kernel_gradient(
   return jnp.stack(parts).reshape(kernel.shape)
 
 
-def _winograd_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
-  return winograd.convolve(x, kernel, geometry.dilation)
-
-
 def _winograd_input_gradient(
   x: Array, kernel: Array, g: Array, geometry: Geometry
 ) -> Array:
-  return winograd.convolve(g, _turned(kernel), geometry.dilation)
+  return winograd.convolve(g, _turned(kernel), geometry)
 
 
 def _evened(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -382,7 +378,7 @@ _FORWARD = {
   'plain': _plain,
   'evened': _evened,
   'patches': _patches_forward,
-  'winograd': _winograd_forward,
+  'winograd': winograd.convolve,
 }
 _INPUT_GRADIENT = {
   'plain': _plain_input_gradient,

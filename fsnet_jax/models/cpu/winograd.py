@@ -17,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fsnet_jax.models.cpu import padding
+from fsnet_jax.models.cpu.conv_choice import Geometry
 
 # The paper's G: a kernel's three taps at four points.
 _KERNEL = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2
@@ -27,31 +28,30 @@ _KERNELS = np.kron(_KERNEL, _KERNEL)
 def convolve(
   x: Float[Array, 'b h w k'],
   kernel: Float[Array, '3 3 k k2'],
-  dilation: tuple[int, int] = (1, 1),
+  geometry: Geometry,
 ) -> Float[Array, 'b h w k2']:
   """A convolution of unit strides that keeps the size, zeros around it.
 
   Args:
     x: of any size.
     kernel: (rows, columns, in, out).
-    dilation: distance between kernel taps, (rows, columns).
+    geometry: any dilation; the rest as said.
 
   Returns:
     What the plain convolution gives, up to rounding; it is the plain one in
     half precision, whose sums would be rounded before they are multiplied.
   """
   if x.dtype.itemsize < 4:
-    down, across = dilation
     return lax.conv_general_dilated(
       x,
       kernel,
-      (1, 1),
-      ((down, down), (across, across)),
-      rhs_dilation=dilation,
+      geometry.strides,
+      geometry.pads,
+      rhs_dilation=geometry.dilation,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
   b, height, width, inputs = x.shape
-  outputs = kernel.shape[3]
+  outputs, dilation = kernel.shape[3], geometry.dilation
   # As many rows and columns as pairs of outputs at a tap's distance cover.
   pads = [
     (tap, tap + -size % (2 * tap))
