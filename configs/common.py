@@ -251,7 +251,8 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # Phase 3's networks: per pixel (so many of each image; the share of the mean
   # of each predicted class that is taken away; whether S also sees the image
   # mirrored, a second pass, which the preset 'light' does without; whether a
-  # second network, which sees no colour, is half of it; units of a layer), and
+  # second network, which sees no colour, is half of it; units of a layer; once
+  # trained, every so many pixels are looked at, 0: 2 with 'light', else 1), and
   # convolutional.
   fit.pixel = ml_collections.ConfigDict()
   fit.pixel.batch_size = 16
@@ -262,6 +263,7 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   fit.pixel.flip = True
   fit.pixel.colorless = True
   fit.pixel.units = 64
+  fit.pixel.stride = 0
   fit.conv = ml_collections.ConfigDict()
   fit.conv.batch_size = 8
   fit.conv.learning_rate = 1e-3

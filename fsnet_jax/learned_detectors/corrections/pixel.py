@@ -14,7 +14,7 @@ from fsnet_jax.detectors.base import ForwardPass
 from fsnet_jax.learned_detectors.base import Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
-from fsnet_jax.models.failure import pixel_maps
+from fsnet_jax.models.failure import pixel_grid, pixel_maps
 from fsnet_jax.models.failure.pixel_inference import centred, corrections
 from fsnet_jax.models.failure.pixel_net import PixelFailureNet
 from fsnet_jax.steps.losses import failure_loss
@@ -49,7 +49,7 @@ class PixelCorrection:
     classes = options.num_classes
     like = like_of(options, classes)
     network, share = _network(options, classes), options.own.centering
-    flip = options.own.flip
+    flip, stride = options.own.flip, options.own.stride
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
@@ -57,6 +57,7 @@ class PixelCorrection:
         forward.images,
         forward.segmentation.logits,
         forward.flip_logits if flip else None,
+        stride,
       )
       own = {
         'params': variables['params'],
@@ -64,7 +65,11 @@ class PixelCorrection:
       }
       found = corrections(network, own, maps)
       valid = jnp.ones(maps.first.shape)
-      return centred(found, maps.first, valid, classes, share)
+      found = centred(found, maps.first, valid, classes, share)
+      if stride == 1:
+        return found
+      first = jnp.argmax(forward.segmentation.logits, axis=-1)
+      return pixel_grid.carried(found, first)
 
     return Loaded(fit_loop.load(folder, like), outputs, uses_flip=flip)
 
