@@ -24,6 +24,7 @@ from jax import lax
 from jaxtyping import Array
 
 from fsnet_jax.models.cpu import (
+  channel_parts,
   column_folding,
   depthwise,
   kernel_bands,
@@ -376,6 +377,7 @@ def _evened(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 _FORWARD = {
   'plain': _plain,
+  'parted': functools.partial(channel_parts.convolve, own=conv_general_dilated),
   'evened': _evened,
   'patches': _patches_forward,
   'winograd': winograd.convolve,

@@ -58,6 +58,26 @@ def test_which_layers_get_channels_of_zeros(channels, forward, strides):
 
 
 @pytest.mark.parametrize(
+  ('channels', 'size', 'forward'),
+  [
+    ((39, 16), (64, 128), 'parted'),
+    ((71, 32), (64, 128), 'parted'),
+    ((39, 16), (64, 127), 'evened'),
+    ((71, 49), (64, 128), 'plain'),
+    ((40, 16), (64, 128), 'plain'),
+    ((7, 16), (64, 128), 'plain'),
+    ((45, 16), (64, 128), 'evened'),
+  ],
+)
+def test_a_few_channels_behind_many_are_taken_by_themselves(
+  channels, size, forward
+):
+  geometry = conv_forms.Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+  forms = conv_forms.choose((3, 3, *channels), geometry, size)
+  assert forms.forward == forward
+
+
+@pytest.mark.parametrize(
   ('channels', 'width', 'pads', 'columns'),
   [
     ((3, 8), 12, (1, 1), 4),

@@ -60,6 +60,26 @@ def assert_same(function, other, x, kernel):
     np.testing.assert_allclose(mine, theirs, atol=2e-6 * scale, rtol=0)
 
 
+@pytest.mark.parametrize('case', CASES[:4])
+@pytest.mark.parametrize('inputs', [37, 71])
+def test_parts_of_the_channels_sum_to_the_convolution(case, inputs):
+  size, window, strides, pads, dilation = case
+  geometry = conv_forms.Geometry(strides, pads, dilation)
+  forms = conv_forms.Forms('parted')
+  x, kernel = values(0, 2, *size, inputs), values(1, *window, inputs, 6)
+  assert_same(
+    lambda x, kernel: conv_forms.convolve(x, kernel, geometry, forms),
+    lambda x, kernel: reference(x, kernel, geometry),
+    x,
+    kernel,
+  )
+  half = [leaf.astype(jnp.bfloat16) for leaf in (x, kernel)]
+  np.testing.assert_array_equal(
+    np.asarray(conv_forms.convolve(*half, geometry, forms), np.float32),
+    np.asarray(reference(*half, geometry), np.float32),
+  )
+
+
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize(
   'form', ['patches', 'taps', 'flipped', 'bands', 'rows', 'swapped']
