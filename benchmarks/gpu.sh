@@ -48,7 +48,7 @@ export XLA_PYTHON_CLIENT_PREALLOCATE=false
 if [ "$tiny" = yes ]; then
   export JAX_PLATFORMS=cpu
   # Compiles in half the time what runs but once.
-  export XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+  export XLA_FLAGS="${XLA_FLAGS:+$XLA_FLAGS }--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 fi
 
 if ! mkdir -p "$out"; then

@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -84,7 +85,7 @@ def start(argv: list[str], environ: dict[str, str]) -> Process:
   """Starts the program.
 
   Args:
-    argv: a command line of main.py: the interpreter, main.py, and its flags.
+    argv: the interpreter, then main.py or `-m` and a module, and their flags.
     environ: the whole environment. Python's own variables change nothing.
   """
   (out, out_end), (err, err_end), (status, status_end) = (
@@ -175,6 +176,10 @@ if __name__ == '__main__':
   # make a copy of each page that it is on.
   gc.freeze()
   _serve(socket.socket(fileno=int(sys.argv[1])))
-  from launcher.main import main
+  if sys.argv[0] == '-m':
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
+  else:
+    from launcher.main import main
 
-  main()
+    main()

@@ -16,7 +16,7 @@ from tests.e2e import tiny
 ORIGIN = {'config_name': 'tiny', 'command': 'python main.py --workdir=x'}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def as_a_user_runs_it():
   """Orbax restores into descriptions of arrays, which type checks refuse."""
   jaxtyping.config.update('jaxtyping_disable', True)
@@ -43,9 +43,7 @@ def evaluate(workdir, **fields):
   cli.run(config.lock(), workdir, 'evaluate', ORIGIN)
 
 
-@pytest.fixture
-def only_test_images(monkeypatch):
-  """The images that it was trained and validated on are gone."""
+def _take_training_images_away(patch):
   opened = data_sources._open
 
   def opening(config, spec, *how):
@@ -53,15 +51,30 @@ def only_test_images(monkeypatch):
       raise UserError(f'config.data.root has no {spec}.')
     return opened(config, spec, *how)
 
-  monkeypatch.setattr(data_sources, '_open', opening)
+  patch.setattr(data_sources, '_open', opening)
+
+
+@pytest.fixture
+def only_test_images(monkeypatch):
+  """The images that it was trained and validated on are gone."""
+  _take_training_images_away(monkeypatch)
+
+
+@pytest.fixture(scope='module')
+def evaluated(finished, tmp_path_factory):
+  """A finished run with an evaluation, and its files before; copy it."""
+  run = shutil.copytree(finished[0], tmp_path_factory.mktemp('once') / 'run')
+  before = files_of(run)
+  with pytest.MonkeyPatch.context() as patch:
+    _take_training_images_away(patch)
+    evaluate(run, eval__datasets=('streets/day', 'streets/fog'))
+  return run, before
 
 
 def test_each_evaluation_has_a_folder_of_its_own(
-  copy_of_finished, only_test_images
+  evaluated, only_test_images, tmp_path
 ):
-  run = copy_of_finished
-  before = files_of(run)
-  evaluate(run, eval__datasets=('streets/day', 'streets/fog'))
+  run, before = shutil.copytree(evaluated[0], tmp_path / 'run'), evaluated[1]
   (first,) = (run / 'evaluations').iterdir()
   assert first.name.startswith('streets_day_and_streets_fog-')
   # What was evaluated again are the same numbers.
@@ -81,10 +94,12 @@ def test_each_evaluation_has_a_folder_of_its_own(
     evaluate(run, eval__detectors=('msp', 'msp_temperature'))
 
 
-def test_a_name_that_is_used_again_is_cleaned(copy_of_finished):
-  run, named = copy_of_finished, {'eval__name': 'mine'}
-  evaluate(run, eval__datasets=('streets/day', 'streets/fog'), **named)
-  folder = run / 'evaluations' / 'mine'
+def test_a_name_that_is_used_again_is_cleaned(evaluated, tmp_path):
+  run, named = tmp_path / 'run', {'eval__name': 'mine'}
+  shutil.copytree(evaluated[0], run)
+  # What an evaluation of that name would have left.
+  (earlier,) = (run / 'evaluations').iterdir()
+  folder = earlier.rename(run / 'evaluations' / 'mine')
   (folder / '.report.html.a1b2c3d4').write_text('of a killed run')
   (folder / 'notes.txt').write_text("a user's")
   evaluate(run, eval__datasets=('streets/fog',), **named)
@@ -132,7 +147,7 @@ def test_from_the_command_line(copy_of_finished):
     '--mode=evaluate',
   ]
   fields = ['--config.eval.datasets=("streets/night",)', '--config.seed=0']
-  result = tiny.run_anew([*argv, *fields])
+  result = tiny.run([*argv, *fields])
   assert result.returncode == 0, result.stderr
   assert 'streets/night: 10 images' in result.stdout
   assert 'evaluations/streets_night-' in result.stderr

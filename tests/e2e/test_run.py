@@ -241,6 +241,8 @@ def test_eight_devices_train_like_one(finished, shared, tmp_path):
     shared,
     tmp_path / 'run',
     data__validation_split='',
+    # Two processes share phase 3 in tests/multiprocess.
+    phase3_steps=0,
     eval__datasets="('streets/day',)",
     eval__detectors="('msp',)",
   )

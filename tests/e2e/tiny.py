@@ -30,7 +30,7 @@ SHRUNK = {
   'phase1_steps': '6',
   'phase2_steps': '6',
   'phase3_steps': '4',
-  # Eight devices share it.
+  # Two devices share it.
   'fit.pixel.batch_size': '8',
   'checkpoint_every_steps': '4',
   'log_every_steps': '2',

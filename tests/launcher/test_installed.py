@@ -89,6 +89,7 @@ def test_a_run_outside_the_repository_with_a_shipped_config(
   _, _, *flags = tiny.command(
     shared,
     tmp_path / 'run',
+    phase1_steps=0,
     phase3_steps=0,
     eval__datasets="('streets/day',)",
     eval__detectors="('fsnet','msp')",

@@ -1,14 +1,13 @@
 """What travels between devices is the gradients and batch norms' sums."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 from benchmarks.pods import __main__ as pods
 from benchmarks.pods import collectives, efficiency
-from tests.paths import ROOT
+from tests.e2e import tiny
 
 _HLO = """
   %all-reduce.1 = f32[8]{0} all-reduce(%x), channel_id=1, to_apply=%add
@@ -37,9 +36,7 @@ def test_a_step_sums_gradients_and_statistics_alone(network, devices):
   command = [sys.executable, '-m', 'benchmarks.pods.step', '--width=0.05']
   command += ['--head_width=16', '--blocks=1,1,1,1', '--image_size=32,64']
   command += [f'--network={network}', f'--devices={devices}', '--images=2']
-  done = subprocess.run(
-    command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
-  )
+  done = tiny.run(command, devices)
   assert done.returncode == 0, done.stderr
   found = json.loads(done.stdout)
   assert pods.problems(found) == []
