@@ -22,6 +22,8 @@ from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 # Networks in three parts: `encode` (no dropout), `sample` (dropout) and
 # `upsample` (linear in the scores).
 IN_THREE_PARTS = (FCN8, DeepLabV2, EfficientNetUNet)
+# Powers below it are nothing beside 1, and slow: below the normal numbers.
+_LEAST = -60.0
 
 
 def problem(network: SegmentationNetwork) -> str | None:
@@ -107,14 +109,25 @@ def uncertainty(
     logits = network.apply(
       variables, encoded, scores(number), size, method='upsample'
     )
-    logs = jax.nn.log_softmax(logits, axis=-1)
-    probs = jnp.exp(logs)
-    return probs, -jnp.sum(probs * logs, axis=-1)
+    # As planes: that is how they come, and takes half the time of the rest.
+    return _softmax_and_entropy(jnp.moveaxis(logits, -1, 1))
 
   mean, within = _mean_over(softmax_and_entropy, samples)
   logs = jnp.log(jnp.maximum(mean, jnp.finfo(mean.dtype).tiny))
-  whole = jnp.maximum(-jnp.sum(mean * logs, axis=-1), 0.0)
+  whole = jnp.maximum(-jnp.sum(mean * logs, axis=1), 0.0)
   return jnp.stack([whole, jnp.maximum(whole - within, 0.0)], axis=-1)
+
+
+def _softmax_and_entropy(
+  logits: Float[Array, 'b c h w'],
+) -> tuple[Float[Array, 'b c h w'], Float[Array, 'b h w']]:
+  """Both of one exponential a class, which are most of what a pass takes."""
+  below = logits - jnp.max(logits, axis=1, keepdims=True)
+  below = jnp.maximum(below, _LEAST)
+  parts = jnp.exp(below)
+  total = jnp.sum(parts, axis=1)
+  entropy = jnp.log(total) - jnp.sum(parts * below, axis=1) / total
+  return parts / total[:, None], entropy
 
 
 def _keys_of(key: Array, index: Integer[Array, ' b']) -> Array:
