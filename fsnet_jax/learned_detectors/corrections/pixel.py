@@ -12,7 +12,7 @@ from common_lib.class_table import VOID
 from common_lib.errors import UserError
 from fsnet_jax.builders.fits import FitOptions, PixelOptions
 from fsnet_jax.detectors.base import ForwardPass
-from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.base import Batch, Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models import mc_dropout
@@ -160,29 +160,37 @@ def balance_offset(stats: Any, beta_range: tuple[float, float]) -> Array:
   return jnp.log(correct) - jnp.log1p(-correct)
 
 
+def _maps(
+  options: PixelOptions, s: Any, variables: Any, batch: Batch, key: Array
+) -> pixel_maps.PixelMaps:
+  """The maps of a training batch; `key` is that of the step."""
+  flipped = uncertainty = None
+  if options.flip:
+    flipped = update.flip_logits(s, variables, batch)
+  if options.dropout_samples:
+    masks = jax.random.fold_in(key, _MASKS)
+    uncertainty = update.dropout_uncertainty(
+      s, variables, batch, masks, options.dropout_samples
+    )
+  logits = update.frozen_output(s, variables, batch).logits
+  images = batch['image'].astype(jnp.float32)
+  return pixel_maps.pixel_maps(images, logits, flipped, uncertainty)
+
+
 def _loss(setting: Setting[PixelOptions]) -> update.Loss:
   s, options = setting.network, setting.options.own
   network = _network(setting.options, s.num_classes)
 
   def loss_fn(params, stats, variables, batch, key):
-    images = batch['image'].astype(jnp.float32)
-    logits = update.frozen_output(s, variables, batch).logits
-    flipped = uncertainty = None
-    if options.flip:
-      flipped = update.flip_logits(s, variables, batch)
-    if options.dropout_samples:
-      masks = jax.random.fold_in(key, _MASKS)
-      uncertainty = update.dropout_uncertainty(
-        s, variables, batch, masks, options.dropout_samples
-      )
-    everywhere = pixel_maps.pixel_maps(images, logits, flipped, uncertainty)
+    everywhere = _maps(options, s, variables, batch, key)
     # A sample: neighbours say the same, and the maps of all pixels of a batch
     # would fill the memory at full size.
     count = batch['label'][0].size
     drawn, dropped = jax.random.split(key)
-    index = jax.random.randint(drawn, (len(images), options.pixels), 0, count)
+    shape = len(batch['label']), options.pixels
+    index = jax.random.randint(drawn, shape, 0, count)
     maps = everywhere.at(index)
-    labels = batch['label'].reshape(len(images), -1)
+    labels = batch['label'].reshape(shape[0], -1)
     labels = jnp.take_along_axis(labels, index, axis=1)
     known = labels != VOID
     valid = known.astype(jnp.float32)
