@@ -1,5 +1,6 @@
 """A run whose per-pixel networks look at S's passes with dropout."""
 
+import json
 import shutil
 
 import jaxtyping
@@ -51,7 +52,7 @@ def _evaluated(workdir, **fields):
   config.update_from_flattened_dict(fields)
   origin = {'config_name': 'tiny', 'command': 'a test'}
   cli.run(config.lock(), workdir, 'evaluate', origin)
-  return tiny.metrics(tiny.evaluation(workdir))
+  return json.loads((tiny.evaluation(workdir) / 'metrics.json').read_text())
 
 
 def test_it_is_trained_and_evaluated(run, tmp_path):
