@@ -252,7 +252,8 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # of each predicted class that is taken away; whether S also sees the image
   # mirrored, a second pass, which the preset 'light' does without; passes of S
   # with dropout on that it also sees, 0 for none; whether a second network,
-  # which sees no colour, is half of it; units of a layer), and convolutional.
+  # which sees no colour, is half of it; units of a layer; once trained, every
+  # so many pixels are looked at, 0: 2 with 'light', else 1), and convolutional.
   fit.pixel = ml_collections.ConfigDict()
   fit.pixel.batch_size = 16
   fit.pixel.pixels = 1500
@@ -263,6 +264,7 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   fit.pixel.dropout_samples = 0
   fit.pixel.colorless = True
   fit.pixel.units = 64
+  fit.pixel.stride = 0
   fit.conv = ml_collections.ConfigDict()
   fit.conv.batch_size = 8
   fit.conv.learning_rate = 1e-3

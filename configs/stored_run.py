@@ -20,7 +20,7 @@ from configs import common, segxal_common
 # Every version of the program has stored these.
 _ALWAYS = {'task', 'seed', 'image_size', 'data', 'eval'}
 # What runs were before there was such a field, where that is not its default.
-_BEFORE = {'fit.pixel.colorless': False}
+_BEFORE = {'fit.pixel.colorless': False, 'fit.pixel.stride': 1}
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:

@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fsnet_jax.models.failure import pixel_grid
+from fsnet_jax.models.failure.failure_features import miss_logit
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.failure.pixel_inference import centred, corrections
 from fsnet_jax.models.failure.pixel_maps import pixel_maps
@@ -20,13 +22,13 @@ _PIXEL = 'pixel'
 
 
 class Light(nn.Module):
-  """`failure.preset='light'` with `fit.pixel.flip=False`: one pass of S."""
+  """`failure.preset='light'`: one pass of S, every second row and column."""
 
   @nn.compact
   def __call__(self, images: Array, logits: Array, features: Array) -> Array:
     """Log-odds [b h w] that a class is wrong."""
     del features
-    maps = pixel_maps(images, logits)
+    maps = pixel_maps(images, logits, stride=pixel_grid.STRIDE)
     if self.is_initializing():
       found = PixelFailureNet(_CLASSES, name=_PIXEL)(maps)
     else:
@@ -35,7 +37,8 @@ class Light(nn.Module):
       found = corrections(PixelFailureNet(_CLASSES, parent=None), own, maps)
     valid = jnp.ones(maps.first.shape)
     own = centred(found, maps.first, valid, _CLASSES, _CENTRING)
-    return maps.miss_logit + own
+    first = jnp.argmax(logits, axis=-1)
+    return miss_logit(logits) + pixel_grid.carried(own, first)
 
 
 def networks(

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
 from fsnet_jax.builders.classes import class_table
-from fsnet_jax.builders.evaluation import looks_at_mirrored
+from fsnet_jax.builders.evaluation import looks_at_mirrored, pixel_stride
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
@@ -146,6 +146,7 @@ class PixelOptions:
     dropout_samples: passes of S with dropout that they see; 0 for none.
     colorless: whether there is a second network, which sees no colour.
     units: of a layer of each network.
+    stride: 1, or 2 if it is run at every second row and column only.
   """
 
   steps: int
@@ -159,6 +160,7 @@ class PixelOptions:
   dropout_samples: int
   colorless: bool
   units: int
+  stride: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,6 +245,7 @@ def _pixel(config: ConfigDict) -> PixelOptions:
     colorless=config.fit.pixel.get('colorless', False),
     # And all had as many.
     units=config.fit.pixel.get('units', 64),
+    stride=pixel_stride(config),
   )
 
 

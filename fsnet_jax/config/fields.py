@@ -265,6 +265,7 @@ _FIT = {
   'pixel.dropout_samples': Field(COUNT_OR_0, PHASE3),
   'pixel.colorless': Field(Flag(), PHASE3),
   'pixel.units': Field(COUNT, PHASE3),
+  'pixel.stride': Field(Whole(0, 2), PHASE3),
   'conv.batch_size': Field(COUNT, PHASE3),
   'conv.learning_rate': Field(POSITIVE, PHASE3),
   'conv.weight_decay': Field(NOT_NEGATIVE, PHASE3),

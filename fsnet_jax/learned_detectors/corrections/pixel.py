@@ -16,7 +16,7 @@ from fsnet_jax.learned_detectors.base import Batch, Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
 from fsnet_jax.models import mc_dropout
-from fsnet_jax.models.failure import pixel_maps
+from fsnet_jax.models.failure import pixel_grid, pixel_maps
 from fsnet_jax.models.failure.pixel_inference import centred, corrections
 from fsnet_jax.models.failure.pixel_net import PixelFailureNet
 from fsnet_jax.steps.losses import failure_loss
@@ -61,7 +61,8 @@ class PixelCorrection:
     classes = options.num_classes
     like = like_of(options, classes)
     network, share = _network(options, classes), options.own.centering
-    flip, samples = options.own.flip, options.own.dropout_samples
+    flip, stride = options.own.flip, options.own.stride
+    samples = options.own.dropout_samples
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
@@ -69,6 +70,7 @@ class PixelCorrection:
         forward.images,
         forward.segmentation.logits,
         forward.flip_logits if flip else None,
+        stride,
         forward.dropout_uncertainty if samples else None,
       )
       own = {
@@ -77,7 +79,11 @@ class PixelCorrection:
       }
       found = corrections(network, own, maps)
       valid = jnp.ones(maps.first.shape)
-      return centred(found, maps.first, valid, classes, share)
+      found = centred(found, maps.first, valid, classes, share)
+      if stride == 1:
+        return found
+      first = jnp.argmax(forward.segmentation.logits, axis=-1)
+      return pixel_grid.carried(found, first)
 
     return Loaded(
       fit_loop.load(folder, like),
@@ -174,7 +180,7 @@ def _maps(
     )
   logits = update.frozen_output(s, variables, batch).logits
   images = batch['image'].astype(jnp.float32)
-  return pixel_maps.pixel_maps(images, logits, flipped, uncertainty)
+  return pixel_maps.pixel_maps(images, logits, flipped, uncertainty=uncertainty)
 
 
 def _loss(setting: Setting[PixelOptions]) -> update.Loss:

@@ -69,6 +69,7 @@ def pixel_maps(
   images: Float[Array, 'b h w 3'],
   logits: Float[Array, 'b h w c'],
   flip_logits: Float[Array, 'b h w c'] | None = None,
+  stride: int = 1,
   uncertainty: Float[Array, 'b h w 2'] | None = None,
 ) -> PixelMaps:
   """All maps, from one pass of S, from two, or from many.
@@ -86,13 +87,18 @@ def pixel_maps(
     images: RGB, 0..255.
     logits: of S, finite, at least two classes.
     flip_logits: of S for the mirrored images, mirrored back.
+    stride: of the pixels that have maps, the first of each row and column
+      and every `stride`-th after it. What they see around them and of the
+      whole image is at full size.
     uncertainty: of S's passes with dropout (`mc_dropout.uncertainty`).
 
   Returns:
-    Maps [b h w ...]; no gradient flows through them.
+    Maps [b h w ...], or [b ceil(h / stride) ceil(w / stride) ...]; no gradient
+    flows through them.
   """
   images, logits = jax.lax.stop_gradient((images, logits))
-  logits, axis = _laid_out(logits)
+  rows, columns = images.shape[1:3]
+  logits, axis = _laid_out(logits[:, ::stride, ::stride])
   first = jnp.argmax(logits, axis=axis)
   own = jax.nn.one_hot(first, logits.shape[axis], axis=axis)
   rest = logits - _FAR * own
@@ -100,17 +106,19 @@ def pixel_maps(
   confidence = _confidence(logits, rest, axis)
   scalars = [
     *confidence,
-    *_appearance(images.astype(jnp.float32) / 255.0),
-    *_place(first.shape),
+    *_appearance(images.astype(jnp.float32) / 255.0, stride),
+    *_place(first.shape, (rows, columns), stride),
   ]
   if flip_logits is not None:
-    flipped, _ = _laid_out(jax.lax.stop_gradient(flip_logits))
+    flip_logits = jax.lax.stop_gradient(flip_logits)
+    flipped, _ = _laid_out(flip_logits[:, ::stride, ::stride])
     probs, mirrored = (
       jax.nn.softmax(each, axis=axis) for each in (logits, flipped)
     )
     scalars += _disagreement(probs, mirrored, own, axis)
   if uncertainty is not None:
-    passes = jax.lax.stop_gradient(uncertainty.astype(jnp.float32))
+    passes = jax.lax.stop_gradient(uncertainty[:, ::stride, ::stride])
+    passes = passes.astype(jnp.float32)
     scalars += [passes[..., number] for number in range(NUM_DROPOUT)]
   return PixelMaps(
     _stacked(scalars),
@@ -157,30 +165,32 @@ def _confidence(logits: Array, rest: Array, axis: int) -> list[Array]:
   return [own, entropy, largest, largest + excess, lead]
 
 
-def _appearance(images: Array) -> list[Array]:
+def _appearance(images: Array, stride: int) -> list[Array]:
   red, green, blue = (images[..., channel] for channel in range(3))
   # No product of matrices: three channels are too few for one.
   luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
   mean = jnp.mean(luma, axis=(1, 2), keepdims=True)
   deviation = jnp.std(luma, axis=(1, 2), keepdims=True)
+  own = luma[:, ::stride, ::stride]
   return [
-    luma,
-    red - luma,
-    green - blue,
-    _sobel(luma),
-    _local_deviation(luma),
-    jnp.broadcast_to(mean, luma.shape),
-    jnp.broadcast_to(deviation, luma.shape),
+    own,
+    red[:, ::stride, ::stride] - own,
+    (green - blue)[:, ::stride, ::stride],
+    _sobel(luma, stride),
+    _local_deviation(luma, stride),
+    jnp.broadcast_to(mean, own.shape),
+    jnp.broadcast_to(deviation, own.shape),
   ]
 
 
-def _sobel(luma: Array) -> Array:
+def _sobel(luma: Array, stride: int) -> Array:
   """Length of the gradient, a unit step of 1 counting 4."""
   height, width = luma.shape[1:]
   wide = jnp.pad(luma, ((0, 0), (1, 1), (1, 1)), 'edge')
 
   def moved(row: int, column: int) -> Array:
-    return wide[:, row : row + height, column : column + width]
+    part = wide[:, row : row + height, column : column + width]
+    return part[:, ::stride, ::stride]
 
   across = [moved(row, 2) - moved(row, 0) for row in range(3)]
   along = [moved(2, column) - moved(0, column) for column in range(3)]
@@ -189,34 +199,37 @@ def _sobel(luma: Array) -> Array:
   return jnp.sqrt(x * x + y * y)
 
 
-def _local_deviation(luma: Array) -> Array:
+def _local_deviation(luma: Array, stride: int) -> Array:
   """Standard deviation in a window around each pixel.
 
   Along rows, then of the rows' means along columns, each about the pixel in
   the middle: no large squares cancel, so that an even area has 0, and not the
   root of a rounding error, which differs from one compiler to the next.
   """
-  means, along = _spread(luma, 1)
-  _, across = _spread(means, 2)
-  return jnp.sqrt(_mean(_window(along, 2)) + across)
+  means, along = _spread(luma, 1, stride)
+  _, across = _spread(means, 2, stride)
+  return jnp.sqrt(_mean(_window(along, 2, stride)) + across)
 
 
-def _spread(values: Array, axis: int) -> tuple[Array, Array]:
-  """Mean and variance in a window along one axis."""
-  offsets = [part - values for part in _window(values, axis)]
+def _spread(values: Array, axis: int, stride: int) -> tuple[Array, Array]:
+  """Mean and variance in a window along one axis, every so often."""
+  parts = _window(values, axis, stride)
+  values = parts[_WINDOW // 2]
+  offsets = [part - values for part in parts]
   shift = _mean(offsets)
   square = _mean([offset * offset for offset in offsets])
   return values + shift, jnp.maximum(square - shift * shift, 0.0)
 
 
-def _window(values: Array, axis: int) -> list[Array]:
+def _window(values: Array, axis: int, stride: int) -> list[Array]:
   """The values of all pixels of a window along an axis, one after another."""
   half, size = _WINDOW // 2, values.shape[axis]
   margin = [(0, 0)] * 3
   margin[axis] = (half, half)
   wide = jnp.pad(values, margin, 'edge')
   return [
-    jax.lax.slice_in_dim(wide, k, k + size, axis=axis) for k in range(_WINDOW)
+    jax.lax.slice_in_dim(wide, k, k + size, stride, axis)
+    for k in range(_WINDOW)
   ]
 
 
@@ -224,10 +237,14 @@ def _mean(parts: list[Array]) -> Array:
   return sum(parts, start=jnp.zeros_like(parts[0])) / len(parts)
 
 
-def _place(shape: tuple[int, ...]) -> list[Array]:
-  height, width = shape[1:]
-  rows = (jnp.arange(height, dtype=jnp.float32) + 0.5) / height
-  columns = (jnp.arange(width, dtype=jnp.float32) + 0.5) / width
+def _place(
+  shape: tuple[int, ...], size: tuple[int, int], stride: int
+) -> list[Array]:
+  """Of `shape` pixels, `stride` apart in images of `size`."""
+  rows, columns = (
+    (stride * jnp.arange(count, dtype=jnp.float32) + 0.5) / whole
+    for count, whole in zip(shape[1:], size, strict=True)
+  )
   return [
     jnp.broadcast_to(rows[:, None], shape),
     jnp.broadcast_to(jnp.abs(columns - 0.5), shape),

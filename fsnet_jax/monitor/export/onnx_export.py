@@ -120,12 +120,15 @@ def _checked(
   height, width = images.shape[1:3]
   cutting = images[:1, : -(-2 * height // 3), : -(-3 * width // 4)]
   found, sizes = [], []
-  for part in (images, np.ascontiguousarray(cutting)):
+  for part, resized in (
+    (images, False),
+    (np.ascontiguousarray(cutting), True),
+  ):
     (labels, failure), (theirs, own) = backend(part), session(part)
     for k in range(len(part)):
       one = slice(k, k + 1)
       pair = (labels[one], failure[one]), (theirs[one], own[one])
-      found.append(agreement.compare(*pair))
+      found.append(agreement.compare(*pair, resized=resized))
       sizes.append(f'{part.shape[1]}x{part.shape[2]}')
   problem = agreement.first_problem(found)
   if problem is not None:

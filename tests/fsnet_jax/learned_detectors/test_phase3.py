@@ -67,12 +67,25 @@ def test_what_is_trained_to_be_light_takes_one_pass():
   assert not _pixel_options(without).flip
 
 
+@pytest.mark.parametrize(
+  ('preset', 'stride', 'expected'),
+  [('robust', 0, 1), ('light', 0, 2), ('robust', 2, 2), ('light', 1, 1)],
+)
+def test_what_is_to_be_light_looks_at_every_second_pixel(
+  preset, stride, expected
+):
+  config = _config(preset=preset)
+  config.fit.pixel.stride = stride
+  assert _pixel_options(config).stride == expected
+
+
 def test_a_stored_fit_is_what_it_was_trained_as():
   stored = _config(preset='light').unlock()
-  for name in ('units', 'colorless'):
+  for name in ('units', 'colorless', 'stride'):
     del stored.fit.pixel[name]
   found = _pixel_options(stored)
   assert (found.flip, found.units, found.colorless) == (True, 64, False)
+  assert found.stride == 1
 
 
 def test_units_are_those_of_a_layer():

@@ -57,11 +57,13 @@ def types(config):
   return {key: type(value) for key, value in flat.items()}
 
 
-def test_an_older_run_has_one_per_pixel_network(tmp_path):
+def test_an_older_run_has_one_per_pixel_network_over_all_pixels(tmp_path):
   config = stored_config.as_plain(fsnet_fcn8.get_config())
   assert config['fit']['pixel'].pop('colorless') is True
+  assert config['fit']['pixel'].pop('stride') == 0
   found = stored_run.get_config(str(store(tmp_path, config)))
   assert found.fit.pixel.colorless is False
+  assert found.fit.pixel.stride == 1
 
 
 def test_fields_of_newer_versions_have_their_default(tmp_path):

@@ -1,5 +1,7 @@
 """The maps of the per-pixel network against NumPy, SciPy and OpenCV."""
 
+import functools
+
 import cv2
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import scipy.special
 from fsnet_jax.models.failure import pixel_maps
 
 _MAPS = jax.jit(pixel_maps.pixel_maps)
+_THINNED = jax.jit(functools.partial(pixel_maps.pixel_maps, stride=2))
 NAMES = (
   *('miss_logit', 'entropy', 'largest', 'total', 'margin'),
   *('luma', 'red', 'blue', 'sobel', 'local', 'mean', 'deviation'),
@@ -52,6 +55,23 @@ def test_confidence(found):
   np.testing.assert_array_equal(maps.first, order[..., -1])
   np.testing.assert_array_equal(maps.second, order[..., -2])
   np.testing.assert_array_equal(maps.miss_logit, scalars['miss_logit'])
+
+
+@pytest.mark.parametrize('size', [(11, 14), (10, 13), (1, 2)])
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_every_second_pixel_has_the_maps_it_has_among_all(size, mirrored):
+  images, logits, flipped = _batch(1, size=size)
+  extra = (flipped,) if mirrored else (None,)
+  everywhere = _MAPS(images, logits, *extra)
+  found = _THINNED(images, logits, *extra)
+  for name in ('scalars', 'miss_logit'):
+    expected = np.asarray(getattr(everywhere, name))[:, ::2, ::2]
+    np.testing.assert_allclose(
+      getattr(found, name), expected, rtol=1e-5, atol=1e-5, err_msg=name
+    )
+  for name in ('first', 'second'):
+    expected = np.asarray(getattr(everywhere, name))[:, ::2, ::2]
+    np.testing.assert_array_equal(getattr(found, name), expected)
 
 
 def test_appearance(found):
@@ -141,8 +161,11 @@ def test_what_passes_with_dropout_say_comes_last(found, mirrored):
   rng = np.random.default_rng(1)
   said = rng.uniform(size=(*logits.shape[:3], pixel_maps.NUM_DROPOUT))
   said = said.astype(np.float32)
-  maps = _MAPS(images, logits, flipped if mirrored else None, said)
+  arguments = images, logits, flipped if mirrored else None
+  maps = _MAPS(*arguments, uncertainty=said)
   np.testing.assert_array_equal(maps.scalars[..., -2:], said)
+  thinned = _THINNED(*arguments, uncertainty=said)
+  np.testing.assert_array_equal(thinned.scalars[..., -2:], said[:, ::2, ::2])
   rest = found[0].scalars[..., : None if mirrored else -2]
   np.testing.assert_allclose(maps.scalars[..., :-2], rest, rtol=1e-5, atol=1e-6)
 

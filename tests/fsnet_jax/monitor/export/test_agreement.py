@@ -39,6 +39,22 @@ def test_what_is_rounding(what, is_rounding):
   assert agreement.compare(*pair(**what)).is_rounding == is_rounding
 
 
+@pytest.mark.parametrize(
+  ('what', 'is_rounding'),
+  [
+    # The level class itself was not among those of the image's own size.
+    ({'beyond': 100, 'difference': 3e-4}, True),
+    ({'beyond': 101, 'difference': 3e-4}, False),
+    ({'beyond': 100, 'difference': 0.03}, False),
+    ({'nans': 1}, False),
+    ({'others': 1, 'beyond': 100}, True),
+  ],
+)
+def test_what_is_rounding_at_another_size(what, is_rounding):
+  found = agreement.compare(*pair(**what), resized=True)
+  assert found.is_rounding == is_rounding
+
+
 def test_it_says_what_it_saw():
   found = agreement.compare(*pair(others=5, beyond=20))
   assert found.difference == pytest.approx(0.01, rel=1e-4)
