@@ -118,7 +118,6 @@ def pixel_maps(
     scalars += _disagreement(probs, mirrored, own, axis)
   if uncertainty is not None:
     passes = jax.lax.stop_gradient(uncertainty[:, ::stride, ::stride])
-    passes = passes.astype(jnp.float32)
     scalars += [passes[..., number] for number in range(NUM_DROPOUT)]
   return PixelMaps(
     _stacked(scalars),
