@@ -25,11 +25,12 @@ import numpy as np
 from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.layers.initializers import host_init
 from fsnet_jax.models.segmentation.fcn8 import FCN8
+from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
 from fsnet_jax.runtime.machine.huge_pages import restart_with_huge_pages
 
 
 def programs(
-  network: FCN8, samples: Sequence[int]
+  network: SegmentationNetwork, samples: Sequence[int]
 ) -> dict[str, Callable[..., Any]]:
   """By name, `(variables, images, index) -> what S says`, compiled."""
 
