@@ -250,10 +250,9 @@ def _obsnet(fit: ml_collections.ConfigDict) -> None:
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # Phase 3's networks: per pixel (so many of each image; the share of the mean
   # of each predicted class that is taken away; whether S also sees the image
-  # mirrored, a second pass, which the preset 'light' does without; whether a
-  # second network, which sees no colour, is half of it; units of a layer; once
-  # trained, every so many pixels are looked at, 0: 2 with 'light', else 1), and
-  # convolutional.
+  # mirrored, which 'light' does without; passes of S with dropout, 0 for none;
+  # whether a second network, which sees no colour, is half of it; units of a
+  # layer; every so many pixels, 0: 2 with 'light', else 1), and convolutional.
   fit.pixel = ml_collections.ConfigDict()
   fit.pixel.batch_size = 16
   fit.pixel.pixels = 1500
@@ -261,6 +260,7 @@ def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   fit.pixel.weight_decay = 1e-3
   fit.pixel.centering = 0.5
   fit.pixel.flip = True
+  fit.pixel.dropout_samples = 0
   fit.pixel.colorless = True
   fit.pixel.units = 64
   fit.pixel.stride = 0

@@ -228,6 +228,12 @@ def check(config: ConfigDict) -> None:
       'leave it out, or name an inner tensor in `outputs.features` of its '
       'model.json.'
     )
+  samples = config.fit.pixel.dropout_samples
+  if samples:
+    raise UserError(
+      f'config.fit.pixel.dropout_samples is {samples}, but a network from '
+      'elsewhere is run without dropout: set it to 0.'
+    )
   if found.takes_any_image:
     return
   if config.failure.mix != 'clean':

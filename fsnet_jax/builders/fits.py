@@ -142,6 +142,8 @@ class PixelOptions:
   """`config.fit.pixel`, with the steps and the mix of images of phase 3.
 
   Attributes:
+    flip: whether they see S's logits of the mirrored image.
+    dropout_samples: passes of S with dropout that they see; 0 for none.
     colorless: whether there is a second network, which sees no colour.
     units: of a layer of each network.
     stride: 1, or 2 if it is run at every second row and column only.
@@ -155,6 +157,7 @@ class PixelOptions:
   weight_decay: float
   centering: float
   flip: bool
+  dropout_samples: int
   colorless: bool
   units: int
   stride: int
@@ -237,6 +240,7 @@ def _pixel(config: ConfigDict) -> PixelOptions:
     steps=config.phase3_steps,
     mix=config.failure.mix,
     flip=looks_at_mirrored(config),
+    dropout_samples=config.fit.pixel.get('dropout_samples', 0),
     # Fits of before there was one have none.
     colorless=config.fit.pixel.get('colorless', False),
     # And all had as many.

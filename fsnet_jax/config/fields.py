@@ -262,6 +262,7 @@ _FIT = {
   'pixel.weight_decay': Field(NOT_NEGATIVE, PHASE3),
   'pixel.centering': Field(SHARE, PHASE3),
   'pixel.flip': Field(Flag(), PHASE3),
+  'pixel.dropout_samples': Field(COUNT_OR_0, PHASE3),
   'pixel.colorless': Field(Flag(), PHASE3),
   'pixel.units': Field(COUNT, PHASE3),
   'pixel.stride': Field(Whole(0, 2), PHASE3),

@@ -23,6 +23,8 @@ class ForwardPass:
       mirrored back; None unless something asks for them.
     dropout_logits: float32 [b h w c], S's logits averaged over passes with
       dropout; None unless a detector asks for them.
+    dropout_uncertainty: float32 [b h w 2], of `mc_dropout.uncertainty`; None
+      unless a network of phase 3 asks for it.
     temperature: float32 scalar, fitted on the validation split; 1 unless a
       detector asks for it.
     fitted: by key of `fsnet_jax.learned_detectors.FITTED`, what that
@@ -36,6 +38,7 @@ class ForwardPass:
   failure_parts: Mapping[str, Any] = flax.struct.field(default_factory=dict)
   flip_logits: Float[Array, 'b h w c'] | None = None
   dropout_logits: Float[Array, 'b h w c'] | None = None
+  dropout_uncertainty: Float[Array, 'b h w 2'] | None = None
   temperature: Float[Array, ''] | float = 1.0
   fitted: Mapping[str, Any] = flax.struct.field(default_factory=dict)
 

@@ -146,6 +146,7 @@ class Evaluator:
         'fitted': {name: fit.outputs for name, fit in self._fitted.items()},
         'failure': failure_parts.mean_of(given.failure, self._parts),
         'flip': self._needs_flip(),
+        'uncertainty': failure_parts.sampling_of(self._parts, given.seed),
       }
       if groups is None:
         step = make_eval_step(

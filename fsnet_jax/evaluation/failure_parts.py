@@ -11,7 +11,7 @@ from fsnet_jax.detectors import FailureDetector, failure_part, resolve
 from fsnet_jax.learned_detectors.base import Loaded
 from fsnet_jax.learned_detectors.corrections import phase3
 from fsnet_jax.learned_detectors.corrections.pixel import balance_offset
-from fsnet_jax.steps.eval_step import FailureMean
+from fsnet_jax.steps.eval_step import DropoutSampling, FailureMean
 
 
 def usable_detectors(options: EvaluationOptions) -> dict[str, FailureDetector]:
@@ -88,6 +88,22 @@ def mean_of(
     joint='joint' in known,
     joint_offset=_offset(options) if 'pixel' in parts else None,
   )
+
+
+def sampling_of(
+  parts: Mapping[str, Loaded], seed: int
+) -> DropoutSampling | None:
+  """The passes of S with dropout that these networks look at, if any do.
+
+  As many as they were trained with. The samples of detector `mc_dropout` are
+  others: it has a number of its own, and its mean needs no softmax of each.
+
+  Args:
+    parts: of `load`.
+    seed: of the masks.
+  """
+  samples = max((one.dropout_samples for one in parts.values()), default=0)
+  return DropoutSampling(samples, seed) if samples else None
 
 
 def _offset(options: FailureOptions) -> Callable[[Mapping[str, Any]], Array]:

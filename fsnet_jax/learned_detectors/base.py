@@ -87,11 +87,14 @@ class Loaded:
     outputs: `(variables, variables of S, forward) -> [b h w]`; a pure
       function, to be traced into the evaluation step.
     uses_flip: whether they need `ForwardPass.flip_logits`.
+    dropout_samples: passes that they need `ForwardPass.dropout_uncertainty`
+      of; 0 for none.
   """
 
   variables: Any
   outputs: Callable[[Any, Variables, ForwardPass], Array]
   uses_flip: bool = False
+  dropout_samples: int = 0
 
 
 @runtime_checkable

@@ -143,6 +143,20 @@ def _dropout_logits(
   )
 
 
+def _dropout_uncertainty(
+  model: FSNet, params, batch_stats, batch: Batch, dropout: DropoutSampling
+) -> Array:
+  """What S's passes with dropout disagree about."""
+  return mc_dropout.uncertainty(
+    model.segmentation,
+    _variables_of_s(params, batch_stats),
+    batch['image'].astype(jnp.float32),
+    batch['index'],
+    key=jax.random.key(dropout.seed),
+    samples=dropout.samples,
+  )
+
+
 def _valid(batch: Batch) -> Array:
   """True on pixels that count: not void, and not of a padding image."""
   return (batch['label'] != VOID) & batch['mask'][:, None, None]
@@ -218,6 +232,7 @@ def make_eval_step(
   fitted: Mapping[str, Callable[..., Array]] | None = None,
   failure: FailureMean = FailureMean(),
   flip: bool = False,
+  uncertainty: DropoutSampling | None = None,
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
   """Everything the report needs of a batch, from one forward pass.
 
@@ -232,6 +247,8 @@ def make_eval_step(
       fills `ForwardPass.fitted`.
     failure: what F is.
     flip: whether something needs the logits of the mirrored images.
+    uncertainty: of the passes that a network of phase 3 looks at; such a
+      batch has `index`, too. None where none does.
 
   Returns:
     `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
@@ -250,6 +267,7 @@ def make_eval_step(
     fitted=fitted,
     failure=failure,
     flip=flip,
+    uncertainty=uncertainty,
   )
 
   def eval_step(
@@ -270,6 +288,7 @@ def make_forward_pass(
   fitted: Mapping[str, Callable[..., Array]] | None = None,
   failure: FailureMean = FailureMean(),
   flip: bool = False,
+  uncertainty: DropoutSampling | None = None,
 ) -> Callable[..., ForwardPass]:
   """All that detectors look at, of a batch.
 
@@ -279,6 +298,7 @@ def make_forward_pass(
     fitted: as `make_eval_step` takes it.
     failure: what F is.
     flip: whether something needs the logits of the mirrored images.
+    uncertainty: as `make_eval_step` takes it.
 
   Returns:
     `(params, batch_stats, batch, temperature=1, fitted_variables={}) ->
@@ -291,6 +311,11 @@ def make_forward_pass(
     own = fitted_variables or {}
     forward = _segmented(model, params, batch_stats, batch, flip)
     forward = dataclasses.replace(forward, temperature=temperature)
+    if uncertainty is not None:
+      found = _dropout_uncertainty(
+        model, params, batch_stats, batch, uncertainty
+      )
+      forward = dataclasses.replace(forward, dropout_uncertainty=found)
     forward = _with_failure(model, params, batch_stats, forward, failure, own)
     if dropout is not None:
       mean = _dropout_logits(model, params, batch_stats, batch, dropout)

@@ -9,15 +9,20 @@ import numpy as np
 from jaxtyping import Array
 
 from common_lib.class_table import VOID
+from common_lib.errors import UserError
 from fsnet_jax.builders.fits import FitOptions, PixelOptions
 from fsnet_jax.detectors.base import ForwardPass
-from fsnet_jax.learned_detectors.base import Loaded, Setting
+from fsnet_jax.learned_detectors.base import Batch, Loaded, Setting
 from fsnet_jax.learned_detectors.corrections import update
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.failure import pixel_grid, pixel_maps
 from fsnet_jax.models.failure.pixel_inference import centred, corrections
 from fsnet_jax.models.failure.pixel_net import PixelFailureNet
 from fsnet_jax.steps.losses import failure_loss
+
+# Makes another key of that of a step, beside the two that it is split into.
+_MASKS = 2
 
 
 class PixelCorrection:
@@ -28,7 +33,14 @@ class PixelCorrection:
   phase3 = True
 
   def check(self, options: FitOptions[PixelOptions]) -> None:
-    """Nothing beyond numbers, which the table of fields checks."""
+    """Whether S has the dropout that the networks are to see."""
+    samples = options.own.dropout_samples
+    problem = mc_dropout.problem(options.segmentation()) if samples else None
+    if problem:
+      raise UserError(
+        f'config.fit.pixel.dropout_samples is {samples}, but {problem}; 0 does '
+        'without.'
+      )
 
   def train(self, setting: Setting[PixelOptions], folder: Path) -> Cost:
     """Trains the network; see `FittedDetector`."""
@@ -50,6 +62,7 @@ class PixelCorrection:
     like = like_of(options, classes)
     network, share = _network(options, classes), options.own.centering
     flip, stride = options.own.flip, options.own.stride
+    samples = options.own.dropout_samples
 
     def outputs(variables: Any, s: Any, forward: ForwardPass) -> Array:
       del s
@@ -58,6 +71,7 @@ class PixelCorrection:
         forward.segmentation.logits,
         forward.flip_logits if flip else None,
         stride,
+        forward.dropout_uncertainty if samples else None,
       )
       own = {
         'params': variables['params'],
@@ -71,7 +85,12 @@ class PixelCorrection:
       first = jnp.argmax(forward.segmentation.logits, axis=-1)
       return pixel_grid.carried(found, first)
 
-    return Loaded(fit_loop.load(folder, like), outputs, uses_flip=flip)
+    return Loaded(
+      fit_loop.load(folder, like),
+      outputs,
+      uses_flip=flip,
+      dropout_samples=samples,
+    )
 
 
 def _network(
@@ -109,6 +128,8 @@ def _one_pixel(options: FitOptions[PixelOptions]) -> pixel_maps.PixelMaps:
   count = pixel_maps.NUM_SCALARS
   if options.own.flip:
     count += pixel_maps.NUM_FLIP
+  if options.own.dropout_samples:
+    count += pixel_maps.NUM_DROPOUT
   pixel = jnp.zeros((1,), jnp.int32)
   return pixel_maps.PixelMaps(jnp.zeros((1, count)), pixel, pixel, pixel * 0.0)
 
@@ -145,24 +166,37 @@ def balance_offset(stats: Any, beta_range: tuple[float, float]) -> Array:
   return jnp.log(correct) - jnp.log1p(-correct)
 
 
+def _maps(
+  options: PixelOptions, s: Any, variables: Any, batch: Batch, key: Array
+) -> pixel_maps.PixelMaps:
+  """The maps of a training batch; `key` is that of the step."""
+  flipped = uncertainty = None
+  if options.flip:
+    flipped = update.flip_logits(s, variables, batch)
+  if options.dropout_samples:
+    masks = jax.random.fold_in(key, _MASKS)
+    uncertainty = update.dropout_uncertainty(
+      s, variables, batch, masks, options.dropout_samples
+    )
+  logits = update.frozen_output(s, variables, batch).logits
+  images = batch['image'].astype(jnp.float32)
+  return pixel_maps.pixel_maps(images, logits, flipped, uncertainty=uncertainty)
+
+
 def _loss(setting: Setting[PixelOptions]) -> update.Loss:
   s, options = setting.network, setting.options.own
   network = _network(setting.options, s.num_classes)
 
   def loss_fn(params, stats, variables, batch, key):
-    images = batch['image'].astype(jnp.float32)
-    logits = update.frozen_output(s, variables, batch).logits
-    flipped = None
-    if options.flip:
-      flipped = update.flip_logits(s, variables, batch)
-    everywhere = pixel_maps.pixel_maps(images, logits, flipped)
+    everywhere = _maps(options, s, variables, batch, key)
     # A sample: neighbours say the same, and the maps of all pixels of a batch
     # would fill the memory at full size.
     count = batch['label'][0].size
     drawn, dropped = jax.random.split(key)
-    index = jax.random.randint(drawn, (len(images), options.pixels), 0, count)
+    shape = len(batch['label']), options.pixels
+    index = jax.random.randint(drawn, shape, 0, count)
     maps = everywhere.at(index)
-    labels = batch['label'].reshape(len(images), -1)
+    labels = batch['label'].reshape(shape[0], -1)
     labels = jnp.take_along_axis(labels, index, axis=1)
     known = labels != VOID
     valid = known.astype(jnp.float32)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
@@ -16,6 +17,7 @@ from fsnet_jax.learned_detectors.base import (
   Variables,
 )
 from fsnet_jax.learned_detectors.cost import Cost
+from fsnet_jax.models import mc_dropout
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.models.segmentation.protocol import (
   SegmentationNetwork,
@@ -137,3 +139,18 @@ def flip_logits(
 ) -> Float[Array, 'b h w c']:
   """Logits of the mirrored images, mirrored back."""
   return jax.lax.stop_gradient(outputs.flip_logits_of_batch(network, s, batch))
+
+
+def dropout_uncertainty(
+  network: SegmentationNetwork,
+  s: Variables,
+  batch: Batch,
+  key: Array,
+  samples: int,
+) -> Float[Array, 'b h w 2']:
+  """Of passes with dropout, whose masks are drawn anew for each image."""
+  images = batch['image'].astype(jnp.float32)
+  rows = jnp.arange(len(images))
+  return mc_dropout.uncertainty(
+    network, s, images, rows, key=key, samples=samples
+  )

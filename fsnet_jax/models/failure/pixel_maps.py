@@ -17,8 +17,9 @@ from fsnet_jax.models.cpu import conv_forms, sums
 _LUMA = (0.299, 0.587, 0.114)
 # Side of the window that local contrast is measured in, pixels.
 _WINDOW = 9
-# Scalars of each pixel without and with the second pass of S.
-NUM_SCALARS, NUM_FLIP = 14, 2
+# Scalars of each pixel, and those that the second pass of S and its passes with
+# dropout add.
+NUM_SCALARS, NUM_FLIP, NUM_DROPOUT = 14, 2, 2
 # Puts the largest logit below all others.
 _FAR = 1e30
 # Powers below it are nothing beside 1, and slow: below the normal numbers.
@@ -33,7 +34,7 @@ class PixelMaps:
 
   Attributes:
     scalars: float32 [*b k], `NUM_SCALARS` of them, `NUM_FLIP` more with the
-      flip.
+      flip, `NUM_DROPOUT` more with dropout.
     first: int32 [*b], the predicted class.
     second: int32 [*b], the class with the second largest logit.
     miss_logit: float32 [*b], MSP's log-odds that `first` is wrong
@@ -69,8 +70,9 @@ def pixel_maps(
   logits: Float[Array, 'b h w c'],
   flip_logits: Float[Array, 'b h w c'] | None = None,
   stride: int = 1,
+  uncertainty: Float[Array, 'b h w 2'] | None = None,
 ) -> PixelMaps:
-  """All maps, from one pass of S or from two.
+  """All maps, from one pass of S, from two, or from many.
 
   Scalars, in this order: `miss_logit`, entropy (nats), largest logit,
   log-sum-exp, largest less second largest logit; luminance, red less
@@ -78,7 +80,8 @@ def pixel_maps(
   9x9 (all of 0..1, edges repeated); mean and deviation of the image's
   luminance; y / h and |x / w - 1/2| of the pixel's centre. With
   `flip_logits`: Jensen-Shannon divergence (nats) of the two softmaxes, and
-  how much less probable the predicted class is in the mirrored image.
+  how much less probable the predicted class is in the mirrored image. Last,
+  `uncertainty`.
 
   Args:
     images: RGB, 0..255.
@@ -87,6 +90,7 @@ def pixel_maps(
     stride: of the pixels that have maps, the first of each row and column
       and every `stride`-th after it. What they see around them and of the
       whole image is at full size.
+    uncertainty: of S's passes with dropout (`mc_dropout.uncertainty`).
 
   Returns:
     Maps [b h w ...], or [b ceil(h / stride) ceil(w / stride) ...]; no gradient
@@ -112,6 +116,9 @@ def pixel_maps(
       jax.nn.softmax(each, axis=axis) for each in (logits, flipped)
     )
     scalars += _disagreement(probs, mirrored, own, axis)
+  if uncertainty is not None:
+    passes = jax.lax.stop_gradient(uncertainty[:, ::stride, ::stride])
+    scalars += [passes[..., number] for number in range(NUM_DROPOUT)]
   return PixelMaps(
     _stacked(scalars),
     first.astype(jnp.int32),

@@ -21,8 +21,9 @@ from fsnet_jax.builders import external, networks
 from fsnet_jax.builders.classes import class_table
 from fsnet_jax.builders.evaluation import evaluation_options
 from fsnet_jax.config import config_file, resolution, run_paths
-from fsnet_jax.detectors import fitted_name, uses_flip
+from fsnet_jax.detectors import FailureDetector, fitted_name, uses_flip
 from fsnet_jax.evaluation import failure_parts
+from fsnet_jax.learned_detectors.base import Loaded
 from fsnet_jax.models.segmentation import outputs
 from fsnet_jax.monitor.backends import other_sizes
 from fsnet_jax.monitor.calibration.digest import current_calibration
@@ -96,10 +97,7 @@ class CheckpointBackend:
     usable = failure_parts.usable_detectors(options)
     _check_usable(usable, detector, workdir)
     own = usable[detector]
-    fits = {}
-    if fitted_name(own):
-      name = fitted_name(own)
-      fits[name] = learned_detectors.load(name, Path(options.fitted[name]))
+    fits = _fits_of(own, options.fitted)
     parts = failure_parts.load(options.failure, workdir, usable)
     every = fits | parts
     self._flip = uses_flip(own) or any(f.uses_flip for f in every.values())
@@ -109,12 +107,15 @@ class CheckpointBackend:
       {name: one.variables for name, one in every.items()}, self._mesh
     )
     sampling = DropoutSampling(options.dropout_samples, options.seed)
+    uncertainty = failure_parts.sampling_of(parts, options.seed)
+    self._draws = _what_draws(own, uncertainty)
     forward = make_forward_pass(
       model,
       dropout=sampling if own.uses_dropout_samples else None,
       fitted={name: fit.outputs for name, fit in fits.items()},
       failure=failure_parts.mean_of(options.failure, parts),
       flip=self._flip,
+      uncertainty=uncertainty,
     )
     self._monitor_step = make_monitor_step(forward, own)
     self._step = jax.jit(
@@ -257,8 +258,13 @@ class CheckpointBackend:
       The function, and a tree of NumPy arrays.
 
     Raises:
-      UserError: the score is no probability.
+      UserError: the score is no probability, or masks of dropout are drawn
+        for it.
     """
+    if self._draws:
+      raise UserError(
+        f'An exported file draws no random numbers, and {self._draws}.'
+      )
     state = jax.device_get((self._state.params, self._state.batch_stats))
     variables = jax.device_get(self._variables)
     threshold = UNCALIBRATED if self.threshold is None else self.threshold
@@ -290,6 +296,34 @@ class CheckpointBackend:
     """Of S and F together, those of a network from elsewhere aside."""
     leaves = jax.tree.leaves((self._state.params, self._variables))
     return sum(np.size(leaf) for leaf in leaves)
+
+
+def _fits_of(
+  own: FailureDetector, folders: Mapping[str, str]
+) -> dict[str, Loaded]:
+  """The fit that a detector looks at, if it does, by name."""
+  name = fitted_name(own)
+  return (
+    {name: learned_detectors.load(name, Path(folders[name]))} if name else {}
+  )
+
+
+def _what_draws(
+  own: FailureDetector, uncertainty: DropoutSampling | None
+) -> str:
+  """Whose masks are drawn for each image, and what does without; or ''."""
+  if own.uses_dropout_samples:
+    return (
+      f'detector {own.name!r} needs masks of dropout: choose another in '
+      'config.calibrate.detector'
+    )
+  if uncertainty is not None:
+    return (
+      'the failure network of this run needs masks of dropout '
+      f'(config.fit.pixel.dropout_samples={uncertainty.samples}): train it '
+      'with 0'
+    )
+  return ''
 
 
 def _external(config: ConfigDict, workdir: Path) -> ExternalNetwork | None:

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from common_lib.errors import UserError
-from configs import fit_detector, fsnet_fcn8
+from configs import fit_detector, fsnet_deeplabv2, fsnet_fcn8
 from fsnet_jax import learned_detectors
 from fsnet_jax.builders.fits import fit_options
 from fsnet_jax.config import validation
@@ -99,3 +99,34 @@ def test_fits_are_read_into_what_they_began_with(tmp_path):
   own = fit_options('conv', config)
   assert conv.like_of(own, own.own.network) == likes[0]
   assert correctness.like_of(fit_options('direct', config), 1) == likes[2]
+
+
+@pytest.mark.parametrize(
+  ('module', 'changes', 'words'),
+  [
+    (
+      fsnet_fcn8,
+      {'segmentation.dropout_rate': 0.0},
+      'is 8, but Monte-Carlo dropout needs a network that was trained with '
+      'dropout: set config.segmentation.dropout_rate',
+    ),
+    (fsnet_fcn8, {'segmentation.name': 'unet'}, 'UNet is not; 0 does without'),
+    (fsnet_deeplabv2, {}, "config.segmentation.head='synthcp'; 0 does without"),
+  ],
+)
+def test_maps_of_dropout_need_an_s_with_dropout(module, changes, words):
+  config = module.get_config()
+  config.fit.pixel.dropout_samples = 8
+  config.update_from_flattened_dict(changes)
+  with pytest.raises(UserError) as error:
+    learned_detectors.check_options('pixel', config)
+  assert str(error.value).startswith('config.fit.pixel.dropout_samples is 8')
+  assert words in str(error.value)
+  config.fit.pixel.dropout_samples = 0
+  learned_detectors.check_options('pixel', config)
+
+
+def test_maps_of_dropout_where_s_has_it():
+  config = fsnet_fcn8.get_config()
+  config.fit.pixel.dropout_samples = 8
+  learned_detectors.check_options('pixel', config)

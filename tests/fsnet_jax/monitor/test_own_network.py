@@ -238,3 +238,12 @@ def test_obsnet_needs_a_gradient_to_attack_by(shared, function, tmp_path):
   assert '\n' not in str(error.value)
   config.fit.obsnet.attack_share = 0.0
   learned_detectors.check_options('obsnet', resolution.resolved(config))
+
+
+def test_it_is_run_without_dropout(shared, tmp_path):
+  config = own_run.config_of(shared, own_run.function(tmp_path))
+  config.fit.pixel.dropout_samples = 2
+  words = 'config.fit.pixel.dropout_samples is 2, but a network from elsewhere'
+  with pytest.raises(UserError, match=words):
+    own_run.run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()

@@ -155,6 +155,21 @@ def test_without_the_second_pass_the_rest_is_the_same(found):
   )
 
 
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_what_passes_with_dropout_say_comes_last(found, mirrored):
+  images, logits, flipped = _batch()
+  rng = np.random.default_rng(1)
+  said = rng.uniform(size=(*logits.shape[:3], pixel_maps.NUM_DROPOUT))
+  said = said.astype(np.float32)
+  arguments = images, logits, flipped if mirrored else None
+  maps = _MAPS(*arguments, uncertainty=said)
+  np.testing.assert_array_equal(maps.scalars[..., -2:], said)
+  thinned = _THINNED(*arguments, uncertainty=said)
+  np.testing.assert_array_equal(thinned.scalars[..., -2:], said[:, ::2, ::2])
+  rest = found[0].scalars[..., : None if mirrored else -2]
+  np.testing.assert_allclose(maps.scalars[..., :-2], rest, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize('size', [(1, 1), (3, 2)])
 def test_degenerate_images_give_finite_maps(size):
   zeros = jnp.zeros((1, *size, 3))
