@@ -1,7 +1,5 @@
 """Corrections that were computed at every second pixel, carried to all."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -34,7 +32,7 @@ def carried(
   margin = [(0, 0), (0, -height % STRIDE), (0, -width % STRIDE)]
   whole = jnp.pad(first, margin, 'edge')
   classes = whole[:, ::STRIDE, ::STRIDE]
-  steps = list(itertools.product(range(STRIDE), repeat=2))
+  steps = [(row, column) for row in range(STRIDE) for column in range(STRIDE)]
   near = {
     step: (_moved(corrections, step), _moved(classes, step)) for step in steps
   }
@@ -65,9 +63,8 @@ def _mean(own: Array, neighbours: list[tuple[Array, Array]]) -> Array:
   """Of the neighbours' corrections, by whether they have a pixel's class."""
   if len(neighbours) == 1:
     return neighbours[0][0]
-  weights = [_OTHERS + (own == theirs) for _, theirs in neighbours]
-  total = sum(
-    weight * value
-    for weight, (value, _) in zip(weights, neighbours, strict=True)
-  )
-  return total / sum(weights)
+  total = weights = jnp.zeros(own.shape)
+  for value, theirs in neighbours:
+    weight = _OTHERS + (own == theirs)
+    total, weights = total + weight * value, weights + weight
+  return total / weights
