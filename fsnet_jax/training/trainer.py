@@ -244,8 +244,8 @@ class Trainer(loop.Training[TrainState]):
       try:
         with lost_peers.noticed():
           step = int(self._state.step)
-          if not self.total(self._state):
-            self._keep_as_it_is()
+          if step >= self.total(self._state):
+            self._keep_as_it_is(step)
           loop.run(self, self._state, step, self._iterator, self._mesh, stop)
       finally:
         self._checkpoints.wait()
@@ -253,10 +253,14 @@ class Trainer(loop.Training[TrainState]):
         self._writer.close()
         self._checkpoints.close()
 
-  def _keep_as_it_is(self) -> None:
-    """Saves an S that is only to be watched, as the run's."""
+  def _keep_as_it_is(self, step: int) -> None:
+    """Saves an S that is only to be watched, as the run's.
+
+    Args:
+      step: 0, or where the phase 1 of another run ended, without a phase 2.
+    """
     if self._checkpoints.latest_step() is None:
-      self._save(0, None)
+      self._save(step, None)
       self._checkpoints.wait()
 
   def _where(self) -> str:

@@ -15,14 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from fsnet_jax.report.schema import validate
 from tests.e2e import tiny
 
-LAST_STEP = 12
+PHASE1_STEPS, LAST_STEP = 6, 12
 # Of each large file of a checkpoint that is damaged.
 _PARTS = 24
 
 
-def _params(workdir: Path) -> dict:
-  """Every array of the last checkpoint."""
-  folder = (workdir / 'checkpoints' / str(LAST_STEP) / 'state').absolute()
+def _params(workdir: Path, step: int = LAST_STEP) -> dict:
+  """Every array of a checkpoint, the last."""
+  folder = (workdir / 'checkpoints' / str(step) / 'state').absolute()
   state = ocp.StandardCheckpointer().restore(folder)
   leaves = ocp.tree.to_flat_dict(state)
   assert leaves
@@ -152,12 +152,20 @@ def test_ablation_cell_is_a_run_of_its_own(finished, shared, tmp_path):
     shared,
     tmp_path / 'run',
     config='configs/ablation.py:fcn8',
-    ablation__variants="('full',)",
+    ablation__variants="('full','robust_no_joint')",
     failure__msp_residual=True,
   )
   result = tiny.run(argv)
   assert result.returncode == 0, result.stderr
-  assert 'all (multi-branch)      1 ' in result.stdout
+  assert re.search(r'all \(multi-branch\) +1 ', result.stdout)
+  # What has no phase 2 keeps S as phase 1 left it.
+  lent, kept = (
+    _params(tmp_path / 'run/seed0' / name, PHASE1_STEPS)
+    for name in ('phase1_data100', 'robust_no_joint')
+  )
+  for name in lent:
+    if 'segmentation' in str(name):
+      np.testing.assert_array_equal(lent[name], kept[name], str(name))
   cell, alone = _params(tmp_path / 'run/seed0/full'), _params(finished[0])
   assert cell.keys() == alone.keys()
   for name in cell:
