@@ -248,11 +248,10 @@ def _obsnet(fit: ml_collections.ConfigDict) -> None:
 
 
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
-  # Phase 3's networks: per pixel (so many of each image; the share of the mean
-  # of each predicted class that is taken away; whether S also sees the image
-  # mirrored, which 'light' does without; passes of S with dropout, 0 for none;
-  # whether a second network, which sees no colour, is half of it; units of a
-  # layer; every so many pixels, 0: 2 with 'light', else 1), and convolutional.
+  # Phase 3's networks, of pixels (so many of each image; the share of a class's
+  # mean that is taken away; whether S sees the mirrored image, too, which is not
+  # for 'light'; passes of S with dropout; whether a second network sees no
+  # colour; units; every so many pixels, 0: 2 for 'light') and convolutional.
   fit.pixel = ml_collections.ConfigDict()
   fit.pixel.batch_size = 16
   fit.pixel.pixels = 1500

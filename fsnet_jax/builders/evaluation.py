@@ -87,17 +87,6 @@ def looks_at_mirrored(config: ConfigDict) -> bool:
   return own.flip and not light
 
 
-def pixel_stride(config: ConfigDict) -> int:
-  """Of the pixels that per-pixel networks look at once they are trained.
-
-  Args:
-    config: the run's, or the stored one of a fit.
-  """
-  # Fits of before there was one look at all.
-  own = config.fit.pixel.get('stride', 1)
-  return own or (2 if config.failure.preset == 'light' else 1)
-
-
 def evaluation_options(config: ConfigDict) -> EvaluationOptions:
   """As the config has them."""
   return EvaluationOptions(

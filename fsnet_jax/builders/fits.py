@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from fsnet_jax.builders import networks
 from fsnet_jax.builders.classes import class_table
-from fsnet_jax.builders.evaluation import looks_at_mirrored, pixel_stride
+from fsnet_jax.builders.evaluation import looks_at_mirrored
 from fsnet_jax.builders.initialization import init_options
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.segmentation.protocol import SegmentationNetwork
@@ -245,8 +245,15 @@ def _pixel(config: ConfigDict) -> PixelOptions:
     colorless=config.fit.pixel.get('colorless', False),
     # And all had as many.
     units=config.fit.pixel.get('units', 64),
-    stride=pixel_stride(config),
+    stride=_stride(config),
   )
+
+
+def _stride(config: ConfigDict) -> int:
+  """Of the pixels that per-pixel networks look at once they are trained."""
+  # Fits of before there was one look at all.
+  own = config.fit.pixel.get('stride', 1)
+  return own or (2 if config.failure.preset == 'light' else 1)
 
 
 def _conv(config: ConfigDict) -> ConvOptions:
