@@ -249,7 +249,7 @@ def _obsnet(fit: ml_collections.ConfigDict) -> None:
 
 def _failure_networks(fit: ml_collections.ConfigDict) -> None:
   # Phase 3's networks, of pixels (so many of each image; the share of a class's
-  # mean that is taken away; whether S sees the mirrored image, too, which is not
+  # mean that is taken away; whether S also sees the mirrored image, not
   # for 'light'; passes of S with dropout; whether a second network sees no
   # colour; units; every so many pixels, 0: 2 for 'light') and convolutional.
   fit.pixel = ml_collections.ConfigDict()
