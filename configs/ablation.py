@@ -64,6 +64,7 @@ def get_config(arg: str = 'fcn8') -> ml_collections.ConfigDict:
   # The variants differ in F as the paper has it: a correction to MSP would
   # hide what the inputs are worth.
   config.failure.msp_residual = False
+  config.failure.blocks = 2
   config.eval.detectors = ('fsnet', 'msp')
   config.ablation = ml_collections.ConfigDict()
   config.ablation.variants = VARIANTS

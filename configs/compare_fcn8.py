@@ -59,6 +59,8 @@ def add_comparison(config: ml_collections.ConfigDict, protocol: str) -> None:
     protocol: streets, camvid, camvid_full or cityscapes.
   """
   config.task = 'compare'
+  # Detector `fsnet_joint` stands for the paper's F.
+  config.failure.blocks = 2
   if protocol != 'cityscapes':
     fit_detector.shorten(config)
   config.eval.detectors = (

@@ -78,9 +78,9 @@ def peer_calls(width: float, dtypes: list[str]) -> dict[tuple[str, str], Call]:
   device = 'cuda' if torch.cuda.is_available() else 'cpu'
   return {
     (form, dtype): torch_monitor.call(
-      width, form != 'S', device, dtype == 'bfloat16'
+      width, blocks, device, dtype == 'bfloat16'
     )
-    for form in ('S', 'S + F')
+    for form, blocks in monitor_forms.BLOCKS.items()
     for dtype in dtypes
   }
 

@@ -3,9 +3,11 @@
     taskset -c 0 python -m benchmarks.monitor.latency
     taskset -c 0 python -m benchmarks.monitor.latency --batch_size=8
 
-S alone and S with F (the joint phase's, at full width; the same with
-`failure.blocks=1`; or `light`, the pixel network of phase 3), as jit, in
-onnxruntime, in TFLite and in PyTorch (eager, channels_last; S and F alone).
+S alone and S with F (the joint phase's, of as many blocks as is the default
+and of as many as the paper's; or `light`, the pixel networks of phase 3), as
+jit, in onnxruntime, in TFLite and in PyTorch (eager, channels_last; not
+`light`). TensorFlow's converter needs more than 24 GB of memory at full width:
+leave it out there (`--without=tflite`) or take `--width=0.5`.
 Weights are random. Processor time, in turns, so that a machine that is shared
 changes no ratio. "operations" are those of the program as it is written, of
 S's own: what F would cost if all of them took the same time.
@@ -71,10 +73,10 @@ def _in_tflite(monitor: Any, images: np.ndarray) -> Call:
     return TfliteBackend.open(path)
 
 
-def _in_torch(monitor: RandomMonitor, width: float) -> Call:
+def _in_torch(form: str, width: float) -> Call:
   """The same networks, by one thread."""
   torch.set_num_threads(1)
-  return torch_monitor.call(width, monitor.failure_variables is not None)
+  return torch_monitor.call(width, monitor_forms.BLOCKS[form])
 
 
 def _measured(
@@ -111,15 +113,15 @@ def main() -> None:
     if 'tflite' not in left_out and options.batch_size == 1:
       calls[f'tflite: {form}'] = _in_tflite(monitor, batch)
     operations[form] = monitor.operations
-    if 'torch' not in left_out and form in ('S', 'S + F'):
-      calls[f'PyTorch: {form}'] = _in_torch(monitor, options.width)
+    if 'torch' not in left_out and form in monitor_forms.BLOCKS:
+      calls[f'PyTorch: {form}'] = _in_torch(form, options.width)
   found = _measured(calls, batch, options.repeats, options.clock)
   print(f'{machine()}, pid {os.getpid()}, {options.clock} clock')
   print(f'FCN8 {options.width:g} at {height}x{width}, batch {len(batch)}')
   # Ratios are of the fastest: whatever else a machine does only adds.
   fastest = {name: min(own) for name, own in found.items()}
   heads = f'{"median":>9}{"fastest":>9}{"of its S":>10}{"operations":>12}'
-  print(f'{"":28}{heads}{"of PyTorch":>12}')
+  print(f'{"":32}{heads}{"of PyTorch":>12}')
   for name, own in fastest.items():
     kind, _, form = name.partition(': ')
     alone = own / fastest[f'{kind}: S']
@@ -127,7 +129,7 @@ def main() -> None:
     beside = f'{own / peer:12.2f}' if peer else f'{"-":>12}'
     median = statistics.median(found[name])
     share = operations[form] / operations['S']
-    print(f'{name:28}{median:9.1f}{own:9.1f}{alone:10.2f}{share:12.2f}{beside}')
+    print(f'{name:32}{median:9.1f}{own:9.1f}{alone:10.2f}{share:12.2f}{beside}')
 
 
 if __name__ == '__main__':

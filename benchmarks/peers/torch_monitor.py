@@ -11,13 +11,14 @@ from benchmarks.peers import torch_models
 
 
 def call(
-  width: float, with_failure: bool, device: str = 'cpu', mixed: bool = False
+  width: float, blocks: int, device: str = 'cpu', mixed: bool = False
 ) -> Callable[[np.ndarray], tuple[torch.Tensor, ...]]:
   """FCN8 with or without F, random weights.
 
   Args:
     width: of both.
-    with_failure: whether there is F; else the highest logit takes its place.
+    blocks: of F's encoders, in each stage; 0 for no F, and the highest logit
+      in its place.
     device: where it runs.
     mixed: whether under automatic mixed precision, in bfloat16.
 
@@ -32,9 +33,9 @@ def call(
     input_scale=1 / 64,
   )
   f = None
-  if with_failure:
+  if blocks:
     channels = torch_models.scaled(512, width)
-    f = torch_models.FailureNet(channels, width=width)
+    f = torch_models.FailureNet(channels, width=width, blocks=blocks)
   for network in (s, f):
     if network is not None:
       network.eval().to(device=device, memory_format=torch.channels_last)

@@ -19,6 +19,9 @@ from fsnet_jax.models.segmentation.fcn8 import FCN8
 _CLASSES = 19
 _CENTRING = 0.5
 _PIXEL = 'pixel'
+#: Those with a peer in PyTorch, and how many blocks a stage of F's encoders
+#: has: the default's, and the paper's ResNet18. 0: there is no F.
+BLOCKS = {'S': 0, 'S + F': 1, "S + the paper's F": 2}
 
 
 class Light(nn.Module):
@@ -53,10 +56,11 @@ def networks(
   s = FCN8(width=width, padding='same', input_scale=1 / 64, dtype=dtype)
   forms = {
     'S': None,
-    'S + F': FailureNet(width=width, decoder='skips', dtype=dtype),
-    'S + small F': FailureNet(
-      width=width, decoder='skips', blocks=1, dtype=dtype
-    ),
+    **{
+      form: FailureNet(width=width, decoder='skips', blocks=blocks, dtype=dtype)
+      for form, blocks in BLOCKS.items()
+      if blocks
+    },
     'S + light F': Light(),
   }
   return s, forms

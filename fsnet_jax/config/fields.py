@@ -179,7 +179,7 @@ _FAILURE = {
   'inputs': Field(Many(_INPUTS, 1, once=True), PHASE2 | PHASE3),
   'w4': Field(Word(('scaled', 'raw')), PHASE2 | PHASE3),
   'msp_residual': Field(Flag(), PHASE2),
-  'blocks': Field(Whole(1, 1000), PHASE2 | PHASE3),
+  'blocks': Field(COUNT_OR_0, PHASE2 | PHASE3),
   # Of the detectors that learn too, unless `fit.width` is set.
   'width': Field(WIDTH_OR_0, PHASE2 | PHASE3 | FIT),
 }

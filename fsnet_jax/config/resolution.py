@@ -46,6 +46,7 @@ def resolved(config: object, fields: Fields = field_table.FIELDS) -> ConfigDict:
   result = _section(plain, '', _Table(fields, sections, network))
   _check_complete(result, fields)
   _take_classes(result)
+  _take_blocks(result)
   return result.lock()
 
 
@@ -55,6 +56,18 @@ def _take_classes(config: ConfigDict) -> None:
   path = expanded(data.root) / class_table_file.FILE
   if data.name == 'folder' and not data.classes and path.is_file():
     data.classes = class_table_file.to_text(class_table_file.read(path))
+
+
+def _take_blocks(config: ConfigDict) -> None:
+  """Decides once how deep F is.
+
+  It is kept with the run, for `failure.preset` may be another one when a run is
+  evaluated, and its weights are what they are.
+  """
+  failure = config.failure
+  if not failure.blocks:
+    is_resnet18 = failure.preset == 'paper' or config.init.failure_encoder
+    failure.blocks = 2 if is_resnet18 else 1
 
 
 class _Table(NamedTuple):

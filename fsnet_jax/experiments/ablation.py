@@ -58,7 +58,11 @@ def _form(decoder: str, msp_residual: bool, **loss: Any) -> Variant:
 
 def _robust(**fields: Any) -> Variant:
   """The mean of corrections, less one of its parts or with another mix."""
-  base = {'failure.preset': 'robust', 'failure.msp_residual': True}
+  base = {
+    'failure.preset': 'robust',
+    'failure.msp_residual': True,
+    'failure.blocks': 1,
+  }
   changes = {name.replace('__', '.'): value for name, value in fields.items()}
   return Variant(base | changes, phase3=True)
 

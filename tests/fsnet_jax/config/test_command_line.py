@@ -8,7 +8,7 @@ from absl import flags
 
 from common_lib.errors import UserError
 from configs import fsnet_fcn8
-from fsnet_jax.config import command_line, fields
+from fsnet_jax.config import command_line, fields, resolution
 from fsnet_jax.config.command_line import Override
 from segxal_jax.config import fields as segxal_fields
 from tests.paths import ROOT
@@ -31,7 +31,8 @@ def _parse(*arguments):
 
 
 def test_without_overrides():
-  assert _parse(FILE).to_dict() == fsnet_fcn8.get_config().to_dict()
+  config = fsnet_fcn8.get_config()
+  assert _parse(FILE).to_dict() == resolution.resolved(config).to_dict()
 
 
 def test_overrides_of_every_kind():

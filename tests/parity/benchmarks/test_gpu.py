@@ -48,7 +48,8 @@ def test_every_part_leaves_its_rows(tmp_path):
     ('S', 'torch-channels_last'),
     ('S + F', 'jax'),
     ('S + F', 'torch-channels_last'),
-    ('S + small F', 'jax'),
+    ("S + the paper's F", 'jax'),
+    ("S + the paper's F", 'torch-channels_last'),
     ('S + light F', 'jax'),
   ]
   for row in rows:
