@@ -14,7 +14,10 @@ time, for a machine that does other work; pin the process to one core. Layers
 of one shape are timed once and counted as often as they occur; U-Net's
 transposed convolutions, which have forms of their own, are left out. The sums
 say where a training step is slower, and how much of it is not convolution
-(`benchmarks.train_step` has the whole step).
+(`benchmarks.train_step` has the whole step). `--products` also times the
+matrix products of a convolution alone, their operands lying ready in whichever
+order is fastest (`benchmarks.subjects.bare_products`): no form that writes the
+patches of a batch and multiplies them can be faster.
 """
 
 import argparse
@@ -205,17 +208,38 @@ def torch_parts(layer, last):
   return [lambda: convolution(x, kernel), gradient(0), gradient(1)]
 
 
-def milliseconds(ours, theirs, repeats, clock):
+def products(layer):
+  """For each of `PARTS`, its products alone, in every order of operands."""
+  from benchmarks.subjects import bare_products
+
+  batch, height, width, channels = layer.input_shape
+  if layer.groups > 1:
+    return [[] for _ in PARTS]
+  rows = height // layer.strides[0]
+  pixels = batch * rows * (width // layer.strides[1])
+  inputs = layer.kernel[0] * layer.kernel[1] * channels
+  return [
+    bare_products.calls(part, pixels, inputs, layer.features) for part in PARTS
+  ]
+
+
+def milliseconds(calls, repeats, clock):
   """Median of each by a clock of seconds, taken in turns."""
-  times = ([], [])
+  times = tuple([] for _ in calls)
   for index in range(repeats + 1):
-    for slot, run in enumerate((ours, theirs)):
+    for slot, run in enumerate(calls):
       started = clock()
       run()
       # The first of each warms up.
       if index:
         times[slot].append(1e3 * (clock() - started))
   return tuple(statistics.median(slot) for slot in times)
+
+
+def _cells(found, with_products):
+  ours, theirs, alone = found
+  row = f'{ours:23.1f}{theirs:8.1f}'
+  return row + (f'{alone:9.1f}' if with_products else '')
 
 
 def main():
@@ -232,6 +256,7 @@ def main():
   parser.add_argument('--clock', default='wall', choices=('wall', 'cpu'))
   formats = ('channels_last', 'contiguous')
   parser.add_argument('--torch_format', default=formats[0], choices=formats)
+  parser.add_argument('--products', action='store_true', help='alone, too')
   settings = parser.parse_args()
   clock = time.process_time if settings.clock == 'cpu' else time.perf_counter
   last = settings.torch_format == 'channels_last'
@@ -239,22 +264,27 @@ def main():
 
   print(machine())
   print(settings)
-  header = ''.join(f'{part + ": ours":>23}{"torch":>8}' for part in PARTS)
+  alone = f'{"product":>9}' if settings.products else ''
+  header = ''.join(
+    f'{part + ": ours":>23}{"torch":>8}{alone}' for part in PARTS
+  )
   print(f'\n{"milliseconds, times count":34}{header}')
-  totals = [[0.0, 0.0] for _ in PARTS]
+  totals = [[0.0, 0.0, 0.0] for _ in PARTS]
   for layer, count in layers_of(settings).items():
     row = f'{f"{count} x {layer}":34}'
-    pairs = zip(jax_parts(layer), torch_parts(layer, last))
-    for total, (ours, theirs) in zip(totals, pairs):
-      both = milliseconds(ours, theirs, settings.repeats, clock)
-      total[0] += count * both[0]
-      total[1] += count * both[1]
-      row += f'{count * both[0]:23.1f}{count * both[1]:8.1f}'
+    bare = products(layer) if settings.products else [[] for _ in PARTS]
+    parts = zip(totals, jax_parts(layer), torch_parts(layer, last), bare)
+    for total, ours, theirs, ways in parts:
+      found = milliseconds((ours, theirs, *ways), settings.repeats, clock)
+      # Depthwise layers are no products: as long as they are.
+      found = (*found[:2], min(found[2:], default=found[0]))
+      total[:] = [sum(one) for one in zip(total, (count * f for f in found))]
+      row += _cells([count * one for one in found], settings.products)
     print(row, flush=True)
-  row = f'{"all convolutions":34}'
-  for ours, theirs in totals:
-    row += f'{ours:23.1f}{theirs:8.1f}'
-  print(row)
+  print(
+    f'{"all convolutions":34}'
+    + ''.join(_cells(total, settings.products) for total in totals)
+  )
   ours, theirs = (sum(total[slot] for total in totals) for slot in (0, 1))
   print(f'together: ours {ours:.1f} ms, PyTorch {theirs:.1f} ms')
 
