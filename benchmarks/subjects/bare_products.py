@@ -9,6 +9,7 @@ faster than they are.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+Call = Callable[[], Array]
 #: Of a part, the orders in which its operands may lie. p: pixels, k: inputs of
 #: all taps of the kernel, o: outputs; what both have is summed over.
 _ORDERS = {
@@ -25,9 +27,7 @@ _ORDERS = {
 }
 
 
-def calls(
-  part: str, pixels: int, inputs: int, outputs: int
-) -> list[Callable[[], Array]]:
+def calls(part: str, pixels: int, inputs: int, outputs: int) -> list[Call]:
   """Functions that each compute the part's products and wait for them.
 
   Args:
@@ -40,17 +40,17 @@ def calls(
     One for each order of the operands, of the same random numbers.
   """
   size = {'p': pixels, 'k': inputs, 'o': outputs}
-  found = []
-  for orders in _ORDERS[part]:
-    both = ''.join(orders)
-    rule = (
-      ','.join(orders) + '->' + ''.join(a for a in both if both.count(a) < 2)
-    )
-    rng = np.random.default_rng(0)
-    given = [_operand(axes, size, rng) for axes in orders]
-    run = jax.jit(lambda a, b, rule=rule: jnp.einsum(rule, a, b))
-    found.append(lambda run=run, given=given: run(*given).block_until_ready())
-  return found
+  return [_call(one, size) for one in _ORDERS[part]]
+
+
+def _call(orders: tuple[str, str], size: dict[str, int]) -> Call:
+  """The product of operands that lie in these orders."""
+  both = ''.join(orders)
+  left = ''.join(axis for axis in both if both.count(axis) < 2)
+  rng = np.random.default_rng(0)
+  given = [_operand(axes, size, rng) for axes in orders]
+  run = jax.jit(functools.partial(jnp.einsum, f'{",".join(orders)}->{left}'))
+  return lambda: run(*given).block_until_ready()
 
 
 def _operand(
