@@ -101,6 +101,8 @@ def _explanation(config: ml_collections.ConfigDict) -> None:
   config.eem.beta = 0.5  # of the entropy
   # Of FSNet's failure score; needs phase2_steps.
   config.eem.gamma = 0.0
+  # How much more an error counts where it is nearest, against far ones.
+  config.eem.near_weight = 0.0
   # Side of a patch for the entropy of the authors' code; 0: per pixel, eq. 1.
   config.eem.patch_entropy = 0
 

@@ -197,6 +197,7 @@ def explain_options(config: ConfigDict) -> ExplainOptions:
     alpha=config.eem.alpha,
     beta=config.eem.beta,
     gamma=config.eem.gamma,
+    near_weight=config.eem.near_weight,
     patch_entropy=config.eem.patch_entropy,
     top_share=config.acquisition.top_share,
     members=config.acquisition.members,

@@ -134,6 +134,7 @@ _EEM = {
   'alpha': Field(NOT_NEGATIVE, CYCLES),
   'beta': Field(NOT_NEGATIVE, CYCLES),
   'gamma': Field(NOT_NEGATIVE, CYCLES),
+  'near_weight': Field(NOT_NEGATIVE, CYCLES),
   'patch_entropy': Field(COUNT_OR_0, CYCLES),
 }
 _DEPTH = {

@@ -54,6 +54,30 @@ def explainable_error_mask(
   return functools.reduce(operator.add, kept) / total
 
 
+def by_cost(
+  mask: Float[Array, '*b h w'], near: Float[Array, '*b h w'], weight: float
+) -> Float[Array, '*b h w']:
+  """An error mask of errors that cost more the nearer they are.
+
+  mask (1 + weight near) / (1 + weight): proximity says what an error costs, not
+  whether there is one, which is what PAE takes it for. Not in the paper.
+
+  Args:
+    mask: in [0, 1].
+    near: attention to what is near, in [0, 1]; 0 beyond the near field.
+    weight: how much more the nearest counts, not negative; 0 changes nothing.
+
+  Returns:
+    The mask, in [0, 1].
+
+  Raises:
+    ValueError: a negative weight.
+  """
+  if weight < 0:
+    raise ValueError(f'the weight {weight} of near pixels must not be negative')
+  return mask * (1 + weight * near) / (1 + weight) if weight else mask
+
+
 def image_score(
   mask: Float[Array, '*b h w'],
   usable: Bool[Array, '*b h w'],

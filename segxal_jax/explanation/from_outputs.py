@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from fsnet_jax.models.segmentation.outputs import FEATURES, LOGITS
 from segxal_jax.explanation.error_mask import (
+  by_cost,
   explainable_error_mask,
   image_score,
 )
@@ -79,12 +80,12 @@ def _mask(
   else:
     maps['pae'] = batch[PROXIMITY]
   if 'weights' in batch:
-    maps['eem'] = weighted_mask(maps, batch['weights'])
+    mask = weighted_mask(maps, batch['weights'])
   else:
-    maps['eem'] = explainable_error_mask(
+    mask = explainable_error_mask(
       maps['pae'], maps['entropy'], options.alpha, options.beta
     )
-  return maps
+  return maps | {'eem': by_cost(mask, batch['near'], options.near_weight)}
 
 
 def make_score_step(

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from fsnet_jax.models.fsnet import FSNet
 from segxal_jax.explanation.error_mask import (
+  by_cost,
   explainable_error_mask,
   image_score,
 )
@@ -50,6 +51,7 @@ class ExplainOptions:
     alpha: weight of PAE in the error mask.
     beta: weight of the entropy.
     gamma: weight of FSNet's failure score.
+    near_weight: see `error_mask.by_cost`.
     patch_entropy: side of a patch of the authors' histogram entropy, which
       then takes the place of the pixels' entropy in the mask; 0 = off.
     top_share: of `image_score`.
@@ -66,6 +68,7 @@ class ExplainOptions:
   alpha: float = 0.5
   beta: float = 0.5
   gamma: float = 0.0
+  near_weight: float = 0.0
   patch_entropy: int = 0
   top_share: float = 1.0
   members: int = 10
@@ -115,17 +118,17 @@ def _mask(
   if options.gamma:
     maps['failure'] = _failure(model, params, batch_stats, images)
   if 'weights' in batch:
-    maps['eem'] = weighted_mask(maps, batch['weights'])
-    return maps
-  maps['eem'] = explainable_error_mask(
-    maps['pae'],
-    maps['entropy'],
-    options.alpha,
-    options.beta,
-    options.gamma,
-    maps.get('failure'),
-  )
-  return maps
+    mask = weighted_mask(maps, batch['weights'])
+  else:
+    mask = explainable_error_mask(
+      maps['pae'],
+      maps['entropy'],
+      options.alpha,
+      options.beta,
+      options.gamma,
+      maps.get('failure'),
+    )
+  return maps | {'eem': by_cost(mask, near, options.near_weight)}
 
 
 def weighted_mask(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from segxal_jax.explanation.error_mask import (
+  by_cost,
   explainable_error_mask,
   image_score,
 )
@@ -56,3 +57,14 @@ def test_image_without_usable_pixels_scores_zero(share):
   np.testing.assert_array_equal(
     image_score(jnp.ones((1, 2, 2)), nothing, share), 0.0
   )
+
+
+def test_near_errors_cost_more():
+  mask, near = jnp.array([[0.4, 0.4, 0.8]]), jnp.array([[0.0, 1.0, 0.5]])
+  np.testing.assert_array_equal(by_cost(mask, near, 0.0), mask)
+  # Three times as much where it is nearest, twice half-way there.
+  found = by_cost(mask, near, 2.0)
+  np.testing.assert_allclose(found, [[0.4 / 3, 0.4, 0.8 * 2 / 3]], rtol=1e-6)
+  assert float(by_cost(jnp.ones((1, 3)), jnp.ones((1, 3)), 5.0).max()) == 1
+  with pytest.raises(ValueError, match='must not be negative'):
+    by_cost(mask, near, -1.0)

@@ -66,6 +66,22 @@ def test_maps_are_in_range_and_fused(maps):
   assert not np.allclose(maps['pae'], maps['cam'])
 
 
+@pytest.mark.parametrize('weights', [None, [1.0, 3.0, 0.0]])
+def test_the_mask_can_be_of_what_errors_cost(networks, batch, maps, weights):
+  model, params, stats, options = networks
+  options = dataclasses.replace(options, near_weight=2.0)
+  share = 0.5
+  if weights:
+    batch = batch | {'weights': np.float32([weights] * 2)}
+    share = 0.25
+  step = quick.jit(make_maps_step(model, options))
+  found = step(params, stats, batch)
+  plain = share * maps['pae'] + (1 - share) * maps['entropy']
+  expected = plain * (1 + 2 * batch['near']) / 3
+  np.testing.assert_allclose(found['eem'], expected, atol=1e-6)
+  np.testing.assert_allclose(found['pae'], maps['pae'], atol=1e-6)
+
+
 def test_scores_are_means_over_usable_pixels(networks, batch, maps):
   model, params, stats, options = networks
   step = quick.jit(

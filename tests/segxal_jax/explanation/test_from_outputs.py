@@ -1,5 +1,7 @@
 """Maps and numbers of a network elsewhere: those of the same network here."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -117,3 +119,7 @@ def test_without_a_classifier_proximity_takes_its_place(batch):
   weighted = {**brought, 'weights': np.float32([[1, 0, 0]] * 2)}
   maps = jax.jit(from_outputs.make_maps_step(options))({}, {}, weighted)
   np.testing.assert_allclose(maps['eem'], batch['proximity'], atol=1e-6)
+  options = dataclasses.replace(options, near_weight=1.0)
+  costly = jax.jit(from_outputs.make_maps_step(options))({}, {}, weighted)
+  wanted = maps['eem'] * (1 + batch['near']) / 2
+  np.testing.assert_allclose(costly['eem'], wanted, atol=1e-6)
