@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from common_lib.errors import UserError
 from fsnet_jax.builders import external
 from fsnet_jax.builders.classes import class_table
+from fsnet_jax.config import resolution
 from fsnet_jax.models.failure.failure_net import FailureNet
 from fsnet_jax.models.fsnet import FSNet
 from fsnet_jax.models.segmentation.deeplab_v2 import DeepLabV2
@@ -72,7 +73,7 @@ def failure(config: ConfigDict) -> FailureNet:
     inputs=tuple(options.inputs),
     raw_class_index=options.w4 == 'raw',
     msp_residual=options.msp_residual,
-    blocks=options.blocks,
+    blocks=resolution.failure_blocks(config),
     remat=config.remat,
     dtype=jnp.dtype(config.compute_dtype),
   )

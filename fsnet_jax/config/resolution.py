@@ -46,7 +46,7 @@ def resolved(config: object, fields: Fields = field_table.FIELDS) -> ConfigDict:
   result = _section(plain, '', _Table(fields, sections, network))
   _check_complete(result, fields)
   _take_classes(result)
-  _take_blocks(result)
+  result.failure.blocks = failure_blocks(result)
   return result.lock()
 
 
@@ -58,16 +58,14 @@ def _take_classes(config: ConfigDict) -> None:
     data.classes = class_table_file.to_text(class_table_file.read(path))
 
 
-def _take_blocks(config: ConfigDict) -> None:
-  """Decides once how deep F is.
+def failure_blocks(config: ConfigDict) -> int:
+  """How many blocks F's encoders have in each stage; 2 is ResNet18.
 
-  It is kept with the run, for `failure.preset` may be another one when a run is
-  evaluated, and its weights are what they are.
+  `resolved` keeps it in the config, and so with the run: `failure.preset` may
+  be another one when a run is evaluated, and its weights are what they are.
   """
-  failure = config.failure
-  if not failure.blocks:
-    is_resnet18 = failure.preset == 'paper' or config.init.failure_encoder
-    failure.blocks = 2 if is_resnet18 else 1
+  is_resnet18 = config.failure.preset == 'paper' or config.init.failure_encoder
+  return config.failure.blocks or (2 if is_resnet18 else 1)
 
 
 class _Table(NamedTuple):

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict, config_dict
 
 from common_lib.errors import UserError
 from configs import compare_fcn8, fsnet_fcn8, segxal_unet
+from fsnet_jax.builders import networks
 from fsnet_jax.config import fields, resolution
 from segxal_jax.config import fields as segxal_fields
 from tests.fsnet_jax.config.test_fields import shipped, table_of
@@ -59,6 +60,8 @@ def test_how_deep_f_is_is_decided_once(preset, encoder, given, blocks):
   config.init.failure_encoder = encoder
   result = resolution.resolved(config)
   assert result.failure.blocks == blocks
+  # Whoever builds the network of a config that no command has read.
+  assert networks.failure(config).blocks == blocks
   # What is evaluated with another preset has the weights it had.
   again = ConfigDict(result.to_dict())
   again.failure.preset = 'paper' if preset == 'robust' else 'robust'

@@ -25,6 +25,8 @@ FIELDS = {
   'oracle.rest': 'prediction',
   'selection.rule': 'all',
   'compilation_cache_dir': str(CACHE),
+  # As a command decides it; here a run may begin without one.
+  'failure.blocks': 1,
 }
 # Of the loop whose unbroken run several tests compare theirs with.
 EEM_FIELDS = FIELDS | {
